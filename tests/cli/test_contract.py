@@ -1,0 +1,302 @@
+"""The contract of the command line, as a user meets it: help, usage errors, plans, streams, exit codes.
+
+What needs a model uses the small one of the `tiny_dae` fixture, or, for the examples of the help pages, the default.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import typer
+
+from vaetool import images
+from vaetool.cli import app, main
+from vaetool.cli.groups import WordOptions, with_options
+from vaetool.cli.options import RunOptions
+from vaetool.errors import UsageError
+
+COMMANDS = {command.callback.__name__: command.callback for command in app.registered_commands}
+SUBCOMMANDS = typer.main.get_command(app).commands
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def examples(command) -> list[str]:
+    """The command lines of a help page: lines that begin with `vaetool`, up to the gap before the explanation."""
+    lines = inspect.cleandoc(command.__doc__ or "").splitlines()
+    return [line.partition("   ")[0].strip() for line in lines if line.startswith("vaetool ")]
+
+
+@pytest.fixture
+def here(photos, tmp_path, monkeypatch):
+    """The current folder, with china.jpg, flower.png and grey.png in it."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# Help
+
+
+@pytest.mark.parametrize("name", [None, *SUBCOMMANDS])
+def test_help_shows_examples_first(vaetool, name):
+    result = vaetool(*filter(None, [name]), "--help")
+    text = result.stdout
+    assert result.exit_code == 0
+    assert 0 < text.index("vaetool ", text.index("Usage:") + 30) < text.index("Options")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_examples_and_every_option_help(name):
+    assert len(examples(COMMANDS[name])) >= 2
+    without = [option.name for option in SUBCOMMANDS[name].params if not getattr(option, "help", None)]
+    assert without == []
+
+
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_no_flag_means_two_things(name):
+    flags = [flag for option in SUBCOMMANDS[name].params for flag in option.opts if flag.startswith("-")]
+    assert len(flags) == len(set(flags))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["--version"], *([["models"]] if "models" in SUBCOMMANDS else []), *([n, "--help"] for n in COMMANDS)],
+    ids=" ".join,
+)
+def test_help_and_version_start_without_the_heavy_imports(python, arguments):
+    code = (
+        "import sys; from vaetool.cli import main; code = main(sys.argv[1:]); "
+        "heavy = {'torch', 'torchvision', 'numpy', 'sklearn', 'PIL', 'matplotlib'} & set(sys.modules); "
+        "sys.exit(f'imported {heavy}' if heavy else code)"
+    )
+    process = python("-c", code, *arguments)
+    _, words = process.communicate(timeout=60)
+    assert (process.returncode, words.decode()) == (0, "")
+
+
+def test_files_and_words_need_no_torch(python):
+    code = (
+        "import sys, vaetool.batch, vaetool.console, vaetool.errors, vaetool.images; sys.exit('torch' in sys.modules)"
+    )
+    process = python("-c", code)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def test_no_arguments_show_the_help_and_are_a_usage_error(vaetool):
+    result = vaetool()
+    assert result.exit_code == 2
+    assert "Usage: vaetool" in result.stdout
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX pipes")
+def test_help_into_a_pipe_that_closes_is_not_an_error(python):
+    with python("-m", "vaetool", "denoise", "--help") as process:
+        process.stdout.close()
+        words = process.stderr.read()
+    assert (process.returncode, words) == (0, b"")
+
+
+def test_completion_is_on(vaetool_process):
+    shell = {"_VAETOOL_COMPLETE": "complete_bash", "COMP_WORDS": "vaetool den", "COMP_CWORD": "1"}
+    assert "denoise" in vaetool_process(env=shell).stdout
+
+
+# Usage errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["denois"], "Did you mean 'denoise'"),
+        (["denoise", "x.png", "--sigm", "3"], "--sigma"),
+        (["denoise"], "nothing to read"),
+        (["denoise", "x.png", "--sigma", "nan"], "expected auto or a number from 0 to 255, not 'nan'"),
+        (["denoise", "x.png", "--sigma", "256"], "from 0 to 255"),
+        (["denoise", "x.png", "--strength", "2.1"], "from 0 to 2"),
+        (["denoise", "x.png", "--tile", "1"], "auto or a whole number from 64"),
+        (["denoise", "x.png", "--quality", "0"], "a whole number from 1 to 100"),
+        (["denoise", "x.png", "-j", "0"], "a whole number from 1 to 256"),
+        (["denoise", "x.png", "--shard", "4/4"], "from 0 to n - 1"),
+        (["denoise", "x.png", "-0"], "--files-from"),
+        (["denoise", "x.png", "--force", "--skip-existing"], "exclude each other"),
+        (["denoise", "-", "--json"], "--json"),
+        (["denoise", "-", "x.png"], "only input"),
+        (["denoise", "--files-from", "no list"], "no list: cannot read the list of files: No such file"),
+        (["denoise", "china.jpg", "flower.png", "-o", "-"], "one file"),
+        (["denoise", "china.jpg", "-o", "china.jpg"], "china.jpg is an input"),
+        (["denoise", "china.jpg", "-o", "china.xyz"], "'.xyz'; choose .png"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_usage_error_is_one_line_and_exit_code_two(here, vaetool, arguments, message):
+    result = vaetool(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+    assert names(here) == ["china.jpg", "flower.png", "grey.png"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX terminals")
+def test_image_data_is_not_sent_to_a_terminal(python, photos):
+    import pty
+
+    ours, theirs = pty.openpty()
+    try:
+        with python("-m", "vaetool", "denoise", "-", stdout=theirs) as process:
+            _, words = process.communicate(photos[0].read_bytes(), timeout=60)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert process.returncode == 2
+    assert b"refusing to write binary data to a terminal" in words
+
+
+# Plans
+
+
+def test_a_dry_run_shows_the_plan_and_does_nothing(here, vaetool):
+    result = vaetool("denoise", ".", "--dry-run")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines() == [
+        "china.jpg -> china.denoised.jpg",
+        "flower.png -> flower.denoised.png",
+        "grey.png -> grey.denoised.png",
+    ]
+    assert len(names(here)) == 3
+
+
+def test_a_dry_run_in_json(here, vaetool):
+    result = vaetool("denoise", "china.jpg", "-o", "out/", "--dry-run", "--json")
+    assert json.loads(result.stdout) == {
+        "path": "china.jpg",
+        "output": str(Path("out/china.jpg")),
+        "skipped": False,
+        "dry_run": True,
+    }
+
+
+def test_a_list_on_standard_input(here, vaetool):
+    result = vaetool("denoise", "--files-from", "-", "-0", "--dry-run", "-o", "out", stdin=b"grey.png\0china.jpg\0")
+    assert result.stdout.splitlines() == ["grey.png -> out/grey.png", "china.jpg -> out/china.jpg"]
+
+
+def test_an_empty_list_is_nothing_to_do(vaetool):
+    result = vaetool("denoise", "--files-from", "-")
+    assert (result.exit_code, result.stderr) == (0, "no files: nothing to do\n")
+
+
+def test_a_slurm_array_spreads_a_folder_but_not_a_single_file(here, vaetool):
+    task = {
+        f"SLURM_ARRAY_TASK_{name}": value for name, value in {"ID": "2", "MIN": "1", "MAX": "2", "COUNT": "2"}.items()
+    }
+    result = vaetool("denoise", ".", "--dry-run", env=task)
+    assert result.stdout == "flower.png -> flower.denoised.png\n"
+    assert "shard 1/2" in result.stderr
+    assert vaetool("denoise", "china.jpg", "--dry-run", env=task).stdout == "china.jpg -> china.denoised.jpg\n"
+    assert len(vaetool("denoise", ".", "--dry-run", "--shard", "0/1", env=task).stdout.splitlines()) == 3
+
+
+def test_missing_files_are_errors_of_their_own_also_in_json(here, vaetool):
+    result = vaetool("denoise", "gone.png", "lost.png", "--json")
+    assert result.exit_code == 1
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [
+        {"path": name, "error": "no such file or folder"} for name in ("gone.png", "lost.png")
+    ]
+    assert result.stderr.splitlines() == [
+        "gone.png: no such file or folder",
+        "lost.png: no such file or folder",
+        "0 done, 2 failed",
+    ]
+
+
+def test_a_finished_folder_is_resumed_without_work(here, vaetool):
+    for name in ("china.denoised.jpg", "flower.denoised.png", "grey.denoised.png"):
+        (here / name).write_bytes(b"done before")
+    result = vaetool("denoise", ".", "--skip-existing")
+    assert (result.exit_code, result.stderr) == (0, "0 done, 3 skipped\n")
+
+
+# Shared options
+
+
+def test_a_flag_of_the_command_wins_over_a_shared_one(monkeypatch, capsys):
+    own = typer.Typer()
+    seen = []
+
+    @own.command()
+    @with_options
+    def squeeze(quality: Annotated[int, typer.Option("-q", "--quality")] = 60, *, run: RunOptions) -> None:
+        seen.append((quality, run.quiet))
+
+    @own.command()
+    @with_options
+    def tell(*, words: WordOptions) -> None:
+        seen.append((words.quiet, words.verbose))
+
+    command = typer.main.get_command(own)
+    for arguments in (["squeeze", "-q", "7", "--quiet"], ["tell", "-q", "-vv"]):
+        command.main(arguments, standalone_mode=False)
+    assert seen == [(7, True), (True, 2)]
+
+
+# With a model
+
+
+def test_denoise_keeps_name_size_and_format(here, vaetool, tiny_dae):
+    result = vaetool("denoise", ".", "-o", "out", "-m", tiny_dae, "--sigma", "20", "-j", "2")
+    assert (result.exit_code, result.stderr) == (0, "3 done\n")
+    for name in ("china.jpg", "flower.png", "grey.png"):
+        before, after = images.read(here / name), images.read(here / "out" / name)
+        assert (after.format, after.pixels.shape) == (before.format, before.pixels.shape)
+
+
+def test_one_broken_file_does_not_stop_the_others(here, vaetool, tiny_dae):
+    (here / "broken.png").write_bytes(b"\x89PNG not really")
+    result = vaetool("denoise", here, "-o", here / "out", "-m", tiny_dae, "--sigma", "20", "--json")
+    assert result.exit_code == 1
+    assert "broken.png: not a readable image" in result.stderr
+    assert names(here / "out") == ["china.jpg", "flower.png", "grey.png"]
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [Path(line["path"]).name for line in lines if "error" in line] == ["broken.png"]
+
+
+def test_denoise_works_in_a_pipe_without_a_word(here, vaetool, tiny_dae):
+    result = vaetool("denoise", "-", "-m", tiny_dae, stdin=(here / "flower.png").read_bytes())
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert images.read(result.data).format == "PNG"
+
+
+def test_the_estimated_sigma_is_told(here, vaetool, tiny_dae):
+    result = vaetool("denoise", "flower.png", "-m", tiny_dae, "--json", "-v")
+    record = json.loads(result.stdout)
+    assert record.keys() >= {"path", "output", "sigma", "seconds"}
+    assert 0 <= record["sigma"] < 255
+    assert "(sigma " in result.stderr
+
+
+def test_an_unknown_model_is_a_usage_error(here, vaetool):
+    result = vaetool("denoise", "china.jpg", "-m", "photo-denoise-gausian")
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_device_that_is_not_there_is_a_usage_error(here, vaetool, tiny_dae):
+    result = vaetool("denoise", "china.jpg", "-m", tiny_dae, "--device", "cuda:99")
+    assert result.exit_code == 2
+    assert not (here / "china.denoised.jpg").exists()
+
+
+def test_main_takes_arguments_and_returns_the_exit_code(capfd):
+    assert main(["--version"]) == 0
+    assert capfd.readouterr().out.startswith("vaetool ")
+    assert UsageError.exit_code == main(["--nonsense"])

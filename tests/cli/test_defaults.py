@@ -1,0 +1,62 @@
+"""A command does what the library does: where both have a parameter, both have the same default."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vaetool
+from vaetool import demo
+from vaetool.cli import COMMANDS
+from vaetool.denoising import denoise_picture
+from vaetool.images import MAX_PIXELS
+from vaetool.models.dae import DAE
+from vaetool.training.loop import train
+
+LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {
+    "denoise": (DAE.denoise, denoise_picture, vaetool.load),
+    "train": (train,),
+    "demo": (demo.run,),
+    "info": (),  # reads headers: no parameters
+    "models": (),  # the same
+}
+
+# What the command line has in another form: the first words, and the screen.
+NOT_OPTIONS = {"kind", "data", "reporter"}
+
+BY_NAME = {command.__name__: command for command in COMMANDS}
+
+
+def defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """Parameters that have a default, and it; an option that was not given is None, as is an empty list of them."""
+    parameters = inspect.signature(function).parameters.values()
+    return {item.name: plain(item.default) for item in parameters if item.default is not inspect.Parameter.empty}
+
+
+def plain(value: Any) -> Any:
+    if value == ():
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def test_every_command_is_compared():
+    assert BY_NAME.keys() == LIBRARY.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "function"), [(name, function) for name, functions in LIBRARY.items() for function in functions]
+)
+def test_a_command_has_the_parameters_and_defaults_of_its_function(name, function):
+    wanted = {key: value for key, value in defaults(function).items() if key not in NOT_OPTIONS}
+    command = defaults(BY_NAME[name])
+    assert {key: command.get(key, "missing") for key in wanted} == wanted
+
+
+def test_the_limit_of_pixels_that_help_tells_is_that_of_the_library(vaetool):
+    (told,) = re.findall(r"default: \(?(\d+) million", " ".join(vaetool("denoise", "--help").stdout.split()))
+    assert int(told) * 10**6 == MAX_PIXELS

@@ -1,0 +1,178 @@
+"""`vaetool train` as a command."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import shlex
+import signal
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vaetool import weights
+from vaetool.cli.train import train
+
+SMALL = ["model.widths=[4,8]", "model.blocks=1", "model.estimator_width=4", "training.crops=[16]", "training.batch=4"]
+SETTINGS = [word for setting in SMALL for word in ("--set", setting)]
+STEPS = ["--set", "training.steps=3"]
+
+
+@pytest.fixture
+def here(tmp_path, photographs, monkeypatch):
+    """The current folder, with six pictures in `photos` and a recipe."""
+    (tmp_path / "photos").mkdir()
+    for number in range(6):
+        box = (10 * number, 5 * number, 10 * number + 40, 5 * number + 32)
+        photographs["china"].crop(box).save(tmp_path / "photos" / f"{number}.png")
+    lines = ["kind = 'dae'", "model = {widths = [4, 8], blocks = 1, estimator_width = 4}"]
+    lines += ["training = {steps = 3, batch = 4, crops = [16]}"]
+    (tmp_path / "recipe.toml").write_text("\n".join(lines))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # networks this small are slower on more
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield tmp_path
+    torch.set_num_threads(before)
+
+
+def test_a_model_of_ones_own_works_right_away(here, vaetool):
+    result = vaetool("train", "dae", "photos", "-o", "models/mine.safetensors", *SETTINGS, *STEPS)
+    assert result.exit_code == 0, result.stderr
+    assert result.data == b""
+    lines = result.stderr.splitlines()
+    assert lines[0] == "training a dae on 5 images → models/mine.safetensors"
+    assert lines[-2].startswith("psnr ")
+    assert lines[-2].endswith(" dB on 1 held-out image")
+    assert lines[-1] == "wrote models/mine.safetensors"
+    assert {p.name for p in (here / "models").iterdir()} == {
+        "mine.safetensors",
+        "mine.training.csv",
+        "mine.training.png",
+    }
+    assert vaetool("denoise", "photos/1.png", "-m", "models/mine.safetensors", "-o", "clean.png").exit_code == 0
+    assert np.asarray(Image.open("clean.png")).shape == (32, 40, 3)
+
+
+def test_a_recipe_names_the_kind(here, vaetool):
+    result = vaetool("train", "photos", "--config", "recipe.toml", "-o", "m.safetensors")
+    assert result.exit_code == 0, result.stderr
+    assert weights.read_header("m.safetensors").training["steps"] <= 3
+
+
+def test_settings_win_over_options_and_options_over_the_recipe(here, vaetool):
+    call = ["train", "dae", "photos", "--config", "recipe.toml", "-o", "m.safetensors", "--epochs", "1"]
+    assert vaetool(*call, "--set", "training.batch=5", "--set", "training.optimizer=muon").exit_code == 0
+    recipe = weights.read_header("m.safetensors").training["recipe"]["training"]
+    assert (recipe["steps"], recipe["epochs"], recipe["batch"], recipe["optimizer"]) == (0, 1.0, 5, "muon")
+
+
+def test_json_gives_the_figures(here, vaetool):
+    result = vaetool("train", "dae", "photos", "-o", "m.safetensors", "--json", "-q", *SETTINGS, *STEPS)
+    record = json.loads(result.stdout)
+    assert result.stderr == ""
+    assert record["path"] == "m.safetensors"
+    assert record["steps"] == 3
+    assert record["figures"]["psnr"] >= record["before"]["psnr"]
+
+
+def test_a_folder_called_like_a_kind_is_written_with_its_path(here, vaetool):
+    (here / "photos").rename(here / "dae")
+    call = ["-o", "m.safetensors", *SETTINGS, *STEPS]
+    assert vaetool("train", "dae", "./dae", *call).exit_code == 0
+    assert vaetool("train", "./dae", "--config", "recipe.toml", "--force", *call).exit_code == 0
+    assert vaetool("train", "dae", "dae", "--force", *call).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["photos", "-o", "m.safetensors"], "which kind of model? dae, or a recipe with --config"),
+        (["dae", "-o", "m.safetensors"], "which images?"),
+        (["dae", "photos"], "Name the model file with -o"),
+        (["dae", "nowhere", "-o", "m.safetensors"], "nowhere: no such folder or zip file"),
+        (["dae", "photos", "-o", "m.pt"], "a model file ends in .safetensors"),
+        (["dae", "photos", "-o", "photos/1.png/m.safetensors"], "cannot write to photos/1.png"),
+        (["dae", "photos", "-o", "m.safetensors", "--resume"], "no saved state to resume from"),
+        (["dae", "photos", "-o", "m.safetensors", "--device", "cuda:77"], "device 'cuda:77' is not there"),
+        (["dae", "photos", "-o", "m.safetensors", "--init", "nothing"], "no model 'nothing'"),
+        (["dae", "photos", "-o", "m.safetensors", "--set", "training.rate=1"], "unknown key 'rate'"),
+        (["dae", "photos", "-o", "m.safetensors", "--minutes", "0"], "training needs a budget"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused_in_one_line(here, vaetool, arguments, message):
+    result = vaetool("train", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not (here / "m.safetensors").exists()
+
+
+def test_a_model_that_exists_is_not_replaced_without_force(here, vaetool):
+    (here / "m.safetensors").write_bytes(b"precious")
+    call = ["train", "dae", "photos", "-o", "m.safetensors", *SETTINGS, *STEPS]
+    refused = vaetool(*call)
+    assert refused.exit_code == 2
+    assert refused.stderr == "error: m.safetensors: exists; --force replaces it\n"
+    assert (here / "m.safetensors").read_bytes() == b"precious"
+    assert vaetool(*call, "--force").exit_code == 0
+
+
+def test_broken_images_are_named_and_left_out(here, vaetool):
+    for number in range(2):
+        (here / "photos" / f"broken{number}.png").write_bytes(b"\x89PNG not really")
+    result = vaetool("train", "dae", "photos", "-o", "m.safetensors", *SETTINGS, *STEPS)
+    assert result.exit_code == 0
+    assert result.stderr.count("warning: broken") == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize(
+    ("number", "code", "word"),
+    [
+        pytest.param(signal.SIGINT, 130, "interrupted", id="Ctrl-C"),
+        pytest.param(signal.SIGTERM, 143, "stopped by SIGTERM", id="SIGTERM", marks=pytest.mark.slow),
+    ],
+)
+def test_a_stopped_run_says_how_to_go_on_and_does(here, python, vaetool, number, code, word):
+    call = ["train", "dae", "photos", "-o", "m.safetensors", *SETTINGS]
+    process = python("-m", "vaetool", *call, "--minutes", 5)
+    deadline = time.monotonic() + 60
+    while not (here / "m.safetensors").exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == code
+    lines = words.decode().splitlines()
+    assert lines[-2].startswith("stopped at step ")
+    assert lines[-2].endswith("state saved: the same command with --resume goes on from here")
+    assert lines[-1] == word
+    again = vaetool(*call, "--minutes", 5)
+    assert again.exit_code == 2
+    assert "go on with --resume, or begin anew with --force" in again.stderr
+    resumed = vaetool(*call, "--minutes", 0.001, "--resume")
+    assert resumed.exit_code == 0
+    assert not (here / "m.state.safetensors").exists()
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_the_examples_of_the_help_page_run(here, vaetool, number):
+    lines = [line.partition("      ")[0] for line in inspect.cleandoc(train.__doc__).splitlines()]
+    words = shlex.split([line for line in lines if line.startswith("vaetool train")][number])[1:]
+    if "photos.zip" in words:
+        import shutil
+
+        shutil.make_archive("photos", "zip", "photos")
+    short = ["--set", "training.steps=2", "--set", "training.batch=1", "--set", "training.crops=[16]"]
+    if "--resume" in words:
+        refused = vaetool(*words, *short)
+        assert "no saved state to resume from" in refused.stderr
+        return
+    result = vaetool(*words, *short)
+    assert result.exit_code == 0, result.stderr

@@ -1,0 +1,85 @@
+"""What the denoiser's network promises whatever its weights are: it has no biases."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from vaetool import weights
+from vaetool.models.dae import DAE, VISIBLE, DAEConfig
+
+
+@pytest.fixture(scope="module", params=["random", "trained"])
+def dae(request):
+    """A denoiser with random weights, and one that was trained."""
+    if request.param == "trained":
+        return weights.load(request.getfixturevalue("tiny_dae"), device="cpu")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        model = DAE(DAEConfig(widths=(4, 8, 8), blocks=1, estimator_width=4))
+        for weight in model.parameters():  # also those that start at zero
+            torch.nn.init.normal_(weight, std=0.2)
+    return model.requires_grad_(False).eval()
+
+
+def pictures(count: int = 2, size: int = 32, seed: int = 0) -> torch.Tensor:
+    return torch.rand((count, 3, size, size), generator=torch.Generator().manual_seed(seed))
+
+
+def sigmas(value: float) -> torch.Tensor:
+    return torch.full((1, 1, 1, 1), value)
+
+
+@pytest.mark.parametrize("colour", [(0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (0.25, 0.5, 0.75)])
+def test_a_constant_picture_has_a_sigma_of_zero(dae, colour):
+    constant = torch.tensor(colour)[None, :, None, None].expand(1, 3, 48, 48)
+    assert dae.estimator(constant).abs().max() < 1e-6
+
+
+def test_a_constant_picture_stays_as_it_is(dae):
+    constant = torch.full((1, 3, 48, 48), 0.4)
+    assert torch.equal(dae.restore(constant, dae.estimator(constant)), constant)
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0, 8.0])
+def test_restoring_scales_with_the_picture_and_its_noise(dae, scale):
+    x, sigma = pictures(), sigmas(20 / 255)
+    expected = scale * dae.restore(x, sigma)
+    assert torch.allclose(dae.restore(scale * x, scale * sigma), expected, rtol=1e-4, atol=1e-4 * scale)
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0, 8.0])
+def test_the_estimate_scales_with_the_picture(dae, scale):
+    x = pictures()
+    assert torch.allclose(dae.estimator(scale * x), scale * dae.estimator(x), rtol=1e-2)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
+def test_below_visible_noise_nothing_changes(dae, share):
+    x = pictures()
+    assert torch.equal(dae.restore(x, sigmas(share * VISIBLE)), x)
+
+
+def test_above_visible_noise_something_changes(dae):
+    x = pictures()
+    assert not torch.equal(dae.restore(x, sigmas(3 * VISIBLE)), x)
+
+
+def test_pictures_of_a_batch_do_not_touch_each_other(dae):
+    x = pictures(3)
+    together = dae.restore(x, dae.estimator(x))
+    alone = torch.cat([dae.restore(one, dae.estimator(one)) for one in x.split(1)])
+    assert torch.allclose(together, alone, rtol=1e-4, atol=1e-4)
+
+
+def test_a_trained_denoiser_takes_noise_away(tiny_dae, photographs):
+    import numpy as np
+
+    trained = weights.load(tiny_dae, device="cpu")
+    clean = torch.from_numpy(np.array(photographs["china"]))[:96, :160].permute(2, 0, 1)[None] / 255
+    noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    noisy = clean + 30 / 255 * noise
+    estimate = trained.estimator(noisy)
+    restored = trained.restore(noisy, estimate)
+    assert 20 < 255 * estimate.median() < 40
+    assert (restored - clean).square().mean() < 0.6 * (noisy - clean).square().mean()

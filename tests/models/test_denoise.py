@@ -1,0 +1,271 @@
+"""What `denoise` promises of every denoiser, kept by a small one: how well a large one does it, `quality/` says."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import vaetool
+from vaetool.denoising import denoise_picture
+from vaetool.errors import ImageError, UsageError
+from vaetool.images import Picture
+from vaetool.models.dae import DAE, DAEConfig
+
+SIGMA = 25
+KINDS = ("colour", "grey", "16-bit grey", "transparent")
+SIZES = [(1, 1), (1, 17), (17, 1), (2, 3), (3, 500), (33, 47), (64, 64), (101, 203)]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_dae):
+    return vaetool.load(tiny_dae, device="cpu")
+
+
+@pytest.fixture(scope="module", params=["china", "flower"])
+def photo(request, photographs) -> np.ndarray:
+    """A clean photograph, (height, width, 3) in 0..1."""
+    return np.asarray(photographs[request.param], np.float32) / 255
+
+
+def grey(photo: np.ndarray) -> np.ndarray:
+    return photo.mean(axis=2)
+
+
+def with_noise(clean: np.ndarray, sigma: float = SIGMA, seed: int = 0) -> np.ndarray:
+    """Noise of a sigma in 8-bit units, not clipped."""
+    drawn = np.random.default_rng(seed).normal(0, sigma / 255, clean.shape)
+    return (clean + drawn).astype(np.float32)
+
+
+def stored(values: np.ndarray, dtype=np.uint8) -> np.ndarray:
+    top = np.iinfo(dtype).max
+    return np.rint(values.clip(0, 1) * top).astype(dtype)
+
+
+def psnr(image: np.ndarray, clean: np.ndarray) -> float:
+    return -10 * np.log10(np.square(image.astype(np.float64) - clean).mean())
+
+
+def levels(a: np.ndarray, b: np.ndarray) -> float:
+    """The largest difference, in 8-bit units."""
+    return 255 * float(np.abs(a.astype(np.float64) - b).max())
+
+
+def as_kind(kind: str, photo: np.ndarray) -> tuple[Picture, np.ndarray]:
+    """A noisy photo as a picture of a kind, and what it would be without noise, in 0..1."""
+    if kind == "colour":
+        return Picture(stored(with_noise(photo))), photo
+    if kind == "transparent":
+        alpha = np.full(photo.shape[:2], 255, np.uint8)
+        alpha[:20] = 0
+        return Picture(stored(with_noise(photo)), alpha), photo
+    clean = grey(photo)[..., None]
+    return Picture(stored(with_noise(clean), np.uint16 if kind == "16-bit grey" else np.uint8)), clean
+
+
+# Noise goes, the photo stays
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_noise_goes_down_on_photos_of_every_kind(model, photo, kind):
+    noisy, clean = as_kind(kind, photo)
+    after = model.denoise(noisy)
+    visible = slice(None) if noisy.alpha is None else noisy.alpha > 0
+    top = np.iinfo(noisy.pixels.dtype).max
+    assert psnr(after.pixels[visible] / top, clean[visible]) > psnr(noisy.pixels[visible] / top, clean[visible]) + 2
+
+
+@pytest.mark.parametrize("sigma", [10, 25, 50])
+def test_blind_is_close_to_knowing_sigma(model, photo, sigma):
+    noisy = with_noise(photo, sigma)
+    assert psnr(model.denoise(noisy), photo) > psnr(model.denoise(noisy, sigma), photo) - 0.3
+
+
+@pytest.mark.parametrize("sigma", [10, 15, 25, 50])
+@pytest.mark.parametrize("channels", ["colour", "grey"])
+def test_sigma_is_estimated_within_a_quarter(model, photo, sigma, channels):
+    clean = photo if channels == "colour" else grey(photo)
+    assert model.estimate_sigma(with_noise(clean, sigma)) == pytest.approx(sigma, rel=0.25)
+
+
+def test_a_clean_photo_has_next_to_no_noise(model, photo):
+    assert model.estimate_sigma(photo) < 1.5
+
+
+def test_a_clean_photo_stays_as_it_is(model, photo):
+    assert psnr(model.denoise(photo), photo) > 37
+
+
+def test_noise_that_was_not_clipped_is_taken_and_the_result_not_clipped(model, photo):
+    noisy = with_noise(photo, 50)
+    assert noisy.min() < -0.1
+    assert noisy.max() > 1.1
+    after = model.denoise(noisy - 0.5)  # far below black
+    assert after.min() < -0.4
+    assert levels(after + 0.5, model.denoise(noisy)) < 64  # no edge of the range was in the way
+
+
+def test_the_report_tells_the_estimated_sigma_and_the_picture_is_the_same(model, photo):
+    noisy = Picture(stored(with_noise(photo)))
+    after, facts = denoise_picture(model, noisy)
+    assert facts == {"sigma": round(model.estimate_sigma(noisy), 2)}
+    assert np.array_equal(after.pixels, model.denoise(noisy).pixels)
+
+
+def test_the_report_tells_the_sigma_that_was_given(model, photo):
+    assert denoise_picture(model, Picture(stored(photo)), sigma=12.5)[1] == {"sigma": 12.5}
+
+
+def test_a_grey_picture_is_its_colour_picture_without_the_colour(model, photo):
+    noisy = with_noise(grey(photo))
+    colour = model.denoise(np.dstack([noisy] * 3))
+    assert levels(model.denoise(noisy), colour.mean(axis=2)) < 0.01
+
+
+# Strength
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("sigma", [None, 50])
+def test_strength_0_gives_the_image_back_exactly(model, photo, dtype, sigma):
+    noisy = with_noise(photo).astype(dtype) if np.issubdtype(dtype, np.floating) else stored(with_noise(photo), dtype)
+    assert np.array_equal(model.denoise(noisy, sigma, strength=0), noisy)
+
+
+@pytest.mark.parametrize("strength", [0.25, 0.5, 0.75])
+def test_a_strength_below_1_takes_that_share_of_the_noise(model, photo, strength):
+    noisy = with_noise(photo)
+    everything = model.denoise(noisy) - noisy
+    assert levels(model.denoise(noisy, strength=strength) - noisy, strength * everything) < 0.01
+
+
+def test_a_strength_above_1_counts_the_noise_as_so_much_stronger(model, photo):
+    noisy = with_noise(photo, 20)
+    assert levels(model.denoise(noisy, sigma=20, strength=1.5), model.denoise(noisy, sigma=30)) < 0.01
+
+
+# Nothing to do
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("dtype", "values"),
+    [
+        (np.uint8, [0, 1, 100, 255]),
+        (np.uint16, [0, 257, 40001, 65535]),
+        (np.float32, [0.0, 0.1, 1.0, -2.7]),
+        (np.float64, [0.1, 1 / 3]),
+    ],
+    ids=["uint8", "uint16", "float32", "float64"],
+)
+def test_a_constant_picture_comes_back_exactly(model, size, channels, dtype, values):
+    for value in values:
+        constant = np.full((*size, channels), value, dtype)
+        assert np.array_equal(model.denoise(constant), constant)
+
+
+def test_a_picture_of_one_colour_comes_back_exactly(model):
+    coloured = np.full((45, 67, 3), (200, 31, 99), np.uint8)
+    assert np.array_equal(model.denoise(coloured), coloured)
+
+
+# Sizes and tiles
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("sigma", [None, SIGMA])
+def test_every_size_is_kept(model, size, sigma):
+    assert model.denoise(with_noise(np.full((*size, 3), 0.5)), sigma).shape == (*size, 3)
+
+
+@pytest.mark.parametrize("size", [(17, 301), (33, 47), (101, 203)], ids=str)
+def test_odd_sizes_lose_their_noise_too(model, size):
+    flat = np.full((*size, 3), 0.5)
+    noisy = with_noise(flat)
+    assert psnr(model.denoise(noisy), flat) > psnr(noisy, flat) + 2
+
+
+@pytest.mark.parametrize("shape", [(107, 160), (106, 159), (99, 33), (33, 47)], ids=str)
+@pytest.mark.parametrize("tile", [16, 32, 48, 64, 100])
+@pytest.mark.parametrize("sigma", [None, 50])
+def test_tiles_leave_no_trace(model, photo, shape, tile, sigma):
+    noisy = with_noise(photo[: shape[0], : shape[1]], 50)
+    assert levels(model.denoise(noisy, sigma, tile=tile), model.denoise(noisy, sigma, tile=4096)) <= 1
+
+
+def test_the_noise_map_is_the_same_in_tiles(model, photo):
+    noisy = with_noise(photo, 50)
+    assert levels(model.noise_map(noisy, tile=32), model.noise_map(noisy)) < 0.01
+
+
+@pytest.mark.parametrize("shape", [(33, 49), (41, 65), (64, 96), (107, 145)], ids=str)
+@pytest.mark.parametrize("tile", [None, 32])
+def test_the_noise_map_stays_with_its_places(photo, shape, tile):
+    """At any size, as a picture is padded for the network, this one to a multiple of 16."""
+    deep = DAE(DAEConfig(widths=(8, 8, 8, 8), blocks=1, estimator_width=8)).eval()
+    picture = photo[: shape[0], : shape[1]]
+    noise = deep.noise_map(picture)
+    edge = noise.shape[1] - 3
+    noise[:, :edge], noise[:, edge:] = 0, 0.2
+    changed = (deep.denoise_pixels(picture, noise, tile=tile) != picture).any(axis=2).mean(axis=0)
+    assert (changed[: 4 * edge - 4] == 0).all()
+    assert (changed[4 * edge + 4 :] > 0.9).all()
+
+
+# Repeatable
+
+
+def test_the_same_twice(model, photo):
+    noisy = with_noise(photo)
+    assert np.array_equal(model.denoise(noisy), model.denoise(noisy))
+
+
+def test_the_number_of_threads_changes_at_most_one_level(model, photo):
+    noisy = stored(with_noise(photo))
+    threads = torch.get_num_threads()
+    results = []
+    try:
+        for count in (1, max(2, os.cpu_count() or 1)):
+            torch.set_num_threads(count)
+            results.append(model.denoise(noisy))
+    finally:
+        torch.set_num_threads(threads)
+    assert levels(results[0] / 255, results[1] / 255) <= 1
+
+
+# Refused
+
+
+@pytest.mark.parametrize("sigma", [-1, 255.1, float("nan"), float("inf")])
+def test_a_sigma_out_of_range_is_a_usage_error(model, photo, sigma):
+    with pytest.raises(UsageError, match="sigma must be from 0 to 255"):
+        model.denoise(photo, sigma)
+
+
+@pytest.mark.parametrize("strength", [-0.1, 2.1, float("nan")])
+def test_a_strength_out_of_range_is_a_usage_error(model, photo, strength):
+    with pytest.raises(UsageError, match="strength must be from 0 to 2"):
+        model.denoise(photo, strength=strength)
+
+
+@pytest.mark.parametrize("tile", [0, -64])
+def test_a_tile_without_pixels_is_a_usage_error(model, photo, tile):
+    with pytest.raises(UsageError, match="tile must be 1 pixel or more"):
+        model.denoise(photo, tile=tile)
+
+
+def test_a_model_for_grey_takes_grey_pictures_only(photo):
+    model = DAE(DAEConfig(channels=1, widths=(8, 16), blocks=1, estimator_width=8)).eval()
+    assert model.denoise(Image.fromarray(stored(grey(photo)))).mode == "L"
+    with pytest.raises(ImageError, match="grey"):
+        model.denoise(photo)
+
+
+def test_a_model_of_one_level_works(photo):
+    model = DAE(DAEConfig(widths=(8,), blocks=1, estimator_width=8)).eval()
+    assert model.denoise(photo[:33, :47]).shape == (33, 47, 3)

@@ -1,0 +1,111 @@
+"""How well the bundled denoiser works on photographs that it has never seen.
+
+The floors are guards, well below what was measured: the figures themselves are in the README's table.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+import vaetool
+
+MODEL = "photo-denoise-gaussian"
+
+FLOORS = {  # gain in dB over the noisy picture, by sigma, blind
+    "china": {15: 5.5, 25: 7.5, 50: 10.0},
+    "flower": {15: 8.5, 25: 10.5, 50: 13.0},
+}
+CLEAN = 40.0  # dB between a clean photograph and what comes out
+SIGMA_ERROR = 0.15  # of the estimated sigma, as a share of the true one
+MEGAPIXELS_12 = (3000, 4000)
+PEAK_BYTES = 2**30
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def model():
+    return vaetool.load(MODEL, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def halved() -> dict[str, np.ndarray]:
+    """Both photographs at half their size, (height, width, 3) in 0..1: shrinking removes the traces of JPEG."""
+    loaded = load_sample_images()
+    pictures = {
+        Path(name).stem: Image.fromarray(image) for name, image in zip(loaded.filenames, loaded.images, strict=True)
+    }
+    return {name: np.asarray(picture.reduce(2), np.float32) / 255 for name, picture in pictures.items()}
+
+
+def with_noise(clean: np.ndarray, sigma: float) -> np.ndarray:
+    """Noise of a sigma in 8-bit units, not clipped, as the tables of denoisers have it."""
+    return (clean + np.random.default_rng(0).normal(0, sigma / 255, clean.shape)).astype(np.float32)
+
+
+def psnr(image: np.ndarray, clean: np.ndarray) -> float:
+    return -10 * np.log10(np.square(image.astype(np.float64) - clean).mean())
+
+
+CASES = [(name, sigma) for name, floors in FLOORS.items() for sigma in floors]
+
+
+@pytest.mark.parametrize(("name", "sigma"), CASES)
+def test_noise_goes_down(model, halved, name, sigma):
+    clean = halved[name]
+    noisy = with_noise(clean, sigma)
+    assert psnr(model.denoise(noisy), clean) - psnr(noisy, clean) > FLOORS[name][sigma]
+
+
+@pytest.mark.parametrize(("name", "sigma"), CASES)
+def test_blind_costs_next_to_nothing(model, halved, name, sigma):
+    noisy = with_noise(halved[name], sigma)
+    assert psnr(model.denoise(noisy), halved[name]) > psnr(model.denoise(noisy, sigma), halved[name]) - 0.1
+
+
+@pytest.mark.parametrize(("name", "sigma"), CASES)
+def test_sigma_is_estimated_well(model, halved, name, sigma):
+    assert model.estimate_sigma(with_noise(halved[name], sigma)) == pytest.approx(sigma, rel=SIGMA_ERROR)
+
+
+@pytest.mark.parametrize("name", FLOORS)
+def test_a_clean_photo_comes_out_clean(model, halved, name):
+    clean = halved[name]
+    assert model.estimate_sigma(clean) < 1.5
+    assert psnr(model.denoise(clean), clean) >= CLEAN
+
+
+@pytest.mark.parametrize("size", [(1, 1), (33, 47), (500, 3)], ids=str)
+@pytest.mark.parametrize(("dtype", "value"), [(np.uint8, 200), (np.uint16, 40001), (np.float32, 0.1)])
+def test_a_constant_picture_is_unchanged(model, size, dtype, value):
+    constant = np.full((*size, 3), value, dtype)
+    assert np.array_equal(model.denoise(constant), constant)
+
+
+@pytest.mark.parametrize("sigma", [None, 50])
+@pytest.mark.parametrize("tile", [64, 128])
+def test_tiles_leave_no_trace(model, halved, sigma, tile):
+    noisy = with_noise(halved["china"], 50)
+    difference = np.abs(model.denoise(noisy, sigma, tile=tile) - model.denoise(noisy, sigma, tile=4096))
+    assert 255 * difference.max() <= 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in other units elsewhere, or missing")
+def test_12_megapixels_fit_in_1_gibibyte(tmp_path, python):
+    """The whole command, as `/usr/bin/time` would see it."""
+    rows = np.random.default_rng(0).integers(0, 255, (MEGAPIXELS_12[0], MEGAPIXELS_12[1] // 100, 3), np.uint8)
+    Image.fromarray(np.tile(rows, (1, 100, 1))).save(tmp_path / "large.png", compress_level=1)
+    code = (
+        "import resource, sys; from vaetool.cli import main; code = main(sys.argv[1:]); "
+        "print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)"
+    )
+    process = python("-c", code, "denoise", tmp_path / "large.png", "-m", MODEL, "--device", "cpu", "-q")
+    out, words = process.communicate(timeout=1200)
+    assert process.returncode == 0, words.decode()
+    assert int(out) < PEAK_BYTES

@@ -1,0 +1,227 @@
+"""Every example that a reader could copy is run: those of the README and those of the help pages.
+
+An example is run in a new folder that holds the files it names, made here: whatever ends like a picture is a
+photograph, whatever ends in a slash a folder of them, and so on. Blocks fenced as `text` are not run.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from vaetool.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
+TEXT = README.read_text(encoding="utf-8") if README.is_file() else ""
+
+INSTALLATION = ("pip install . && vaetool demo", "pip install '.[test]' && pytest")
+
+# What makes an example short enough for a test, by command.
+SHORTER = {"train": ["--set", "training.steps=2", "--set", "training.batch=2", "--set", "training.crops=[32]"]}
+
+# Until it is interrupted; with a state saved at every step.
+ENDLESS = ["--set", "training.steps=1000000", "--set", "training.save_minutes=0"]
+
+PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff")
+RESULTS = {"-o", "--output", ">"}
+"""What comes after one of these is made by the example."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A command line, and where it is from."""
+
+    source: str
+    line: str
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.line}"
+
+
+@dataclass(frozen=True)
+class Block:
+    """What stands between two fences; `line` is the number of its first line."""
+
+    language: str
+    text: str
+    line: int
+
+
+def blocks(text: str) -> list[Block]:
+    """The fenced blocks of a Markdown text, also of indented ones."""
+    found = re.finditer(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", text, re.MULTILINE | re.DOTALL)
+    return [
+        Block(match[2], inspect.cleandoc("\n" + match[3]), text.count("\n", 0, match.start(3)) + 1) for match in found
+    ]
+
+
+def command_lines(block: Block) -> list[str]:
+    """What a reader would type: in a `console` block what follows a prompt, in an `sh` block every line."""
+    lines = block.text.replace("\\\n", " ").splitlines()
+    if block.language == "console":
+        return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    return lines if block.language == "sh" else []
+
+
+def words_of(line: str) -> list[str]:
+    """The words of a shell's line, `|`, `<` and `>` among them, without its comment."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|<>")
+    lexer.whitespace_split = True
+    return list(lexer)
+
+
+def examples_in_readme() -> list[Example]:
+    """Lines, and parts of lines with `&&`, that call `vaetool`, alone or in a pipe."""
+    return [
+        Example(f"README block at line {block.line}", " ".join(part.split()))
+        for block in blocks(TEXT)
+        for line in command_lines(block)
+        for part in line.split("&&")
+        if re.search(r"(^|\|)\s*vaetool\s", part)
+    ]
+
+
+def examples_in_help() -> list[Example]:
+    """Of every page the lines that begin with `vaetool`, up to the gap before the explanation."""
+    pages = {command.callback.__name__: command.callback for command in app.registered_commands}
+    pages["vaetool"] = app.registered_callback.callback
+    return [
+        Example(f"{name} --help", re.split(r"\s{2,}", line)[0])
+        for name, page in pages.items()
+        for line in inspect.cleandoc(page.__doc__ or "").splitlines()
+        if line.startswith("vaetool ")
+    ]
+
+
+@pytest.fixture
+def here(tmp_path, photographs, tiny_dae, monkeypatch):
+    """The current folder; `here(words)` puts the files there that these words name."""
+    monkeypatch.chdir(tmp_path)
+
+    def put(word: str) -> None:
+        path = tmp_path / word.replace("*", "1")
+        if not path.resolve().is_relative_to(tmp_path.resolve()):
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / word).is_file():
+            shutil.copy(ROOT / word, path)
+        elif word.endswith("/") or f"{word}/" in FOLDERS:
+            for inside in ("china.jpg", "flower.png", "box/flower.jpg", "part.safetensors"):
+                put(f"{word}/{inside}")
+        elif path.suffix in PICTURES:
+            photographs["flower" if "flower" in path.stem else "china"].save(path)
+        elif path.suffix == ".zip":
+            put("zipped/")
+            with zipfile.ZipFile(path, "w") as archive:
+                for file in Path("zipped").rglob("*.*"):
+                    archive.write(file)
+        elif path.suffix == ".toml":
+            path.write_text('kind = "dae"\n[training]\nlr = 1e-3\n')
+        elif path.suffix == ".safetensors":
+            shutil.copy(tiny_dae, path)
+
+    def put_all(words: list[str]) -> None:
+        for before, word in zip(["", *words], words, strict=False):
+            if before not in RESULTS and not word.startswith("-"):
+                put(word)
+
+    return put_all
+
+
+def interrupted(words: list[str], python) -> None:
+    """Begins the training run that an example goes on with, and stops it as Ctrl-C does."""
+    state = Path(words[words.index("-o") + 1]).with_suffix(".state.safetensors")
+    process = python("-m", "vaetool", *[word for word in words if word != "--resume"], *SHORTER["train"], *ENDLESS)
+    deadline = time.monotonic() + 60
+    while not state.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130, told.decode()
+
+
+def run_here(words: list[str], vaetool, python) -> None:
+    """One call of `vaetool` in this process, its streams redirected as the words say."""
+    name, *arguments = words
+    assert name == "vaetool"
+    stdin, into = b"", None
+    for sign in ("<", ">"):
+        if sign in arguments:
+            at = arguments.index(sign)
+            path = Path(arguments[at + 1])
+            del arguments[at : at + 2]
+            stdin, into = (path.read_bytes(), into) if sign == "<" else (stdin, path)
+    if "--resume" in arguments:
+        if sys.platform == "win32":
+            pytest.skip("Ctrl-C cannot be sent to one process alone")
+        interrupted(arguments, python)
+    result = vaetool(*arguments, *([] if "--help" in arguments else SHORTER.get(arguments[0], [])), stdin=stdin)
+    assert result.exit_code == 0, result.stderr
+    if into is not None:
+        into.write_bytes(result.data)
+
+
+def run_in_shell(line: str, folder: Path) -> None:
+    """A pipe, as a shell runs it, with `vaetool` on its path."""
+    if sys.platform == "win32":
+        pytest.skip("needs a POSIX system")
+    programs = folder / ".programs"
+    programs.mkdir()
+    (programs / "vaetool").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m vaetool "$@"\n')
+    (programs / "vaetool").chmod(0o755)
+    paths = {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    shell = ["bash", "-o", "pipefail", "-c", line]
+    done = subprocess.run(shell, cwd=folder, env={**os.environ, **paths}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+EXAMPLES = {example.line: example for example in [*examples_in_help(), *examples_in_readme()]}  # each line once
+FOLDERS = {word for line in EXAMPLES for word in line.split() if word.endswith("/")}
+"""Also where they are written without the slash, as for `find`."""
+
+
+@pytest.mark.parametrize("example", EXAMPLES.values(), ids=str)
+def test_an_example_runs(example, here, vaetool, python, tmp_path):
+    words = words_of(example.line)
+    here(words)
+    if "|" in words:
+        run_in_shell(example.line, tmp_path)
+    else:
+        run_here(words, vaetool, python)
+
+
+def test_the_python_blocks_run(here):
+    """One after the other and with the same names, as a reader would type them."""
+    names: dict[str, object] = {"__name__": "readme"}
+    for block in blocks(TEXT):
+        if block.language != "python":
+            continue
+        tree = ast.parse(block.text, README.name)
+        literals = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+        here([value for value in literals if isinstance(value, str)])
+        ast.increment_lineno(tree, block.line - 1)  # so that a traceback points into the README
+        exec(compile(tree, str(README), "exec"), names)
+
+
+@pytest.mark.parametrize("command", INSTALLATION)
+def test_the_readme_says_how_to_install(command):
+    assert command in [line for block in blocks(TEXT) for line in block.text.splitlines()]
+
+
+@pytest.mark.parametrize("command", [command.callback.__name__ for command in app.registered_commands])
+def test_the_readme_names_every_command(command):
+    assert f"vaetool {command}" in TEXT

@@ -1,0 +1,216 @@
+"""The state of a run: whole, of the same recipe, or refused; and outputs that are checked before any work."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+from vaetool import train, weights
+from vaetool.errors import UsageError, WeightsError
+from vaetool.training import checkpoints
+from vaetool.training.checkpoints import state_path
+from vaetool.training.report import Reporter
+
+
+class Stopper(Reporter):
+    """Sends this process a signal after a step, as Ctrl-C would in the middle of a run."""
+
+    def __init__(self, at: int, number: int = signal.SIGINT) -> None:
+        super().__init__()
+        self.at, self.number = at, number
+
+    def step(self, progress, *rest) -> None:
+        super().step(progress, *rest)
+        if progress.step == self.at:
+            signal.raise_signal(self.number)
+
+
+def saved_step(state: Path) -> int:
+    if not state.is_file():
+        return -1
+    with safe_open(state, framework="pt") as file:
+        return json.loads(file.metadata()["vaetool-state"])["progress"]["step"]
+
+
+@pytest.fixture
+def stopped(fit):
+    """A run that was stopped by Ctrl-C after 7 of 20 steps."""
+    with pytest.raises(KeyboardInterrupt):
+        fit("training.steps=20", reporter=Stopper(7))
+
+
+RECIPES = {
+    "adamw": ["training.steps=60", "training.crops=[16, 24]", "training.save_minutes=0.0"],
+    "muon": ["training.steps=60", "training.optimizer=muon", "training.save_minutes=0.0", "training.weight_decay=0.1"],
+}
+
+
+@pytest.mark.parametrize("optimizer", [pytest.param("adamw", marks=pytest.mark.slow), "muon"])
+def test_a_killed_run_goes_on_as_if_nothing_had_happened(
+    fit, tiny, tmp_path, pictures, python, same_weights, optimizer
+):
+    settings = RECIPES[optimizer]
+    flags = [word for setting in [*tiny, *settings] for word in ("--set", setting)]
+    output = tmp_path / "killed.safetensors"
+    process = python("-m", "vaetool", "train", "dae", pictures, "-o", output, "--device", "cpu", *flags)
+    deadline = time.monotonic() + 60
+    while saved_step(state_path(output)) < 9:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.kill()
+    process.communicate()
+    assert 9 <= saved_step(state_path(output)) < 60
+
+    resumed = fit(*settings, name="killed", resume=True)
+    whole = fit(*settings, name="whole")
+    assert resumed.steps == whole.steps == 60
+    assert same_weights(resumed.path, whole.path)
+    assert (resumed.before, resumed.figures) == (whole.before, whole.figures)
+    assert not state_path(output).exists()
+
+
+@pytest.mark.parametrize("step", [1, 13])
+def test_a_stopped_run_goes_on_as_if_nothing_had_happened(fit, same_weights, step):
+    with pytest.raises(KeyboardInterrupt):
+        fit("training.steps=20", "training.optimizer=muon", reporter=Stopper(step))
+    resumed = fit("training.steps=20", "training.optimizer=muon", resume=True)
+    whole = fit("training.steps=20", "training.optimizer=muon", name="whole")
+    assert same_weights(resumed.path, whole.path)
+
+
+def test_a_run_can_be_resumed_with_another_budget(fit, stopped):
+    assert fit("training.steps=9", resume=True).steps == 9
+
+
+def test_a_run_can_be_resumed_with_a_lower_learning_rate(fit, stopped):
+    assert fit("training.steps=20", "training.lr=0.0001", resume=True).steps == 20
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("model.widths=[8, 8]", "model.widths"),
+        ("corruption.sigma_max=10.0", "corruption.sigma_max"),
+        ("data.scales=[0.5]", "data.scales"),
+        ("training.batch=8", "training.batch"),
+        ("training.seed=1", "training.seed"),
+    ],
+)
+def test_resuming_with_another_recipe_is_refused(fit, stopped, setting, named):
+    with pytest.raises(UsageError, match=f"begun with another {named}; resume with the same"):
+        fit("training.steps=20", setting, resume=True)
+
+
+def test_resuming_with_other_images_is_refused(fit, stopped, tmp_path, pictures):
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in list(pictures.iterdir())[:5]:
+        (other / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(UsageError, match="begun with another images"):
+        fit("training.steps=20", resume=True, data=other)
+
+
+def test_resuming_what_was_never_begun_is_refused(fit):
+    with pytest.raises(UsageError, match="no saved state to resume from"):
+        fit("training.steps=2", resume=True)
+
+
+def test_a_damaged_state_is_refused(fit, stopped, tmp_path):
+    state = state_path(tmp_path / "mine.safetensors")
+    state.write_bytes(state.read_bytes()[:-100])
+    with pytest.raises(WeightsError, match="a damaged state of training"):
+        fit("training.steps=20", resume=True)
+
+
+def test_a_model_file_is_no_state(fit, stopped, tmp_path):
+    output = tmp_path / "mine.safetensors"
+    state_path(output).write_bytes(output.read_bytes())
+    with pytest.raises(WeightsError, match="a damaged state of training"):
+        fit("training.steps=20", resume=True)
+
+
+def test_a_state_is_no_model(stopped, tmp_path):
+    with pytest.raises(WeightsError, match="not a vaetool model"):
+        weights.load(state_path(tmp_path / "mine.safetensors"))
+
+
+def test_a_resumed_run_whose_model_is_gone_writes_it_again(fit, stopped, tmp_path):
+    (tmp_path / "mine.safetensors").unlink()
+    assert fit("training.steps=20", resume=True).path.is_file()
+
+
+def test_a_run_begun_anew_forgets_the_state_of_the_one_before(fit, stopped, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        fit("training.steps=20", reporter=Stopper(1))
+    assert saved_step(state_path(tmp_path / "mine.safetensors")) == 1
+
+
+def test_a_second_signal_acts_at_once(fit, tmp_path):
+    class Impatient(Stopper):
+        def step(self, *arguments) -> None:
+            super().step(*arguments)
+            super().step(*arguments)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit("training.steps=20", "training.validations=1", reporter=Impatient(5))
+    assert not state_path(tmp_path / "mine.safetensors").exists()
+
+
+def test_signals_are_left_as_they_were(fit):
+    before = signal.getsignal(signal.SIGINT)
+    fit("training.steps=1")
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_training_in_a_thread_works(fit):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(fit, "training.steps=1").result().steps == 1
+
+
+# Outputs
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("mine.pt", "a model file ends in .safetensors"),
+        ("a file/mine.safetensors", "cannot write to"),
+        ("folder.safetensors", "is a folder"),
+        ("/proc/mine.safetensors", "cannot write to /proc"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_refused_before_training(tmp_path, pictures, name, message):
+    (tmp_path / "a file").write_text("")
+    (tmp_path / "folder.safetensors").mkdir()
+    with pytest.raises(UsageError) as caught:
+        train("dae", tmp_path / "no images looked for yet", output=tmp_path / name)
+    assert message in str(caught.value)
+
+
+def test_the_folder_of_an_output_is_made(tmp_path):
+    checkpoints.check_output(tmp_path / "a" / "b" / "mine.safetensors")
+    assert (tmp_path / "a" / "b").is_dir()
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["mine.safetensors", "mine.training.csv", "mine.training.png"])
+def test_files_that_a_run_would_replace_are_named(tmp_path, name):
+    output = tmp_path / "mine.safetensors"
+    checkpoints.check_new(output)
+    (tmp_path / name).write_text("")
+    with pytest.raises(UsageError, match=f"{name}: exists; --force replaces it"):
+        checkpoints.check_new(output)
+
+
+def test_an_interrupted_run_is_pointed_out(tmp_path):
+    (tmp_path / "mine.state.safetensors").write_text("")
+    with pytest.raises(UsageError, match="go on with --resume, or begin anew with --force"):
+        checkpoints.check_new(tmp_path / "mine.safetensors")

@@ -1,0 +1,158 @@
+"""Recipes: where their values come from, and what is refused, by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vaetool.errors import UsageError
+from vaetool.training.config import DEFAULT_MINUTES, TrainingConfig, read_recipe
+from vaetool.weights import bundled_folder
+
+RECIPES = sorted(bundled_folder().glob("*.toml"))
+
+FILE = """
+kind = "dae"
+[model]
+widths = [8, 16]
+[training]
+lr = 0.1
+batch = 2
+ema = 0.5
+minutes = 3
+"""
+
+
+@pytest.fixture
+def recipe_file(tmp_path) -> Path:
+    path = tmp_path / "recipe.toml"
+    path.write_text(FILE)
+    return path
+
+
+def test_settings_win_over_options_and_options_over_the_file(recipe_file):
+    recipe = read_recipe(recipe_file, None, ["training.lr=0.3"], training={"lr": 0.2, "batch": 4})
+    assert (recipe.training.lr, recipe.training.batch, recipe.training.ema) == (0.3, 4, 0.5)
+
+
+def test_of_two_settings_the_later_one_wins():
+    assert read_recipe(kind="dae", settings=["training.lr=1.0", "training.lr=2.0"]).training.lr == 2
+
+
+def test_lists_and_whole_numbers_become_what_the_recipe_needs(recipe_file):
+    recipe = read_recipe(recipe_file)
+    assert recipe.model.widths == (8, 16)
+    assert recipe.training.minutes == 3.0
+
+
+def test_a_bare_word_is_a_string():
+    assert read_recipe(kind="dae", settings=["training.optimizer=muon"]).training.optimizer == "muon"
+
+
+def test_a_recipe_can_be_changed_like_a_file(recipe_file):
+    recipe = read_recipe(recipe_file)
+    assert read_recipe(recipe) == recipe
+    assert read_recipe(recipe, settings=["training.batch=3"]).training.batch == 3
+
+
+def test_without_any_budget_a_run_takes_half_an_hour(recipe_file):
+    assert read_recipe(kind="dae").training.minutes == DEFAULT_MINUTES == 30
+    assert read_recipe(kind="dae", settings=["training.steps=2"]).training.minutes == 0
+    assert read_recipe(recipe_file).training.minutes == 3
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("training.learning_rate=1", "unknown key 'learning_rate' in [training]; known: minutes,"),
+        ("model.depth=3", "unknown key 'depth' in [model]"),
+        ("data.crop=3", "unknown key 'crop' in [data]"),
+        ("corruption.sigma=3", "unknown key 'sigma' in [corruption]"),
+        ("optimizer.lr=3", "unknown section 'optimizer' in --set optimizer.lr=3"),
+        ("training.batch=many", "batch = 'many' in [training] must be of type int"),
+        ("training.batch=1.5", "batch = 1.5 in [training] must be of type int"),
+        ("training.compile=1", "compile = 1 in [training] must be of type bool"),
+        ("training.lr=true", "lr = True in [training] must be of type float"),
+        ("training.crops=64", "crops = 64 in [training] must be of type tuple"),
+        ("training.crops=['a']", "crops = ['a'] in [training] must be a list of int"),
+        ("training.crops=[]", "training.crops must be sizes in pixels"),
+        ("model.widths=[8, 1.5]", "widths = [8, 1.5] in [model] must be a list of int"),
+        ("training.optimizer=sgd", "there are adamw and muon"),
+        ("training.lr=0.0", "training.lr must be above 0"),
+        ("training.lr=nan", "training.lr must be above 0"),
+        ("training.batch=0", "training.batch must be above 0"),
+        ("training.minutes=-1.0", "training.minutes must be 0 or more"),
+        ("training.steps=0", "training needs a budget"),
+        ("training.ema=1.0", "training.ema must be at least 0 and below 1"),
+        ("training.seed=-1", "training.seed must be from 0"),
+        ("data.scales=[]", "data.scales must be"),
+        ("data.held_out=0.0", "data.held_out must be"),
+        ("data.max_megapixels=0.0", "data.max_megapixels must be"),
+        ("training.lr", "must be section.key=value"),
+        ("lr=3", "must be section.key=value"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name(setting, message):
+    with pytest.raises(UsageError) as caught:
+        read_recipe(kind="dae", settings=[setting])
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('kind = "dae"\n[trainning]\nlr = 1.0', "unknown section 'trainning'"),
+        ('kind = "dae"\ntraining = 3', "must be a table, [training]"),
+        ("kind = 3", "must be a word in quotes"),
+        ('kind = "gan"', "unknown kind 'gan'; there are: dae"),
+        ("kind = dae", "not a readable recipe"),
+        ("", "which kind of model?"),
+    ],
+)
+def test_a_wrong_file_is_refused(tmp_path, text, message):
+    path = tmp_path / "recipe.toml"
+    path.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        read_recipe(path)
+    assert message in str(caught.value)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="cannot read the recipe"):
+        read_recipe(tmp_path / "none.toml")
+
+
+def test_a_recipe_for_another_kind_is_refused(recipe_file):
+    with pytest.raises(UsageError, match="a recipe for a dae, not for a vae"):
+        read_recipe(recipe_file, "vae")
+
+
+def test_a_recipe_as_plain_values_is_a_recipe_again(recipe_file):
+    values = read_recipe(recipe_file).as_dict()
+    assert list(values) == ["kind", "model", "corruption", "data", "training"]
+    assert values["training"]["batch"] == 2
+
+
+def test_a_training_without_budget_cannot_be_made():
+    with pytest.raises(UsageError, match="needs a budget"):
+        TrainingConfig()
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_bundled_recipe_runs(path, tmp_path, pictures):
+    from vaetool import train
+
+    smaller = ["training.steps=2", "training.batch=1", "training.crops=[32]"]
+    result = train(None, pictures, output=tmp_path / "m.safetensors", config=path, settings=smaller, device="cpu")
+    assert result.steps == 2
+    assert result.path.is_file()
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_bundled_recipe_names_its_own_command(path):
+    assert path.read_text().startswith(f"# vaetool train --config pretrained/{path.name} ")
+
+
+def test_there_are_bundled_recipes():
+    assert RECIPES

@@ -1,0 +1,61 @@
+"""vaetool: autoencoders that do real work on images.
+
+    import vaetool
+
+    model = vaetool.load("photo-denoise-gaussian")
+    clean = model.denoise("night.jpg")
+
+Nothing heavy is imported before it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from vaetool.errors import (
+    DeviceError,
+    FileError,
+    ImageError,
+    ModelNotFoundError,
+    TrainingError,
+    UsageError,
+    VaetoolError,
+    WeightsError,
+    WrongKindError,
+)
+
+if TYPE_CHECKING:
+    from vaetool.training.loop import train
+    from vaetool.weights import list_models, load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DeviceError",
+    "FileError",
+    "ImageError",
+    "ModelNotFoundError",
+    "TrainingError",
+    "UsageError",
+    "VaetoolError",
+    "WeightsError",
+    "WrongKindError",
+    "__version__",
+    "list_models",
+    "load",
+    "train",
+]
+
+_LAZY = {"list_models": "vaetool.weights", "load": "vaetool.weights", "train": "vaetool.training.loop"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public function when it is first asked for (PEP 562)."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,86 @@
+"""The command line: one short module per command, each parse → one library call → report.
+
+Nothing heavy is imported before a command's body runs, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from vaetool import __version__
+from vaetool.cli import demo, denoise, info, models, train
+from vaetool.console import INTERRUPTED, Console, guarded
+from vaetool.errors import UsageError
+
+COMMANDS = (denoise.denoise, train.train, demo.demo, info.info, models.models)
+
+app = typer.Typer(
+    name="vaetool",
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in COMMANDS:
+    app.command()(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"vaetool {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def vaetool(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Autoencoders that do real work on images, offline.
+
+    vaetool denoise night.jpg                     writes night.denoised.jpg
+    vaetool denoise --help                        examples and options of a command
+    """
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(UsageError.exit_code)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns the exit code; `arguments` without the program's name."""
+    arguments = sys.argv[1:] if arguments is None else [str(argument) for argument in arguments]
+    console = Console()
+    return guarded(lambda: _invoke(arguments, console), console)
+
+
+def _invoke(arguments: Sequence[str], console: Console) -> int:
+    command = typer.main.get_command(app)
+    if "_VAETOOL_COMPLETE" in os.environ:
+        command.main(prog_name="vaetool")  # answers the shell and exits
+    try:
+        # Not `command.main`, which has its own idea of exit codes and of closed pipes.
+        with command.make_context("vaetool", list(arguments), obj=console) as context:
+            code = command.invoke(context)
+    except typer.Exit as stop:
+        return stop.exit_code
+    except typer.Abort:
+        return INTERRUPTED
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        raise _usage_error(error) from error
+    return code if isinstance(code, int) else 0
+
+
+def _usage_error(error: Exception) -> UsageError:
+    """What typer says about the arguments, in one line with a pointer to the help page."""
+    message = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
+    context = getattr(error, "ctx", None)
+    page = context.command_path if context is not None else "vaetool"
+    return UsageError(f"{message} (see {page} --help)")

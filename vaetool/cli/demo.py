@@ -1,0 +1,42 @@
+"""`vaetool demo`: every job once, on photographs that are there after installing."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from vaetool.cli.groups import with_options
+from vaetool.cli.options import ComputeOptions
+from vaetool.errors import UsageError
+
+Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="Where the contact sheet goes; made if missing.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a contact sheet that exists.")]
+
+
+@with_options
+def demo(folder: Folder = "vaetool-demo", force: Force = False, *, run: ComputeOptions) -> None:
+    """Do every job once, write a contact sheet, print a table.
+
+    vaetool demo                                  into ./vaetool-demo
+    vaetool demo show/ --json                     one JSON object per row
+    """
+    from vaetool import demo as jobs
+
+    sheet = jobs.contact_sheet_path(folder)
+    if sheet.exists() and not force:
+        raise UsageError(f"{sheet} exists: --force replaces it, or name another folder")
+    header_shown = False
+    for row in jobs.run(folder, device=run.device):
+        if run.json:
+            run.console.record(row)
+            continue
+        if not header_shown:
+            run.console.data(_line(dict(zip(row, row, strict=True))))
+            header_shown = True
+        run.console.data(_line(row))
+    run.console.say(f"wrote {sheet}")
+
+
+def _line(row: dict[str, Any]) -> str:
+    return "".join(f"{value!s:<12}" for value in row.values()).rstrip()

@@ -1,0 +1,64 @@
+"""Facts as text: nested values as indented lines, rows as a table. For people; programs read `--json`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from vaetool.console import Console
+from vaetool.errors import one_line
+
+
+def show(facts: Mapping[str, Any], console: Console, *, first: bool = True) -> None:
+    """One JSON object with --json, else a line per fact; `card`, a page of text, comes last and as it is.
+
+    first: nothing was shown before, from which a blank line would set these facts apart.
+    """
+    if console.json:
+        console.record(facts)
+        return
+    if not first:
+        console.data("")
+    for line in _lines({key: value for key, value in facts.items() if key != "card"}):
+        console.data(one_line(line))
+    for line in ["", *facts["card"].splitlines()] if "card" in facts else []:
+        console.data(one_line(line))
+
+
+def table(rows: Sequence[Sequence[str]], console: Console) -> None:
+    """Rows of the same length, the first of them the headings, in columns as wide as they need to be."""
+    plain = [[one_line(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*plain, strict=True)]
+    for row in plain:
+        console.data("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def size(count: int) -> str:
+    """Bytes for people.
+
+    >>> size(823), size(6_410_000)
+    ('0.8 kB', '6.4 MB')
+    """
+    return f"{count / 1e3:.1f} kB" if count < 1e6 else f"{count / 1e6:.1f} MB"
+
+
+def _lines(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:
+    width = max((len(key) for key in facts), default=0)
+    for key, value in facts.items():
+        if isinstance(value, Mapping) and value:
+            yield f"{indent}{key}"
+            yield from _lines(value, indent + "  ")
+        else:
+            yield f"{indent}{key.ljust(width)}  {_words(value)}"
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(_words, value))
+    return "-" if value is None or value == {} else str(value)

@@ -1,0 +1,136 @@
+"""Option groups: a dataclass whose fields are flags, so that a command takes all of them as one parameter.
+
+    @with_options
+    def denoise(inputs: Inputs = None, *, run: RunOptions) -> int: ...
+
+Every field of the group becomes a flag; a flag that the command declares itself (`-q` for a quality) stays its own.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, get_args, get_type_hints
+
+import typer
+from typer.models import OptionInfo
+
+from vaetool.console import Console
+
+
+def between(low: float, high: float, kind: type[float] = float, *, auto: bool = False) -> Callable[[str], Any]:
+    """A parser for a number in low..high, both included; with `auto`, that word gives None."""
+    expected = f"{'auto or ' if auto else ''}a {'whole ' if kind is int else ''}number from {low:g} to {high:g}"
+
+    def parse(text: str) -> float | None:
+        if auto and text == "auto":
+            return None
+        try:
+            number = kind(text)
+        except ValueError:
+            number = math.nan
+        if not low <= number <= high:
+            raise typer.BadParameter(f"expected {expected}, not '{text}'")
+        return number
+
+    return parse
+
+
+@dataclass(frozen=True)
+class WordOptions:
+    """What every command has: how much it says, and in which form."""
+
+    quiet: Annotated[
+        bool, typer.Option("-q", "--quiet", help="Nothing on stderr but errors.", rich_help_panel="Messages")
+    ] = False
+    verbose: Annotated[
+        int,
+        typer.Option(
+            "-v",
+            "--verbose",
+            count=True,
+            metavar="",
+            help="Say more; -vv adds tracebacks to errors.",
+            show_default=False,
+            rich_help_panel="Messages",
+        ),
+    ] = 0
+    json: Annotated[
+        bool,
+        typer.Option("--json", help="One JSON object per file on stdout, errors included.", rich_help_panel="Messages"),
+    ] = False
+
+    @functools.cached_property
+    def console(self) -> Console:
+        """The one that speaks for this run of the command."""
+        return Console(quiet=self.quiet, verbose=self.verbose, json=self.json)
+
+
+def with_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
+    """Replaces the parameter that is annotated with an option group by one flag per field, for typer to read."""
+    signature = inspect.signature(command, eval_str=True)
+    group_name, group = next(
+        (name, parameter.annotation)
+        for name, parameter in signature.parameters.items()
+        if isinstance(parameter.annotation, type) and issubclass(parameter.annotation, WordOptions)
+    )
+    own = [parameter for name, parameter in signature.parameters.items() if name != group_name]
+    taken = {flag for parameter in own for flag in _flags(parameter.annotation)}
+    hints = get_type_hints(group, include_extras=True)
+    names = [field.name for field in fields(group)]
+    shared = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=field.default,
+            annotation=_without_flags(hints[field.name], taken),
+        )
+        for field in fields(group)
+    ]
+    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
+
+    @functools.wraps(command)
+    def expanded(context: typer.Context, **values: Any) -> int | None:
+        options = group(**{name: values.pop(name) for name in names})
+        if isinstance(context.obj, Console):
+            # One console for all: this one also reports how the command ends. It takes the place of the cached one.
+            context.obj.configure(quiet=options.quiet, verbose=options.verbose, json=options.json)
+            vars(options)["console"] = context.obj
+        return command(**values, **{group_name: options})
+
+    parameters = [
+        *(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own),
+        *shared,
+        context,
+    ]
+    expanded.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    del expanded.__wrapped__
+    return expanded
+
+
+def _option(annotation: Any) -> OptionInfo | None:
+    return next((item for item in get_args(annotation) if isinstance(item, OptionInfo)), None)
+
+
+def _flags(annotation: Any) -> tuple[str, ...]:
+    """The flags of an annotation; typer keeps the first one where older signatures had the default."""
+    option = _option(annotation)
+    if option is None:
+        return ()
+    first = (option.default,) if isinstance(option.default, str) else ()
+    return (*first, *(option.param_decls or ()))
+
+
+def _without_flags(annotation: Any, taken: set[str]) -> Any:
+    option = _option(annotation)
+    if option is None or not taken.intersection(_flags(annotation)):
+        return annotation
+    option = copy(option)
+    kept = tuple(flag for flag in _flags(annotation) if flag not in taken)
+    option.default, option.param_decls = kept[0], kept[1:]
+    return Annotated[get_args(annotation)[0], option]

@@ -1,0 +1,52 @@
+"""`vaetool info`: what is in a file of ours, without decoding it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vaetool.cli.facts import show
+from vaetool.cli.groups import WordOptions, with_options
+from vaetool.console import Report
+from vaetool.errors import FileError, VaetoolError
+from vaetool.headers import SUFFIX, is_safetensors, read_header
+from vaetool.inputs import FileKind, Source, expand
+
+Files = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="FILE", help="Model files, folders of them, or patterns.", show_default=False),
+]
+
+OURS = FileKind("files of vaetool", lambda head: (SUFFIX,) if is_safetensors(head) else (), frozenset({SUFFIX}))
+
+
+@with_options
+def info(files: Files = None, *, words: WordOptions) -> int:
+    """Tell what is in a file.
+
+    vaetool info part.safetensors    kind, sizes and training of a model
+    vaetool info models/ --json      a folder, one JSON object per file
+    """
+    report = Report(words.console)
+    for number, entry in enumerate(expand(files or [], kind=OURS).entries):
+        try:
+            if entry.problem:
+                raise FileError(entry.problem)
+            facts = read(entry.source)
+        except VaetoolError as error:
+            report.failed(entry.source, FileError(str(error).removeprefix(f"{entry.source}: ")))
+        else:
+            show(facts, words.console, first=number == 0)
+    return report.exit_code
+
+
+def read(source: Source) -> dict[str, Any]:
+    """The facts of one file; each format that has a header to read is told apart here.
+
+    Raises FileError, WeightsError.
+    """
+    if not isinstance(source, Path):
+        raise FileError("name a file: there is no need to pipe it")
+    return read_header(source).facts()

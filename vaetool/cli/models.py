@@ -1,0 +1,91 @@
+"""`vaetool models`: which models there are, what is known of one, and whether the bundled ones are intact."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from vaetool import catalogue
+from vaetool.cli.facts import show, size, table
+from vaetool.cli.groups import WordOptions, with_options
+from vaetool.console import Console, Report
+from vaetool.errors import UsageError, WeightsError
+
+
+class Action(StrEnum):
+    """What to do with models."""
+
+    LIST = "list"
+    SHOW = "show"
+    VERIFY = "verify"
+
+
+What = Annotated[
+    Action,
+    typer.Argument(
+        metavar="list|show|verify",
+        help="What there is; all about one; are the bundled ones intact?",
+    ),
+]
+Names = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NAME", help="Models by name; to show, also model files.", show_default=False),
+]
+
+
+@with_options
+def models(what: What = Action.LIST, names: Names = None, *, words: WordOptions) -> int:
+    """List, show and verify models.
+
+    vaetool models                              what there is, and where it is
+    vaetool models show photo-denoise-gaussian  all that is known of one
+    vaetool models show part.safetensors        the same of a file
+    vaetool models verify                       are the bundled ones intact?
+
+    Models are found by name in the folders of $VAETOOL_MODELS, then in the user's, then among the bundled.
+    """
+    names = names or []
+    if what is Action.VERIFY:
+        return _verify(names, words.console)
+    if what is Action.SHOW:
+        if not names:
+            raise UsageError("show which model? `vaetool models` lists them")
+        for number, name in enumerate(names):
+            show(catalogue.describe(name), words.console, first=number == 0)
+        return 0
+    if names:
+        raise UsageError("the list takes no names; `vaetool models show NAME` tells more of one")
+    return _list(words.console)
+
+
+def _list(console: Console) -> int:
+    report = Report(console)
+    rows = [("name", "kind", "size", "where", "licence", "summary")]
+    for path in catalogue.list_models().values():
+        try:
+            facts = catalogue.describe(path)
+        except WeightsError as error:
+            report.failed(path, WeightsError(str(error).removeprefix(f"{path}: ")))
+            continue
+        facts.pop("card", None)
+        if console.json:
+            console.record(facts)
+        told = (facts["name"], facts["kind"], size(facts["bytes"]), facts["where"])
+        rows.append((*told, facts.get("licence", "-"), facts.get("summary", "-")))
+    if not console.json:
+        table(rows, console)
+    return report.exit_code
+
+
+def _verify(names: Sequence[str], console: Console) -> int:
+    report = Report(console)
+    for path, problem in catalogue.verify(names).items():
+        if problem:
+            report.failed(path, WeightsError(problem))
+        else:
+            report.done(path)
+    console.say(f"{report.done_count} files intact, {report.failed_count} not")
+    return report.exit_code

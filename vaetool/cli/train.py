@@ -1,0 +1,161 @@
+"""`vaetool train`: a model of one's own from a folder of images."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vaetool.cli.groups import with_options
+from vaetool.cli.options import ComputeOptions
+from vaetool.errors import UsageError
+from vaetool.weights import KIND_MODULES
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+
+RECIPE = "Recipe"
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KIND] DATA",
+        help=f"The kind of model ({', '.join(KIND_MODULES)}), unless the recipe names it; then folders of images, "
+        "zip files of them, or torchvision:NAME.",
+        show_default=False,
+    ),
+]
+ModelFile = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="MODEL", help="The model file to write, *.safetensors.", show_default=False),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", metavar="FILE.toml", help="The recipe; options win over it.", rich_help_panel=RECIPE),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        "--minutes",
+        metavar="M",
+        help="Stop after so many minutes; the learning rate follows the time that has passed.",
+        show_default="30, or the recipe's",
+        rich_help_panel=RECIPE,
+    ),
+]
+Epochs = Annotated[
+    float | None,
+    typer.Option(
+        "--epochs",
+        metavar="E",
+        help="Stop after so many passes: a pass has as many crops as there are images.",
+        rich_help_panel=RECIPE,
+    ),
+]
+Init = Annotated[
+    str | None,
+    typer.Option("--init", metavar="NAME|PATH", help="Begin with the weights of this model.", rich_help_panel=RECIPE),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="SECTION.KEY=VALUE",
+        help="Change one entry of the recipe; repeatable, wins over everything else.",
+        show_default=False,
+        rich_help_panel=RECIPE,
+    ),
+]
+Root = Annotated[Path, typer.Option("--root", metavar="FOLDER", help="Where torchvision's data sets are.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run to the same model that was stopped.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace a model that exists.")]
+TensorBoard = Annotated[
+    Path | None, typer.Option("--tensorboard", metavar="FOLDER", help="Write TensorBoard's event files there, too.")
+]
+
+
+@with_options
+def train(
+    words: Words = None,
+    output: ModelFile = None,
+    config: Config = None,
+    minutes: Minutes = None,
+    epochs: Epochs = None,
+    init: Init = None,
+    settings: Settings = None,
+    resume: Resume = False,
+    force: Force = False,
+    root: Root = Path(),
+    tensorboard: TensorBoard = None,
+    *,
+    run: ComputeOptions,
+) -> int:
+    """Train a model on your own images.
+
+    vaetool train dae photos/ -o mine.safetensors --minutes 60
+    vaetool train dae photos/ -o mine.safetensors --minutes 60 --resume       goes on after Ctrl-C or a power cut
+    vaetool train --config recipe.toml photos.zip -o mine.safetensors
+    vaetool train dae photos/ -o mine.safetensors --set model.widths=[16,32,64] --set training.lr=0.002
+
+    Some images are held out and never trained on: the figures are measured on them, and the weights that were best are
+    kept. Beside the model, NAME.training.csv and NAME.training.png show how it went.
+    `torchrun --nproc-per-node 4 -m vaetool train ...` spreads a run over several processes or GPUs.
+    """
+    kind, places = kind_and_places(words or [])
+    if output is None:
+        raise UsageError("where to? Name the model file with -o")
+    if kind is None and config is None:
+        raise UsageError(f"which kind of model? {' or '.join(KIND_MODULES)}, or a recipe with --config")
+
+    from vaetool import train as fit
+    from vaetool.training.checkpoints import check_new, check_output
+    from vaetool.training.distributed import is_first_process
+    from vaetool.training.report import Reporter
+
+    path = check_output(output)
+    if not force and not resume:
+        check_new(path)
+    speaks = is_first_process()
+    reporter = Reporter(_screen() if speaks and not run.quiet else None, tensorboard=tensorboard)
+    result = fit(
+        kind,
+        places,
+        output=path,
+        config=config,
+        minutes=minutes,
+        epochs=epochs,
+        init=init,
+        resume=resume,
+        settings=settings or (),
+        root=root,
+        device=run.device,
+        reporter=reporter,
+    )
+    if speaks:
+        run.console.say(f"wrote {result.path}")
+        if run.json:
+            run.console.record(asdict(result))
+    return 0
+
+
+def kind_and_places(words: list[str]) -> tuple[str | None, list[str]]:
+    """The first word is the kind if it is the name of one, whatever lies in the current folder; a folder of that name
+    is written `./dae`. All other words are places of images.
+
+    >>> kind_and_places(["dae", "photos/"]), kind_and_places(["./dae"])
+    (('dae', ['photos/']), (None, ['./dae']))
+    """
+    if words and words[0] in KIND_MODULES:
+        return words[0], words[1:]
+    return None, words
+
+
+def _screen() -> RichConsole:
+    import sys
+
+    from rich.console import Console as RichConsole
+
+    # Never escape codes into a file, whatever FORCE_COLOR and the like ask for.
+    return RichConsole(stderr=True, force_terminal=sys.stderr.isatty(), highlight=False, emoji=False, markup=False)

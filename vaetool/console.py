@@ -1,0 +1,326 @@
+"""Everything the command says: words on stderr, data on stdout, and the exit code.
+
+`Console` speaks, `Report` counts files and owns the exit code of a batch, and `guarded` turns whatever
+ends a command (an error, Ctrl-C, SIGTERM, a closed pipe) into one line and the exit code of the contract.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from vaetool.errors import UsageError, VaetoolError, one_line
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
+
+INTERRUPTED = 128 + signal.SIGINT
+
+
+class Terminated(BaseException):
+    """SIGTERM or SIGHUP arrived; raised in the main thread so that every clean-up runs. `exit_code` is 128 + signal."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+
+
+class Console:
+    """Speaks for one run of the command.
+
+    quiet: errors only; verbose: how many -v; json: `Report` writes one JSON object per file on stdout.
+    """
+
+    def __init__(self, *, quiet: bool = False, verbose: int = 0, json: bool = False) -> None:
+        self.configure(quiet=quiet, verbose=verbose, json=json)
+
+    def configure(self, *, quiet: bool, verbose: int, json: bool) -> None:
+        """Takes over the flags of a command once they are known."""
+        self.quiet = quiet
+        self.verbose = verbose
+        self.json = json
+
+    @cached_property
+    def _words(self) -> RichConsole:
+        from rich.console import Console as RichConsole
+
+        class Words(RichConsole):
+            def on_broken_pipe(self) -> None:
+                raise  # again the BrokenPipeError that rich is handling; `guarded` knows what it means
+
+        # Never escape codes into a file, whatever FORCE_COLOR and the like ask for.
+        return Words(stderr=True, force_terminal=_is_terminal(sys.stderr), highlight=False, emoji=False, markup=False)
+
+    def _print(self, text: str, style: str | None = None) -> None:
+        self._words.print(one_line(text), style=style, soft_wrap=True)
+
+    def error(self, text: str) -> None:
+        """One line, always."""
+        self._print(text, "red")
+
+    def warn(self, text: str) -> None:
+        """One line, unless -q."""
+        if not self.quiet:
+            self._print(text, "yellow")
+
+    def say(self, text: str) -> None:
+        """One line, unless -q."""
+        if not self.quiet:
+            self._print(text)
+
+    def note(self, text: str) -> None:
+        """One line, with -v."""
+        if self.verbose and not self.quiet:
+            self._print(text, "dim")
+
+    def trace(self, error: BaseException) -> None:
+        """The traceback, with -vv."""
+        if self.verbose >= 2:
+            for line in "".join(traceback.format_exception(error)).splitlines():
+                self._print(line)
+
+    def data(self, line: str) -> None:
+        """One line of text on stdout, at once, so that a reader in a pipe can follow."""
+        self.binary(line.encode("utf-8", "surrogateescape") + b"\n")
+
+    def record(self, record: Mapping[str, Any]) -> None:
+        """One JSON object on stdout, at once. Numbers that JSON does not know (nan, inf) become null."""
+        self.data(json.dumps(_plain(record), allow_nan=False))
+
+    def binary(self, data: bytes) -> None:
+        """Bytes on stdout, at once."""
+        if sys.stdout is None:
+            raise VaetoolError("standard output is closed")
+        sys.stdout.flush()
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    def refuse_binary_to_terminal(self) -> None:
+        """Raises UsageError when stdout is a terminal, which image data would only garble."""
+        if _is_terminal(sys.stdout):
+            raise UsageError("refusing to write binary data to a terminal: give -o FILE, or send it on with a pipe")
+
+    @contextmanager
+    def progress(self, total: int) -> Iterator[Callable[[], None]]:
+        """A progress bar on stderr, only where it is a terminal; yields the function that moves it on by one."""
+        lines_would_mix = self.json and _is_terminal(sys.stdout)
+        if self.quiet or total < 2 or lines_would_mix or not self._words.is_terminal:
+            yield lambda: None
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("files"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        bar = Progress(*columns, console=self._words, transient=True, redirect_stdout=False, redirect_stderr=False)
+        task = bar.add_task("files", total=total)
+        with bar:
+            yield lambda: bar.advance(task)
+
+
+class Report:
+    """Counts files done, skipped and failed, says each of them in the way asked for, and owns the exit code."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.total = 0
+        self.done_count = self.skipped_count = self.failed_count = 0
+        self.code_when_done = 0  # a command with a finding sets another one: 3 for outliers
+        self._last_output: object = None
+        self._advance: Callable[[], None] = lambda: None
+
+    @property
+    def exit_code(self) -> int:
+        """1 when a file failed, else `code_when_done`."""
+        return 1 if self.failed_count else self.code_when_done
+
+    @contextmanager
+    def over(self, total: int) -> Iterator[Report]:
+        """The span in which `total` files are worked on: the progress bar before, the summary line after."""
+        self.total += total
+        try:
+            with self.console.progress(total) as self._advance:
+                yield self
+        except (KeyboardInterrupt, Terminated):
+            self.summary()
+            raise
+        self.summary()
+
+    def done(
+        self,
+        source: object,
+        output: object = None,
+        facts: Mapping[str, Any] | None = None,
+        *,
+        seconds: float | None = None,
+        warnings: Sequence[str] = (),
+    ) -> None:
+        """One file is finished. `output` is where it went (None: nowhere), `facts` go into JSON and after -v."""
+        self.done_count += 1
+        self._last_output = output
+        facts = dict(facts or {})
+        if seconds is not None:
+            facts["seconds"] = round(seconds, 3)
+        for warning in warnings:
+            self.console.warn(f"{source}: {warning}")
+        self.console.note(_sentence(source, output, facts))
+        if self.console.json:
+            place = {} if output is None else {"output": str(output)}
+            worries = {"warnings": list(warnings)} if warnings else {}
+            self.console.record({"path": str(source), **place, **facts, **worries})
+        self._advance()
+
+    def skipped(self, source: object, output: object) -> None:
+        """One file has its result already."""
+        self.skipped_count += 1
+        self.console.note(f"{source}: {output} exists, skipped")
+        if self.console.json:
+            self.console.record({"path": str(source), "output": str(output), "skipped": True})
+        self._advance()
+
+    def failed(self, source: object, error: Exception) -> None:
+        """One file failed; the message gets its path in front."""
+        self.failed_count += 1
+        message = reason(error)
+        self.console.error(f"{source}: {message}")
+        self.console.trace(error)
+        if self.console.json:
+            self.console.record({"path": str(source), "error": message})
+        self._advance()
+
+    def summary(self) -> None:
+        """The last line of a batch: how many of each; for a single file, where its result is."""
+        missing = self.total - self.done_count - self.skipped_count - self.failed_count
+        if self.total == 1 and not missing:
+            if self.done_count and isinstance(self._last_output, os.PathLike):
+                self.console.say(f"wrote {self._last_output}")
+            elif self.skipped_count:
+                self.console.say("the result exists already, skipped")
+            return
+        counts = {"done": self.done_count, "skipped": self.skipped_count, "failed": self.failed_count}
+        line = ", ".join(f"{count} {word}" for word, count in counts.items() if count or word == "done")
+        if missing:
+            line += f", {missing} not finished; the same command with --skip-existing goes on from here"
+        self.console.say(line)
+
+
+def reason(error: Exception) -> str:
+    """What is wrong, in one line and without the path; an error nobody foresaw is named as such."""
+    if isinstance(error, VaetoolError):
+        return one_line(error)
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    first_line = str(error).strip().partition("\n")[0]
+    name = type(error).__name__
+    return one_line(f"internal error: {name}: {first_line} (run with -vv for a traceback)")
+
+
+def guarded(command: Callable[[], int], console: Console) -> int:
+    """Runs a command and returns its exit code; whatever stops it becomes one line and a code of its own."""
+    with _signals_raise():
+        try:
+            code = command()
+            if sys.stdout is not None:
+                sys.stdout.flush()
+        except VaetoolError as error:
+            console.error(f"error: {error}")
+            console.trace(error)
+            return error.exit_code
+        except KeyboardInterrupt:
+            console.error("interrupted")
+            return INTERRUPTED
+        except Terminated as stop:
+            console.error(f"stopped by {stop}")
+            return stop.exit_code
+        except BrokenPipeError:
+            return _pipe_closed()
+        except SystemExit as stop:
+            # The help pages are printed by rich, which answers a closed pipe with SystemExit(1).
+            if isinstance(stop.__context__, BrokenPipeError):
+                return _pipe_closed()
+            raise
+        except Exception as error:
+            console.error(reason(error))
+            console.trace(error)
+            return 1
+        return code
+
+
+def _pipe_closed() -> int:
+    """The reader has seen enough: nothing more may be written, not even by the interpreter's last flush."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError, AttributeError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            try:
+                if _pipe_is_broken(stream.fileno()):
+                    os.dup2(nowhere, stream.fileno())
+            finally:
+                os.close(nowhere)
+    return 0
+
+
+def _pipe_is_broken(descriptor: int) -> bool:
+    import select
+
+    if not hasattr(select, "poll"):
+        return True
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """While this lasts, SIGTERM and SIGHUP raise `Terminated`; what was ignored before stays ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the clean-up
+        raise Terminated(number)
+
+    previous: dict[int, Any] = {}
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            previous[number] = signal.signal(number, stop) or signal.SIG_DFL
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _is_terminal(stream: Any) -> bool:
+    return stream is not None and not stream.closed and stream.isatty()
+
+
+def _sentence(source: object, output: object, facts: Mapping[str, Any]) -> str:
+    arrow = "" if output is None else f" -> {output}"
+    details = ", ".join(f"{name} {_short(value)}" for name, value in facts.items())
+    return f"{source}{arrow}" + (f" ({details})" if details else "")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON knows it: arrays and array scalars unwrapped, nan and infinities as None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, os.PathLike) else value

@@ -1,0 +1,109 @@
+"""Every job once on real photographs: what `vaetool demo` shows.
+
+The photographs are the two that come with scikit-learn, so nothing is downloaded. A job gives rows for the contact
+sheet, pictures with captions, and rows for a table.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from vaetool.files import write_atomically
+from vaetool.images import Picture, encode
+from vaetool.metrics import psnr
+from vaetool.weights import load
+
+SIGMAS = (15, 25, 50)
+SEED = 0
+MARGIN, CAPTION = 8, 22  # pixels
+
+
+@dataclass(frozen=True)
+class Strip:
+    """Pictures side by side: (caption, pixels) each, and the row of the table that says how good they are."""
+
+    pictures: list[tuple[str, np.ndarray]]
+    figures: dict[str, Any] = field(default_factory=dict)
+
+
+def photographs() -> dict[str, np.ndarray]:
+    """The photographs, (height, width, 3) uint8, by name."""
+    from sklearn.datasets import load_sample_image
+
+    return {name: load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
+
+
+def denoise(device: str) -> Iterator[Strip]:
+    """White noise added to eight bits, and taken away again without being told how much."""
+    model = load("photo-denoise-gaussian", device=device)
+    generator = np.random.default_rng(SEED)
+    for sigma in SIGMAS:
+        for name, clean in photographs().items():
+            noisy = np.rint(clean + generator.normal(0, sigma, clean.shape)).clip(0, 255).astype(np.uint8)
+            start = time.perf_counter()
+            result = model.denoise(noisy)
+            seconds = time.perf_counter() - start
+            before, after = psnr(noisy, clean, 255), psnr(result, clean, 255)
+            captions = ("original", f"noise of sigma {sigma}: {before:.1f} dB", f"cleaned: {after:.1f} dB")
+            yield Strip(
+                list(zip(captions, (clean, noisy, result), strict=True)),
+                {
+                    "job": "denoise",
+                    "photo": name,
+                    "what": f"sigma {sigma}",
+                    "before": f"{before:.2f} dB",
+                    "after": f"{after:.2f} dB",
+                    "seconds": round(seconds, 2),
+                },
+            )
+
+
+JOBS: tuple[Callable[[str], Iterator[Strip]], ...] = (denoise,)
+
+
+def run(folder: str | Path, *, device: str = "auto") -> Iterator[dict[str, Any]]:
+    """Do every job; yields the rows of the table as they come, then writes `contact-sheet.png` into the folder."""
+    strips = []
+    for job in JOBS:
+        for strip in job(device):
+            strips.append(strip)
+            yield strip.figures
+    write_atomically(contact_sheet_path(folder), encode(Picture(contact_sheet(strips)), "PNG"))
+
+
+def contact_sheet_path(folder: str | Path) -> Path:
+    """Where `run` leaves its pictures."""
+    return Path(folder) / "contact-sheet.png"
+
+
+def contact_sheet(strips: list[Strip]) -> np.ndarray:
+    """All strips below each other, (height, width, 3) uint8."""
+    rows = [_draw(strip) for strip in strips]
+    sheet = Image.new("RGB", (max(row.width for row in rows), sum(row.height for row in rows)), "white")
+    top = 0
+    for row in rows:
+        sheet.paste(row, (0, top))
+        top += row.height
+    return np.asarray(sheet)
+
+
+def _draw(strip: Strip) -> Image.Image:
+    pictures = [Image.fromarray(pixels) for _, pixels in strip.pictures]
+    height = max(picture.height for picture in pictures)
+    size = (sum(picture.width + MARGIN for picture in pictures) + MARGIN, height + CAPTION + MARGIN)
+    row = Image.new("RGB", size, "white")
+    draw = ImageDraw.Draw(row)
+    font = ImageFont.load_default(size=14)
+    left = MARGIN
+    for (caption, _), picture in zip(strip.pictures, pictures, strict=True):
+        draw.text((left, 3), caption, fill="black", font=font)
+        row.paste(picture, (left, CAPTION))
+        left += picture.width + MARGIN
+    return row

@@ -1,0 +1,302 @@
+"""From what was typed to a list of files: folders, patterns, lists, standard input, and a shard of them.
+
+Files named one by one keep the order they were given in; those of a folder are sorted by name. A folder gives the
+files whose name or content says that they are of the wanted kind: a `.txt` is passed over in silence, a damaged
+`.png` is kept and fails aloud. Hidden files and earlier results (`*.denoised.*`) are not taken from folders.
+"""
+
+from __future__ import annotations
+
+import enum
+import glob
+import os
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TypeVar
+
+from vaetool.errors import UsageError
+
+HEAD = 32  # bytes that tell the format of a file
+
+T = TypeVar("T")
+
+
+class Stream(enum.Enum):
+    """Standard input as a source, standard output as a place to write; `-` at the command line."""
+
+    STANDARD = "-"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+Source = Path | Stream
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """A kind of files that a command takes.
+
+    name:     plural, for messages.
+    sniff:    first bytes -> the extensions under which a result in the same format goes, the usual one first;
+              empty when the content is something else.
+    suffixes: extensions, lower case, that are taken from a folder without looking inside.
+    """
+
+    name: str
+    sniff: Callable[[bytes], tuple[str, ...]]
+    suffixes: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One input: where it is, its place below an output folder, and what is wrong with it if that is known already."""
+
+    source: Source
+    place: PurePath
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """All inputs; `many` when a result can only go into a folder, because a folder, a list or several were given."""
+
+    entries: tuple[Entry, ...]
+    many: bool
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Every `count`-th file, beginning with number `index`, which counts from 0."""
+
+    index: int
+    count: int
+
+    def of(self, items: Sequence[T]) -> Sequence[T]:
+        """The part of `items` that is this shard's."""
+        return items[self.index :: self.count]
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+
+JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
+TIFF = (".tif", ".tiff")
+PNM = (".ppm", ".pgm", ".pnm")
+PNG = (".png",)
+
+
+def sniff_image(head: bytes) -> tuple[str, ...]:
+    r"""The extensions for a result in the format that the first bytes show, empty when they show no image.
+
+    A format that is read but not written gives `.png`.
+
+    >>> sniff_image(b"\xff\xd8\xff\xe0")[0], sniff_image(b"Dear diary")
+    ('.jpg', ())
+    """
+    if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
+        return (".webp",)
+    if head[4:8] == b"ftyp" and head[8:12] in {b"avif", b"avis", b"mif1", b"miaf"}:
+        return (".avif",)
+    if head.startswith(b"BM") and head[6:10] == bytes(4):
+        return (".bmp",)
+    if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():
+        return PNM
+    signatures = {
+        b"\x89PNG\r\n\x1a\n": PNG,
+        b"\xff\xd8\xff": JPEG,
+        b"II*\0": TIFF,
+        b"MM\0*": TIFF,
+        b"II+\0": TIFF,
+        b"MM\0+": TIFF,
+        b"\0\0\0\x0cjP  \r\n": PNG,
+        b"\xff\x4f\xff\x51": PNG,
+        b"GIF87a": PNG,
+        b"GIF89a": PNG,
+    }
+    return next((extensions for magic, extensions in signatures.items() if head.startswith(magic)), ())
+
+
+IMAGES = FileKind(
+    "images",
+    sniff_image,
+    frozenset({".webp", ".avif", ".bmp", ".gif", ".pbm", ".jp2", ".j2k", *PNG, *JPEG, *TIFF, *PNM}),
+)
+
+
+def read_head(path: Path) -> bytes:
+    """The first bytes of a regular file; empty for anything else, which could only be read once."""
+    try:
+        if not path.is_file():
+            return b""
+        with path.open("rb") as file:
+            return file.read(HEAD)
+    except OSError:
+        return b""
+
+
+def expand(
+    arguments: Sequence[str],
+    *,
+    kind: FileKind = IMAGES,
+    recursive: bool = False,
+    files_from: str | None = None,
+    null: bool = False,
+    earlier: str = "",
+    leave_out: Path | None = None,
+) -> Inputs:
+    """All inputs of a command, each once.
+
+    arguments:  files, folders, patterns that the shell did not expand, or `-`.
+    files_from: a file with one path per line (`-`: standard input), NUL-separated with `null`. Relative paths keep
+                their folders below an output folder.
+    earlier:    the suffix of this command's own results; `*.SUFFIX.*` is not taken from folders.
+    leave_out:  a folder, the output's, that is not searched.
+
+    A file that is missing becomes an entry with a problem: it fails alone. Raises UsageError when the request makes no
+    sense: nothing given, only folders without a file of the kind, `-` beside other inputs, an unreadable list. An empty
+    list is not an error.
+    """
+    if not arguments and files_from is None:
+        raise UsageError("nothing to read: name files or folders, `-`, or give --files-from")
+    if null and files_from is None:
+        raise UsageError("-0 describes the list of --files-from: give both")
+    if "-" in arguments and (len(arguments) > 1 or files_from is not None):
+        raise UsageError("`-` (standard input) has to be the only input; a file of that name is `./-`")
+    if "" in arguments:
+        raise UsageError("one of the inputs is an empty name")
+    if list(arguments) == ["-"]:
+        return Inputs((Entry(Stream.STANDARD, PurePath("stdin")),), many=False)
+
+    folder_count = 0
+
+    def entries() -> Iterator[Entry]:
+        nonlocal folder_count
+        listed = _read_list(files_from, null) if files_from is not None else []
+        for name, place in [*((name, None) for name in arguments), *((name, _mirrored(name)) for name in listed)]:
+            for path, problem in _existing(name):
+                if problem is None and path.is_dir():
+                    folder_count += 1
+                    yield from _folder(path, kind, recursive, earlier, leave_out)
+                else:
+                    yield Entry(path, place or PurePath(path.name or "image"), problem)
+
+    found = tuple(_each_once(entries()))
+    if not found and folder_count:
+        folders = ", ".join(arguments) or "the folders listed"
+        more = f"; *.{earlier}.* are earlier results" if earlier else ""
+        deeper = "" if recursive else "; -r looks into sub-folders"
+        raise UsageError(f"no {kind.name} in {folders}{deeper}{more}")
+    return Inputs(found, many=len(found) > 1 or folder_count > 0 or files_from is not None)
+
+
+def _existing(name: str) -> Iterator[tuple[Path, str | None]]:
+    """The path itself, the files that match it as a pattern, or the path and why there is none."""
+    path = Path(name)
+    try:
+        path.stat()
+        yield path, None
+    except FileNotFoundError:
+        if path.is_symlink():
+            yield path, "a symbolic link that leads nowhere"
+        elif glob.has_magic(name):
+            matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - the pattern may be absolute
+            yield from ((Path(match), None) for match in matches)
+            if not matches:
+                yield path, "no file matches this pattern"
+        else:
+            yield path, "no such file or folder"
+    except OSError as error:
+        yield path, error.strerror or "cannot be read"
+    except ValueError:
+        yield path, "not a possible file name"
+
+
+def _folder(folder: Path, kind: FileKind, recursive: bool, earlier: str, leave_out: Path | None) -> Iterator[Entry]:
+    """The files of a folder in sorted order, files before sub-folders; a folder that cannot be listed is a problem."""
+    failures: list[OSError] = []
+    excluded = None if leave_out is None else os.path.realpath(leave_out)
+    for parent, folders, files in os.walk(folder, onerror=failures.append):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if recursive and not name.startswith(".") and os.path.realpath(Path(parent, name)) != excluded
+        )
+        for name in sorted(files):
+            path = Path(parent, name)
+            if not name.startswith(".") and not _is_earlier(path, earlier) and _is_kind(path, kind):
+                yield Entry(path, path.relative_to(folder))
+    for failure in failures:
+        path = Path(failure.filename)
+        yield Entry(path, PurePath(path.name or "folder"), failure.strerror or "cannot be listed")
+
+
+def _is_earlier(path: Path, earlier: str) -> bool:
+    return bool(earlier) and PurePath(path.stem).suffix == f".{earlier}"
+
+
+def _is_kind(path: Path, kind: FileKind) -> bool:
+    """Whether a folder's file is meant: by its name, which is cheap, else by its first bytes."""
+    try:
+        # A pipe or a device in a folder would block; a link that leads nowhere is no file to work on.
+        if not stat.S_ISREG(path.stat().st_mode):
+            return False
+    except OSError:
+        return path.suffix.lower() in kind.suffixes
+    return path.suffix.lower() in kind.suffixes or bool(kind.sniff(read_head(path)))
+
+
+def _each_once(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """Without the second mention of a path: a file named twice is worked on once."""
+    seen: set[str] = set()
+    for entry in entries:
+        path = os.path.abspath(str(entry.source))  # noqa: PTH100 - as text: a million paths
+        if path not in seen:
+            seen.add(path)
+            yield entry
+
+
+def _mirrored(name: str) -> PurePath | None:
+    """A listed path below the output folder: as listed if it is relative and stays inside, else its name alone."""
+    path = PurePath(name)
+    return None if path.is_absolute() or ".." in path.parts or not path.name else path
+
+
+def _read_list(source: str, null: bool) -> list[str]:
+    try:
+        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    except OSError as error:
+        raise UsageError(f"{source}: cannot read the list of files: {error.strerror}") from error
+    lines = data.split(b"\0") if null else [line.removesuffix(b"\r") for line in data.split(b"\n")]
+    return [os.fsdecode(line) for line in lines if line]
+
+
+def parse_shard(text: str) -> Shard:
+    """`i/n` with i from 0 to n - 1. Raises UsageError."""
+    index, slash, count = text.partition("/")
+    if slash and index.isdecimal() and count.isdecimal() and int(index) < int(count):
+        return Shard(int(index), int(count))
+    raise UsageError(f"--shard {text}: expected i/n with i from 0 to n - 1, such as 0/4")
+
+
+def slurm_shard(environment: Mapping[str, str] = os.environ) -> Shard | None:
+    """The shard of a Slurm array task, from SLURM_ARRAY_TASK_ID, _MIN, _MAX, _STEP and _COUNT; None outside one.
+
+    Raises UsageError for an array with gaps, in which a task cannot know which one it is.
+    """
+    names = ("ID", "MIN", "COUNT")
+    if not all(f"SLURM_ARRAY_TASK_{name}" in environment for name in names):
+        return None
+    try:
+        task, first, count = (int(environment[f"SLURM_ARRAY_TASK_{name}"]) for name in names)
+        step = int(environment.get("SLURM_ARRAY_TASK_STEP", 1))
+        last = int(environment.get("SLURM_ARRAY_TASK_MAX", first + step * (count - 1)))
+    except ValueError as error:
+        raise UsageError(f"SLURM_ARRAY_TASK_*: {error}; give --shard i/n") from error
+    index, rest = divmod(task - first, max(step, 1))
+    if rest or not 0 <= index < count or (last - first) // max(step, 1) + 1 != count:
+        raise UsageError("this Slurm array has gaps: give --shard i/n, or --shard 0/1 for all files")
+    return Shard(index, count)

@@ -1,0 +1,228 @@
+"""Denoising autoencoder: noisy picture in, clean picture out (Vincent et al. 2008).
+
+A bias-free U-shaped network at half resolution (Mohan et al. 2020), conditioned on a map of the noise's sigma, which
+a tiny second network reads off the noisy picture itself. Bias-free means f(a·x, a·sigma) = a·f(x, sigma) for both: they
+keep working above the noise they were trained on, and a constant picture has a sigma of exactly zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vaetool.conversion import from_unit, to_unit, unpack
+from vaetool.corruptions import Noise, add_noise
+from vaetool.errors import ImageError, UsageError
+from vaetool.models.base import Batch, Losses, Model, register
+from vaetool.models.blocks import UNet
+from vaetool.tiling import Tile, pad_to_multiple, tiles
+
+VISIBLE = 1 / 255
+"""Noise with a smaller sigma is left alone: it cannot be told from clean texture, nor seen in eight bits."""
+
+TILE = 768
+HALO = 64
+
+Image = TypeVar("Image")
+
+
+@dataclass(frozen=True)
+class DAEConfig:
+    """What shapes a DAE."""
+
+    channels: int = 3
+    widths: tuple[int, ...] = (32, 64, 128, 192)  # per level; each halves the resolution
+    blocks: int = 2  # residual blocks per level, each way
+    estimator_width: int = 32
+
+
+class SigmaEstimator(nn.Module):
+    """The sigma of the noise around each place, from the noisy picture alone.
+
+    Works at a quarter of the resolution (`scale`) on what is left of the picture without its local mean. Each place
+    gives a reading and how far to trust it (flat ground tells more than texture); readings are averaged by trust over
+    `window` places.
+    """
+
+    scale = 4
+
+    def __init__(self, channels: int, width: int, window: int = 17) -> None:
+        super().__init__()
+        self.window = window
+        inputs = channels * self.scale**2
+        layers = [
+            nn.Conv2d(a, b, 3, padding=1, bias=False)
+            for a, b in [(inputs, width), (width, width), (width, width), (width, width), (width, 2)]
+        ]
+        for layer in layers:
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        """(batch, channels, height, width), multiples of 4 → (batch, 1, height / 4, width / 4)."""
+        x = F.pixel_unshuffle(noisy - _box(noisy, 5), self.scale)
+        for layer in self.layers[:-1]:
+            x = torch.relu_(layer(x))
+        reading, trust = self.layers[-1](x).abs().chunk(2, dim=1)
+        trust = trust + 1e-6
+        return _box(reading * trust, self.window) / _box(trust, self.window)
+
+
+def _box(x: Tensor, size: int) -> Tensor:
+    """The mean over a square of odd `size` around each place, of what of it is inside the picture."""
+    rows = F.avg_pool2d(x, (size, 1), 1, (size // 2, 0), count_include_pad=False)
+    return F.avg_pool2d(rows, (1, size), 1, (0, size // 2), count_include_pad=False)
+
+
+@register("dae")
+class DAE(Model):
+    """The denoiser. See the module's docstring."""
+
+    Config = DAEConfig
+    Corruption = Noise
+    figure = "psnr"
+    config: DAEConfig
+
+    def __init__(self, config: DAEConfig) -> None:
+        super().__init__(config)
+        self.estimator = SigmaEstimator(config.channels, config.estimator_width)
+        self.unet = UNet(4 * config.channels + 1, 4 * config.channels, config.widths, config.blocks, bias=False)
+
+    @property
+    def stride(self) -> int:
+        """Heights and widths must be multiples of this."""
+        return max(2 * self.unet.stride, self.estimator.scale)  # both are powers of 2
+
+    def restore(self, noisy: Tensor, sigma: Tensor) -> Tensor:
+        """The clean pictures behind noisy ones.
+
+        noisy: (batch, channels, height, width), around 0..1, sizes multiples of `stride`. sigma: in the same units,
+        (batch, 1, h, w) of any smaller size, resized to the picture's. Where it is below `VISIBLE` nothing changes.
+        """
+        sigma = sigma.expand(len(noisy), -1, -1, -1)
+        half = F.interpolate(sigma, (noisy.shape[2] // 2, noisy.shape[3] // 2), mode="bilinear", align_corners=False)
+        residual = self.unet(torch.cat([F.pixel_unshuffle(noisy, 2), half], dim=1))
+        gate = (half / VISIBLE - 1).clamp(0, 1)
+        return noisy - F.pixel_shuffle(residual * gate, 2)
+
+    def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Noise) -> Batch:
+        """Clean and noisy images, their sigma, and which of them are to be cleaned blind."""
+        drawn = add_noise(clean, generator, corruption)
+        blind = torch.rand(drawn.sigma.shape, generator=generator, device=clean.device) < 0.5
+        return {**drawn._asdict(), "blind": blind}
+
+    def loss(self, batch: Batch) -> Losses:
+        """L1 to the clean picture, half of it blind, and how far off the estimate of sigma is."""
+        noisy, sigma = batch["noisy"], batch["sigma"]
+        estimate = self.estimator(noisy)
+        given = torch.where(batch["blind"], estimate.detach(), sigma)
+        restoration = (self.restore(noisy, given) - batch["clean"]).abs().mean()
+        # Relative to sigma, and harder on an estimate that is too low: what it leaves of the noise is seen.
+        error = (estimate - sigma) / (sigma + 2 * VISIBLE)
+        estimation = torch.where(error < 0, -1.5 * error, error).mean()
+        return {"loss": restoration + 0.01 * estimation, "l1": restoration, "estimation": estimation}
+
+    def validate(self, batch: Batch) -> dict[str, float]:
+        """Mean PSNR of the noisy pictures in dB, blind, and the mean error of the estimated sigma, in 8-bit units."""
+        estimate = self.estimator(batch["noisy"])
+        clean = self.restore(batch["noisy"], estimate).clamp(0, 1)
+        mse = (clean - batch["clean"]).square().mean(dim=(1, 2, 3)).clamp_min(1e-10)
+        psnr = -10 * mse.log10()
+        noisy = batch["sigma"].flatten() > VISIBLE  # The PSNR of a picture that needs no cleaning has no bound.
+        error = (estimate.mean(dim=(1, 2, 3), keepdim=True) - batch["sigma"]).abs().mean()
+        return {"psnr": (psnr[noisy] if noisy.any() else psnr).mean().item(), "sigma_error": 255 * error.item()}
+
+    def example(self, batch: Batch) -> list[Tensor]:
+        """Noisy, cleaned, clean."""
+        noisy = batch["noisy"]
+        return [noisy, self.restore(noisy, self.estimator(noisy)), batch["clean"]]
+
+    def denoise(
+        self, image: Image, sigma: float | None = None, strength: float = 1.0, tile: int | None = None
+    ) -> Image:
+        """The picture without its noise, as the same kind of image (see `vaetool.conversion.unpack`).
+
+        sigma: standard deviation of the noise in 8-bit units, 0..255; None estimates it for every place.
+        strength: 0..1 is the share of the noise to take away; above 1, up to 2, noise counts as so much stronger.
+        tile: pixels a side that are computed at once; None chooses.
+        Raises UsageError for values out of range, ImageError for colours in a model of grey pictures.
+        """
+        pixels, repack = unpack(image)
+        noise = self.noise_map(pixels, tile) if sigma is None else constant_map(sigma)
+        return repack(self.denoise_pixels(pixels, noise, strength, tile))
+
+    def estimate_sigma(self, image: Any) -> float:
+        """The standard deviation of an image's noise in 8-bit units: the median over all places."""
+        return median_sigma(self.noise_map(unpack(image)[0]))
+
+    @torch.inference_mode()
+    def noise_map(self, pixels: np.ndarray, tile: int | None = None) -> np.ndarray:
+        """The sigma of the noise at every place, in 0..1, for pixels (height, width, channels) of any type.
+
+        Returns float32, (height / 4, width / 4), rounded up.
+        """
+        height, width = pixels.shape[:2]
+        scale = self.estimator.scale
+        noise = np.zeros((-(-height // scale), -(-width // scale)), np.float32)
+        for part in tiles(height, width, _tile_size(tile), HALO, self.stride):
+            found = self.estimator(self._window(pixels[part.window()]))[0, 0].cpu().numpy()
+            noise[part.kept(scale)] = found[part.middle(scale)]
+        return noise
+
+    @torch.inference_mode()
+    def denoise_pixels(
+        self, pixels: np.ndarray, noise: np.ndarray, strength: float = 1.0, tile: int | None = None
+    ) -> np.ndarray:
+        """Pixels (height, width, channels) without the noise whose map `noise_map` or `constant_map` gave."""
+        if not 0 <= strength <= 2:
+            raise UsageError(f"strength must be from 0 to 2, not {strength:g}")
+        height, width, channels = pixels.shape
+        clean = np.empty_like(pixels)
+        for part in tiles(height, width, _tile_size(tile), HALO, self.stride):
+            noisy = self._window(pixels[part.window()])
+            sigma = self._noise_window(noise, part) * max(strength, 1.0)
+            change = (self.restore(noisy, sigma) - noisy) * min(strength, 1.0)
+            if channels == 1:
+                change = change.mean(dim=1, keepdim=True)
+            middle = change[0].permute(1, 2, 0)[part.middle()].cpu().numpy()
+            # Added to the pixels themselves: what does not change comes back exactly, in any type.
+            clean[part.kept()] = from_unit(to_unit(pixels[part.kept()]) + middle, pixels.dtype)
+        return clean
+
+    def _window(self, pixels: np.ndarray) -> Tensor:
+        """Part of a picture as the network takes it: (1, channels, height, width) in 0..1, padded to its stride."""
+        if pixels.shape[2] > self.config.channels:
+            raise ImageError("is in colour, and this model is for grey pictures")
+        values = pad_to_multiple(to_unit(pixels).astype(np.float32, copy=False), self.stride)
+        x = torch.from_numpy(values).to(self.device).permute(2, 0, 1)[None]  # memory stays channels last
+        return x.expand(-1, self.config.channels, -1, -1) if x.shape[1] == 1 else x
+
+    def _noise_window(self, noise: np.ndarray, part: Tile) -> Tensor:
+        """What of a noise map belongs to `_window`, padded like it: (1, 1, height / 4, width / 4), or 1 x 1."""
+        if noise.size > 1:
+            scale = self.estimator.scale
+            noise = pad_to_multiple(noise[part.window(scale)][..., None], self.stride // scale)[..., 0]
+        return torch.from_numpy(noise).to(self.device)[None, None]
+
+
+def _tile_size(tile: int | None) -> int:
+    if tile is not None and tile < 1:
+        raise UsageError(f"tile must be 1 pixel or more, not {tile}")
+    return TILE if tile is None else tile
+
+
+def constant_map(sigma: float) -> np.ndarray:
+    """A noise map that is the same everywhere; sigma in 8-bit units."""
+    if not 0 <= sigma <= 255:
+        raise UsageError(f"sigma must be from 0 to 255, not {sigma:g}")
+    return np.full((1, 1), sigma / 255, np.float32)
+
+
+def median_sigma(noise: np.ndarray) -> float:
+    """The median of a noise map, in 8-bit units."""
+    return 255 * float(np.median(noise))

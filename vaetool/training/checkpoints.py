@@ -1,0 +1,163 @@
+"""The files of a training run, and its whole state as one of them, so that a killed run goes on as if nothing had
+happened.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaetool.errors import UsageError, WeightsError
+from vaetool.training.config import BUDGETS
+from vaetool.weights import SUFFIX, write_tensors
+
+CHANGEABLE = {*BUDGETS, "lr", "lr_final", "patience", "save_minutes"}
+"""What of [training] may change when a run is resumed: how long it goes on, and a learning rate that was too high."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands."""
+
+    step: int = 0
+    crops: int = 0  # seen so far
+    seconds: float = 0.0
+    validations: int = 0
+    best: float = float("-inf")
+    since_best: int = 0
+    before: dict[str, float] = field(default_factory=dict)  # figures of the weights it began with
+    figures: dict[str, float] = field(default_factory=dict)  # those of the best weights so far
+    init: str = ""  # the model whose weights it began with
+
+
+def beside(output: Path, suffix: str) -> Path:
+    """A file of the run that writes `output`, beside it.
+
+    >>> beside(Path("mine.safetensors"), ".training.png").name
+    'mine.training.png'
+    """
+    return output.with_name(output.name.removesuffix(SUFFIX) + suffix)
+
+
+def state_path(output: Path) -> Path:
+    """Where the state of the run that writes `output` is kept while it runs."""
+    return beside(output, ".state" + SUFFIX)
+
+
+def log_path(output: Path) -> Path:
+    """The log of the run that writes `output`."""
+    return beside(output, ".training.csv")
+
+
+def picture_path(output: Path) -> Path:
+    """The curves and examples of the run that writes `output`."""
+    return beside(output, ".training.png")
+
+
+def check_output(output: str | Path) -> Path:
+    """The path of a model file that can be written; its folder is made.
+
+    Raises UsageError.
+    """
+    path = Path(output)
+    if path.suffix != SUFFIX:
+        raise UsageError(f"{output}: a model file ends in {SUFFIX}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise UsageError(f"cannot write to {path.parent}: {error.strerror or error}") from error
+    if path.is_dir():
+        raise UsageError(f"{output}: is a folder")
+    return path
+
+
+def check_new(output: Path) -> None:
+    """Raises UsageError if a run with this output would replace files, naming the first."""
+    if state_path(output).exists():
+        raise UsageError(f"{output}: a run was interrupted here; go on with --resume, or begin anew with --force")
+    for path in (output, log_path(output), picture_path(output)):
+        if path.exists():
+            raise UsageError(f"{path}: exists; --force replaces it")
+
+
+def save_state(
+    path: Path,
+    tensors: dict[str, dict[str, Tensor]],
+    optimizers: list[torch.optim.Optimizer],
+    progress: Progress,
+    recipe: dict[str, Any],
+) -> None:
+    """Write groups of tensors (the weights, their average, ...), the optimizers' moments and the progress."""
+    flat = {f"{group}/{name}": tensor for group, values in tensors.items() for name, tensor in values.items()}
+    for number, optimizer in enumerate(optimizers):
+        for index, moments in optimizer.state_dict()["state"].items():
+            flat |= {f"optimizer/{number}/{index}/{name}": torch.as_tensor(value) for name, value in moments.items()}
+    metadata = {"vaetool-state": json.dumps({"progress": asdict(progress), "recipe": recipe})}
+    write_tensors(path, flat, metadata)
+
+
+def load_state(
+    path: Path,
+    tensors: dict[str, dict[str, Tensor]],
+    optimizers: list[torch.optim.Optimizer],
+    recipe: dict[str, Any],
+) -> Progress:
+    """Fill the tensors and optimizers with what `save_state` wrote, and return the progress.
+
+    Raises UsageError if there is no such state or it is of another recipe, WeightsError if it is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise UsageError(f"{path}: no saved state to resume from; a finished model is trained further with --init")
+    try:
+        with safe_open(path, framework="pt") as file:
+            about = json.loads((file.metadata() or {})["vaetool-state"])
+            flat = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        _check_recipe(path, about["recipe"], recipe)
+        for group, values in tensors.items():
+            for name, tensor in values.items():
+                if flat[f"{group}/{name}"].shape != tensor.shape:
+                    raise ValueError(f"{group}/{name} has another shape")
+                tensor.copy_(flat[f"{group}/{name}"])
+        for number, optimizer in enumerate(optimizers):
+            _fill_optimizer(optimizer, f"optimizer/{number}/", flat)
+        return Progress(**about["progress"])
+    except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError, OSError) as error:
+        raise WeightsError(f"{path}: a damaged state of training ({error})") from error
+
+
+def _check_recipe(path: Path, saved: dict[str, Any], now: dict[str, Any]) -> None:
+    plain = json.loads(json.dumps(now))
+    for section, values in plain.items():
+        kept = saved[section]
+        if section == "training":
+            values, kept = ({k: v for k, v in x.items() if k not in CHANGEABLE} for x in (values, kept))
+        if values == kept:
+            continue
+        what = section
+        if isinstance(values, dict):
+            what = ", ".join(f"{section}.{key}" for key in {**kept, **values} if kept.get(key) != values.get(key))
+        raise UsageError(f"{path}: begun with another {what}; resume with the same, or begin anew with --force")
+
+
+def _fill_optimizer(optimizer: torch.optim.Optimizer, prefix: str, flat: dict[str, Tensor]) -> None:
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in flat.items():
+        if name.startswith(prefix):
+            number, moment = name.removeprefix(prefix).split("/")
+            index = int(number)
+            if tensor.shape == weights[index].shape:
+                # A file knows no memory layout, but fused optimizers walk moments and weights side by side.
+                tensor = torch.empty_like(weights[index], dtype=tensor.dtype).copy_(tensor)
+            state.setdefault(index, {})[moment] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

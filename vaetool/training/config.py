@@ -1,0 +1,190 @@
+"""What a training run is told: a recipe, from a TOML file, then the options, then `--set`; the later one wins.
+
+kind = "dae"
+
+[model]
+widths = [32, 64, 128, 192]
+
+[corruption]
+sigma_max = 55.0
+
+[data]
+scales = [1.0, 0.7]
+
+[training]
+minutes = 120.0
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vaetool.errors import UsageError
+from vaetool.models.base import dataclass_from
+from vaetool.training.data import DataConfig
+from vaetool.weights import model_class
+
+BUDGETS = ("minutes", "epochs", "steps")
+DEFAULT_MINUTES = 30.0
+"""How long a run may take that was given no budget at all."""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How weights are fitted. A run ends when the first of its budgets (those not zero) is spent."""
+
+    minutes: float = 0.0  # of wall clock; the learning rate follows the share of it that has passed
+    epochs: float = 0.0  # as many crops as there are training images make one
+    steps: int = 0
+    batch: int = 16  # crops per step, all processes together, at the first crop size
+    crops: tuple[int, ...] = (96,)  # sizes used one after the other, equally long; the pixels per step stay the same
+    optimizer: str = "adamw"  # or "muon"
+    lr: float = 1e-3
+    lr_final: float = 1e-6
+    warmup_steps: int = 500  # at most a tenth of the run
+    constant: float = 0.0  # share of the run at full learning rate before the cosine
+    weight_decay: float = 0.0
+    clip: float = 1.0  # largest norm of the gradient
+    ema: float = 0.999  # decay of the averaged weights, which are the result
+    seed: int = 0
+    validations: int = 20  # evenly spread over the run
+    patience: int = 0  # stop after so many validations without improvement; 0: never
+    save_minutes: float = 2.0  # of wall clock between two saved states
+    compile: bool = False  # worth it on a GPU for runs of many minutes
+
+    def __post_init__(self) -> None:
+        budgets = [getattr(self, name) for name in BUDGETS]
+        if not any(budgets):
+            raise UsageError("training needs a budget: --minutes, --epochs or --set training.steps=N")
+        if self.optimizer not in ("adamw", "muon"):
+            raise UsageError(f"training.optimizer {self.optimizer!r}: there are adamw and muon")
+        if not self.crops or min(self.crops) < 1:
+            raise UsageError(f"training.crops must be sizes in pixels, not {list(self.crops)}")
+        for name in ("batch", "lr", "clip", "validations"):
+            self._check(name, 0 < getattr(self, name) < math.inf, "above 0")
+        for name in (*BUDGETS, "lr_final", "warmup_steps", "weight_decay", "patience", "save_minutes"):
+            self._check(name, 0 <= getattr(self, name) < math.inf, "0 or more")
+        for name in ("ema", "constant"):
+            self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
+        self._check("seed", 0 <= self.seed < 2**31, "from 0 to 2147483647")
+
+    def _check(self, name: str, good: bool, expected: str) -> None:
+        if not good:
+            raise UsageError(f"training.{name} must be {expected}, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a model but its training images."""
+
+    kind: str
+    model: Any
+    corruption: Any
+    data: DataConfig
+    training: TrainingConfig
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as in a recipe file."""
+        return {
+            "kind": self.kind,
+            **{name: dataclasses.asdict(getattr(self, name)) for name in SECTIONS},
+        }
+
+
+SECTIONS = ("model", "corruption", "data", "training")
+
+
+@dataclass
+class _Draft:
+    kind: str | None = None
+    sections: dict[str, dict[str, Any]] = field(default_factory=lambda: {name: {} for name in SECTIONS})
+
+
+def read_recipe(
+    base: str | Path | Recipe | None = None,
+    kind: str | None = None,
+    settings: Iterable[str] = (),
+    **overrides: Mapping[str, Any],
+) -> Recipe:
+    """A recipe from a TOML file (or another recipe, or the defaults), changed by `overrides` of a section, then by
+    `settings`, which are "section.key=value". One without any budget gets `DEFAULT_MINUTES`.
+
+    Raises UsageError for unknown sections and keys, wrong types, and values out of range, naming them; and for a kind
+    other than the recipe's.
+
+    >>> recipe = read_recipe(kind="dae", settings=["training.steps=10", "model.blocks=1"])
+    >>> recipe.training.steps, recipe.model.blocks
+    (10, 1)
+    """
+    draft = _Draft()
+    if isinstance(base, Recipe):
+        _merge(draft, base.as_dict(), "the recipe")
+    elif base is not None:
+        _merge(draft, _parse_file(Path(base)), str(base))
+    for name, values in overrides.items():
+        _merge(draft, {name: values}, "the options")
+    for setting in settings:
+        _merge(draft, _parse_setting(setting), f"--set {setting}")
+    if kind is not None and draft.kind is not None and kind != draft.kind:
+        raise UsageError(f"this is a recipe for a {draft.kind}, not for a {kind}")
+    kind = kind or draft.kind
+    if kind is None:
+        raise UsageError("which kind of model? Name it, or give a recipe with --config")
+    cls = model_class(kind)
+    if not any(budget in draft.sections["training"] for budget in BUDGETS):
+        draft.sections["training"]["minutes"] = DEFAULT_MINUTES
+    types = {"model": cls.Config, "corruption": cls.Corruption, "data": DataConfig, "training": TrainingConfig}
+    return Recipe(kind=kind, **{key: _section(types[key], draft.sections[key], key) for key in SECTIONS})
+
+
+def _section(cls: type[Any], values: Mapping[str, Any], name: str) -> Any:
+    """One section as its dataclass; lists are checked here, one by one, before anything computes with them."""
+    elements = {f.name: f.default[0] for f in dataclasses.fields(cls) if isinstance(f.default, tuple) and f.default}
+    for key, value in values.items():
+        if key not in elements or not isinstance(value, (list, tuple)):
+            continue
+        wanted = type(elements[key])
+        if any(type(item) not in ((int, float) if wanted is float else (wanted,)) for item in value):
+            raise UsageError(f"{key} = {list(value)} in [{name}] must be a list of {wanted.__name__}")
+    return dataclass_from(cls, values, f"[{name}]")
+
+
+def _merge(draft: _Draft, values: Mapping[str, Any], where: str) -> None:
+    for key, value in values.items():
+        if key not in ("kind", *SECTIONS):
+            raise UsageError(f"unknown section {key!r} in {where}; known: kind, {', '.join(SECTIONS)}")
+        if key == "kind":
+            if not isinstance(value, str):
+                raise UsageError(f"kind = {value!r} in {where} must be a word in quotes")
+            draft.kind = value
+        elif isinstance(value, Mapping):
+            draft.sections[key] |= value
+        else:
+            raise UsageError(f"{key} in {where} must be a table, [{key}], not {value!r}")
+
+
+def _parse_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot read the recipe ({error.strerror})") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: not a readable recipe ({error})") from error
+
+
+def _parse_setting(setting: str) -> dict[str, Any]:
+    """One `section.key=value`, the value as TOML; a bare word is a string."""
+    key, equals, value = setting.partition("=")
+    if not equals or "." not in key:
+        raise UsageError(f"--set {setting}: must be section.key=value, for example training.lr=0.001")
+    try:
+        return tomllib.loads(setting)
+    except tomllib.TOMLDecodeError:
+        section, _, name = key.strip().partition(".")
+        return {section: {name: value.strip()}}

@@ -1,0 +1,202 @@
+"""Training images: read once, kept decoded as one flat block of bytes, cropped where they lie.
+
+A crop is a gather by index, so flips, quarter turns and a whole batch of crops cost one operation, on a CPU and on a
+GPU alike.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vaetool.errors import ImageError, TrainingError, UsageError
+from vaetool.training.sources import Source
+
+LARGEST_ENLARGEMENT = 8.0
+NAMED_FAILURES = 5
+"""So many unreadable files are named; of the others, the number."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """How training images become crops."""
+
+    scales: tuple[float, ...] = (1.0,)  # each image is kept at these sizes: shrinking removes the traces of JPEG
+    held_out: float = 0.03  # share of the images that are never trained on
+    max_megapixels: float = 1000.0  # of decoded images in memory (3 bytes each in colour); more images: a random part
+
+    def __post_init__(self) -> None:
+        if not self.scales or not all(0 < scale <= 4 for scale in self.scales):
+            raise UsageError(f"data.scales must be above 0 and at most 4, not {list(self.scales)}")
+        if not 0 < self.held_out < 1:
+            raise UsageError(f"data.held_out must be above 0 and below 1, not {self.held_out}")
+        if not self.max_megapixels > 0:
+            raise UsageError(f"data.max_megapixels must be above 0, not {self.max_megapixels}")
+
+
+def split(sources: Sequence[Source], held_out: float, seed: int) -> tuple[list[Source], list[Source]]:
+    """Sources to train on and held-out ones, at least one of each, the same for the same seed.
+
+    Raises TrainingError for fewer than two.
+    """
+    if len(sources) < 2:
+        raise TrainingError("training needs at least two readable images: one is held out to measure on")
+    order = random.Random(seed).sample(range(len(sources)), len(sources))
+    count = min(max(1, round(held_out * len(sources))), len(sources) - 1)
+    return [sources[i] for i in sorted(order[count:])], [sources[i] for i in sorted(order[:count])]
+
+
+class PixelStore:
+    """Images of many sizes as one block of bytes, (pixels, channels), with the place of each.
+
+    sources: how many files they are from, which may be there at several scales.
+    """
+
+    def __init__(
+        self, arrays: list[np.ndarray], device: torch.device | str = "cpu", sources: int | None = None
+    ) -> None:
+        """arrays: (height, width, channels) uint8 each, all with the same number of channels.
+
+        They are taken out of the list while they are copied, so that memory never holds all of them twice.
+        """
+        self.sources = len(arrays) if sources is None else sources
+        self.sizes = torch.tensor([a.shape[:2] for a in arrays], device=device)
+        ends = self.sizes.prod(dim=1).cumsum(dim=0)
+        self.offsets = ends - self.sizes.prod(dim=1)
+        block = np.empty((int(ends[-1]), arrays[0].shape[2]), np.uint8)
+        for start in reversed(self.offsets.tolist()):
+            array = arrays.pop()
+            block[start : start + array.shape[0] * array.shape[1]] = array.reshape(-1, block.shape[1])
+        self.pixels = torch.from_numpy(block).to(device)
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def random_crops(self, count: int, size: int, generator: torch.Generator, augment: bool = True) -> Tensor:
+        """Square crops of images drawn evenly, flipped and turned if `augment`. No image may be smaller than `size`.
+
+        Returns (count, channels, size, size) float in 0..1, laid out channels last.
+        """
+        device = self.pixels.device
+        image = torch.randint(len(self), (count,), generator=generator, device=device)
+        corner = torch.rand((count, 2), generator=generator, device=device)
+        turns = torch.randint(2, (3, count, 1, 1), generator=generator, device=device).bool()
+        corner = (corner * (self.sizes[image] - size + 1)).long()
+        i, j = torch.meshgrid(*[torch.arange(size, device=device)] * 2, indexing="ij")
+        if augment:
+            flip_rows, flip_columns, transpose = turns
+            i, j = torch.where(transpose, j, i), torch.where(transpose, i, j)
+            i, j = torch.where(flip_rows, size - 1 - i, i), torch.where(flip_columns, size - 1 - j, j)
+        return self._gather(image, corner[:, 0, None, None] + i, corner[:, 1, None, None] + j)
+
+    def centre_crops(self, size: int) -> Tensor:
+        """The middle of every image, (images, channels, size, size) float in 0..1."""
+        corner = (self.sizes - size) // 2
+        i, j = torch.meshgrid(*[torch.arange(size, device=self.pixels.device)] * 2, indexing="ij")
+        image = torch.arange(len(self), device=self.pixels.device)
+        return self._gather(image, corner[:, 0, None, None] + i, corner[:, 1, None, None] + j)
+
+    def _gather(self, image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        index = self.offsets[image, None, None] + rows * self.sizes[image, 1][:, None, None] + columns
+        return self.pixels[index].permute(0, 3, 1, 2).float().div_(255)
+
+
+def load_store(
+    sources: Sequence[Source],
+    config: DataConfig,
+    smallest: int,
+    *,
+    channels: int = 3,
+    device: torch.device | str = "cpu",
+    warn: Callable[[str], None] = lambda message: None,
+) -> PixelStore:
+    """Decode images into memory, each at every scale at which its shorter side is at least `smallest` pixels.
+
+    An image smaller than that is enlarged to it, up to `LARGEST_ENLARGEMENT` times. Files that cannot be read or are
+    smaller still are named to `warn` and left out. channels: 1 or 3, to which all are converted.
+
+    Raises TrainingError if none can be used.
+    """
+    arrays: list[np.ndarray] = []
+    budget = config.max_megapixels * 1e6
+    order = random.Random(0).sample(sources, len(sources))
+    used = failed = 0
+
+    def prepared(source: Source) -> list[np.ndarray] | str:
+        try:
+            return _scaled(source.read(), config.scales, smallest, channels)
+        except ImageError as error:
+            return str(error)
+
+    with closing(_in_threads(order, prepared)) as decoded:
+        for source, versions in decoded:
+            if isinstance(versions, str):
+                failed += 1
+                if failed <= NAMED_FAILURES:
+                    warn(f"{source.name}: {versions}; left out")
+                continue
+            size = sum(version.shape[0] * version.shape[1] for version in versions)
+            if used and size > budget:
+                warn(
+                    f"{used} of {len(sources)} images, at random, fill {config.max_megapixels:g} megapixels of memory; "
+                    "the others are left out (--set data.max_megapixels=N)"
+                )
+                break
+            budget -= size
+            used += 1
+            arrays += versions
+    if failed > NAMED_FAILURES:
+        warn(f"and {failed - NAMED_FAILURES} more images left out")
+    if not arrays:
+        raise TrainingError("none of the images can be used")
+    return PixelStore(arrays, device, used)
+
+
+def _in_threads(
+    sources: Sequence[Source], work: Callable[[Source], list[np.ndarray] | str]
+) -> Generator[tuple[Source, list[np.ndarray] | str], None, None]:
+    """The results of `work` in order, by a thread per core; only a few of them wait to be taken at any time."""
+    threads = os.cpu_count() or 1
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
+    pending: deque[tuple[Source, Future[list[np.ndarray] | str]]] = deque()
+    try:
+        for source in sources:
+            pending.append((source, pool.submit(work, source)))
+            if len(pending) > threads + 1:
+                first, future = pending.popleft()
+                yield first, future.result()
+        while pending:
+            first, future = pending.popleft()
+            yield first, future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _scaled(pixels: np.ndarray, scales: Sequence[float], smallest: int, channels: int) -> list[np.ndarray]:
+    if pixels.dtype == np.uint16:
+        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+    image = image.convert("RGB" if channels == 3 else "L")
+    shortest = min(image.size)
+    if smallest > LARGEST_ENLARGEMENT * shortest:
+        raise ImageError(f"{image.width} x {image.height} pixels are too few for crops of {smallest}")
+    large_enough = [scale for scale in scales if scale * shortest >= smallest] or [smallest / shortest]
+    return [_resized(image, scale) for scale in large_enough]
+
+
+def _resized(image: Image.Image, scale: float) -> np.ndarray:
+    if scale != 1:
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        image = image.resize(size, Image.Resampling.LANCZOS)
+    array = np.asarray(image)
+    return array[:, :, None] if array.ndim == 2 else array

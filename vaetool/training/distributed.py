@@ -1,0 +1,85 @@
+"""One process or many: started by `torchrun`, training uses all processes; started plainly, one.
+
+Every process draws the whole batch's random numbers and computes its own share, so the weights do not depend on how
+many processes there are (but for the order in which floats are added).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import distributed, nn
+
+from vaetool.errors import UsageError
+from vaetool.models.base import Batch
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """Which of how many processes this is."""
+
+    rank: int = 0
+    count: int = 1
+    device: torch.device = CPU
+
+    @property
+    def is_first(self) -> bool:
+        """The first process reports, measures and saves."""
+        return self.rank == 0
+
+    def share(self, batch: Batch) -> Batch:
+        """The part of a whole batch that this process computes."""
+        return {name: tensor[self.rank :: self.count] for name, tensor in batch.items()}
+
+    def weight(self, batch: int) -> float:
+        """What to multiply the mean loss of this process's share of `batch` with, so that the mean over the processes
+        is the mean over the whole batch, however unevenly it is shared.
+        """
+        return len(range(self.rank, batch, self.count)) * self.count / batch
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """The model, with gradients averaged over the processes."""
+        return nn.parallel.DistributedDataParallel(model) if self.count > 1 else model
+
+    def agree(self, *values: float) -> tuple[float, ...]:
+        """The first process's values, on every process."""
+        if self.count == 1:
+            return values
+        # float32 is all that some devices have; gloo, which serves them, takes tensors of the CPU.
+        device = self.device if self.device.type == "cuda" else CPU
+        tensor = torch.tensor(values, dtype=torch.float64, device=device)
+        distributed.broadcast(tensor, src=0)
+        return tuple(tensor.tolist())
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that speaks, known before any have joined."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+@contextmanager
+def join_processes(device: torch.device, batch: int) -> Iterator[Processes]:
+    """Join the processes that `torchrun` started, for as long as the context is open.
+
+    batch: the smallest of the run. Raises UsageError if it has less than one crop for each process.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        yield Processes(device=device)
+        return
+    if batch < count:
+        raise UsageError(f"a batch of {batch} is too small for {count} processes; raise training.batch")
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Processes(distributed.get_rank(), count, device)
+    finally:
+        distributed.destroy_process_group()

@@ -1,0 +1,322 @@
+"""The one training loop, for every kind: corrupt → encode → (sample) → decode → compare.
+
+Every step draws its randomness from (seed, step) alone, so a run that was killed and resumed, or shared by several
+processes, takes the same steps as one that was not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import hashlib
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vaetool import weights
+from vaetool.errors import TrainingError, UsageError, WrongKindError
+from vaetool.models.base import Batch, Model
+from vaetool.training import checkpoints
+from vaetool.training.checkpoints import Progress
+from vaetool.training.config import BUDGETS, Recipe, TrainingConfig, read_recipe
+from vaetool.training.distributed import Processes, join_processes
+from vaetool.training.interruptions import Interruptions
+from vaetool.training.optimizers import learning_rate_factor, make_optimizers
+from vaetool.training.preparation import batch_size, new_model, read_images
+from vaetool.training.report import Reporter
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came out of a run: the model file and its figures on the held-out images, at the start and in the end."""
+
+    path: Path
+    before: dict[str, float]
+    figures: dict[str, float]
+    held_out: int
+    steps: int
+    seconds: float
+
+
+def train(
+    kind: str | None = None,
+    data: str | Path | Iterable[str | Path] = (),
+    *,
+    output: str | Path,
+    config: str | Path | Recipe | None = None,
+    minutes: float | None = None,
+    epochs: float | None = None,
+    init: str | Path | None = None,
+    resume: bool = False,
+    settings: Iterable[str] = (),
+    root: str | Path = ".",
+    device: str = "auto",
+    reporter: Reporter | None = None,
+) -> Result:
+    """Fit a model to images and write it to `output`, saving as it goes.
+
+    kind: "dae"; may be left to the recipe. data: folders, zip files, or `torchvision:NAME` (looked up in `root`).
+    config: a recipe, or its file. minutes, epochs: the budget, instead of the recipe's; half an hour if there is none.
+    init: begin with a model's weights, by name or path. resume: go on from the state that an interrupted run to the
+    same `output` left behind. settings: more changes of the recipe, as "section.key=value". reporter: what to show and
+    to log; nothing by default.
+
+    The weights kept are the averaged ones that were best on held-out images, those at the start included.
+    Raises UsageError, TrainingError, WeightsError.
+    """
+    recipe = _recipe(config, kind, minutes, epochs, settings)
+    places = [data] if isinstance(data, (str, Path)) else list(data)
+    if not places:
+        raise UsageError("which images? Name a folder, a zip file or torchvision:NAME")
+    path = checkpoints.check_output(output)
+    smallest = min(batch_size(recipe.training, size) for size in recipe.training.crops)
+    with join_processes(weights.resolve_device(device), smallest) as processes:
+        if reporter is None or not processes.is_first:
+            reporter = Reporter(files=False)
+        run = Run(recipe, places, path, processes, reporter, root)
+        if resume:
+            run.resume()
+        elif init is not None:
+            run.start_from(init)
+        return run.run()
+
+
+def _recipe(
+    config: str | Path | Recipe | None,
+    kind: str | None,
+    minutes: float | None,
+    epochs: float | None,
+    settings: Iterable[str],
+) -> Recipe:
+    budget = {"minutes": minutes, "epochs": epochs}
+    given = {name: float(value) for name, value in budget.items() if value is not None}
+    if given:
+        given = dict.fromkeys(BUDGETS, 0) | given
+    return read_recipe(config, kind, settings, training=given)
+
+
+class Run:
+    """A training run: what it needs, its state, and its steps."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        places: list[str | Path],
+        output: Path,
+        processes: Processes,
+        reporter: Reporter,
+        root: str | Path = ".",
+    ) -> None:
+        self.recipe = recipe
+        self.config: TrainingConfig = recipe.training
+        self.places = [str(place) for place in places]
+        self.output = output
+        self.processes = processes
+        self.device = processes.device
+        self.reporter = reporter
+        self.model: Model = new_model(recipe)
+        self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.images = read_images(self.places, root, recipe, self.device, reporter.warn)
+        clean = self.images.held_out.centre_crops(max(self.config.crops))
+        self.held_out: Batch = self.model.corrupt(clean, self._generator("held out"), recipe.corruption)
+        self.optimizers = make_optimizers(self.model, self.config)
+        self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
+        self.progress = Progress()
+        self.gradient_norm = torch.zeros(())
+        self.has_saved = False
+
+    def start_from(self, name: str | Path) -> None:
+        """Take over the weights of another model of the same shape."""
+        other = weights.load(name, device="cpu")
+        if other.kind != self.recipe.kind or other.config != self.model.config:
+            raise WrongKindError(f"{name}: has another [model] than this recipe ({other.kind}: {asdict(other.config)})")
+        self.model.load_state_dict(other.state_dict())
+        self.average.load_state_dict(other.state_dict())
+        self.progress.init = Path(name).name.removesuffix(weights.SUFFIX)
+
+    def _tensors(self) -> dict[str, dict[str, Tensor]]:
+        return {"weights": self.model.state_dict(), "average": self.average.state_dict()}
+
+    def _identity(self) -> dict[str, Any]:
+        """What decides the weights: the same when a run is resumed."""
+        return {**self.recipe.as_dict(), "images": self.images.fingerprint}
+
+    def resume(self) -> None:
+        """Go on from the saved state."""
+        path = checkpoints.state_path(self.output)
+        self.progress = checkpoints.load_state(path, self._tensors(), self.optimizers, self._identity())
+        if not self.output.is_file():  # the best so far is gone
+            self.progress.best = float("-inf")
+        self.progress.validations = int(self._fraction() * self.config.validations)
+
+    def save_state(self) -> None:
+        """Keep everything that is needed to go on."""
+        if self.processes.is_first:
+            path = checkpoints.state_path(self.output)
+            checkpoints.save_state(path, self._tensors(), self.optimizers, self.progress, self._identity())
+            self.has_saved = True
+
+    def run(self) -> Result:
+        """Train until the budget is spent; returns what is in the model file."""
+        progress = self.progress
+        count = len(self.images.held_out)
+        state = checkpoints.state_path(self.output)
+        if self.processes.is_first and not progress.step:
+            state.unlink(missing_ok=True)  # of a run that is begun anew
+        with self.reporter.open(self.recipe, self.output, self.images.training.sources, progress):
+            self._steps()
+        if self.processes.is_first:
+            state.unlink(missing_ok=True)
+            self.reporter.finished(self.model.figure, progress, count, self._examples())
+        return Result(self.output, progress.before, progress.figures, count, progress.step, progress.seconds)
+
+    def _steps(self) -> None:
+        wrapped: Callable[[Batch], Any] = self.processes.wrap(self.model)
+        if self.config.compile:
+            wrapped = torch.compile(wrapped)
+        progress = self.progress
+        started = time.monotonic() - progress.seconds
+        saved = time.monotonic()
+        with Interruptions() as interruptions:
+            if progress.best == float("-inf"):
+                self._validate()
+            while True:
+                progress.seconds = time.monotonic() - started
+                fraction, save, stop = self.processes.agree(
+                    self._fraction(),
+                    time.monotonic() - saved >= 60 * self.config.save_minutes,
+                    interruptions.noted is not None,
+                )
+                self._check_gradient()
+                if fraction * self.config.validations >= progress.validations + 1:
+                    progress.validations = int(fraction * self.config.validations)
+                    if self._validate():
+                        break
+                    save = True
+                if fraction >= 1:
+                    break
+                if save or stop:
+                    self.save_state()
+                    saved = time.monotonic()
+                if stop:
+                    self.reporter.interrupted(progress)
+                    interruptions.act()
+                losses = self._step(wrapped, fraction)
+                self.reporter.step(progress, fraction, losses, self._lr(), self._crop(fraction))
+
+    def _fraction(self) -> float:
+        """Share of the budget that is spent, the largest of those given."""
+        config, progress = self.config, self.progress
+        spent = [0.0]
+        if config.minutes:
+            spent.append(progress.seconds / (60 * config.minutes))
+        if config.steps:
+            spent.append(progress.step / config.steps)
+        if config.epochs:
+            spent.append(progress.crops / (config.epochs * self.images.training.sources))
+        return min(1.0, max(spent))
+
+    def _crop(self, fraction: float) -> int:
+        crops = self.config.crops
+        return crops[min(len(crops) - 1, int(fraction * len(crops)))]
+
+    def _lr(self) -> float:
+        return self.optimizers[0].param_groups[0]["lr"]
+
+    def _generator(self, purpose: str | int) -> torch.Generator:
+        """Random numbers for one purpose alone: a step, or the noise on held-out images."""
+        text = f"{self.config.seed}/{purpose}".encode()
+        # A hash, since the generator of a CPU looks at no more than the lowest 32 bits of its seed.
+        seed = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+        return torch.Generator(self.device).manual_seed(seed >> 1)
+
+    def _step(self, wrapped: Callable[[Batch], Any], fraction: float) -> dict[str, Tensor]:
+        factor = learning_rate_factor(self.config, self.progress.step, fraction)
+        for optimizer in self.optimizers:
+            optimizer.zero_grad(set_to_none=True)
+            for group in optimizer.param_groups:
+                group["lr"] = group["base_lr"] * factor
+        generator = self._generator(self.progress.step)
+        size = self._crop(fraction)
+        count = batch_size(self.config, size)
+        clean = self.images.training.random_crops(count, size, generator)
+        share = self.processes.share(self.model.corrupt(clean, generator, self.recipe.corruption))
+        with self._precision():
+            losses = wrapped(share)
+        (losses["loss"] * self.processes.weight(count)).backward()
+        self.gradient_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+        self._average()
+        self.progress.step += 1
+        self.progress.crops += count
+        return {name: value.detach() for name, value in losses.items()}
+
+    def _check_gradient(self) -> None:
+        """Looks at the last step's gradient only now, when a GPU has long computed it, and before anything is saved."""
+        if self.gradient_norm.isfinite():
+            return
+        # A state that this run did not save is one that it was resumed from: with that, it would come to this again.
+        begin = "go on with --resume" if self.has_saved else "begin anew with --force"
+        raise TrainingError(
+            f"the loss is not a number any more at step {self.progress.step}: {begin} and a lower "
+            f"learning rate (--set training.lr={self.config.lr / 3:.2g})"
+        )
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """bf16 on a GPU, which has units for it; on a CPU it is slower than float32."""
+        if self.device.type == "cuda":
+            return torch.autocast("cuda", torch.bfloat16)
+        return contextlib.nullcontext()
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        """Exponential moving average of the weights, over fewer steps at the beginning; buffers as they are."""
+        step = self.progress.step
+        decay = min(self.config.ema, (1 + step) / (10 + step))
+        ours: list[Tensor] = list(self.average.parameters())
+        theirs: list[Tensor] = list(self.model.parameters())
+        torch._foreach_lerp_(ours, theirs, 1 - decay)
+        for ours_too, theirs_too in zip(self.average.buffers(), self.model.buffers(), strict=True):
+            ours_too.copy_(theirs_too)
+
+    def _validate(self) -> bool:
+        """Measure the averaged weights on held-out images and keep the best; true if patience is at its end."""
+        progress = self.progress
+        if self.processes.is_first:
+            with torch.inference_mode():
+                figures = self.average.validate(self.held_out)
+            progress.before = progress.before or figures
+            value = figures[self.model.figure]
+            progress.since_best += 1
+            if value > progress.best:
+                progress.best, progress.since_best, progress.figures = value, 0, figures
+                self._save_model()
+            self.reporter.validation(progress, figures)
+        progress.best, since_best = self.processes.agree(progress.best, progress.since_best)
+        progress.since_best = int(since_best)
+        return 0 < self.config.patience <= progress.since_best
+
+    def _save_model(self) -> None:
+        about = {
+            "recipe": self.recipe.as_dict(),
+            "data": [Path(place).name for place in self.places],
+            "images": self.images.training.sources,
+            "init": self.progress.init,
+            "steps": self.progress.step,
+            "seconds": round(self.progress.seconds, 1),
+            "held_out": self.progress.figures,
+        }
+        weights.save(self.output, self.average, about)
+
+    def _examples(self) -> list[Tensor]:
+        """Held-out pictures through the weights that were kept."""
+        best = weights.load(self.output, device=str(self.device))
+        with torch.inference_mode():
+            return best.example({name: tensor[:6] for name, tensor in self.held_out.items()})

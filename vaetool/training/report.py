@@ -1,0 +1,194 @@
+"""What is seen of a training run: a live display, a CSV log, a picture of curves and examples, TensorBoard."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import io
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from vaetool.errors import UsageError, one_line
+from vaetool.files import write_atomically
+from vaetool.training.checkpoints import log_path, picture_path
+from vaetool.training.curves import draw
+from vaetool.training.words import change, clock, figure, sentence
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+
+    from vaetool.training.checkpoints import Progress
+    from vaetool.training.config import Recipe
+
+LOG_EVERY_SECONDS = 10.0  # more often in the first minutes
+SHOW_EVERY_SECONDS = 60.0  # a line, where there is no terminal to redraw
+REDRAW_EVERY_SECONDS = 0.5
+
+
+@dataclass
+class Reporter:
+    """Shows and keeps what happens.
+
+    console: where to show (a live display on a terminal, else a line a minute), or None. files: whether to write
+    `NAME.training.csv` and `NAME.training.png` beside the model. tensorboard: a folder for its event files, or None.
+    Raises UsageError if TensorBoard is wanted and not installed.
+    """
+
+    console: Console | None = None
+    files: bool = True
+    tensorboard: Path | None = None
+    _rows: list[dict[str, Any]] = field(default_factory=list, init=False)
+    _live: Live | None = field(default=None, init=False)
+    _writer: Any = field(default=None, init=False)
+    _window: list[tuple[float, int, Tensor]] = field(default_factory=list, init=False)
+    _last: dict[str, float] = field(default_factory=dict, init=False)  # when something was last done
+
+    def __post_init__(self) -> None:
+        if self.tensorboard is not None and importlib.util.find_spec("tensorboard") is None:
+            raise UsageError("--tensorboard needs one more package: pip install tensorboard")
+
+    def say(self, message: str) -> None:
+        """One line."""
+        if self.console is not None:
+            self.console.print(one_line(message), markup=False, highlight=False, soft_wrap=True)
+
+    def warn(self, message: str) -> None:
+        """Say what the user should know before it is too late."""
+        self.say(f"warning: {message}")
+
+    @contextmanager
+    def open(self, recipe: Recipe, output: Path, images: int, progress: Progress) -> Iterator[None]:
+        """Report one run; one that is resumed goes on with its log."""
+        self.output = output
+        self._rows = _read_rows(log_path(output), progress.step) if self.files and progress.step else []
+        self._window, self._last = [], {}
+        resumed = f", from step {progress.step} on" if progress.step else ""
+        self.say(f"training a {recipe.kind} on {images} images{resumed} → {output}")
+        with ExitStack() as stack:
+            if self.tensorboard is not None:
+                from torch.utils.tensorboard import SummaryWriter
+
+                self._writer = stack.enter_context(SummaryWriter(str(self.tensorboard)))
+            if self.console is not None and self.console.is_terminal:
+                from rich.live import Live
+
+                live = Live(console=self.console, refresh_per_second=2, redirect_stdout=False, redirect_stderr=False)
+                self._live = stack.enter_context(live)
+            try:
+                yield
+            finally:
+                self._live = None
+
+    def step(self, progress: Progress, fraction: float, losses: dict[str, Tensor], lr: float, crop: int) -> None:
+        """After every training step; only now and then does it cost anything."""
+        now = time.monotonic()
+        self._window = [*self._window[-49:], (now, progress.crops, losses["loss"])]
+        every = min(LOG_EVERY_SECONDS, max(1.0, progress.seconds / 50))
+        logs = len(self._window) > 1 and self._is_time("logged", every, now)
+        redraws = self._live is not None and self._is_time("redrawn", REDRAW_EVERY_SECONDS, now)
+        if not logs and not redraws:
+            return
+        row = {
+            "step": progress.step,
+            "seconds": round(progress.seconds, 1),
+            "loss": torch.stack([loss for _, _, loss in self._window]).mean().item(),
+            "lr": lr,
+            "crop": crop,
+            "images_per_second": self._speed(),
+            "minutes_left": progress.seconds / 60 * (1 - fraction) / max(fraction, 1e-9),
+        }
+        if logs:
+            self._add(row)
+        if self._live is not None:
+            self._live.update(_display(self._rows, row, fraction))
+        elif logs and self._is_time("shown", SHOW_EVERY_SECONDS, now):
+            self.say(sentence(row))
+
+    def _is_time(self, what: str, every: float, now: float) -> bool:
+        """Whether `what` was last done so many seconds ago; if so, now is its time."""
+        if now - self._last.get(what, float("-inf")) < every:
+            return False
+        self._last[what] = now
+        return True
+
+    def _speed(self) -> float:
+        """Crops per second."""
+        (start, first, _), (end, last, _) = self._window[0], self._window[-1]
+        return (last - first) / (end - start) if end > start else 0.0
+
+    def validation(self, progress: Progress, figures: dict[str, float]) -> None:
+        """After every measurement on held-out images."""
+        row = {"step": progress.step, "seconds": round(progress.seconds, 1), **figures}
+        self._add(row)
+        if self._live is None:
+            self.say(sentence(row))
+
+    def _add(self, row: dict[str, Any]) -> None:
+        self._rows.append(row)
+        if self._writer is not None:
+            for name in row.keys() - {"step"}:
+                self._writer.add_scalar(name, row[name], row["step"])
+        if self.files:
+            write_atomically(log_path(self.output), _csv(self._rows))
+
+    def interrupted(self, progress: Progress) -> None:
+        """The run was stopped from outside, its state is saved."""
+        self.say(f"stopped at step {progress.step}, state saved: the same command with --resume goes on from here")
+
+    def finished(self, name: str, progress: Progress, images: int, examples: list[Tensor]) -> None:
+        """At the end: say what came of it, draw the curves and the held-out pictures, before and after.
+
+        name: of the figure of merit. images: how many are held out.
+        """
+        self.say(change(name, progress.before[name], progress.figures[name], images))
+        if self.files:
+            write_atomically(picture_path(self.output), draw(self._rows, examples))
+
+
+def _display(rows: list[dict[str, Any]], now: dict[str, Any], fraction: float) -> RenderableType:
+    """Two lines for a terminal: the share of the budget that is spent, and the latest figures."""
+    from rich.console import Group
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    held_out: dict[str, Any] = next((row for row in reversed(rows) if "loss" not in row), {})
+    figures = {name: value for row in (held_out, now) for name, value in row.items()}
+    shown = [name for name in figures if name not in ("step", "seconds", "crop", "minutes_left")]
+    bar = Table.grid(padding=(0, 1))
+    bar.add_row(
+        ProgressBar(total=1.0, completed=fraction, width=30),
+        f"{fraction:4.0%}",
+        f"step {now['step']}",
+        f"{clock(now['seconds'])} spent, {clock(60 * now['minutes_left'])} left",
+    )
+    return Group(bar, Text("   ".join(figure(name, figures[name]) for name in shown), overflow="ellipsis"))
+
+
+def _read_rows(path: Path, last_step: int) -> list[dict[str, Any]]:
+    """The log so far of a run that is resumed at `last_step`; empty if it is not there or not readable."""
+    if not path.is_file():
+        return []
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]
+        return [{**row, "step": int(row["step"])} for row in rows if "seconds" in row and row["step"] <= last_step]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _csv(rows: list[dict[str, Any]]) -> bytes:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().encode()
