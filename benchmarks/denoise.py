@@ -38,7 +38,10 @@ def main() -> None:
         **peers(arguments.bm3d),
     }
     paths = sorted(path for path in arguments.folder.iterdir() if path.is_file())[:: arguments.every]
-    rows = {name: measure(method, paths) for name, method in methods.items() if print(name, "...", flush=True) is None}
+    rows = {}
+    for name, method in methods.items():
+        print(name, "...", flush=True)
+        rows[name] = measure(method, paths)
     print_table(rows, len(paths))
     if arguments.json:
         arguments.json.write_text(json.dumps({"images": len(paths), "rows": rows}, indent=2) + "\n", encoding="utf-8")

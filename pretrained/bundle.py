@@ -22,10 +22,10 @@ from typing import Any
 import torch
 
 from vaetool import weights
-from vaetool.batch import write_atomically
 from vaetool.errors import UsageError, VaetoolError, WeightsError
+from vaetool.files import write_atomically
 
-KEPT = ("images", "steps", "seconds", "held_out")
+KEPT = ("images", "init", "steps", "seconds", "held_out")
 """What stays of the description of the training, beside the names of its data."""
 
 

@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -15,6 +16,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Ctrl-C is tested, and a test run in the background inherits that it is ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What the surroundings of a test run could change about the output.
 _PLAIN = {"NO_COLOR": "1", "TERM": "dumb", "_TYPER_FORCE_DISABLE_TERMINAL": "1", "COLUMNS": "120"}

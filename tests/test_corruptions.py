@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vaetool.corruptions import LUMA, Noise, add_noise
+from vaetool.errors import UsageError
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -88,3 +89,9 @@ def test_the_images_given_are_not_changed():
     images = grey_images(4)
     add_noise(images, seeded(), Noise(grey=1.0, clipped=1.0))
     assert torch.equal(images, grey_images(4))
+
+
+@pytest.mark.parametrize("wrong", [{"sigma_max": -1.0}, {"sigma_max": 256.0}, {"clean": 1.5}, {"clipped": -0.1}])
+def test_noise_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(UsageError, match="corruption"):
+        Noise(**wrong)

@@ -86,7 +86,7 @@ def test_a_file_alone_rebuilds_its_model(dae, original):
     sigma = torch.full((1, 1, 4, 6), 0.1)
     loaded = weights.load(original, device="cpu")
     assert loaded.config == dae.config
-    assert torch.equal(loaded.estimator(noisy), dae.estimator(noisy))
+    assert torch.equal(loaded.estimate(noisy), dae.estimate(noisy))
     assert torch.equal(loaded.restore(noisy, sigma), dae.restore(noisy, sigma))
     assert all(torch.equal(a, b) for a, b in zip(loaded.state_dict().values(), dae.state_dict().values(), strict=True))
 

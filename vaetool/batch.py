@@ -9,7 +9,6 @@ Knows nothing of images: `read`, `work` and `write` are functions of the caller.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -22,7 +21,7 @@ from typing import Any, Generic, TypeVar
 from vaetool.console import Report
 from vaetool.errors import FileError, UsageError
 from vaetool.files import is_special, write_atomically
-from vaetool.inputs import Stream
+from vaetool.inputs import Stream, standard_input
 from vaetool.planning import Job
 
 T = TypeVar("T")
@@ -117,7 +116,7 @@ def _read_ahead(
     pending: deque[Future[Read[T]]] = deque()
     for job in jobs:
         # Standard input is read in this thread, where Ctrl-C can interrupt it.
-        data = sys.stdin.buffer.read() if job.source is Stream.STANDARD else None
+        data = standard_input() if job.source is Stream.STANDARD else None
         pending.append(pool.submit(_read, job, read, data))
         if len(pending) > ahead:
             yield pending.popleft().result()

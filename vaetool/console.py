@@ -50,7 +50,8 @@ class Console:
         self.json = json
 
     @cached_property
-    def _words(self) -> RichConsole:
+    def screen(self) -> RichConsole:
+        """Stderr as rich writes to it, for what is more than a line."""
         from rich.console import Console as RichConsole
 
         class Words(RichConsole):
@@ -61,7 +62,7 @@ class Console:
         return Words(stderr=True, force_terminal=_is_terminal(sys.stderr), highlight=False, emoji=False, markup=False)
 
     def _print(self, text: str, style: str | None = None) -> None:
-        self._words.print(one_line(text), style=style, soft_wrap=True)
+        self.screen.print(one_line(text), style=style, soft_wrap=True)
 
     def error(self, text: str) -> None:
         """One line, always."""
@@ -113,13 +114,13 @@ class Console:
     def progress(self, total: int) -> Iterator[Callable[[], None]]:
         """A progress bar on stderr, only where it is a terminal; yields the function that moves it on by one."""
         lines_would_mix = self.json and _is_terminal(sys.stdout)
-        if self.quiet or total < 2 or lines_would_mix or not self._words.is_terminal:
+        if self.quiet or total < 2 or lines_would_mix or not self.screen.is_terminal:
             yield lambda: None
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         columns = (TextColumn("files"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        bar = Progress(*columns, console=self._words, transient=True, redirect_stdout=False, redirect_stderr=False)
+        bar = Progress(*columns, console=self.screen, transient=True, redirect_stdout=False, redirect_stderr=False)
         task = bar.add_task("files", total=total)
         with bar:
             yield lambda: bar.advance(task)

@@ -8,6 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vaetool.errors import UsageError
+
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
@@ -23,6 +25,13 @@ class Noise:
     clean: float = 0.05
     clipped: float = 0.3
     grey: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma_max <= 255:
+            raise UsageError(f"corruption.sigma_max must be above 0 and at most 255, not {self.sigma_max:g}")
+        for name in ("clean", "clipped", "grey"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"corruption.{name} is a share, from 0 to 1, not {getattr(self, name):g}")
 
 
 def add_noise(images: Tensor, generator: torch.Generator, noise: Noise) -> Noisy:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from vaetool.errors import UsageError
 from vaetool.files import write_atomically
 from vaetool.images import Picture, encode
 from vaetool.metrics import psnr
@@ -69,7 +70,12 @@ JOBS: tuple[Callable[[str], Iterator[Strip]], ...] = (denoise,)
 
 
 def run(folder: str | Path, *, device: str = "auto") -> Iterator[dict[str, Any]]:
-    """Do every job; yields the rows of the table as they come, then writes `contact-sheet.png` into the folder."""
+    """Do every job; yields the rows of the table as they come, then writes `contact-sheet.png` into the folder.
+
+    Raises UsageError if `folder` is something else.
+    """
+    if Path(folder).exists() and not Path(folder).is_dir():
+        raise UsageError(f"{folder} is not a folder")
     strips = []
     for job in JOBS:
         for strip in job(device):

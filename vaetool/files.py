@@ -28,6 +28,8 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         try:
             with temporary.open("xb") as file:
                 file.write(data)
+                file.flush()
+                os.fsync(file.fileno())  # or a power cut may leave the new name on an empty file
             if target.exists():
                 temporary.chmod(stat.S_IMODE(target.stat().st_mode))
             temporary.replace(target)
@@ -41,4 +43,5 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
 
 def is_special(path: Path) -> bool:
     """A device or a pipe: written to directly, never replaced."""
-    return path.exists() and not path.is_file() and not path.is_dir()
+    # Not Path.exists, which raises for a name that is too long.
+    return os.path.exists(path) and not path.is_file() and not path.is_dir()  # noqa: PTH110

@@ -120,11 +120,10 @@ def sniff_image(head: bytes) -> tuple[str, ...]:
     return next((extensions for magic, extensions in signatures.items() if head.startswith(magic)), ())
 
 
-IMAGES = FileKind(
-    "images",
-    sniff_image,
-    frozenset({".webp", ".avif", ".bmp", ".gif", ".pbm", ".jp2", ".j2k", *PNG, *JPEG, *TIFF, *PNM}),
-)
+READ_ONLY = frozenset({".gif", ".pbm", ".jp2", ".j2k"})
+"""Extensions of images that are read but not written."""
+
+IMAGES = FileKind("images", sniff_image, READ_ONLY | {".webp", ".avif", ".bmp", *PNG, *JPEG, *TIFF, *PNM})
 
 
 def read_head(path: Path) -> bytes:
@@ -265,9 +264,16 @@ def _mirrored(name: str) -> PurePath | None:
     return None if path.is_absolute() or ".." in path.parts or not path.name else path
 
 
+def standard_input() -> bytes:
+    """All of it. Raises UsageError if it is closed."""
+    if sys.stdin is None:
+        raise UsageError("standard input is closed")
+    return sys.stdin.buffer.read()
+
+
 def _read_list(source: str, null: bool) -> list[str]:
     try:
-        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+        data = standard_input() if source == "-" else Path(source).read_bytes()
     except OSError as error:
         raise UsageError(f"{source}: cannot read the list of files: {error.strerror}") from error
     lines = data.split(b"\0") if null else [line.removesuffix(b"\r") for line in data.split(b"\n")]

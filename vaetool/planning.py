@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 
 from vaetool.errors import UsageError
 from vaetool.files import is_special
-from vaetool.inputs import IMAGES, Entry, FileKind, Inputs, Shard, Source, Stream, read_head
+from vaetool.inputs import IMAGES, READ_ONLY, Entry, FileKind, Inputs, Shard, Source, Stream, read_head
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ def _destination(
 
 def _extension_by_name(source: Source, kind: FileKind) -> str:
     suffix = Path(str(source)).suffix
-    return suffix if suffix.lower() in kind.suffixes else ".png"
+    return suffix if suffix.lower() in kind.suffixes - READ_ONLY else ".png"
 
 
 def _extension_by_content(source: Source, kind: FileKind) -> str:
@@ -140,7 +140,8 @@ def _refuse_collisions(jobs: Iterable[Job]) -> None:
 
 
 def _refuse_inputs_as_outputs(jobs: Sequence[Job], inputs: Inputs) -> None:
-    existing = [job for job in jobs if isinstance(job.output, Path) and job.output.exists()]
+    # Not Path.exists, which raises for a name that is too long.
+    existing = [job for job in jobs if isinstance(job.output, Path) and os.path.exists(job.output)]  # noqa: PTH110
     if not existing:
         return
     sources = {key for entry in inputs.entries if (key := _inode(entry.source)) is not None}

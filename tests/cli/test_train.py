@@ -40,6 +40,17 @@ def here(tmp_path, photographs, monkeypatch):
     torch.set_num_threads(before)
 
 
+def test_training_needs_no_more_than_torch_and_what_reads_and_shows(here, python):
+    """A machine with a GPU may have torch, torchvision, numpy, pillow, typer, rich, safetensors, and nothing else."""
+    missing = ["matplotlib", "platformdirs", "sklearn", "tensorboard"]
+    code = f"import sys; sys.modules.update(dict.fromkeys({missing})); from vaetool.cli import main; sys.exit(main())"
+    process = python("-c", code, "train", "--config", "recipe.toml", "photos", "-o", "mine.safetensors", cwd=here)
+    _, words = process.communicate(timeout=120)
+    assert process.returncode == 0, words.decode()
+    assert b"warning: no picture of the curves: matplotlib is not installed" in words
+    assert (here / "mine.safetensors").is_file()
+
+
 def test_a_model_of_ones_own_works_right_away(here, vaetool):
     result = vaetool("train", "dae", "photos", "-o", "models/mine.safetensors", *SETTINGS, *STEPS)
     assert result.exit_code == 0, result.stderr

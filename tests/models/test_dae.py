@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vaetool import weights
+from vaetool.errors import UsageError
 from vaetool.models.dae import DAE, VISIBLE, DAEConfig
 
 
@@ -33,12 +34,12 @@ def sigmas(value: float) -> torch.Tensor:
 @pytest.mark.parametrize("colour", [(0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (0.25, 0.5, 0.75)])
 def test_a_constant_picture_has_a_sigma_of_zero(dae, colour):
     constant = torch.tensor(colour)[None, :, None, None].expand(1, 3, 48, 48)
-    assert dae.estimator(constant).abs().max() < 1e-6
+    assert dae.estimate(constant).abs().max() < 1e-6
 
 
 def test_a_constant_picture_stays_as_it_is(dae):
     constant = torch.full((1, 3, 48, 48), 0.4)
-    assert torch.equal(dae.restore(constant, dae.estimator(constant)), constant)
+    assert torch.equal(dae.restore(constant, dae.estimate(constant)), constant)
 
 
 @pytest.mark.parametrize("scale", [0.5, 2.0, 8.0])
@@ -51,7 +52,7 @@ def test_restoring_scales_with_the_picture_and_its_noise(dae, scale):
 @pytest.mark.parametrize("scale", [0.5, 2.0, 8.0])
 def test_the_estimate_scales_with_the_picture(dae, scale):
     x = pictures()
-    assert torch.allclose(dae.estimator(scale * x), scale * dae.estimator(x), rtol=1e-2)
+    assert torch.allclose(dae.estimate(scale * x), scale * dae.estimate(x), rtol=1e-2)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])
@@ -67,8 +68,8 @@ def test_above_visible_noise_something_changes(dae):
 
 def test_pictures_of_a_batch_do_not_touch_each_other(dae):
     x = pictures(3)
-    together = dae.restore(x, dae.estimator(x))
-    alone = torch.cat([dae.restore(one, dae.estimator(one)) for one in x.split(1)])
+    together = dae.restore(x, dae.estimate(x))
+    alone = torch.cat([dae.restore(one, dae.estimate(one)) for one in x.split(1)])
     assert torch.allclose(together, alone, rtol=1e-4, atol=1e-4)
 
 
@@ -79,7 +80,13 @@ def test_a_trained_denoiser_takes_noise_away(tiny_dae, photographs):
     clean = torch.from_numpy(np.array(photographs["china"]))[:96, :160].permute(2, 0, 1)[None] / 255
     noise = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
     noisy = clean + 30 / 255 * noise
-    estimate = trained.estimator(noisy)
+    estimate = trained.estimate(noisy)
     restored = trained.restore(noisy, estimate)
     assert 20 < 255 * estimate.median() < 40
     assert (restored - clean).square().mean() < 0.6 * (noisy - clean).square().mean()
+
+
+@pytest.mark.parametrize("wrong", [{"channels": 2}, {"pooling": 0}, {"pooling": 64}, {"pooling": 10**9}])
+def test_a_configuration_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(UsageError, match="model"):
+        DAEConfig(**wrong)

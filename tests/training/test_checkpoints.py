@@ -147,7 +147,7 @@ def test_a_resumed_run_whose_model_is_gone_writes_it_again(fit, stopped, tmp_pat
 
 def test_a_run_begun_anew_forgets_the_state_of_the_one_before(fit, stopped, tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        fit("training.steps=20", reporter=Stopper(1))
+        fit("training.steps=20", reporter=Stopper(1), force=True)
     assert saved_step(state_path(tmp_path / "mine.safetensors")) == 1
 
 

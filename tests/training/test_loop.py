@@ -181,7 +181,7 @@ def test_the_best_weights_are_kept_even_if_later_ones_are_worse(fit, tiny, pictu
 
 
 def test_fine_tuning_never_returns_something_worse(fit, tiny_dae, same_weights, pictures, tmp_path):
-    same_model = ["model.widths=[8, 16]", "model.estimator_width=8"]
+    same_model = ["model.widths=[16, 16]", "model.estimator_width=8"]
     result = fit("training.steps=5", "training.lr=0.5", "training.ema=0.0", *same_model, init=tiny_dae)
     assert result.figures == result.before
     start, end = weights.load(tiny_dae, device="cpu"), weights.load(result.path, device="cpu")
@@ -192,6 +192,15 @@ def test_fine_tuning_never_returns_something_worse(fit, tiny_dae, same_weights, 
 def test_fine_tuning_a_model_of_another_shape_is_refused(fit, tiny_dae):
     with pytest.raises(WrongKindError, match="has another"):
         fit("training.steps=5", init=tiny_dae)
+
+
+def test_a_model_that_exists_is_not_replaced_unless_asked(fit):
+    first = fit("training.steps=1")
+    before = first.path.read_bytes()
+    with pytest.raises(UsageError, match="exists"):
+        fit("training.steps=2")
+    assert first.path.read_bytes() == before
+    assert fit("training.steps=2", force=True).steps == 2
 
 
 def test_a_run_that_no_longer_improves_stops_early(fit):
@@ -246,7 +255,7 @@ def test_a_broken_image_is_left_out_with_a_warning(fit, pictures, tmp_path):
     (folder / "broken.png").write_bytes(b"\x89PNG not really")
     for seed in range(2):
         watcher = Watcher()
-        result = fit("training.steps=1", f"training.seed={seed}", data=folder, reporter=watcher)
+        result = fit("training.steps=1", f"training.seed={seed}", data=folder, reporter=watcher, force=True)
         assert result.steps == 1
         (warning,) = watcher.warnings
         assert warning.startswith("broken.png: not a readable image")

@@ -76,7 +76,7 @@ def test_a_resumed_run_goes_on_with_its_log(tmp_path):
 
 def test_a_new_run_begins_a_new_log(fit):
     fit("training.steps=2", reporter=Reporter())
-    rows = log_of(fit("training.steps=2", reporter=Reporter()).path)
+    rows = log_of(fit("training.steps=2", reporter=Reporter(), force=True).path)
     assert [row["step"] for row in rows].count("0") == 1
 
 

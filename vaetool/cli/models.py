@@ -12,7 +12,7 @@ from vaetool import catalogue
 from vaetool.cli.facts import show, size, table
 from vaetool.cli.groups import WordOptions, with_options
 from vaetool.console import Console, Report
-from vaetool.errors import UsageError, WeightsError
+from vaetool.errors import UsageError, VaetoolError, WeightsError
 
 
 class Action(StrEnum):
@@ -67,7 +67,7 @@ def _list(console: Console) -> int:
     for path in catalogue.list_models().values():
         try:
             facts = catalogue.describe(path)
-        except WeightsError as error:
+        except VaetoolError as error:
             report.failed(path, WeightsError(str(error).removeprefix(f"{path}: ")))
             continue
         facts.pop("card", None)

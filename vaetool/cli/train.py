@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from vaetool.cli.groups import with_options
 from vaetool.cli.options import ComputeOptions
 from vaetool.errors import UsageError
-from vaetool.weights import KIND_MODULES
-
-if TYPE_CHECKING:
-    from rich.console import Console as RichConsole
+from vaetool.headers import KIND_MODULES
 
 RECIPE = "Recipe"
 
@@ -110,15 +107,13 @@ def train(
         raise UsageError(f"which kind of model? {' or '.join(KIND_MODULES)}, or a recipe with --config")
 
     from vaetool import train as fit
-    from vaetool.training.checkpoints import check_new, check_output
+    from vaetool.training.checkpoints import check_output
     from vaetool.training.distributed import is_first_process
     from vaetool.training.report import Reporter
 
     path = check_output(output)
-    if not force and not resume:
-        check_new(path)
     speaks = is_first_process()
-    reporter = Reporter(_screen() if speaks and not run.quiet else None, tensorboard=tensorboard)
+    reporter = Reporter(run.console.screen if speaks and not run.quiet else None, tensorboard=tensorboard)
     result = fit(
         kind,
         places,
@@ -128,6 +123,7 @@ def train(
         epochs=epochs,
         init=init,
         resume=resume,
+        force=force,
         settings=settings or (),
         root=root,
         device=run.device,
@@ -150,12 +146,3 @@ def kind_and_places(words: list[str]) -> tuple[str | None, list[str]]:
     if words and words[0] in KIND_MODULES:
         return words[0], words[1:]
     return None, words
-
-
-def _screen() -> RichConsole:
-    import sys
-
-    from rich.console import Console as RichConsole
-
-    # Never escape codes into a file, whatever FORCE_COLOR and the like ask for.
-    return RichConsole(stderr=True, force_terminal=sys.stderr.isatty(), highlight=False, emoji=False, markup=False)

@@ -15,7 +15,7 @@ Batch = dict[str, Tensor]
 """Tensors by name, all with the same first dimension, so that any part of a batch is a batch."""
 
 Losses = dict[str, Tensor]
-"""Scalars by name; `loss` is the one to minimise, the others are its parts, for the log."""
+"""Scalars by name; `loss` is the one to minimise, the others are its parts."""
 
 KINDS: dict[str, type[Model]] = {}
 
@@ -102,7 +102,6 @@ def _coerce(value: Any, field: dataclasses.Field[Any], where: str) -> Any:
         value = tuple(value)
     if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    optional = default is None or value is None
-    if not optional and type(value) is not type(default):
+    if default is not None and type(value) is not type(default):
         raise UsageError(f"{field.name} = {value!r} in {where} must be of type {type(default).__name__}")
     return value

@@ -1,7 +1,7 @@
 """Denoising autoencoder: noisy picture in, clean picture out (Vincent et al. 2008).
 
-A bias-free U-shaped network at half resolution (Mohan et al. 2020), conditioned on a map of the noise's sigma, which
-a tiny second network reads off the noisy picture itself. Bias-free means f(a·x, a·sigma) = a·f(x, sigma) for both: they
+A bias-free U-shaped network at half resolution (Mohan et al. 2020), conditioned on the sigma of the noise, which a
+tiny second network reads off the noisy picture itself. Bias-free means f(a·x, a·sigma) = a·f(x, sigma) for both: they
 keep working above the noise they were trained on, and a constant picture has a sigma of exactly zero.
 """
 
@@ -25,8 +25,14 @@ from vaetool.tiling import Tile, pad_to_multiple, tiles
 VISIBLE = 1 / 255
 """Noise with a smaller sigma is left alone: it cannot be told from clean texture, nor seen in eight bits."""
 
+FLAT = 0.5 / 255
+"""Rounding to eight bits alone leaves 0.29 / 255 of detail."""
+
+MOSTLY_CLIPPED = 0.25  # share of the pixels of a place
+CLIPPED_EVIDENCE = 1e-3  # of such a place: it counts only where there is no better
+
 TILE = 768
-HALO = 64
+HALO = 48  # at sigma 50 tiles then differ from the whole by at most 0.8 of an 8-bit level
 
 Image = TypeVar("Image")
 
@@ -39,21 +45,29 @@ class DAEConfig:
     widths: tuple[int, ...] = (32, 64, 128, 192)  # per level; each halves the resolution
     blocks: int = 2  # residual blocks per level, each way
     estimator_width: int = 32
+    pooling: int = 65  # places of 4 pixels a side, an odd number, over which readings of sigma are averaged
+    uniform: bool = True  # one sigma for the whole picture, or one for every place
+
+    def __post_init__(self) -> None:
+        if self.channels not in (1, 3):
+            raise UsageError(f"model.channels must be 1 or 3, not {self.channels}")
+        if self.pooling % 2 == 0 or not 1 <= self.pooling <= 1025:
+            raise UsageError(f"model.pooling must be odd, from 1 to 1025, not {self.pooling}")
 
 
 class SigmaEstimator(nn.Module):
-    """The sigma of the noise around each place, from the noisy picture alone.
+    """The sigma of the noise from the noisy picture alone.
 
     Works at a quarter of the resolution (`scale`) on what is left of the picture without its local mean. Each place
-    gives a reading and how far to trust it (flat ground tells more than texture); readings are averaged by trust over
-    `window` places.
+    gives a reading and how far to trust it, since flat ground tells more than texture; readings are averaged by trust.
+    A place that is flatter than rounding to eight bits leaves it (a border, a title page) tells nothing, and a clipped
+    one hardly anything.
     """
 
     scale = 4
 
-    def __init__(self, channels: int, width: int, window: int = 17) -> None:
+    def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.window = window
         inputs = channels * self.scale**2
         layers = [
             nn.Conv2d(a, b, 3, padding=1, bias=False)
@@ -63,14 +77,27 @@ class SigmaEstimator(nn.Module):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         self.layers = nn.ModuleList(layers)
 
-    def forward(self, noisy: Tensor) -> Tensor:
-        """(batch, channels, height, width), multiples of 4 → (batch, 1, height / 4, width / 4)."""
-        x = F.pixel_unshuffle(noisy - _box(noisy, 5), self.scale)
+    def forward(self, noisy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Readings weighted by trust, the trust, and the evidence of each place, from 0 to 1.
+
+        noisy: (batch, channels, height, width), multiples of 4. All results: (batch, 1, height / 4, width / 4).
+        """
+        detail = noisy - _box(noisy, 5)
+        clipped = ((noisy == 0) | (noisy == 1)).any(dim=1, keepdim=True).to(noisy.dtype)
+        energy = detail.square().mean(dim=1, keepdim=True)
+        evidence = torch.where(F.avg_pool2d(clipped, self.scale) < MOSTLY_CLIPPED, 1.0, CLIPPED_EVIDENCE)
+        evidence = evidence * (F.avg_pool2d(energy, self.scale) > FLAT**2)
+        x = F.pixel_unshuffle(detail, self.scale)
         for layer in self.layers[:-1]:
             x = torch.relu_(layer(x))
         reading, trust = self.layers[-1](x).abs().chunk(2, dim=1)
-        trust = trust + 1e-6
-        return _box(reading * trust, self.window) / _box(trust, self.window)
+        trust = (trust + 1e-6) * evidence
+        return reading * trust, trust, evidence
+
+
+def pool_readings(weighted: Tensor, trust: Tensor, window: int) -> Tensor:
+    """The map of sigma, (batch, 1, h, w), of what `SigmaEstimator` gave: averaged over `window` x `window` places."""
+    return _box(weighted, window) / _box(trust, window).clamp_min(1e-12)
 
 
 def _box(x: Tensor, size: int) -> Tensor:
@@ -98,6 +125,19 @@ class DAE(Model):
         """Heights and widths must be multiples of this."""
         return max(2 * self.unet.stride, self.estimator.scale)  # both are powers of 2
 
+    def settle(self, sigma: Tensor, evidence: Tensor) -> Tensor:
+        """What counts of a map of sigma, (batch, 1, h, w): all of it, or (batch, 1, 1, 1) where noise is uniform.
+
+        Then it is the lower quartile of the evidence: texture can be taken for noise, but not the other way round, and
+        a picture with something smooth in it shows there how much noise it has.
+        """
+        if not self.config.uniform:
+            return sigma
+        places, order = sigma.flatten(1).sort(dim=1)
+        share = evidence.flatten(1).gather(1, order).cumsum(dim=1)
+        quartile = (share < share[:, -1:] / 4).sum(dim=1, keepdim=True)
+        return places.gather(1, quartile)[:, :, None, None]
+
     def restore(self, noisy: Tensor, sigma: Tensor) -> Tensor:
         """The clean pictures behind noisy ones.
 
@@ -119,35 +159,43 @@ class DAE(Model):
     def loss(self, batch: Batch) -> Losses:
         """L1 to the clean picture, half of it blind, and how far off the estimate of sigma is."""
         noisy, sigma = batch["noisy"], batch["sigma"]
-        estimate = self.estimator(noisy)
-        given = torch.where(batch["blind"], estimate.detach(), sigma)
-        restoration = (self.restore(noisy, given) - batch["clean"]).abs().mean()
+        weighted, trust, evidence = self.estimator(noisy)
+        estimate = pool_readings(weighted, trust, self.config.pooling)
         # Relative to sigma, and harder on an estimate that is too low: what it leaves of the noise is seen.
         error = (estimate - sigma) / (sigma + 2 * VISIBLE)
-        estimation = torch.where(error < 0, -1.5 * error, error).mean()
+        known = _box(evidence, self.config.pooling) > 0
+        estimation = (torch.where(error < 0, -1.5 * error, error) * known).mean()
+        given = torch.where(batch["blind"], self.settle(estimate.detach(), evidence), sigma)
+        restoration = (self.restore(noisy, given) - batch["clean"]).abs().mean()
         return {"loss": restoration + 0.01 * estimation, "l1": restoration, "estimation": estimation}
 
     def validate(self, batch: Batch) -> dict[str, float]:
-        """Mean PSNR of the noisy pictures in dB, blind, and the mean error of the estimated sigma, in 8-bit units."""
-        estimate = self.estimator(batch["noisy"])
+        """Mean PSNR in dB, blind, and the mean error of the estimated sigma, in 8-bit units.
+
+        A picture counts for at most 50 dB: one that needs no cleaning and comes out as it was would outweigh the rest.
+        """
+        estimate = self.estimate(batch["noisy"])
         clean = self.restore(batch["noisy"], estimate).clamp(0, 1)
-        mse = (clean - batch["clean"]).square().mean(dim=(1, 2, 3)).clamp_min(1e-10)
-        psnr = -10 * mse.log10()
-        noisy = batch["sigma"].flatten() > VISIBLE  # The PSNR of a picture that needs no cleaning has no bound.
+        mse = (clean - batch["clean"]).square().mean(dim=(1, 2, 3)).clamp_min(1e-5)
         error = (estimate.mean(dim=(1, 2, 3), keepdim=True) - batch["sigma"]).abs().mean()
-        return {"psnr": (psnr[noisy] if noisy.any() else psnr).mean().item(), "sigma_error": 255 * error.item()}
+        return {"psnr": (-10 * mse.log10()).mean().item(), "sigma_error": 255 * error.item()}
 
     def example(self, batch: Batch) -> list[Tensor]:
         """Noisy, cleaned, clean."""
         noisy = batch["noisy"]
-        return [noisy, self.restore(noisy, self.estimator(noisy)), batch["clean"]]
+        return [noisy, self.restore(noisy, self.estimate(noisy)), batch["clean"]]
+
+    def estimate(self, noisy: Tensor) -> Tensor:
+        """What is taken as the sigma of the noise, (batch, 1, h, w) or (batch, 1, 1, 1): see `settle`."""
+        weighted, trust, evidence = self.estimator(noisy)
+        return self.settle(pool_readings(weighted, trust, self.config.pooling), evidence)
 
     def denoise(
         self, image: Image, sigma: float | None = None, strength: float = 1.0, tile: int | None = None
     ) -> Image:
         """The picture without its noise, as the same kind of image (see `vaetool.conversion.unpack`).
 
-        sigma: standard deviation of the noise in 8-bit units, 0..255; None estimates it for every place.
+        sigma: standard deviation of the noise in 8-bit units, 0..255; None estimates it.
         strength: 0..1 is the share of the noise to take away; above 1, up to 2, noise counts as so much stronger.
         tile: pixels a side that are computed at once; None chooses.
         Raises UsageError for values out of range, ImageError for colours in a model of grey pictures.
@@ -164,15 +212,16 @@ class DAE(Model):
     def noise_map(self, pixels: np.ndarray, tile: int | None = None) -> np.ndarray:
         """The sigma of the noise at every place, in 0..1, for pixels (height, width, channels) of any type.
 
-        Returns float32, (height / 4, width / 4), rounded up.
+        Returns float32, (height / 4, width / 4), rounded up, or (1, 1) where noise is uniform.
         """
         height, width = pixels.shape[:2]
         scale = self.estimator.scale
-        noise = np.zeros((-(-height // scale), -(-width // scale)), np.float32)
-        for part in tiles(height, width, _tile_size(tile), HALO, self.stride):
-            found = self.estimator(self._window(pixels[part.window()]))[0, 0].cpu().numpy()
-            noise[part.kept(scale)] = found[part.middle(scale)]
-        return noise
+        found = torch.empty((3, 1, 1, -(-height // scale), -(-width // scale)))
+        for part in tiles(height, width, _tile_size(tile), max(HALO, self.stride), self.stride):
+            readings = torch.stack(self.estimator(self._window(pixels[part.window()])))
+            found[(..., *part.kept(scale))] = readings[(..., *part.middle(scale))].cpu()
+        weighted, trust, evidence = found
+        return self.settle(pool_readings(weighted, trust, self.config.pooling), evidence)[0, 0].numpy()
 
     @torch.inference_mode()
     def denoise_pixels(
@@ -183,7 +232,7 @@ class DAE(Model):
             raise UsageError(f"strength must be from 0 to 2, not {strength:g}")
         height, width, channels = pixels.shape
         clean = np.empty_like(pixels)
-        for part in tiles(height, width, _tile_size(tile), HALO, self.stride):
+        for part in tiles(height, width, _tile_size(tile), max(HALO, self.stride), self.stride):
             noisy = self._window(pixels[part.window()])
             sigma = self._noise_window(noise, part) * max(strength, 1.0)
             change = (self.restore(noisy, sigma) - noisy) * min(strength, 1.0)

@@ -54,6 +54,7 @@ def train(
     epochs: float | None = None,
     init: str | Path | None = None,
     resume: bool = False,
+    force: bool = False,
     settings: Iterable[str] = (),
     root: str | Path = ".",
     device: str = "auto",
@@ -64,8 +65,8 @@ def train(
     kind: "dae"; may be left to the recipe. data: folders, zip files, or `torchvision:NAME` (looked up in `root`).
     config: a recipe, or its file. minutes, epochs: the budget, instead of the recipe's; half an hour if there is none.
     init: begin with a model's weights, by name or path. resume: go on from the state that an interrupted run to the
-    same `output` left behind. settings: more changes of the recipe, as "section.key=value". reporter: what to show and
-    to log; nothing by default.
+    same `output` left behind. force: replace a model that exists. settings: more changes of the recipe, as
+    "section.key=value". reporter: what to show and to log; nothing by default.
 
     The weights kept are the averaged ones that were best on held-out images, those at the start included.
     Raises UsageError, TrainingError, WeightsError.
@@ -75,6 +76,8 @@ def train(
     if not places:
         raise UsageError("which images? Name a folder, a zip file or torchvision:NAME")
     path = checkpoints.check_output(output)
+    if not force and not resume:
+        checkpoints.check_new(path)
     smallest = min(batch_size(recipe.training, size) for size in recipe.training.crops)
     with join_processes(weights.resolve_device(device), smallest) as processes:
         if reporter is None or not processes.is_first:

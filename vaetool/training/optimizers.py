@@ -72,10 +72,10 @@ def make_optimizers(model: nn.Module, config: TrainingConfig) -> list[torch.opti
     inner = {name for name, weight in weights.items() if weight.ndim == 4 and not _is_edge(name)}
     inner = inner if config.optimizer == "muon" else set()
     rest = [weight for name, weight in weights.items() if name not in inner]
-    fused = all(weight.device.type in ("cpu", "cuda") for weight in rest)
-    optimizers: list[torch.optim.Optimizer] = [
-        torch.optim.AdamW(rest, lr=config.lr, weight_decay=config.weight_decay, fused=fused)
-    ]
+    optimizers: list[torch.optim.Optimizer] = []
+    if rest:
+        fused = all(weight.device.type in ("cpu", "cuda") for weight in rest)
+        optimizers.append(torch.optim.AdamW(rest, lr=config.lr, weight_decay=config.weight_decay, fused=fused))
     if inner:
         convolutions = [weight for name, weight in weights.items() if name in inner]
         optimizers.append(Muon(convolutions, lr=config.lr * MUON_LR_RATIO, weight_decay=config.weight_decay))

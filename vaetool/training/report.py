@@ -150,7 +150,12 @@ class Reporter:
         """
         self.say(change(name, progress.before[name], progress.figures[name], images))
         if self.files:
-            write_atomically(picture_path(self.output), draw(self._rows, examples))
+            try:
+                picture = draw(self._rows, examples)
+            except ImportError:  # Training goes where only torch and a few more are, straight from a checkout.
+                self.warn("no picture of the curves: matplotlib is not installed")
+                return
+            write_atomically(picture_path(self.output), picture)
 
 
 def _display(rows: list[dict[str, Any]], now: dict[str, Any], fraction: float) -> RenderableType:
