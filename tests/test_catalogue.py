@@ -279,7 +279,10 @@ def build(project: Path, form: str, target: Path) -> Path:
 def bundled_as_seen_from(folder: Path, site: Path, *, processes_pth: bool = False) -> Path:
     """What a Python that has `site` on its path, started in `folder`, takes for the folder of bundled models."""
     code = (
-        "import site, sys; site.addsitedir(sys.argv[1]) if sys.argv[2:] else sys.path.insert(0, sys.argv[1]); "
+        "import site, sys; before = sys.path[:]; "
+        "site.addsitedir(sys.argv[1]) if sys.argv[2:] else sys.path.append(sys.argv[1]); "
+        # First, since the package may be installed as well.
+        "sys.path[:] = [entry for entry in sys.path if entry not in before] + before; "
         "import vaetool.weights; print(vaetool.weights.bundled_folder())"
     )
     arguments = [sys.executable, "-c", code, str(site), *(["pth"] if processes_pth else [])]
