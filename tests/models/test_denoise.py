@@ -13,6 +13,7 @@ import vaetool
 from vaetool.denoising import denoise_picture
 from vaetool.errors import ImageError, UsageError
 from vaetool.images import Picture
+from vaetool.metrics import psnr
 from vaetool.models.dae import DAE, DAEConfig
 
 SIGMA = 25
@@ -44,10 +45,6 @@ def with_noise(clean: np.ndarray, sigma: float = SIGMA, seed: int = 0) -> np.nda
 def stored(values: np.ndarray, dtype=np.uint8) -> np.ndarray:
     top = np.iinfo(dtype).max
     return np.rint(values.clip(0, 1) * top).astype(dtype)
-
-
-def psnr(image: np.ndarray, clean: np.ndarray) -> float:
-    return -10 * np.log10(np.square(image.astype(np.float64) - clean).mean())
 
 
 def levels(a: np.ndarray, b: np.ndarray) -> float:

@@ -14,6 +14,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 import vaetool
+from vaetool.metrics import psnr
 
 MODEL = "photo-denoise-gaussian"
 
@@ -44,10 +45,6 @@ def photos() -> dict[str, np.ndarray]:
 def with_noise(clean: np.ndarray, sigma: float) -> np.ndarray:
     """Noise of a sigma in 8-bit units, not clipped, as the tables of denoisers have it."""
     return (clean + np.random.default_rng(0).normal(0, sigma / 255, clean.shape)).astype(np.float32)
-
-
-def psnr(image: np.ndarray, clean: np.ndarray) -> float:
-    return -10 * np.log10(max(1e-10, np.square(image.astype(np.float64) - clean).mean()))
 
 
 CASES = [(name, sigma) for name, floors in FLOORS.items() for sigma in floors]

@@ -7,6 +7,7 @@ keep working above the noise they were trained on, and a constant picture has a 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -217,7 +218,7 @@ class DAE(Model):
         height, width = pixels.shape[:2]
         scale = self.estimator.scale
         found = torch.empty((3, 1, 1, -(-height // scale), -(-width // scale)))
-        for part in tiles(height, width, _tile_size(tile), max(HALO, self.stride), self.stride):
+        for part in self._tiles(pixels, tile):
             readings = torch.stack(self.estimator(self._window(pixels[part.window()])))
             found[(..., *part.kept(scale))] = readings[(..., *part.middle(scale))].cpu()
         weighted, trust, evidence = found
@@ -230,18 +231,23 @@ class DAE(Model):
         """Pixels (height, width, channels) without the noise whose map `noise_map` or `constant_map` gave."""
         if not 0 <= strength <= 2:
             raise UsageError(f"strength must be from 0 to 2, not {strength:g}")
-        height, width, channels = pixels.shape
         clean = np.empty_like(pixels)
-        for part in tiles(height, width, _tile_size(tile), max(HALO, self.stride), self.stride):
+        for part in self._tiles(pixels, tile):
             noisy = self._window(pixels[part.window()])
             sigma = self._noise_window(noise, part) * max(strength, 1.0)
             change = (self.restore(noisy, sigma) - noisy) * min(strength, 1.0)
-            if channels == 1:
+            if pixels.shape[2] == 1:
                 change = change.mean(dim=1, keepdim=True)
             middle = change[0].permute(1, 2, 0)[part.middle()].cpu().numpy()
             # Added to the pixels themselves: what does not change comes back exactly, in any type.
             clean[part.kept()] = from_unit(to_unit(pixels[part.kept()]) + middle, pixels.dtype)
         return clean
+
+    def _tiles(self, pixels: np.ndarray, tile: int | None) -> Iterator[Tile]:
+        if tile is not None and tile < 1:
+            raise UsageError(f"tile must be 1 pixel or more, not {tile}")
+        height, width = pixels.shape[:2]
+        return tiles(height, width, tile or TILE, max(HALO, self.stride), self.stride)
 
     def _window(self, pixels: np.ndarray) -> Tensor:
         """Part of a picture as the network takes it: (1, channels, height, width) in 0..1, padded to its stride."""
@@ -257,12 +263,6 @@ class DAE(Model):
             scale = self.estimator.scale
             noise = pad_to_multiple(noise[part.window(scale)][..., None], self.stride // scale)[..., 0]
         return torch.from_numpy(noise).to(self.device)[None, None]
-
-
-def _tile_size(tile: int | None) -> int:
-    if tile is not None and tile < 1:
-        raise UsageError(f"tile must be 1 pixel or more, not {tile}")
-    return TILE if tile is None else tile
 
 
 def constant_map(sigma: float) -> np.ndarray:

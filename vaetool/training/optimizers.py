@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from vaetool.training.config import TrainingConfig
 
 MUON_LR_RATIO = 3.0
-"""Muon's learning rate over AdamW's: what a short search over both gave for the denoiser."""
+"""Muon's learning rate over AdamW's: 3e-3 beside 1e-3 was stable for the denoiser, 4e-3 with plain ReLUs was not."""
 
 LONGEST_WARMUP = 0.1
 """Share of a run after which the learning rate is at its peak, even if that is less than `warmup_steps`."""
