@@ -5,9 +5,9 @@
         --licence "Apache-2.0 (weights); trained on CC0, CC BY and CC BY-SA photographs" \
         --data photos-a photos-b photos-c --figure "CBSD68 PSNR, sigma 15=33.5"
 
-Writes NAME.safetensors with half-precision weights (half the size; loading makes them single precision again) and
-without the recipe, which is beside it as NAME.toml, and updates manifest.json. Figures of weights that are replaced
-are kept in LOG.md. Rounding can cost a little: measure the bundled file, then run this again with its figures.
+Writes NAME.safetensors with its convolutions in half precision (half the size; loading makes them single precision
+again) and without the recipe, which is beside it as NAME.toml, and updates manifest.json. Figures of weights that are
+replaced are kept in LOG.md. Rounding can cost a little: measure the bundled file, then run this again with its figures.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vaetool import weights
 from vaetool.errors import UsageError, VaetoolError, WeightsError
 from vaetool.files import write_atomically
@@ -30,20 +28,31 @@ KEPT = ("images", "init", "steps", "seconds", "held_out")
 
 
 def bundle(
-    folder: Path, name: str, file: Path, *, summary: str, licence: str, data: Sequence[str], figures: dict[str, float]
+    folder: Path,
+    name: str,
+    file: Path,
+    *,
+    summary: str,
+    licence: str,
+    data: Sequence[str],
+    figures: dict[str, float],
+    unreleased: bool = False,
 ) -> dict[str, Any]:
     """Write the weights and their entry in the manifest of `folder`; returns the entry.
 
-    Raises UsageError for a name that is no plain file name, WeightsError for a damaged file, and for weights that half
-    precision cannot hold.
+    unreleased: replace even a codec, with which the files that need it are lost.
+    Raises UsageError for a name that is no plain file name or that of another codec, WeightsError for a damaged file,
+    and for weights that half precision cannot hold.
     """
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
         raise UsageError(f"{name!r}: a name is lower-case words, joined by hyphens")
     header = weights.read_header(file)
     model = weights.load(file, device="cpu")
-    half = {
-        key: tensor.half() if tensor.dtype == torch.float32 else tensor for key, tensor in model.state_dict().items()
-    }
+    if header.kind == "codec" and (folder / f"{name}{weights.SUFFIX}").exists() and not unreleased:
+        raise UsageError(
+            f"{name}: files that were coded with it need it for ever; bundle other weights under a new name"
+        )
+    half = {key: tensor.half() if tensor.ndim == 4 else tensor for key, tensor in model.state_dict().items()}
     if not all(tensor.isfinite().all() for tensor in half.values()):
         raise WeightsError(f"{file}: some of its weights are too large for half precision")
     training = {key: header.training[key] for key in KEPT if key in header.training}
@@ -59,6 +68,8 @@ def bundle(
         "data": list(data),
         "figures": figures,
     }
+    if header.kind == "codec":
+        entry["id"] = weights.load(target, device="cpu").identity.hex()  # of the halved weights: files name it
     _list(folder, name, entry)
     return entry
 
@@ -93,6 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", nargs="+", required=True, metavar="NAME", help="what it was trained on")
     parser.add_argument("--figure", action="append", default=[], type=_figure, metavar="NAME=VALUE", help="as measured")
     parser.add_argument("--folder", type=Path, default=Path(__file__).resolve().parent, help="of the bundled models")
+    parser.add_argument("--unreleased", action="store_true", help="replace a codec that no file of value needs yet")
     options = parser.parse_args(arguments)
     try:
         entry = bundle(
@@ -103,6 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             licence=options.licence,
             data=options.data,
             figures=dict(options.figure),
+            unreleased=options.unreleased,
         )
     except VaetoolError as error:
         parser.error(str(error))

@@ -128,3 +128,19 @@ def photos(tmp_path: Path, photographs: dict[str, object]) -> list[Path]:
 def tiny_dae() -> Path:
     """A small but really trained denoiser, for tests in which it matters that one works, not how well."""
     return ROOT / "tests" / "models" / "tiny-dae.safetensors"
+
+
+@pytest.fixture(scope="session")
+def tiny_codec(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small codec, alone in its folder. It is not trained: a plain transform codec, as every codec begins."""
+    import torch
+
+    from vaetool import weights
+    from vaetool.models.codec import Codec, CodecConfig
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        codec = Codec(CodecConfig(latent=32, hyper=8, encoder_blocks=1, decoder_blocks=1, prior_width=16))
+    path = tmp_path_factory.mktemp("codecs") / "tiny-codec.safetensors"
+    weights.save(path, codec, {"data": []})
+    return path

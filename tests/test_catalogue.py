@@ -206,11 +206,20 @@ def test_the_models_of_this_version_are_complete_and_as_listed():
     assert problems() == {}
     for name, entry in catalogue.manifest().items():
         keys = {"file", "kind", "sha256", "bytes", "licence", "summary", "data", "figures"}
+        keys |= {"id"} if entry["kind"] == "codec" else set()
         assert (name, entry.keys()) == (name, keys)
         assert entry["kind"] in headers.KIND_MODULES
 
 
 # Bundling one
+
+
+def test_a_codec_that_files_need_is_not_replaced(tmp_path, tiny_codec):
+    bundle(tmp_path, "mine", tiny_codec)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["mine"]["id"] == weights.load(tmp_path / "mine.safetensors", device="cpu").identity.hex()
+    with pytest.raises(SystemExit):
+        bundle(tmp_path, "mine", tiny_codec)
 
 
 def test_bundling_halves_the_precision_and_leaves_the_recipe_out(bundled, original):

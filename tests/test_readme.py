@@ -22,7 +22,9 @@ from pathlib import Path
 
 import pytest
 
+from vaetool import load
 from vaetool.cli import app
+from vaetool.compression import compress
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -31,7 +33,7 @@ TEXT = README.read_text(encoding="utf-8") if README.is_file() else ""
 INSTALLATION = ("pip install . && vaetool demo", "pip install '.[test]' && pytest")
 
 # What makes an example short enough for a test, by command.
-SHORTER = {"train": ["--set", "training.steps=2", "--set", "training.batch=2", "--set", "training.crops=[32]"]}
+SHORTER = {"train": ["--set", "training.steps=2", "--set", "training.batch=2", "--set", "training.crops=[64]"]}
 
 # Until it is interrupted; with a state saved at every step.
 ENDLESS = ["--set", "training.steps=1000000", "--set", "training.save_minutes=0"]
@@ -108,9 +110,10 @@ def examples_in_help() -> list[Example]:
 
 
 @pytest.fixture
-def here(tmp_path, photographs, tiny_dae, monkeypatch):
+def here(tmp_path, photographs, tiny_dae, tiny_codec, monkeypatch):
     """The current folder; `here(words)` puts the files there that these words name."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VAETOOL_MODELS", str(tiny_codec.parent))  # where the codec of compressed pictures is found
 
     def put(word: str) -> None:
         path = tmp_path / word.replace("*", "1")
@@ -120,10 +123,12 @@ def here(tmp_path, photographs, tiny_dae, monkeypatch):
         if (ROOT / word).is_file():
             shutil.copy(ROOT / word, path)
         elif word.endswith("/") or f"{word}/" in FOLDERS:
-            for inside in ("china.jpg", "flower.png", "box/flower.jpg", "part.safetensors"):
+            for inside in ("china.jpg", "flower.png", "box/flower.jpg", "china.vae", "part.safetensors"):
                 put(f"{word}/{inside}")
         elif path.suffix in PICTURES:
             photographs["flower" if "flower" in path.stem else "china"].save(path)
+        elif path.suffix == ".vae":
+            path.write_bytes(compress(photographs["china"], load(tiny_codec)))
         elif path.suffix == ".zip":
             put("zipped/")
             with zipfile.ZipFile(path, "w") as archive:

@@ -26,6 +26,7 @@ from vaetool.errors import (
 )
 
 if TYPE_CHECKING:
+    from vaetool.decompression import decompress
     from vaetool.training.loop import train
     from vaetool.weights import list_models, load
 
@@ -42,12 +43,18 @@ __all__ = [
     "WeightsError",
     "WrongKindError",
     "__version__",
+    "decompress",
     "list_models",
     "load",
     "train",
 ]
 
-_LAZY = {"list_models": "vaetool.weights", "load": "vaetool.weights", "train": "vaetool.training.loop"}
+_LAZY = {
+    "decompress": "vaetool.decompression",
+    "list_models": "vaetool.weights",
+    "load": "vaetool.weights",
+    "train": "vaetool.training.loop",
+}
 
 
 def __getattr__(name: str) -> Any:

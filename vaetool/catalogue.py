@@ -18,7 +18,7 @@ STATE = ".state"
 """Ends the name of a training run's state, which lies beside its model and is none."""
 
 ENVIRONMENT = "VAETOOL_MODELS"
-PUBLISHED = ("summary", "licence", "data", "figures", "sha256")
+PUBLISHED = ("summary", "licence", "data", "figures", "sha256", "id")
 """What the manifest adds to what a model file says of itself."""
 
 

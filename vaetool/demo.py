@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from vaetool.compression import Target, compress_picture
+from vaetool.decompression import decompress_picture
 from vaetool.errors import UsageError
 from vaetool.files import write_atomically
 from vaetool.images import Picture, encode
@@ -22,6 +24,7 @@ from vaetool.metrics import psnr
 from vaetool.weights import load
 
 SIGMAS = (15, 25, 50)
+QUALITIES = (10, 50)
 SEED = 0
 MARGIN, CAPTION = 8, 22  # pixels
 
@@ -66,7 +69,31 @@ def denoise(device: str) -> Iterator[Strip]:
             )
 
 
-JOBS: tuple[Callable[[str], Iterator[Strip]], ...] = (denoise,)
+def compress(device: str) -> Iterator[Strip]:
+    """To the bytes of a file and back."""
+    codec = load("photo-codec", device=device)
+    for quality in QUALITIES:
+        for name, pixels in photographs().items():
+            start = time.perf_counter()
+            data, _ = compress_picture(codec, Picture(pixels), Target(quality))
+            result = decompress_picture(data, codec)[0].pixels
+            seconds = time.perf_counter() - start
+            after = f"{len(data) / 1e3:.0f} kB, {psnr(result, pixels, 255):.1f} dB"
+            captions = ("original", f"quality {quality}: {after}")
+            yield Strip(
+                list(zip(captions, (pixels, result), strict=True)),
+                {
+                    "job": "compress",
+                    "photo": name,
+                    "what": f"quality {quality}",
+                    "before": f"{pixels.nbytes / 1e3:.0f} kB",
+                    "after": after,
+                    "seconds": round(seconds, 2),
+                },
+            )
+
+
+JOBS: tuple[Callable[[str], Iterator[Strip]], ...] = (denoise, compress)
 
 
 def run(folder: str | Path, *, device: str = "auto") -> Iterator[dict[str, Any]]:

@@ -20,7 +20,7 @@ from vaetool.errors import WeightsError
 
 SUFFIX = ".safetensors"
 FORMAT = 1
-KIND_MODULES = {"dae": "vaetool.models.dae"}
+KIND_MODULES = {"codec": "vaetool.models.codec", "dae": "vaetool.models.dae"}
 MAX_HEADER_BYTES = 1 << 20
 MAX_DIMENSIONS = 8  # of a tensor; the product of very many sizes would take seconds
 MAX_LEVELS = 16  # of values inside values in the description of a model

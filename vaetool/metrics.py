@@ -1,8 +1,21 @@
-"""How close two pictures are."""
+"""How close two pictures are, and how much smaller one codec's files are than another's."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from vaetool.errors import UsageError
+
+Curve = Sequence[tuple[float, float]] | np.ndarray
+"""A rate-distortion curve: pairs of rate (in any unit, above zero) and quality (in dB), in any order."""
+
+WINDOW = 11  # pixels
+WINDOW_SIGMA = 1.5
+K1, K2 = 0.01, 0.03
+SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of MS-SSIM, from the finest scale to the coarsest
+MS_SSIM_SIDE = WINDOW * 2 ** (len(SCALE_WEIGHTS) - 1)  # 176: the window fits into the coarsest scale
 
 
 def psnr(pixels: np.ndarray, reference: np.ndarray, peak: float = 1.0) -> float:
@@ -13,5 +26,142 @@ def psnr(pixels: np.ndarray, reference: np.ndarray, peak: float = 1.0) -> float:
     >>> round(psnr(np.array([0.1, 0.1]), np.zeros(2)), 3)
     20.0
     """
-    error = np.mean(np.square(np.subtract(pixels, reference, dtype=np.float64)))
+    rows = zip(np.atleast_1d(pixels), np.atleast_1d(reference), strict=True)  # copies of a large picture are too much
+    error = sum(np.square(np.subtract(*pair, dtype=np.float64)).sum() for pair in rows) / np.size(pixels)
     return float("inf") if error == 0 else float(10 * np.log10(peak**2 / error))
+
+
+def ssim(pixels: np.ndarray, reference: np.ndarray, peak: float = 1.0) -> float:
+    """Structural similarity, 1 for equal pictures: the mean over all windows that fit, then over the channels.
+
+    Both of one shape, (height, width) or (height, width, channels), in 0..peak; at least 11 pixels a side.
+    Gaussian window of 11 pixels and sigma 1.5. Wang et al. 2004, equation 13.
+
+    Raises UsageError.
+    """
+    channels = _channels(pixels, reference, WINDOW, "SSIM")
+    return float(np.mean([_similarity(x, y, peak)[0] for x, y in channels]))
+
+
+def ms_ssim(pixels: np.ndarray, reference: np.ndarray, peak: float = 1.0) -> float:
+    """Multi-scale structural similarity, 1 for equal pictures; per channel, then the mean over the channels.
+
+    Both of one shape, (height, width) or (height, width, channels), in 0..peak; at least 176 pixels a side.
+    Wang et al. 2003, equation 7: contrast and structure at five scales, luminance at the coarsest; a scale is the mean
+    of 2x2 pixels of the one before, without an odd last row or column. A mean below zero counts as zero.
+
+    Raises UsageError.
+    """
+    channels = _channels(pixels, reference, MS_SSIM_SIDE, "MS-SSIM")
+    return float(np.mean([_multi_scale(x, y, peak) for x, y in channels]))
+
+
+def ms_ssim_db(similarity: float) -> float:
+    """-10 log10(1 - MS-SSIM), the scale on which it is plotted and averaged; infinite for 1.
+
+    >>> round(ms_ssim_db(0.99), 3)
+    20.0
+    """
+    return float("inf") if similarity == 1 else float(-10 * np.log10(1 - similarity))
+
+
+def bd_rate(reference: Curve, other: Curve) -> float:
+    """Bjøntegaard's rate: the percentage of bits that `other` takes more than `reference` for the same quality.
+
+    Negative where `other` takes fewer. The mean difference of log rate over the qualities that both curves reach, with
+    log rate over quality interpolated by a monotone piecewise cubic (PCHIP, as in the common test conditions of VVC;
+    Bjøntegaard 2001 fits one cubic). A point that takes more bits than another and is no better is left out.
+
+    >>> round(bd_rate([(1, 30), (2, 33), (4, 36)], [(0.5, 30), (1, 33), (2, 36)]), 3)
+    -50.0
+
+    Raises UsageError where the curves have fewer than two points or no qualities in common.
+    """
+    from scipy.interpolate import PchipInterpolator
+
+    qualities, curves = [], []
+    for curve in (reference, other):
+        rate, quality = _frontier(curve)
+        qualities.append(quality)
+        curves.append(PchipInterpolator(quality, np.log(rate)))
+    low, high = max(quality[0] for quality in qualities), min(quality[-1] for quality in qualities)
+    if low >= high:
+        raise UsageError(
+            f"the curves have no qualities in common: {qualities[0][0]:.2f} to {qualities[0][-1]:.2f} dB "
+            f"and {qualities[1][0]:.2f} to {qualities[1][-1]:.2f} dB"
+        )
+    mean_log_rates = [float(curve.integrate(low, high)) / (high - low) for curve in curves]
+    return float(100 * np.expm1(mean_log_rates[1] - mean_log_rates[0]))
+
+
+def _channels(pixels: np.ndarray, reference: np.ndarray, side: int, name: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Both pictures' channels as pairs of (height, width) in float64."""
+    x, y = np.asarray(pixels), np.asarray(reference)
+    if x.shape != y.shape or x.ndim not in (2, 3):
+        raise UsageError(f"{name} compares two pictures of one shape, not {x.shape} and {y.shape}")
+    if min(x.shape[:2]) < side:
+        raise UsageError(f"{name} needs at least {side} pixels a side, not {x.shape[1]}x{x.shape[0]}")
+    planes = [np.moveaxis(np.atleast_3d(a).astype(np.float64), 2, 0) for a in (x, y)]
+    return [(np.ascontiguousarray(a), np.ascontiguousarray(b)) for a, b in zip(*planes, strict=True)]
+
+
+def _multi_scale(x: np.ndarray, y: np.ndarray, peak: float) -> float:
+    product = 1.0
+    for scale, weight in enumerate(SCALE_WEIGHTS):
+        similarity, contrast = _similarity(x, y, peak)
+        last = scale == len(SCALE_WEIGHTS) - 1
+        product *= max(similarity if last else contrast, 0.0) ** weight
+        x, y = _halve(x), _halve(y)
+    return product
+
+
+def _similarity(x: np.ndarray, y: np.ndarray, peak: float) -> tuple[float, float]:
+    """Means over the picture of SSIM, and of its part without luminance."""
+    c1, c2 = (K1 * peak) ** 2, (K2 * peak) ** 2
+    mean_x, mean_y, mean_squares, mean_product = (_blur(a) for a in (x, y, x * x + y * y, x * y))
+    squares, product = mean_x**2 + mean_y**2, mean_x * mean_y
+    contrast = (2 * (mean_product - product) + c2) / (mean_squares - squares + c2)
+    luminance = (2 * product + c1) / (squares + c1)
+    return float((luminance * contrast).mean()), float(contrast.mean())
+
+
+def _blur(x: np.ndarray) -> np.ndarray:
+    """Gaussian means at all places where the window fits: (height, width) to (height - 10, width - 10)."""
+    offsets = np.arange(WINDOW) - WINDOW // 2
+    window = np.exp(-(offsets**2) / (2 * WINDOW_SIGMA**2))
+    window /= window.sum()
+    for axis in (0, 1):
+        x = _convolve(x, window, axis)
+    return x
+
+
+def _convolve(x: np.ndarray, window: np.ndarray, axis: int) -> np.ndarray:
+    """A symmetric window along one axis, without padding; pixels as far apart from the middle are added first."""
+    length = x.shape[axis] - WINDOW + 1
+    parts = [x[start : start + length] if axis == 0 else x[:, start : start + length] for start in range(WINDOW)]
+    total = window[WINDOW // 2] * parts[WINDOW // 2]
+    pair = np.empty_like(total)
+    for near in range(WINDOW // 2):
+        np.add(parts[near], parts[-1 - near], out=pair)
+        pair *= window[near]
+        total += pair
+    return total
+
+
+def _halve(x: np.ndarray) -> np.ndarray:
+    """The means of 2x2 pixels."""
+    height, width = (size // 2 * 2 for size in x.shape)
+    rows = x[0:height:2, :width] + x[1:height:2, :width]
+    return (rows[:, 0::2] + rows[:, 1::2]) / 4
+
+
+def _frontier(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
+    """Rates and qualities, both strictly rising, of the points that no cheaper one equals."""
+    points = np.asarray(curve, dtype=np.float64).reshape(-1, 2)
+    if not np.isfinite(points).all() or (points[:, 0] <= 0).any():
+        raise UsageError("a rate-distortion curve has rates above zero and finite qualities")
+    rate, quality = points[np.lexsort((-points[:, 1], points[:, 0]))].T  # at one rate, the best first
+    better = np.concatenate([[True], quality[1:] > np.maximum.accumulate(quality)[:-1]])
+    if better.sum() < 2:
+        raise UsageError("a rate-distortion curve needs at least two points of which the dearer one is better")
+    return rate[better], quality[better]

@@ -13,6 +13,8 @@ import pytest
 import vaetool
 from vaetool import demo
 from vaetool.cli import COMMANDS
+from vaetool.compression import compress, compress_picture
+from vaetool.decompression import decompress_picture
 from vaetool.denoising import denoise_picture
 from vaetool.images import MAX_PIXELS
 from vaetool.models.dae import DAE
@@ -20,14 +22,17 @@ from vaetool.training.loop import train
 
 LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {
     "denoise": (DAE.denoise, denoise_picture, vaetool.load),
+    "compress": (compress, compress_picture, vaetool.load),
+    "decompress": (vaetool.decompress, decompress_picture),
     "train": (train,),
     "demo": (demo.run,),
     "info": (),  # reads headers: no parameters
     "models": (),  # the same
 }
 
-# What the command line has in another form: the first words, and the screen.
-NOT_OPTIONS = {"kind", "data", "reporter"}
+# What the command line has in another form: the first words, the screen, a target by its parts, a codec by its name,
+# and a limit that another test is about.
+NOT_OPTIONS = {"kind", "data", "reporter", "target", "codec", "max_pixels"}
 
 BY_NAME = {command.__name__: command for command in COMMANDS}
 

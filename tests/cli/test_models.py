@@ -10,18 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from vaetool import catalogue
+from vaetool import catalogue, load
 from vaetool.cli.info import info
 from vaetool.cli.models import models
+from vaetool.compression import compress
 
 
 @pytest.fixture
-def here(tmp_path, tiny_dae, monkeypatch) -> Path:
-    """The current folder: a model file part.safetensors, and a folder models/, searched for names, with two models."""
+def here(tmp_path, tiny_dae, tiny_codec, photographs, monkeypatch) -> Path:
+    """The current folder: a model file part.safetensors, a folder models/, searched for names, with two models, and a
+    compressed picture photo.vae."""
     folder = tmp_path / "models"
     folder.mkdir()
     for place in ("models/tiny.safetensors", "models/photo-denoise-gaussian.safetensors", "part.safetensors"):
         shutil.copy(tiny_dae, tmp_path / place)
+    (tmp_path / "photo.vae").write_bytes(compress(photographs["china"], load(tiny_codec)))
     monkeypatch.setenv("VAETOOL_MODELS", str(folder))
     monkeypatch.setattr(catalogue, "user_folder", lambda: tmp_path / "nothing")
     monkeypatch.chdir(tmp_path)

@@ -102,7 +102,7 @@ def test_a_folder_called_like_a_kind_is_written_with_its_path(here, vaetool):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["photos", "-o", "m.safetensors"], "which kind of model? dae, or a recipe with --config"),
+        (["photos", "-o", "m.safetensors"], "which kind of model? codec or dae, or a recipe with --config"),
         (["dae", "-o", "m.safetensors"], "which images?"),
         (["dae", "photos"], "Name the model file with -o"),
         (["dae", "nowhere", "-o", "m.safetensors"], "nowhere: no such folder or zip file"),

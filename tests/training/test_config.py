@@ -105,7 +105,7 @@ def test_a_wrong_setting_is_refused_by_name(setting, message):
         ('kind = "dae"\n[trainning]\nlr = 1.0', "unknown section 'trainning'"),
         ('kind = "dae"\ntraining = 3', "must be a table, [training]"),
         ("kind = 3", "must be a word in quotes"),
-        ('kind = "gan"', "unknown kind 'gan'; there are: dae"),
+        ('kind = "gan"', "unknown kind 'gan'; there are: codec, dae"),
         ("kind = dae", "not a readable recipe"),
         ("", "which kind of model?"),
     ],
@@ -143,7 +143,7 @@ def test_a_training_without_budget_cannot_be_made():
 def test_every_bundled_recipe_runs(path, tmp_path, pictures):
     from vaetool import train
 
-    smaller = ["training.steps=2", "training.batch=1", "training.crops=[32]"]
+    smaller = ["training.steps=2", "training.batch=1", "training.crops=[64]"]
     result = train(None, pictures, output=tmp_path / "m.safetensors", config=path, settings=smaller, device="cpu")
     assert result.steps == 2
     assert result.path.is_file()

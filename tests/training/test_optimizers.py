@@ -5,9 +5,16 @@ from __future__ import annotations
 import pytest
 import torch
 
+from vaetool.models.codec import Codec, CodecConfig
 from vaetool.models.dae import DAE, DAEConfig
 from vaetool.training.config import TrainingConfig
-from vaetool.training.optimizers import Muon, learning_rate_factor, make_optimizers, orthogonalised
+from vaetool.training.optimizers import (
+    MUON_LR_RATIO,
+    Muon,
+    learning_rate_factor,
+    make_optimizers,
+    orthogonalised,
+)
 
 
 def config(**values) -> TrainingConfig:
@@ -50,6 +57,23 @@ def test_muon_gets_the_convolutions_inside_and_adamw_the_rest():
     assert not inside & rest
     assert {"unet.head.weight", "unet.tail.weight", "estimator.layers.0.weight"} <= rest
     assert "unet.bottom.0.first.weight" in inside
+
+
+def test_small_filters_and_parts_with_a_learning_rate_of_their_own():
+    model = Codec(CodecConfig(latent=16, hyper=4, encoder_blocks=1, decoder_blocks=1, prior_width=8))
+    adamw, muon = make_optimizers(model, config(optimizer="muon"))
+    names = {id(weight): name for name, weight in model.named_parameters()}
+    rates = {
+        names[id(weight)]: (optimizer, group["base_lr"])
+        for optimizer in (adamw, muon)
+        for group in optimizer.param_groups
+        for weight in group["params"]
+    }
+    assert set(rates) == set(names.values())
+    assert rates["encoder.blocks.0.local.weight"] == (adamw, 1.0)  # depthwise: no matrix
+    assert rates["encoder.blocks.0.enter.weight"] == (muon, MUON_LR_RATIO)
+    assert rates["prior.z_mean"] == (adamw, 10.0)
+    assert rates["prior.look.0.weight"] == (muon, 10 * MUON_LR_RATIO)
 
 
 def test_without_muon_adamw_gets_everything():

@@ -13,11 +13,19 @@ from typing import Annotated
 import typer
 
 from vaetool import __version__
-from vaetool.cli import demo, denoise, info, models, train
+from vaetool.cli import compress, decompress, demo, denoise, info, models, train
 from vaetool.console import INTERRUPTED, Console, guarded
 from vaetool.errors import UsageError
 
-COMMANDS = (denoise.denoise, train.train, demo.demo, info.info, models.models)
+COMMANDS = (
+    denoise.denoise,
+    compress.compress,
+    decompress.decompress,
+    train.train,
+    demo.demo,
+    info.info,
+    models.models,
+)
 
 app = typer.Typer(
     name="vaetool",
@@ -45,6 +53,7 @@ def vaetool(
     """Autoencoders that do real work on images, offline.
 
     vaetool denoise night.jpg                     writes night.denoised.jpg
+    vaetool compress photo.jpg                    writes photo.vae
     vaetool denoise --help                        examples and options of a command
     """
     if context.invoked_subcommand is None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
+import re
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, fields
@@ -38,6 +39,22 @@ def between(low: float, high: float, kind: type[float] = float, *, auto: bool = 
         return number
 
     return parse
+
+
+UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "kib": 2**10, "mib": 2**20}
+
+
+def byte_count(text: str) -> int:
+    """A size as people write it.
+
+    >>> byte_count("60KB"), byte_count("1.5 MiB"), byte_count("800")
+    (60000, 1572864, 800)
+    """
+    number, unit = re.match(r"([\d.]*) *(.*)", text.lower()).groups()  # type: ignore[union-attr]  # always matches
+    try:
+        return int(float(number) * UNITS[unit])
+    except (KeyError, ValueError, OverflowError):
+        raise typer.BadParameter(f"expected a size such as 60KB, 60KiB, 1.5MB or 60000, not '{text}'") from None
 
 
 @dataclass(frozen=True)

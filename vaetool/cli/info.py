@@ -12,20 +12,23 @@ from vaetool.cli.groups import WordOptions, with_options
 from vaetool.console import Report
 from vaetool.errors import FileError, VaetoolError
 from vaetool.headers import SUFFIX, is_safetensors, read_header
-from vaetool.inputs import FileKind, Source, expand
+from vaetool.inputs import FileKind, Source, expand, read_head
+
+COMPRESSED = ".vae"
 
 Files = Annotated[
     list[str] | None,
-    typer.Argument(metavar="FILE", help="Model files, folders of them, or patterns.", show_default=False),
+    typer.Argument(
+        metavar="FILE", help="Compressed pictures, model files, folders of them, or patterns.", show_default=False
+    ),
 ]
-
-OURS = FileKind("files of vaetool", lambda head: (SUFFIX,) if is_safetensors(head) else (), frozenset({SUFFIX}))
 
 
 @with_options
 def info(files: Files = None, *, words: WordOptions) -> int:
     """Tell what is in a file.
 
+    vaetool info photo.vae           size, quality, and where the bits of a compressed picture went
     vaetool info part.safetensors    kind, sizes and training of a model
     vaetool info models/ --json      a folder, one JSON object per file
     """
@@ -49,4 +52,23 @@ def read(source: Source) -> dict[str, Any]:
     """
     if not isinstance(source, Path):
         raise FileError("name a file: there is no need to pipe it")
-    return read_header(source).facts()
+    head = read_head(source)
+    if is_safetensors(head) or not (source.suffix.lower() == COMPRESSED or _sniff(head)):
+        return read_header(source).facts()
+    from vaetool.decompression import describe
+
+    try:
+        return {"path": str(source), **describe(source.read_bytes())}
+    except OSError as error:
+        raise FileError(error.strerror or "cannot be read") from error
+
+
+def _sniff(head: bytes) -> tuple[str, ...]:
+    if is_safetensors(head):
+        return (SUFFIX,)
+    from vaetool.entropy.container import is_vae  # which imports numpy, of no use for models
+
+    return (COMPRESSED,) if is_vae(head) else ()
+
+
+OURS = FileKind("files of vaetool", _sniff, frozenset({SUFFIX, COMPRESSED}))

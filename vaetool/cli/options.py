@@ -179,7 +179,7 @@ class RunOptions(ComputeOptions):
         else:
             naming = planning.Naming(suffix, extension, kind)
             jobs = planning.plan(found, output, naming, force=self.force, skip_existing=self.skip_existing, shard=shard)
-            self._check_outputs(jobs, known_formats=extension is None)
+            self._check_outputs(jobs, extension)
         self._end_without_work(jobs)
         return jobs
 
@@ -227,18 +227,23 @@ class RunOptions(ComputeOptions):
             self.console.say(f"shard {shard} of the files, from SLURM_ARRAY_TASK_ID")
         return shard
 
-    def _check_outputs(self, jobs: Sequence[Job], *, known_formats: bool) -> None:
+    def _check_outputs(self, jobs: Sequence[Job], extension: str | None) -> None:
         from vaetool.files import is_special
-        from vaetool.inputs import Stream
+        from vaetool.inputs import IMAGES, Stream
 
         if any(job.output is Stream.STANDARD for job in jobs) and not self.dry_run:
             if self.json:
                 raise UsageError("--json and the result itself cannot both go to standard output: give -o FILE")
             self.console.refuse_binary_to_terminal()
-        if known_formats and len(jobs) == 1 and isinstance(jobs[0].output, Path) and not is_special(jobs[0].output):
+        path = jobs[0].output if len(jobs) == 1 else None
+        if not isinstance(path, Path) or is_special(path):
+            return
+        if extension is None or extension in IMAGES.suffixes:
             from vaetool.images import format_for
 
-            format_for(jobs[0].output)
+            format_for(path)
+        elif path.suffix.lower() != extension:
+            raise UsageError(f"{path.name}: the result is a {extension} file, and has to be called one")
 
     def _end_without_work(self, jobs: Sequence[Job]) -> None:
         if self.dry_run:

@@ -32,6 +32,8 @@ class Model(nn.Module):
     Corruption: ClassVar[type[Any]]
     figure: ClassVar[str]
     """Name of the figure of merit that `validate` returns; higher is better."""
+    lr_ratios: ClassVar[Mapping[str, float]] = {}
+    """Learning rates of parts of the network, by attribute, as multiples of the run's."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()

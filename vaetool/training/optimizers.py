@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from vaetool.models.base import Model
 from vaetool.training.config import TrainingConfig
 
 MUON_LR_RATIO = 3.0
@@ -25,9 +27,7 @@ class Muon(torch.optim.Optimizer):
     decoupled, as in AdamW.
     """
 
-    def __init__(
-        self, parameters: Iterable[nn.Parameter], lr: float, momentum: float = 0.95, weight_decay: float = 0.0
-    ) -> None:
+    def __init__(self, parameters: Iterable[Any], lr: float, momentum: float = 0.95, weight_decay: float = 0.0) -> None:
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
@@ -63,26 +63,35 @@ def orthogonalised(matrix: Tensor, iterations: int = 5) -> Tensor:
     return x.T if matrix.shape[0] > matrix.shape[1] else x
 
 
-def make_optimizers(model: nn.Module, config: TrainingConfig) -> list[torch.optim.Optimizer]:
+def make_optimizers(model: Model, config: TrainingConfig) -> list[torch.optim.Optimizer]:
     """AdamW for every weight, or Muon for the convolutions between the first and last layers and AdamW for the rest.
 
-    Each group's `lr` is its peak; `base_lr` keeps it.
+    A depthwise convolution is no matrix, but many small filters: it is among the rest.
+    Each group's `lr` is its peak, by the model's `lr_ratios`; `base_lr` keeps it.
     """
-    weights = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
-    inner = {name for name, weight in weights.items() if weight.ndim == 4 and not _is_edge(name)}
-    inner = inner if config.optimizer == "muon" else set()
-    rest = [weight for name, weight in weights.items() if name not in inner]
+    inner: dict[float, list[nn.Parameter]] = {}
+    rest: dict[float, list[nn.Parameter]] = {}
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            is_inner = config.optimizer == "muon" and weight.ndim == 4 and weight.shape[1] > 1 and not _is_edge(name)
+            ratio = model.lr_ratios.get(name.partition(".")[0], 1.0)
+            (inner if is_inner else rest).setdefault(ratio, []).append(weight)
     optimizers: list[torch.optim.Optimizer] = []
     if rest:
-        fused = all(weight.device.type in ("cpu", "cuda") for weight in rest)
-        optimizers.append(torch.optim.AdamW(rest, lr=config.lr, weight_decay=config.weight_decay, fused=fused))
+        fused = all(weight.device.type in ("cpu", "cuda") for weights in rest.values() for weight in weights)
+        groups = _groups(rest, config.lr)
+        optimizers.append(torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=fused))
     if inner:
-        convolutions = [weight for name, weight in weights.items() if name in inner]
-        optimizers.append(Muon(convolutions, lr=config.lr * MUON_LR_RATIO, weight_decay=config.weight_decay))
+        groups = _groups(inner, config.lr * MUON_LR_RATIO)
+        optimizers.append(Muon(groups, lr=config.lr * MUON_LR_RATIO, weight_decay=config.weight_decay))
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["base_lr"] = group["lr"]
     return optimizers
+
+
+def _groups(weights: dict[float, list[nn.Parameter]], lr: float) -> list[dict[str, Any]]:
+    return [{"params": group, "lr": ratio * lr} for ratio, group in weights.items()]
 
 
 def _is_edge(name: str) -> bool:

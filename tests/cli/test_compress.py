@@ -1,0 +1,298 @@
+"""`vaetool compress`, `decompress` and `info` of what they write, as a user meets them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vaetool import catalogue, images
+from vaetool.metrics import psnr
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def records(result) -> list[dict]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+@pytest.fixture
+def here(photos, tmp_path, tiny_codec, monkeypatch):
+    """The current folder, with china.jpg, flower.png and grey.png in it; `-m tiny-codec` is found by its name."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VAETOOL_MODELS", str(tiny_codec.parent))
+    return tmp_path
+
+
+@pytest.fixture
+def compress(vaetool):
+    """`vaetool compress` with the small codec."""
+    return lambda *arguments, **options: vaetool("compress", *arguments, "-m", "tiny-codec", **options)
+
+
+# There and back
+
+
+def test_names_are_mirrored_there_and_back(here, vaetool, compress):
+    result = compress("china.jpg")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "wrote china.vae\n")
+    result = vaetool("decompress", "china.vae")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "wrote china.png\n")
+    before, after = images.read("china.jpg"), images.read("china.png")
+    assert (after.format, after.pixels.shape) == ("PNG", before.pixels.shape)
+    assert psnr(after.pixels, before.pixels, 255) > 18
+
+
+def test_folders_are_mirrored_there_and_back(here, vaetool, compress):
+    (here / "box").mkdir()
+    (here / "flower.png").rename(here / "box" / "flower.png")
+    assert compress(".", "-r", "-o", "small", "-j", "2").stderr == "3 done\n"
+    assert names(here / "small") == ["box", "china.vae", "grey.vae"]
+    result = vaetool("decompress", "small", "-r", "-o", "large", "-j", "2")
+    assert (result.exit_code, result.stderr) == (0, "3 done\n")
+    assert names(here / "large") == ["box", "china.png", "grey.png"]
+    assert images.read("large/grey.png").pixels.shape == (107, 160, 1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell")
+def test_both_work_in_a_pipe_without_a_word(here):
+    call = f"'{sys.executable}' -m vaetool"
+    line = f"cat flower.png | {call} compress -m tiny-codec - | {call} decompress - > y.png"
+    root = str(Path(images.__file__).parents[1])
+    shell = ["bash", "-o", "pipefail", "-c", line]
+    done = subprocess.run(shell, env={**os.environ, "PYTHONPATH": root}, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert images.read("y.png").pixels.shape == images.read("flower.png").pixels.shape
+
+
+def test_the_format_of_results_is_a_choice(here, vaetool, compress):
+    compress("flower.png")
+    data = (here / "flower.vae").read_bytes()
+    assert vaetool("decompress", "flower.vae", "-o", "a.jpg", "--quality", "90").exit_code == 0
+    assert vaetool("decompress", "flower.vae", "--format", "webp").stderr == "wrote flower.webp\n"
+    assert vaetool("decompress", "flower.vae", "-o", "out/", "--format", "JPG").exit_code == 0
+    piped = vaetool("decompress", "-", "--format", "tiff", stdin=data)
+    found = [images.read(source).format for source in ("a.jpg", "flower.webp", "out/flower.jpg", piped.data)]
+    assert found == ["JPEG", "WEBP", "JPEG", "TIFF"]
+
+
+def test_orientation_profile_exif_and_alpha_are_kept(here, vaetool, compress):
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "a flower"
+    profile = b"\0" * 16 + b"RGB " + b"\0" * 108
+    image = Image.open("flower.png").convert("RGBA")
+    image.putalpha(Image.linear_gradient("L").resize(image.size))
+    image.save("all.png", exif=exif, icc_profile=profile)
+    assert compress("all.png").exit_code == 0
+    assert vaetool("decompress", "all.vae", "-o", "after.png").exit_code == 0
+    before, after = images.read("all.png"), images.read("after.png")
+    assert after.pixels.shape == (160, 107, 3)
+    np.testing.assert_array_equal(after.alpha, before.alpha)
+    assert (after.icc_profile, after.exif) == (profile, before.exif)
+    assert compress("all.png", "--strip", "-o", "bare.vae").exit_code == 0
+    assert vaetool("decompress", "bare.vae").exit_code == 0
+    bare = images.read("bare.png")
+    assert (bare.icc_profile, bare.exif) == (None, None)
+
+
+def test_16_bit_grey_stays_16_bit(here, vaetool, compress):
+    values = np.linspace(0, 65535, 200 * 150).reshape(150, 200).astype(np.uint16)
+    values ^= np.random.default_rng(0).integers(0, 1000, values.shape).astype(np.uint16)
+    Image.fromarray(values).save("deep.png")
+    assert compress("deep.png").exit_code == 0
+    assert vaetool("decompress", "deep.vae", "-o", "after.png").exit_code == 0
+    after = images.read("after.png").pixels
+    assert (after.dtype, after.shape) == (np.uint16, (150, 200, 1))
+    assert psnr(after[..., 0], values, 65535) > 25
+
+
+# Targets
+
+
+def test_a_size_is_never_exceeded(here, compress):
+    result = compress(".", "-o", "small", "--target-size", "3KiB", "--json")
+    assert result.exit_code == 0
+    assert len(records(result)) == 3
+    for record in records(result):
+        assert record["bytes"] == Path(record["output"]).stat().st_size <= 3072
+        assert 1 <= record["quality"] <= 100
+
+
+def test_bits_per_pixel_and_psnr_are_met(here, compress):
+    [record] = records(compress("china.jpg", "--bpp", "1", "--json"))
+    assert record["bpp"] <= 1
+    [record] = records(compress("flower.png", "--target-psnr", "22", "--json"))
+    assert record["psnr"] >= 22
+
+
+def test_a_size_out_of_reach_fails_that_file_in_one_line(here, compress):
+    Image.new("L", (4, 4)).save("dot.png")
+    result = compress("china.jpg", "dot.png", "-o", "small/", "--target-size", "120")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("china.jpg: cannot be made smaller than ")
+    assert names(here / "small") == ["dot.vae"]
+
+
+def test_a_quality_may_be_given_short_and_quiet_long(here, compress):
+    result = compress("china.jpg", "-q", "10", "--quiet", "--json")
+    assert (records(result)[0]["quality"], result.stderr) == (10, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["compress", "china.jpg", "-q", "0"], "a whole number from 1 to 100"),
+        (["compress", "china.jpg", "-q", "50", "--bpp", "1"], "one target at a time: quality or bpp?"),
+        (["compress", "china.jpg", "--bpp", "-1"], "bpp must be above 0"),
+        (["compress", "china.jpg", "--target-size", "60 fish"], "a size such as 60KB"),
+        (["compress", "china.jpg", "--target-size", "0"], "size must be above 0"),
+        (["compress", "china.jpg", "-o", "china.png"], "china.png: the result is a .vae file"),
+        (["compress", "china.jpg", "also/china.png", "-o", "out"], "would both become out/china.vae"),
+        (["compress", "china.jpg", "-m", "tiny-code"], "did you mean tiny-codec"),
+        (["compress", "china.jpg", "-m", "photo-denoise-gaussian"], "this is a dae; a codec is needed"),
+        (["compress", "-", "--json", "-m", "tiny-codec"], "--json and the result"),
+        (["decompress"], "nothing to read"),
+        (["decompress", "."], "no compressed pictures in ."),
+        (["decompress", "x.vae", "--format", "docx"], "'.docx'; choose .png"),
+        (["decompress", "x.vae", "-o", "x.xyz"], "'.xyz'; choose .png"),
+        (["decompress", "x.vae", "-o", "x.png", "--format", "webp"], "x.png is no webp file"),
+        (["decompress", "x.vae", "-m", "photo-denoise-gaussian"], "a codec is needed"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_usage_error_is_one_line_and_exit_code_two(here, vaetool, arguments, message):
+    (here / "also").mkdir()
+    (here / "flower.png").rename(here / "also" / "china.png")
+    if "x.vae" in arguments:
+        (here / "x.vae").write_bytes(b"not read")
+    before = names(here)
+    result = vaetool(*arguments)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert message in result.stderr
+    assert names(here) == before
+
+
+# Many files
+
+
+def test_results_that_exist_are_kept(here, vaetool, compress):
+    compress("china.jpg")
+    (here / "china.png").write_bytes(b"precious")
+    assert vaetool("decompress", "china.vae").exit_code == 2
+    assert compress("china.jpg").exit_code == 2
+    assert (here / "china.png").read_bytes() == b"precious"
+    assert compress("china.jpg", "flower.png", "--skip-existing").stderr == "1 done, 1 skipped\n"
+    assert vaetool("decompress", "china.vae", "--force").exit_code == 0
+
+
+def test_one_broken_file_does_not_stop_the_others(here, vaetool, compress):
+    (here / "broken.png").write_bytes(b"\x89PNG not really")
+    result = compress(".", "-o", "small")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("broken.png: not a readable image")
+    data = (here / "small" / "china.vae").read_bytes()
+    (here / "small" / "cut.vae").write_bytes(data[: len(data) // 2])
+    (here / "small" / "empty.vae").touch()
+    (here / "small" / "notes.txt").write_text("Dear diary")
+    (here / "small" / "other").write_bytes(data)  # its content says what it is
+    result = vaetool("decompress", "small", "-o", "large", "--json")
+    assert result.exit_code == 1
+    assert [Path(line["path"]).name for line in records(result) if "error" in line] == ["cut.vae", "empty.vae"]
+    assert names(here / "large") == ["china.png", "flower.png", "grey.png", "other.png"]
+    assert len(result.stderr.splitlines()) == 3
+
+
+def test_a_shard_is_every_nth_file(here, vaetool, compress):
+    assert compress(".", "-o", "small", "--shard", "1/3").exit_code == 0
+    assert names(here / "small") == ["flower.vae"]
+
+
+def test_a_file_of_a_codec_that_is_not_there_fails_alone(here, vaetool, compress, tmp_path, monkeypatch):
+    Image.new("RGB", (20, 20), "red").save("icon.png")
+    assert compress("china.jpg", "icon.png", "-o", "small").exit_code == 0
+    monkeypatch.setenv("VAETOOL_MODELS", str(tmp_path))
+    result = vaetool("decompress", "small", "-o", "large")
+    assert result.exit_code == 1
+    assert "china.vae: needs the codec " in result.stderr
+    assert "-m FILE" in result.stderr
+    assert names(here / "large") == ["icon.png"]
+
+
+def test_a_codec_can_be_named_by_its_file(here, vaetool, compress, tiny_codec, tmp_path, monkeypatch):
+    compress("china.jpg")
+    monkeypatch.setenv("VAETOOL_MODELS", str(tmp_path))
+    assert vaetool("decompress", "china.vae", "-m", tiny_codec).exit_code == 0
+
+
+def test_an_image_is_not_a_compressed_picture(here, vaetool):
+    result = vaetool("decompress", "china.jpg")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert not (here / "china.png").exists()
+
+
+def test_too_many_pixels_are_refused_by_both(here, vaetool, compress):
+    compress("china.jpg")
+    for command, name in (("compress", "flower.png"), ("decompress", "china.vae")):
+        result = vaetool(
+            command, name, "--max-pixels", "1000", *(["-m", "tiny-codec"] if command == "compress" else [])
+        )
+        assert result.exit_code == 1
+        assert "--max-pixels" in result.stderr
+
+
+# What is told
+
+
+def test_json_tells_where_the_bits_went(here, vaetool, compress):
+    [told] = records(compress("china.jpg", "--json"))
+    assert told.keys() >= {"path", "output", "form", "quality", "bytes", "bpp", "ratio", "bits", "seconds"}
+    assert sum(told["bits"].values()) == 8 * told["bytes"]
+    [told] = records(vaetool("decompress", "china.vae", "--json"))
+    assert told.keys() >= {"path", "output", "form", "quality", "codec"}
+
+
+def test_info_tells_what_is_in_a_file(here, vaetool, compress):
+    compress("china.jpg", "-q", "30")
+    text = vaetool("info", "china.vae").stdout
+    for fact in ("path", "learned", "quality", "30", "width", "160", "bpp", "bits", "z", "y"):
+        assert fact in text
+    [told] = records(vaetool("info", "china.vae", "--json"))
+    assert (told["path"], told["form"], told["quality"], told["icc_profile"]) == ("china.vae", "learned", 30, False)
+    assert len(told["codec"]["id"]) == 16
+
+
+def test_info_of_pictures_and_models_side_by_side(here, vaetool, compress, tiny_codec):
+    compress("china.jpg")
+    (here / "cut.vae").write_bytes((here / "china.vae").read_bytes()[:40])
+    result = vaetool("info", ".", tiny_codec, "--json")
+    assert result.exit_code == 1
+    assert [line.get("kind", "error") for line in records(result)] == ["picture", "error", "codec"]
+    assert result.stderr.startswith("cut.vae: ")
+
+
+def test_info_of_a_picture_imports_no_torch(here, compress, python):
+    compress("china.jpg")
+    code = "import sys; from vaetool.cli import main; main(['info', 'china.vae']); sys.exit('torch' in sys.modules)"
+    process = python("-c", code)
+    _, words = process.communicate(timeout=60)
+    assert process.returncode == 0, words.decode()
+
+
+@pytest.mark.skipif("photo-codec" not in catalogue.manifest(), reason="not bundled yet")
+def test_the_demo_compresses(tmp_path, vaetool):
+    result = vaetool("demo", tmp_path / "show", "--json")
+    rows = [row for row in records(result) if row["job"] == "compress"]
+    assert (result.exit_code, len(rows)) == (0, 4)
+    for row in rows:
+        size, closeness = row["after"].split(", ")
+        assert float(size.removesuffix(" kB")) < float(row["before"].removesuffix(" kB")) / 10
+        assert float(closeness.removesuffix(" dB")) > 20
+    assert (tmp_path / "show" / "contact-sheet.png").is_file()

@@ -1,0 +1,191 @@
+"""What must come out the same everywhere: the layers of whole numbers, and the latents coded under the prior."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from vaetool.entropy.coder import Decoder, Encoder, Tables
+from vaetool.entropy.exact import LIMIT, UNIT, FixedConv, to_units
+from vaetool.entropy.latents import decode_latents, encode_latents
+from vaetool.entropy.prior import Prior, pass_mask
+from vaetool.entropy.quality import KNOTS, exact_hats, hats
+from vaetool.errors import WeightsError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def made(seed: int, *shape: int, scale: float = 1.0) -> Tensor:
+    """Random numbers in ±2, the same in any surroundings, which those of a normal distribution are not."""
+    return torch.randint(-512, 513, shape, generator=torch.Generator().manual_seed(seed)) / 256 * scale
+
+
+def layer(inputs: int, outputs: int, size: int, seed: int = 0, scale: float = 1.0) -> FixedConv:
+    conv = FixedConv(inputs, outputs, size).requires_grad_(False)
+    conv.weight.copy_(made(seed, *conv.weight.shape, scale=scale))
+    conv.bias.copy_(made(seed + 1, outputs))
+    return conv
+
+
+@pytest.fixture(scope="module")
+def prior() -> Prior:
+    """A small one with weights that matter; seeded, so that another process makes the same."""
+    made_prior = Prior(torch.linspace(3, 0.02, 24), hyper=5, width=16).requires_grad_(False)
+    for number, weight in enumerate(made_prior.parameters()):
+        weight.copy_(made(number, *weight.shape, scale=0.15))
+    return made_prior
+
+
+def latents(prior: Prior, quality: int, height: int = 11, width: int = 6) -> tuple[Tensor, Tensor]:
+    z = made(7, prior.hyper, -(-height // 4), -(-width // 4), scale=3)
+    y = made(8, prior.latent, height, width) * prior.normaliser_units(quality) / UNIT
+    return z, y
+
+
+def coded(prior: Prior, quality: int) -> tuple[bytes, int]:
+    encoder = Encoder(Tables(prior.counts))
+    encode_latents(prior, *latents(prior, quality), quality, encoder)
+    return encoder.finish(), encoder.checksum
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_whole_numbers_follow_the_real_ones(size: int) -> None:
+    conv, x = layer(9, 6, size), made(3, 2, 9, 5, 4)
+    real, exact = conv(x), conv(to_units(x)) / UNIT
+    assert (real - exact).abs().max() < 9 * size**2 * 4 / UNIT
+    assert torch.equal(exact * UNIT, (exact * UNIT).round())
+
+
+def test_sums_are_exact_even_at_their_largest() -> None:
+    """Weights and activations at their limit, nearly cancelling: whole numbers of any size, in Python, agree."""
+    inputs, outputs = 500, 4
+    conv = layer(inputs, outputs, 1, scale=0)
+    signs = torch.tensor([1, -1]).repeat(inputs // 2)[:, None, None]
+    conv.weight.copy_(7.75 * signs)
+    conv.weight += made(5, *conv.weight.shape, scale=0.01)
+    conv.check_bounds("it")
+    x = LIMIT * UNIT - torch.arange(inputs, dtype=torch.float64)[None, :, None, None] % 97
+    weight, bias = (tensor.long() for tensor in conv.integers())
+    for output in range(outputs):
+        terms = [int(w) * int(value) for w, value in zip(weight[output], x.flatten(), strict=True)]
+        total = sum(terms) + int(bias[output])
+        expected = ((total if total > 0 else total / 8) + UNIT / 2) // UNIT
+        assert abs(expected) < LIMIT * UNIT < max(terms) / UNIT
+        assert conv(x)[0, output, 0, 0].item() == expected
+    single = torch.tensordot(weight.float(), x.flatten().float(), 1) + bias
+    assert (single.long() != torch.tensordot(weight.double(), x.flatten(), 1).long() + bias).any()  # it is no easy sum
+
+
+def test_weights_too_large_for_exact_sums_are_refused() -> None:
+    with pytest.raises(WeightsError, match="too large"):
+        layer(500, 2, 3, scale=1e6).check_bounds("it")
+    broken = Prior(torch.ones(8), hyper=2, width=4).requires_grad_(False)
+    broken.look[2].weight[0, 0] = 1e9
+    with pytest.raises(WeightsError, match=r"look\.2"):
+        broken.check()
+
+
+@pytest.mark.parametrize("damage", ["counts", "gain_units", "sigma_units", "z_mean", "z_index"])
+def test_damaged_numbers_of_a_prior_are_refused(damage: str) -> None:
+    broken = Prior(torch.ones(8), hyper=2, width=4).requires_grad_(False)
+    broken.check()
+    getattr(broken, damage)[3] = -1e9
+    with pytest.raises(WeightsError, match="damaged"):
+        broken.check()
+
+
+def test_layers_do_not_depend_on_layout_batch_threads_or_library(prior: Prior) -> None:
+    conv, x = layer(40, 24, 3), to_units(made(3, 5, 40, 9, 7, scale=20))
+    expected = conv(x)
+    assert torch.equal(conv(x.to(memory_format=torch.channels_last)), expected)
+    assert torch.equal(torch.cat([conv(one[None]) for one in x]), expected)
+    assert torch.equal(conv(x.transpose(2, 3).contiguous().transpose(2, 3)), expected)
+    with torch.backends.mkldnn.flags(enabled=False, allow_tf32=None):
+        assert torch.equal(conv(x), expected)
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(1))
+    shuffled = layer(40, 24, 3)
+    shuffled.weight.copy_(conv.weight[:, order])
+    assert torch.equal(shuffled(x[:, order]), expected)  # sums in another order
+
+
+@pytest.mark.parametrize("quality", [1, 37, 100])
+def test_latents_come_back(prior: Prior, quality: int) -> None:
+    z, y = latents(prior, quality)
+    encoder = Encoder(Tables(prior.counts))
+    z_bits = encode_latents(prior, z, y, quality, encoder)
+    decoder = Decoder(Tables(prior.counts), encoder.finish())
+    back = decode_latents(prior, quality, *y.shape[1:], decoder)
+    assert decoder.checksum == encoder.checksum
+    assert 0 < z_bits < encoder.bits
+    error = (back / 16 - y).abs()
+    assert error.max() <= 1.5  # never further than the next whole number but one, which is for thrift
+    assert error.mean() > 0.1 or quality == 1  # it was rounded, not sent as it is
+
+
+def test_networks_in_whole_numbers_are_those_that_were_trained(prior: Prior) -> None:
+    z, quality = made(1, 1, prior.hyper, 2, 2), 42
+    known = made(2, 1, prior.latent, 8, 8)
+    knots, units = hats(torch.tensor([float(quality)])), torch.tensor([exact_hats(quality)], dtype=torch.float64)
+    real = prior.step(1, prior.features(z, knots), known, knots)[1]
+    exact = prior.step(1, prior.features(to_units(z), units), to_units(known), units)[1] / UNIT
+    assert (real - exact).abs().max() < 0.01 * real.abs().max()
+
+
+def test_every_number_is_coded_in_exactly_one_pass() -> None:
+    masks = torch.stack([pass_mask(number, (8, 5, 7)) for number in range(4)])
+    assert torch.equal(masks.sum(dim=0), torch.ones(8, 5, 7, dtype=torch.long))
+
+
+def test_exact_hats_are_the_hats() -> None:
+    for quality in range(1, 101):
+        exact = torch.tensor(exact_hats(quality))
+        assert exact.sum() == UNIT
+        assert len(exact) == KNOTS
+        np.testing.assert_allclose(exact / UNIT, hats(torch.tensor([float(quality)]))[0], atol=1e-3)
+
+
+# Settings under which floating point sums come out differently, in a process of their own.
+SURROUNDINGS = {
+    "two threads": {"OMP_NUM_THREADS": "2", "MKL_NUM_THREADS": "2"},
+    "no AVX": {"ATEN_CPU_CAPABILITY": "default", "MKL_ENABLE_INSTRUCTIONS": "SSE4_2", "OMP_NUM_THREADS": "1"},
+    "AVX2": {"ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"},
+    "one thread": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "MKL_CBWR": "COMPATIBLE"},
+}
+
+SCRIPT = """
+import sys; sys.path.insert(0, {root!r})
+from tests.entropy.test_exact import coded, prior
+import json
+made = prior.__wrapped__() if hasattr(prior, "__wrapped__") else prior.__pytest_wrapped__.obj()
+print(json.dumps([[data.hex(), checksum] for data, checksum in (coded(made, quality) for quality in (1, 50, 100))]))
+"""
+
+
+@pytest.mark.parametrize("surroundings", SURROUNDINGS)
+def test_a_process_with_other_instructions_or_threads_writes_the_same_bytes(prior: Prior, surroundings: str) -> None:
+    environment = {**os.environ, **SURROUNDINGS[surroundings]}
+    script = SCRIPT.format(root=str(ROOT))
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, check=True, text=True)
+    found = [(bytes.fromhex(data), checksum) for data, checksum in json.loads(done.stdout)]
+    assert found == [coded(prior, quality) for quality in (1, 50, 100)]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_writes_the_same_bytes(prior: Prior) -> None:
+    assert coded_on(copy.deepcopy(prior).cuda(), 50) == coded(prior, 50)
+
+
+def coded_on(prior: Prior, quality: int) -> tuple[bytes, int]:
+    device = prior.counts.device
+    encoder = Encoder(Tables(prior.counts))
+    encode_latents(prior, *(x.to(device) for x in latents(prior, quality)), quality, encoder)
+    return encoder.finish(), encoder.checksum

@@ -1,0 +1,81 @@
+"""`vaetool decompress`: .vae files in, pictures out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vaetool.cli.groups import with_options
+from vaetool.cli.options import FILES, Inputs, Output, Quality, RunOptions
+from vaetool.errors import UsageError
+
+if TYPE_CHECKING:
+    from vaetool.images import Picture
+
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="png|webp|...",
+        help="Of the results: png, jpg, webp, avif, tiff, bmp or ppm.",
+        show_default="png, or what -o FILE says",
+        rich_help_panel=FILES,
+    ),
+]
+CodecName = Annotated[
+    str | None,
+    typer.Option(
+        "-m",
+        "--model",
+        metavar="NAME|PATH",
+        help="A codec to try first; a file says which one it needs, and it is looked for where models are.",
+        show_default=False,
+    ),
+]
+
+
+@with_options
+def decompress(
+    inputs: Inputs = None,
+    output: Output = None,
+    model: CodecName = None,
+    format_name: Format = None,
+    quality: Quality = None,
+    *,
+    run: RunOptions,
+) -> int:
+    """Turn .vae files back into pictures.
+
+    vaetool decompress photo.vae                  writes photo.png
+    vaetool decompress photo.vae -o photo.webp    the name decides the format
+    vaetool decompress small/ -r -o photos/ --format jpg
+    vaetool decompress - < photo.vae > photo.png  in a pipe
+
+    A file decodes to the same code on every machine, and to pixels that differ by one level at most.
+    """
+    from vaetool.decompression import COMPRESSED, decompress_picture
+    from vaetool.images import MAX_PIXELS, format_for
+
+    extension = f".{(format_name or 'png').lower()}"
+    wanted = format_for(f"x{extension}")
+    jobs = run.jobs(inputs, output, extension=extension, kind=COMPRESSED)
+    for job in jobs:
+        if format_name and isinstance(job.output, Path) and job.output.suffix and format_for(job.output) != wanted:
+            raise UsageError(f"{job.output.name} is no {format_name} file: leave out --format, or choose another -o")
+
+    from vaetool import load
+
+    codec = load(model, kind="codec", device=run.device) if model is not None else None
+
+    def read(source: Path | bytes) -> bytes:
+        return source if isinstance(source, bytes) else source.read_bytes()
+
+    def work(data: bytes) -> tuple[Picture, dict[str, Any]]:
+        limit = run.max_pixels or MAX_PIXELS
+        picture, facts = decompress_picture(data, codec, device=run.device, max_pixels=limit)
+        return replace(picture, format=wanted), facts
+
+    return run.process(jobs, work, read=read, write=run.write_picture(quality))

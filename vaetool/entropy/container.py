@@ -1,0 +1,348 @@
+"""The container of compressed pictures: what is in a `.vae` file, byte by byte. docs/format.md says it in tables.
+
+Files come from strangers. Every size is checked before anything of that size is made, what a file claims costs no more
+than the bytes that it has, and nothing is believed before the checksum over all of it is right.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import prod
+from typing import NamedTuple
+
+import numpy as np
+
+from vaetool.entropy import lossless
+from vaetool.entropy.fields import CHECKSUM_BYTES, CutOffError, Reader, checksum, number
+from vaetool.errors import ImageError
+from vaetool.images import Picture
+
+SUFFIX = ".vae"
+MAGIC = b"\x89VAE"  # the first byte is no ASCII, so that no text file begins like this
+VERSION = 1
+LEARNED, STORED = 0, 1
+"""The forms: coded by a model, or a lossless picture as it is."""
+
+STRIDE = 16
+"""Pixels a side for each position of the latent."""
+
+LONGEST_SIDE = 2**24 - 1
+TILES = (4, 64)  # larger ones would need gigabytes to decode
+MAX_TILES = 2**16
+MAX_SIDE_BYTES = 16 * 2**20
+"""Of a colour profile, and of EXIF, as they are when unpacked."""
+
+MODEL_BYTES = 8
+MAX_CHUNKS = 64
+END, ICC, EXIF, ALPHA = 0, 1, 2, 3
+PACKED, IGNORABLE = 0x40, 0x80
+"""Bits in the type of a chunk: its payload is zlib-packed; who does not know it may go on without it."""
+
+_BYTES_PER_POSITION = 4096  # 1024 channels at 32 bits each: far more than any quality of any model needs
+_HYPER_STRIDE = 4  # positions that a tile's sides are filled up to
+
+
+@dataclass(frozen=True)
+class Coded:
+    """The learned form of a picture.
+
+    model: 8 bytes, the beginning of the SHA-256 of its weights. quality: 1..100.
+    tile: side of a tile in positions of the latent, 4..64. checksum: CRC-32 of the decoded symbols.
+    hyper_bits: how many bits of the streams are the hyper-latent's; nothing depends on it.
+    streams: one per tile, row by row.
+    Raises ImageError for values that no file can hold.
+    """
+
+    model: bytes
+    quality: int
+    tile: int
+    checksum: int
+    hyper_bits: int
+    streams: tuple[bytes, ...]
+
+    def __post_init__(self) -> None:
+        _require(len(self.model) == MODEL_BYTES, f"a model's name of {len(self.model)} bytes")
+        _require(1 <= self.quality <= 100, f"a quality of {self.quality}")
+        _require(TILES[0] <= self.tile <= TILES[1], f"a tile of {self.tile} positions a side")
+        _require(0 <= self.checksum < 2**32, f"a checksum of {self.checksum}")
+        _require(0 <= self.hyper_bits < 2**32, f"a hyper-latent of {self.hyper_bits} bits")
+
+
+@dataclass(frozen=True)
+class Container:
+    """A compressed picture as it is in a file: in the learned form or, where `coded` is None, in the lossless one.
+
+    height, width: 1..2^24 − 1 pixels. channels: 1 (grey) or 3 (colour). depth: 8 or 16 bits per sample.
+    alpha: as `encode_alpha` gives it; icc, exif: as they are. Empty where there is none, in either form.
+    stored: as `encode_stored` gives it; empty in the learned form.
+    Raises ImageError for values that no file can hold.
+    """
+
+    height: int
+    width: int
+    channels: int
+    depth: int
+    alpha: bytes = b""
+    icc: bytes = b""
+    exif: bytes = b""
+    coded: Coded | None = None
+    stored: bytes = b""
+
+    def __post_init__(self) -> None:
+        _check_size(self.height, self.width)
+        _require(self.channels in (1, 3), f"a picture of {self.channels} channels")
+        _require(self.depth in (8, 16), f"a depth of {self.depth} bits")
+        _require(len(self.icc) <= MAX_SIDE_BYTES, "a colour profile of more than 16 MiB")
+        _require(len(self.exif) <= MAX_SIDE_BYTES, "EXIF data of more than 16 MiB")
+        _require(len(self.alpha) <= _most_lossless_bytes(self), f"a lossless alpha channel of {len(self.alpha)} bytes")
+        _require(len(self.stored) <= _most_lossless_bytes(self), f"a lossless picture of {len(self.stored)} bytes")
+        _require(not (self.stored and self.coded), "a picture in both forms")
+        if self.coded is not None:
+            cut = self.height, self.width, self.coded.tile
+            streams = self.coded.streams
+            _require(len(streams) == _tile_count(*cut), f"{len(streams)} streams for {_tile_count(*cut)} tiles")
+            for stream, size in zip(streams, tile_sizes(*cut), strict=True):
+                _require(len(stream) <= _most_stream_bytes(*size), f"a stream of {len(stream)} bytes")
+
+
+def is_vae(head: bytes) -> bool:
+    """Whether the first bytes of a file, four at least, are those of a `.vae` file."""
+    return head[: len(MAGIC)] == MAGIC
+
+
+def tile_sizes(height: int, width: int, tile: int) -> Iterator[tuple[int, int]]:
+    """Rows and columns of positions in each tile of a picture of height x width pixels, row by row.
+
+    >>> list(tile_sizes(height=100, width=150, tile=8))
+    [(7, 8), (7, 2)]
+    """
+    rows, columns = -(-height // STRIDE), -(-width // STRIDE)
+    for top in range(0, rows, tile):
+        for left in range(0, columns, tile):
+            yield min(tile, rows - top), min(tile, columns - left)
+
+
+# What is carried without loss
+
+
+def encode_alpha(alpha: np.ndarray | None) -> bytes:
+    """An alpha channel, (height, width) uint8 or uint16, as a lossless picture; nothing if all of it is opaque."""
+    if alpha is None or (alpha == np.iinfo(alpha.dtype).max).all():
+        return b""
+    return lossless.encode(alpha[..., None])
+
+
+def decode_alpha(data: bytes, height: int, width: int, depth: int) -> np.ndarray | None:
+    """What `encode_alpha` was given, None for no bytes.
+
+    Raises ImageError, before anything is decoded, if it claims to be of another size; and if it is damaged.
+    """
+    return lossless.decode(data, height, width, 1, depth)[..., 0] if data else None
+
+
+def encode_stored(picture: Picture) -> bytes:
+    """The pixels of a picture, hidden ones too, for `Container.stored`; alpha, ICC and EXIF have their own places."""
+    return lossless.encode(picture.pixels)
+
+
+def decode_stored(container: Container) -> Picture:
+    """The whole picture in a container of the lossless form. Raises ImageError like `decode_alpha`."""
+    shape = container.height, container.width, container.channels, container.depth
+    pixels = lossless.decode(container.stored, *shape)
+    alpha = decode_alpha(container.alpha, container.height, container.width, container.depth)
+    return Picture(pixels, alpha, icc_profile=container.icc or None, exif=container.exif or None)
+
+
+# Writing
+
+
+def pack(container: Container) -> bytes:
+    """The bytes of a `.vae` file. Raises ImageError if the picture is in neither form."""
+    return b"".join(data for _, data in _parts(container))
+
+
+def sizes(container: Container) -> dict[str, int]:
+    """How many bytes of the file each part takes: header, side_information, streams, stored; in all, those of `pack`.
+
+    Side information is what goes with the pixels (ICC, EXIF, alpha), and the lengths of what follows.
+    """
+    found: dict[str, int] = {"header": 0, "side_information": 0, "streams": 0, "stored": 0}
+    for part, data in _parts(container):
+        found[part] += len(data)
+    return found
+
+
+def _parts(container: Container) -> Iterator[tuple[str, bytes]]:
+    """All of a file in order."""
+    crc = 0
+    for part, data in _unchecked_parts(container):
+        crc = zlib.crc32(data, crc)
+        yield part, data
+    yield "header", checksum(crc)
+
+
+def _unchecked_parts(container: Container) -> Iterator[tuple[str, bytes]]:
+    coded = container.coded
+    _require(bool(coded or container.stored), "a picture in neither form")
+    samples = container.channels | container.depth // 8 << 4
+    yield "header", MAGIC + bytes([VERSION, STORED if coded is None else LEARNED])
+    yield "header", number(container.height) + number(container.width) + bytes([samples])
+    if coded is not None:
+        yield "header", coded.model + bytes([coded.quality, coded.tile])
+        yield "header", checksum(coded.checksum) + number(coded.hyper_bits)
+    for kind, payload in ((ICC, container.icc), (EXIF, container.exif), (ALPHA, container.alpha)):
+        if payload:
+            yield "side_information", _chunk(kind, payload)
+    yield "side_information", bytes([END])
+    if coded is None:
+        yield "side_information", number(len(container.stored))
+        yield "stored", container.stored
+    else:
+        yield "side_information", b"".join(number(len(stream)) for stream in coded.streams)
+        yield from (("streams", stream) for stream in coded.streams)
+
+
+def _chunk(kind: int, payload: bytes) -> bytes:
+    packed = payload if kind == ALPHA else zlib.compress(payload, 9)
+    if len(packed) < len(payload):
+        kind, payload = kind | PACKED, packed
+    return bytes([kind]) + number(len(payload)) + payload
+
+
+# Reading
+
+
+def unpack(data: bytes, max_pixels: int) -> Container:
+    """What is in the bytes of a `.vae` file, streams and pictures as they are, not decoded.
+
+    Raises ImageError, without the path, when they are no such file, one of a version or form that is not known here,
+    cut off, damaged, followed by other bytes, or when the picture has more than `max_pixels` pixels.
+    """
+    if not is_vae(data):
+        raise ImageError("not a .vae file")
+    file = Reader(data)
+    file.take(len(MAGIC))
+    if (version := file.byte()) != VERSION:
+        raise ImageError(f"is of format version {version}; this vaetool reads {VERSION}")
+    if (form := file.byte()) not in (LEARNED, STORED):
+        raise ImageError(f"is of form {form}; this vaetool reads {LEARNED} and {STORED}")
+    try:
+        found = _read_learned(file, max_pixels) if form == LEARNED else _read_stored(file, max_pixels)
+    except CutOffError:
+        raise
+    except ImageError:
+        _check(data, len(data) - CHECKSUM_BYTES)  # damage, if there is any, is the better explanation
+        raise
+    _check(data, file.place)
+    file.take(CHECKSUM_BYTES)
+    if file.left:
+        raise ImageError(f"damaged: {file.left} bytes follow its end")
+    side = {kind: _unpacked(payload) if packed else bytes(payload) for kind, (packed, payload) in found.chunks.items()}
+    coded = None if found.coded is None else replace(found.coded, streams=tuple(map(bytes, found.bodies)))
+    stored = b"" if coded else bytes(found.bodies[0])
+    return Container(
+        *found.shape, side.get(ALPHA, b""), side.get(ICC, b""), side.get(EXIF, b""), coded=coded, stored=stored
+    )
+
+
+class _Found(NamedTuple):
+    """What is where in a file, before anything of it is believed, unpacked or copied."""
+
+    shape: tuple[int, int, int, int]  # height, width, channels, depth
+    coded: Coded | None  # without streams
+    chunks: dict[int, tuple[bool, memoryview]]  # whether it is packed, and the payload
+    bodies: list[memoryview]  # the streams, or the stored picture alone
+
+
+def _read_learned(file: Reader, max_pixels: int) -> _Found:
+    shape = _read_shape(file, max_pixels)
+    model, quality, tile = bytes(file.take(MODEL_BYTES)), file.byte(), file.byte()
+    coded = Coded(model, quality, tile, file.checksum(), file.number(), ())
+    chunks = _read_chunks(file)
+    count = _tile_count(*shape[:2], tile)
+    if count > file.left:  # each has a length, of one byte at least
+        raise CutOffError("cut off")
+    lengths = [file.number() for _ in range(count)]
+    return _Found(shape, coded, chunks, [file.take(length) for length in lengths])
+
+
+def _read_stored(file: Reader, max_pixels: int) -> _Found:
+    shape, chunks, size = _read_shape(file, max_pixels), _read_chunks(file), file.number()
+    _require(size > 0, "an empty picture")
+    return _Found(shape, None, chunks, [file.take(size)])
+
+
+def _read_shape(file: Reader, max_pixels: int) -> tuple[int, int, int, int]:
+    height, width, samples = file.number(), file.number(), file.byte()
+    _check_size(height, width)
+    if height * width > max_pixels:
+        raise ImageError(f"{width} x {height} pixels is more than the limit of {max_pixels}; raise --max-pixels")
+    return height, width, samples & 15, (samples >> 4) * 8
+
+
+def _read_chunks(file: Reader) -> dict[int, tuple[bool, memoryview]]:
+    chunks: dict[int, tuple[bool, memoryview]] = {}
+    for _ in range(MAX_CHUNKS + 1):
+        kind = file.byte()
+        if kind == END:
+            return chunks
+        payload = file.take(file.number())
+        if kind & IGNORABLE:
+            continue
+        if kind not in {ICC, EXIF, ALPHA, ICC | PACKED, EXIF | PACKED}:
+            raise ImageError(f"holds a chunk of type {kind}, which must not be ignored; a newer vaetool may know it")
+        _require(kind & ~PACKED not in chunks, f"a second chunk of type {kind}")
+        _require(len(payload) > 0, f"an empty chunk of type {kind}")
+        chunks[kind & ~PACKED] = bool(kind & PACKED), payload
+    raise ImageError(f"damaged: it has more than {MAX_CHUNKS} chunks")
+
+
+def _unpacked(payload: memoryview) -> bytes:
+    if len(payload) > MAX_SIDE_BYTES:  # what is packed is smaller than what it unpacks to
+        raise ImageError("damaged: its colour profile or EXIF data is larger than 16 MiB")
+    unzip = zlib.decompressobj()
+    try:
+        data = unzip.decompress(payload, MAX_SIDE_BYTES + 1)  # one more, to see whether that is the end
+    except zlib.error:
+        raise ImageError("damaged: its colour profile or EXIF data cannot be unpacked") from None
+    if len(data) > MAX_SIDE_BYTES:
+        raise ImageError("damaged: its colour profile or EXIF data is larger than 16 MiB")
+    if not unzip.eof or unzip.unused_data:
+        raise ImageError("damaged: its colour profile or EXIF data cannot be unpacked")
+    return data
+
+
+def _check(data: bytes, end: int) -> None:
+    """The checksum that begins at `end`, of all before it."""
+    expected = data[end : end + CHECKSUM_BYTES]
+    if len(expected) < CHECKSUM_BYTES:
+        raise CutOffError("cut off")
+    if checksum(zlib.crc32(memoryview(data)[:end])) != expected:
+        raise ImageError("damaged: the file's checksum does not match")
+
+
+def _require(condition: bool, what: str) -> None:
+    if not condition:
+        raise ImageError(f"{what} does not fit a .vae file")
+
+
+def _check_size(height: int, width: int) -> None:
+    fits = 1 <= height <= LONGEST_SIDE and 1 <= width <= LONGEST_SIDE
+    _require(fits, f"a picture of {width} x {height} pixels")
+
+
+def _tile_count(height: int, width: int, tile: int) -> int:
+    count = prod(-(-side // (STRIDE * tile)) for side in (height, width))
+    _require(count <= MAX_TILES, f"a picture of {count} tiles")
+    return count
+
+
+def _most_stream_bytes(rows: int, columns: int) -> int:
+    return prod(-(-side // _HYPER_STRIDE) * _HYPER_STRIDE for side in (rows, columns)) * _BYTES_PER_POSITION
+
+
+def _most_lossless_bytes(container: Container) -> int:
+    """Twice what all samples and the filters of PNG take, and what little a format adds."""
+    return 18 * container.height * container.width + 2**16

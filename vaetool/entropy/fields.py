@@ -1,0 +1,72 @@
+"""Numbers and runs of bytes in a file, written and read: what the container is made of."""
+
+from __future__ import annotations
+
+from vaetool.errors import ImageError
+
+CHECKSUM_BYTES = 4
+
+_LONGEST_NUMBER = 5  # bytes
+_TOO_LARGE = 2**32
+
+
+class CutOffError(ImageError):
+    """More bytes are announced than there are."""
+
+
+def number(value: int) -> bytes:
+    """A number of up to 32 bits as LEB128: seven bits a byte, the lowest first; the high bit says that more follow.
+
+    >>> number(5).hex(), number(300).hex()
+    ('05', 'ac02')
+    """
+    data = bytearray()
+    while value > 127:
+        data.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*data, value])
+
+
+def checksum(value: int) -> bytes:
+    """A CRC-32: four bytes, the lowest first."""
+    return value.to_bytes(CHECKSUM_BYTES, "little")
+
+
+class Reader:
+    """The bytes of a file from its beginning to its end. Nothing is copied; what is beyond the end is a CutOffError."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = memoryview(data)
+        self.place = 0
+
+    @property
+    def left(self) -> int:
+        """Bytes that are still to come."""
+        return len(self._data) - self.place
+
+    def take(self, count: int) -> memoryview:
+        """The next bytes."""
+        if count > self.left:
+            raise CutOffError("cut off")
+        self.place += count
+        return self._data[self.place - count : self.place]
+
+    def byte(self) -> int:
+        """The next byte."""
+        return self.take(1)[0]
+
+    def checksum(self) -> int:
+        """See `checksum`."""
+        return int.from_bytes(self.take(CHECKSUM_BYTES), "little")
+
+    def number(self) -> int:
+        """See `number`. Raises ImageError for one that is longer than need be, or has more than 32 bits."""
+        value = 0
+        for place in range(_LONGEST_NUMBER):
+            byte = self.byte()
+            value |= (byte & 127) << 7 * place
+            if byte < 128:
+                if value < _TOO_LARGE and (byte or not place):
+                    return value
+                break
+        raise ImageError("damaged: a number in it is not written as it should be")

@@ -1,0 +1,70 @@
+"""Distributions of rounded numbers as tables of whole numbers: 64 widths, each a fixed list of counts.
+
+Index i stands for a logistic distribution about zero with the scale SMALLEST · e^(i / STEPS_PER_NAT), over the whole
+numbers from −reach to reach, and an escape for all beyond. The counts of a table sum to 2^24. They are made once, when
+a model is made, and are stored with its weights: no machine that decodes computes a probability.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+COUNT = 64
+SMALLEST = 0.04
+STEPS_PER_NAT = 8
+PRECISION = 24
+TOTAL = 2**PRECISION
+
+_TAIL = 14.0  # scales on either side: an escape is rarer than one in a million
+
+
+def log_scale(index: Tensor) -> Tensor:
+    """The logarithm of the scale that an index, (…), stands for; any real number between indices too."""
+    return index / STEPS_PER_NAT + math.log(SMALLEST)
+
+
+def interval_bits(distance: Tensor, index: Tensor) -> Tensor:
+    """Bits to code numbers in [x − ½, x + ½] whose `distance` from the mean is given, under the scale of `index`.
+
+    Both (…). With logistic functions S, S(a) − S(b) = S(a) S(−b) (1 − e^(b − a)): so no digits are lost, however far.
+    """
+    inverse = torch.exp(-log_scale(index))
+    nats = F.softplus((distance - 0.5) * inverse) + F.softplus((-0.5 - distance) * inverse)
+    return (nats - torch.log(-torch.expm1(-inverse))) / math.log(2)
+
+
+def reaches() -> list[int]:
+    """The largest number of each table; its entries are those from −reach to reach, then the escape."""
+    scales = SMALLEST * np.exp(np.arange(COUNT) / STEPS_PER_NAT)
+    return [max(1, math.ceil(_TAIL * scale)) for scale in scales]
+
+
+def make_counts() -> Tensor:
+    """All tables one after the other, (entries,) int32: logistic distributions in parts of TOTAL, at least one each."""
+    return torch.from_numpy(np.concatenate([_logistic_counts(index, reach) for index, reach in enumerate(reaches())]))
+
+
+def split(counts: Tensor) -> list[np.ndarray]:
+    """The tables of `make_counts`, one array each."""
+    return np.split(counts.cpu().numpy(), np.cumsum([2 * reach + 2 for reach in reaches()])[:-1])
+
+
+def are_valid(counts: Tensor) -> bool:
+    """Whether each table has positive counts that sum to TOTAL, as the range coder needs them."""
+    parts = split(counts)
+    return all(part.min() > 0 and int(part.sum(dtype=np.int64)) == TOTAL for part in parts)
+
+
+def _logistic_counts(index: int, reach: int) -> np.ndarray:
+    scale = SMALLEST * math.exp(index / STEPS_PER_NAT)
+    edges = (np.arange(-reach, reach + 2) - 0.5) / scale
+    below = 1 / (1 + np.exp(-edges))
+    probabilities = np.append(np.diff(below), 2 * below[0])
+    counts = np.floor(probabilities / probabilities.sum() * (TOTAL - len(probabilities))).astype(np.int32) + 1
+    counts[reach] += TOTAL - counts.sum()
+    return counts
