@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import shutil
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -113,6 +114,21 @@ def test_profile_and_exif_are_kept_unless_stripped(codec, photo):
     assert (result.icc_profile, result.exif) == (picture.icc_profile, picture.exif)
     bare = there_and_back(codec, picture, strip=True)
     assert (bare.icc_profile, bare.exif) == (None, None)
+
+
+def test_a_large_profile_is_packed_once_however_many_files_are_tried(codec, photo, monkeypatch):
+    packed = []
+    compress_bytes = zlib.compress
+
+    def counting(data, *arguments):
+        packed.append(bytes(data))
+        return compress_bytes(data, *arguments)
+
+    monkeypatch.setattr(compression.container.zlib, "compress", counting)
+    picture = replace(photo, icc_profile=b"\0" * 16 + b"RGB " + b"profile " * 50)
+    data, _ = compress_picture(codec, picture, Target(psnr=25))
+    assert packed.count(picture.icc_profile) == 1
+    assert decompress_picture(data, codec)[0].icc_profile == picture.icc_profile
 
 
 def test_the_same_picture_gives_the_same_bytes(codec, photo):

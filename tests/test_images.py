@@ -4,6 +4,7 @@ import contextlib
 import io
 import struct
 import threading
+import tracemalloc
 import warnings
 import zlib
 
@@ -598,6 +599,29 @@ def test_filling_keeps_the_dtype(dtype):
     filled = images.fill_hidden(np.ones((5, 7, 2), dtype), np.eye(5, 7, dtype=bool))
     assert filled.dtype == dtype
     assert np.allclose(filled, 1)
+
+
+@given(fillable)
+def test_filling_in_bands_of_rows_is_as_filling_at_once(case):
+    height, width, channels, seed, share = case
+    random = np.random.default_rng(seed)
+    pixels = random.random((3 * height, width, channels))
+    visible = random.random((3 * height, width)) < share
+    at_once = images.fill_hidden(pixels, visible)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(images, "BAND_ROWS", 2)
+        np.testing.assert_array_equal(images.fill_hidden(pixels, visible), at_once)
+
+
+def test_filling_takes_memory_for_little_more_than_the_result():
+    pixels = np.random.default_rng(0).integers(0, 256, (1500, 1000, 3), dtype=np.uint8)
+    visible = np.ones((1500, 1000), bool)
+    visible[::3] = False
+    tracemalloc.start()
+    images.fill_hidden(pixels, visible)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * pixels.nbytes
 
 
 # Pillow images

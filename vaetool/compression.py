@@ -20,6 +20,7 @@ from PIL import Image
 from vaetool import images
 from vaetool.entropy import container
 from vaetool.entropy.container import Container
+from vaetool.entropy.grid import QUALITIES
 from vaetool.errors import ImageError, UsageError
 from vaetool.images import Picture
 from vaetool.metrics import psnr
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from vaetool.models.codec import Codec
 
 QUALITY = 50
-QUALITIES = 100
 LEARNED, LOSSLESS = "learned", "lossless"
+OPTIONS = {"quality": "--quality", "bpp": "--bpp", "size": "--target-size", "psnr": "--target-psnr"}
+"""What people type for each part of a `Target`."""
 
 # What one step of quality is worth, for first guesses: in the logarithm of the size, and in dB.
 SIZE_STEP, PSNR_STEP = 0.035, 0.14
@@ -56,15 +58,14 @@ class Target:
     psnr: float | None = None
 
     def __post_init__(self) -> None:
-        given = [name for name, value in vars(self).items() if value is not None]
+        given = {OPTIONS[name]: value for name, value in vars(self).items() if value is not None}
         if len(given) > 1:
             raise UsageError(f"one target at a time: {' or '.join(given)}?")
         if self.quality is not None and not 1 <= self.quality <= QUALITIES:
-            raise UsageError(f"quality must be 1..{QUALITIES}, not {self.quality}")
-        for name in ("bpp", "size", "psnr"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise UsageError(f"{name} must be above 0, not {value}")
+            raise UsageError(f"{OPTIONS['quality']} must be 1..{QUALITIES}, not {self.quality}")
+        for option, value in given.items():
+            if not 0 < value < math.inf:
+                raise UsageError(f"{option} must be above 0, not {value}")
 
     def limit(self, pixels: int) -> int | None:
         """The largest number of bytes that a picture of so many pixels may take, if there is one."""
@@ -131,7 +132,7 @@ def restore(content: Container, codec: Codec | None) -> Picture:
 def sizes_of(content: Container, size: int) -> dict[str, Any]:
     """Facts about a file of `size` bytes: `bytes`, `bpp`, `ratio` of its pixels' bytes to its own, `bits` by part."""
     pixels = content.height * content.width
-    bits = {part: 8 * count for part, count in container.sizes(content).items()}
+    bits = {part: 8 * count for part, count in container.sizes(content, size).items()}
     streams, stored = bits.pop("streams"), bits.pop("stored")
     if content.coded is None:
         bits["lossless"] = stored
@@ -195,6 +196,7 @@ class _Candidates:
             icc=self.picture.icc_profile or b"",
             exif=self.picture.exif or b"",
         )
+        self.chunks = container.pack_chunks(self.frame)
 
     def choose(self, target: Target) -> _File:
         """The best file for a target. Raises ImageError when there is none."""
@@ -214,8 +216,13 @@ class _Candidates:
         """In the learned form."""
         if quality not in self.files:
             streams, _ = self.codec.encode_pixels(self.pixels, quality)
-            self.files[quality] = _file(replace(self.frame, coded=streams))
+            self.files[quality] = self.file(coded=streams)
         return self.files[quality]
+
+    def file(self, **form: Any) -> _File:
+        """With `coded` or `stored`, as in a `Container`."""
+        content = replace(self.frame, **form)
+        return _File(content, container.pack(content, self.chunks))
 
     def coded_within(self, limit: int) -> _File:
         """In the learned form, as good as so many bytes allow."""
@@ -232,8 +239,10 @@ class _Candidates:
     def psnr(self, quality: int) -> float:
         """In dB at a quality, over what is visible, of the pixels that decompressing will give."""
         if quality not in self.psnrs:
-            content = self.coded(quality).container
-            decoded, original = restore(content, self.codec).pixels, self.pixels
+            streams, original = self.coded(quality).container.coded, self.pixels
+            assert streams is not None
+            height, width, channels = original.shape
+            decoded = self.codec.decode_pixels(streams, height, width, channels, original.dtype)
             if self.picture.alpha is not None:
                 decoded, original = (pixels[self.picture.alpha > 0] for pixels in (decoded, original))
             peak = np.iinfo(original.dtype).max
@@ -243,17 +252,13 @@ class _Candidates:
     @cached_property
     def lossless(self) -> _File:
         """In the lossless form."""
-        return _file(replace(self.frame, stored=container.encode_stored(self.picture)))
+        return self.file(stored=container.encode_stored(self.picture))
 
     def lossless_within(self, limit: int) -> _File | None:
         """In the lossless form, if that takes at most so many bytes."""
         if not _could_be_stored(self.picture.pixels, limit):
             return None
         return self.lossless if len(self.lossless.data) <= limit else None
-
-
-def _file(content: Container) -> _File:
-    return _File(content, container.pack(content))
 
 
 def _could_be_stored(pixels: np.ndarray, limit: int) -> bool:

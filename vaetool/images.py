@@ -30,6 +30,8 @@ from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
 from vaetool.errors import ImageError, UsageError
 
 MAX_PIXELS = 200_000_000  # default of --max-pixels
+BAND_ROWS = 64
+"""Rows that are worked on at once where a copy of a whole picture in floating point would take gigabytes."""
 
 Image.MAX_IMAGE_PIXELS = None
 
@@ -258,27 +260,58 @@ def fill_hidden(pixels: np.ndarray, visible: np.ndarray) -> np.ndarray:
     pixels: (height, width, channels), float or integer; visible: bool, (height, width). Shape and dtype of `pixels`.
     Filled values lie between the smallest and the largest visible value of their channel; all hidden gives zeros.
     The push-pull pyramid of Gortler et al. 1996 (The Lumigraph, section 3.4): average what is visible to half the size
-    again and again, then fill each level's holes from the coarser one. Linear in the number of pixels.
+    again and again, then fill each level's holes from the coarser one. Linear in the number of pixels; beside the
+    result it takes a third as many numbers as there are in `pixels`, as float32 or wider.
 
     >>> fill_hidden(np.array([[[10], [99], [10]]]), np.array([[True, False, True]])).ravel()
     array([10, 10, 10])
     """
-    colour = np.where(visible[..., None], pixels, 0).astype(np.result_type(pixels.dtype, np.float32), copy=False)
-    filled = _push_pull(colour, visible.astype(colour.dtype)[..., None])
-    if np.issubdtype(pixels.dtype, np.integer):
-        filled = np.rint(filled)
-    return np.where(visible[..., None], pixels, filled.astype(pixels.dtype))
+    filled = pixels.copy()
+    _push_pull(filled, visible)
+    return filled
 
 
-def _push_pull(colour: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """colour: (height, width, channels), 0 where weight is 0; weight: (height, width, 1), 0 or 1."""
-    if weight.all() or weight.size == 1:
-        return colour
-    count = _sum_pairs(_sum_pairs(weight, 0), 1)
-    mean = _sum_pairs(_sum_pairs(colour, 0), 1) / np.maximum(count, 1)
-    coarse = _push_pull(mean, np.minimum(count, 1))
-    height, width = weight.shape[:2]
-    return colour + (1 - weight) * _double(_double(coarse, 0)[:height], 1)[:, :width]
+def _push_pull(pixels: np.ndarray, visible: np.ndarray) -> None:
+    """Fill in place what is not visible."""
+    if visible.all():
+        return
+    if visible.size == 1:
+        pixels[:] = 0
+        return
+    coarse, known = _halved(pixels, visible)
+    _push_pull(coarse, known)
+    _fill_from(coarse, pixels, visible)
+
+
+def _halved(pixels: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means of what is visible of each two by two pixels, 0 where nothing is, and where anything is."""
+    half = -(-visible.shape[0] // 2), -(-visible.shape[1] // 2)
+    means = np.empty((*half, pixels.shape[2]), np.result_type(pixels.dtype, np.float32))
+    known = np.empty(half, bool)
+    for start in range(0, half[0], BAND_ROWS):
+        band, rows = slice(start, start + BAND_ROWS), slice(2 * start, 2 * (start + BAND_ROWS))
+        seen = visible[rows, :, None]
+        count = _sum_squares(seen.astype(means.dtype))
+        sums = _sum_squares(np.where(seen, pixels[rows], 0).astype(means.dtype, copy=False))
+        means[band], known[band] = sums / np.maximum(count, 1), count[..., 0] > 0
+    return means, known
+
+
+def _fill_from(coarse: np.ndarray, pixels: np.ndarray, visible: np.ndarray) -> None:
+    """Fill in place what is not visible of pixels, from a picture half as large."""
+    for start in range(0, len(coarse), BAND_ROWS):
+        above = min(start, 1)  # a row more on either side, towards which the outermost pixels are interpolated
+        finer = _double(_double(coarse[start - above : start + BAND_ROWS + 1], 0), 1)[2 * above :]
+        rows = slice(2 * start, 2 * (start + BAND_ROWS))
+        hidden = ~visible[rows, :, None]
+        finer = finer[: hidden.shape[0], : hidden.shape[1]]
+        rounded = np.rint(finer) if np.issubdtype(pixels.dtype, np.integer) else finer
+        np.copyto(pixels[rows], rounded, where=hidden, casting="unsafe")
+
+
+def _sum_squares(x: np.ndarray) -> np.ndarray:
+    """Sums of two by two."""
+    return _sum_pairs(_sum_pairs(x, 0), 1)
 
 
 def _sum_pairs(x: np.ndarray, axis: int) -> np.ndarray:

@@ -141,7 +141,7 @@ def expand(
     arguments: Sequence[str],
     *,
     kind: FileKind = IMAGES,
-    recursive: bool = False,
+    recursive: bool | None = False,
     files_from: str | None = None,
     null: bool = False,
     earlier: str = "",
@@ -150,6 +150,7 @@ def expand(
     """All inputs of a command, each once.
 
     arguments:  files, folders, patterns that the shell did not expand, or `-`.
+    recursive:  whether sub-folders are searched; None for a command that never does, so that -r is not advised.
     files_from: a file with one path per line (`-`: standard input), NUL-separated with `null`. Relative paths keep
                 their folders below an output folder.
     earlier:    the suffix of this command's own results; `*.SUFFIX.*` is not taken from folders.
@@ -179,7 +180,7 @@ def expand(
             for path, problem in _existing(name):
                 if problem is None and path.is_dir():
                     folder_count += 1
-                    yield from _folder(path, kind, recursive, earlier, leave_out)
+                    yield from _folder(path, kind, bool(recursive), earlier, leave_out)
                 else:
                     yield Entry(path, place or PurePath(path.name or "image"), problem)
 
@@ -187,7 +188,7 @@ def expand(
     if not found and folder_count:
         folders = ", ".join(arguments) or "the folders listed"
         more = f"; *.{earlier}.* are earlier results" if earlier else ""
-        deeper = "" if recursive else "; -r looks into sub-folders"
+        deeper = "; -r looks into sub-folders" if recursive is False else ""
         raise UsageError(f"no {kind.name} in {folders}{deeper}{more}")
     return Inputs(found, many=len(found) > 1 or folder_count > 0 or files_from is not None)
 

@@ -8,6 +8,7 @@ import itertools
 
 import numpy as np
 import pytest
+from constriction import stream
 
 from vaetool.entropy import tables
 from vaetool.entropy.coder import BITS_PER_SQUARE, LARGEST, Decoder, Encoder, Tables
@@ -106,6 +107,35 @@ def test_bytes_that_no_encoder_wrote_are_numbers_or_an_error(shared: Tables, see
     decoder = Decoder(shared, rng.bytes(rng.integers(0, 200)))
     with contextlib.suppress(ImageError):
         assert (np.abs(decoder.decode(draw(2000, seed)[1])) <= LARGEST).all()
+
+
+class Failing:
+    """In place of a coder of constriction's."""
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.error = error
+
+    def decode(self, *_: object) -> None:
+        if self.error:
+            raise self.error
+        stream.model.Uniform(1)  # panics
+
+
+def test_a_panic_of_the_range_coder_is_an_image_error(shared: Tables, capfd: pytest.CaptureFixture[str]) -> None:
+    decoder = Decoder(shared, b"")
+    decoder._coder = Failing()
+    with pytest.raises(ImageError, match="damaged") as caught:
+        decoder.decode(np.zeros(3, np.int32))
+    assert not isinstance(caught.value.__cause__, Exception)
+    capfd.readouterr()  # Rust says a word of its own
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), MemoryError()], ids=repr)
+def test_what_is_no_fault_of_the_bytes_is_not_blamed_on_them(shared: Tables, error: BaseException) -> None:
+    decoder = Decoder(shared, b"")
+    decoder._coder = Failing(error)
+    with pytest.raises(type(error)):
+        decoder.decode(np.zeros(3, np.int32))
 
 
 def test_numbers_are_chosen_with_thrift(shared: Tables) -> None:

@@ -27,9 +27,10 @@ from vaetool.entropy.container import (
     is_vae,
     pack,
     sizes,
-    tile_sizes,
     unpack,
 )
+from vaetool.entropy.fields import number
+from vaetool.entropy.grid import tiles
 from vaetool.errors import ImageError
 from vaetool.images import Picture
 
@@ -67,8 +68,13 @@ def resealed(data: bytes) -> bytes:
 
 def photo_of(height: int, width: int, *, stream: bytes = b"\x5a" * 4000, tile: int = 64) -> Container:
     """A colour photo without anything beside its pixels."""
-    count = len(list(tile_sizes(height, width, tile)))
+    count = len(list(tiles(height, width, tile)))
     return Container(height, width, 3, 8, coded=Coded(MODEL, 50, tile, 0xDEADBEEF, 900, (stream,) * count))
+
+
+def sizes_of(container: Container) -> dict[str, int]:
+    """Of its file."""
+    return sizes(container, len(pack(container)))
 
 
 @st.composite
@@ -81,7 +87,7 @@ def containers(draw):
     stored = draw(st.just(b"") | st.binary(min_size=1, max_size=300))
     coded = None
     if not stored:
-        count = len(list(tile_sizes(height, width, tile)))
+        count = len(list(tiles(height, width, tile)))
         lengths = draw(st.lists(st.integers(0, 300), min_size=3, max_size=3))
         streams = tuple(bytes([number % 251]) * lengths[number % 3] for number in range(count))
         numbers = st.integers(0, 2**32 - 1)
@@ -102,11 +108,22 @@ def test_what_is_packed_comes_out(container):
 @in_any_time
 @given(containers())
 def test_sizes_add_up_to_the_file(container):
-    parts = sizes(container)
+    parts = sizes_of(container)
     assert list(parts) == ["header", "side_information", "streams", "stored"]
     assert sum(parts.values()) == len(pack(container))
+    assert min(parts.values()) >= 0
     assert parts["stored"] == len(container.stored)
     assert parts["streams"] == sum(len(stream) for stream in (container.coded.streams if container.coded else ()))
+
+
+def test_sizes_are_those_of_the_file_whoever_wrote_it():
+    """Which may have packed what is beside the pixels in another way."""
+    content = replace(LEARNED, icc=b"", exif=b"text " * 200)
+    plain = bytes([2]) + number(1000) + content.exif + bytes([0])
+    data = pack(content, plain)
+    assert unpack(data, LIMIT) == content
+    assert sizes(content, len(data))["side_information"] == len(plain) + 3
+    assert sizes_of(content)["side_information"] < 100
 
 
 def test_a_file_written_by_hand_from_the_format_page_is_read():
@@ -142,7 +159,7 @@ def test_a_file_is_known_by_its_first_bytes():
 def test_a_photo_in_one_tile_costs_34_bytes_beside_its_stream():
     photo = photo_of(512, 768)
     assert len(pack(photo)) == 4000 + 34
-    assert sizes(photo) == {"header": 31, "side_information": 3, "streams": 4000, "stored": 0}
+    assert sizes_of(photo) == {"header": 31, "side_information": 3, "streams": 4000, "stored": 0}
 
 
 @in_any_time
@@ -152,11 +169,11 @@ def test_no_photo_in_one_tile_costs_more(height, width, length):
 
 
 def test_what_can_be_packed_smaller_is_and_what_cannot_is_not():
-    plain = sizes(LEARNED)["side_information"]
+    plain = sizes_of(LEARNED)["side_information"]
     text = b"the same words again and again, " * 100
-    assert sizes(replace(LEARNED, exif=text))["side_information"] < plain + 100
+    assert sizes_of(replace(LEARNED, exif=text))["side_information"] < plain + 100
     noise = np.random.default_rng(0).bytes(1000)
-    assert sizes(replace(LEARNED, exif=noise))["side_information"] == plain + 1 + 2 + 1000
+    assert sizes_of(replace(LEARNED, exif=noise))["side_information"] == plain + 1 + 2 + 1000
 
 
 # Tiles
@@ -165,11 +182,15 @@ def test_what_can_be_packed_smaller_is_and_what_cannot_is_not():
 @in_any_time
 @given(height=st.integers(1, 3000), width=st.integers(1, 3000), tile=st.integers(4, 64))
 def test_tiles_cover_every_position_once(height, width, tile):
-    found = list(tile_sizes(height, width, tile))
     rows, columns = (height + 15) // 16, (width + 15) // 16
-    assert sum(r * c for r, c in found) == rows * columns
-    assert len(found) == -(-rows // tile) * -(-columns // tile)
-    assert all(1 <= side <= tile for size in found for side in size)
+    seen = np.zeros((rows, columns), int)
+    count = 0
+    for part in tiles(height, width, tile):
+        assert all(1 <= side <= tile for side in seen[part].shape)
+        seen[part] += 1
+        count += 1
+    assert (seen == 1).all()
+    assert count == -(-rows // tile) * -(-columns // tile)
 
 
 # Later versions

@@ -6,11 +6,14 @@ A checksum is no defence, as whoever makes a file can make it right: most files 
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 import struct
+import sys
 import time
 import tracemalloc
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -460,3 +463,152 @@ def test_sealed_changes_of_bytes_are_read_or_refused(places, name):
         data[6 + place % (len(data) - 10)] = value
     with contextlib.suppress(ImageError):
         decoded(resealed(bytes(data)))
+
+
+# All the way to the picture
+
+
+@pytest.fixture(scope="module")
+def pictures(tiny_codec, photographs):
+    """Files with all that there can be in one, and the codec that wrote them: an untrained one, which is fast."""
+    import vaetool
+    from vaetool.compression import compress
+
+    codec = vaetool.load(tiny_codec, device="cpu")
+    china, flower = (np.asarray(photographs[name]) for name in ("china", "flower"))
+    alpha = np.tile(np.linspace(0, 255, 160).astype(np.uint8), (107, 1))
+    made = [
+        (Picture(china), 20),
+        (Picture(china), 90),
+        (Picture(np.tile(flower, (1, 7, 1))[:40], icc_profile=b"\0" * 16 + b"RGB " + bytes(108)), 50),  # two tiles
+        (Picture(flower[..., :1].copy(), alpha), 60),
+        (Picture(flower.astype(np.uint16) * 257), 100),
+    ]
+    return [compress(picture, codec, quality=quality) for picture, quality in made], codec
+
+
+def mutated_inside(data: bytes, others: list[bytes], source: random.Random) -> Container:
+    """With a stream that no encoder wrote, or settings that were not those of the encoder."""
+    content = unpack(data, LIMIT)
+    assert content.coded is not None
+    streams = list(content.coded.streams)
+    place = source.randrange(len(streams))
+    stream = bytearray(streams[place])
+    cut = source.randrange(len(stream) + 1)
+    change: dict[str, int] = {}
+    match source.randrange(6):
+        case 0:
+            for _ in range(source.choice((1, 1, 8))):
+                stream[source.randrange(len(stream))] ^= 1 << source.randrange(8)
+        case 1:
+            del stream[cut:]
+        case 2:
+            other = unpack(source.choice(others), LIMIT).coded
+            assert other is not None
+            stream[cut:] = source.choice(other.streams)[source.randrange(cut + 1) :]
+        case 3:
+            stream[cut:] = source.choice((b"\0", b"\xff", source.randbytes(1))) * source.randrange(200)
+        case 4:
+            stream[cut : cut + source.randrange(9)] = source.randbytes(source.randrange(9))
+        case 5:
+            change = {"quality": source.randint(1, 100)}
+    streams[place] = bytes(stream)
+    return replace(content, coded=replace(content.coded, streams=tuple(streams), **change))
+
+
+def with_its_symbols_checksum(content: Container, codec) -> Container:
+    """As a file whose maker lets it decode to the picture, whatever that is."""
+    from vaetool.entropy.coder import Decoder
+    from vaetool.entropy.grid import tiles
+    from vaetool.entropy.latents import decode_latents
+
+    assert content.coded is not None
+    exact, checksum = codec.exact(), 0
+    for sides, stream in zip(
+        tiles(content.height, content.width, content.coded.tile), content.coded.streams, strict=True
+    ):
+        decoder = Decoder(exact.tables, stream, checksum)
+        decode_latents(exact.prior, content.coded.quality, *(side.stop - side.start for side in sides), decoder)
+        checksum = decoder.checksum
+    return replace(content, coded=replace(content.coded, checksum=checksum))
+
+
+def fuzz_pictures(pictures, seed: int, runs: int, seconds: float) -> tuple[int, int, float]:
+    """Decompress mutated files; how many, how many of them to a picture, and the longest time that one took."""
+    from vaetool.decompression import decompress_picture
+
+    files, codec = pictures
+    source = random.Random(seed)
+    end = time.monotonic() + seconds
+    sound, longest = 0, 0.0
+    for run in range(runs):
+        data = source.choice(files)
+        start = time.process_time()
+        try:
+            with contextlib.suppress(ImageError):
+                if source.random() < 0.3:
+                    data = mutated(data, source)
+                else:
+                    content = mutated_inside(data, files, source)
+                    data = pack(content)
+                    if source.random() < 0.5:
+                        data = pack(with_its_symbols_checksum(content, codec))
+                        start = time.process_time()
+                picture, _ = decompress_picture(data, codec, max_pixels=2**18)
+                assert picture.pixels.shape[2] in (1, 3)
+                sound += 1
+        except BaseException as error:  # panics of Rust are no Exceptions
+            raise AssertionError(f"seed {seed}, run {run}: {data.hex()}") from error
+        longest = max(longest, time.process_time() - start)
+        if time.monotonic() > end:
+            return run + 1, sound, longest
+    return runs, sound, longest
+
+
+def peak_memory() -> int:
+    """Of this process so far, in bytes, with what tracemalloc does not see."""
+    import resource  # POSIX alone has it
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+@pytest.mark.parametrize("tile", [16, 64])
+def test_a_tiny_file_that_claims_a_huge_picture_is_refused_at_once(pictures, tile):
+    from vaetool.decompression import decompress_picture
+
+    files, codec = pictures
+    coded = unpack(files[0], LIMIT).coded
+    assert coded is not None
+    count = math.ceil(14_000 / 16 / tile) ** 2
+    data = pack(Container(14_000, 14_000, 3, 8, coded=replace(coded, tile=tile, streams=(b"",) * count)))
+    assert len(data) < 4000
+    start = time.process_time()
+    with pytest.raises(ImageError, match="too short for a picture of its size"):
+        decompress_picture(data, codec)
+    assert time.process_time() - start <= SECOND
+
+
+@pytest.mark.parametrize("quality", [1, 50, 100])
+@pytest.mark.parametrize(("level", "side"), [(0, 1), (128, 64), (128, 700), (255, 130)])
+def test_the_shortest_streams_that_we_write_are_long_enough(pictures, quality, level, side):
+    _, codec = pictures
+    pixels = np.full((side, side, 1), level, np.uint8)
+    coded, _ = codec.encode_pixels(pixels, quality)
+    assert codec.decode_pixels(coded, side, side, 1).shape == pixels.shape
+
+
+def test_mutated_pictures_are_pictures_or_refused(pictures):
+    runs, sound, longest = fuzz_pictures(pictures, seed=1, runs=100, seconds=60)
+    assert 0 < sound < runs
+    assert longest <= SECOND
+
+
+@pytest.mark.slow
+def test_many_mutated_pictures_are_pictures_or_refused(pictures):
+    fuzz_pictures(pictures, seed=0, runs=50, seconds=60)
+    before, seed = peak_memory(), time.time_ns()
+    runs, sound, longest = fuzz_pictures(pictures, seed, runs=5000, seconds=420)
+    print(f"{runs} files, {sound} of them pictures, {longest:.2f} s at most, {peak_memory() - before} more bytes")
+    assert runs // 100 < sound < runs
+    assert longest <= SECOND
+    assert peak_memory() - before <= 200 * MIB

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -137,7 +138,6 @@ def test_tiles_meet_without_a_seam(codec, photo, monkeypatch):
     whole, _ = codec.encode_pixels(photo, 60)
     one = codec.decode_pixels(whole, *photo.shape[:2]).astype(int)
     monkeypatch.setattr(codec_module, "TILE", 4)
-    monkeypatch.setattr(codec_module._tiles, "__defaults__", (4,))
     cut, _ = codec.encode_pixels(photo, 60)
     assert len(cut.streams) == 3 * 2
     many = codec.decode_pixels(cut, *photo.shape[:2]).astype(int)
@@ -157,6 +157,59 @@ def test_identity_is_of_the_weights(tmp_path):
     assert len(first.identity) == 8
     weights.save(tmp_path / "a.safetensors", first, {"steps": 1})
     assert weights.load(tmp_path / "a.safetensors").identity == first.identity
+
+
+def trained_on(model: Codec) -> None:
+    """One step of an optimizer that leaves no trace in the version counters of the weights."""
+    model.requires_grad_(True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
+    model.loss(batch(model, count=1))["loss"].backward()
+    optimizer.step()
+    model.requires_grad_(False)
+
+
+CHANGES = {
+    "loading": lambda model: model.load_state_dict(made(SMALL, seed=5, noise=0.01).state_dict()),
+    "loading by assignment": lambda model: model.load_state_dict(
+        made(SMALL, seed=5, noise=0.01).state_dict(), assign=True
+    ),
+    "training": trained_on,
+    "one number": lambda model: model.prior.look[3].bias[0].add_(0.001),
+    "behind its back": lambda model: model.prior.z_index.data.add_(0.5),
+    "order": lambda model: model.prior.spread[1].weight.copy_(model.prior.spread[1].weight.flip(0)),
+    "tables": lambda model: model.prior.counts[:2].add_(torch.tensor([1, -1])),
+    "precision and back": lambda model: model.half().float(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
+def test_weights_that_change_are_another_codec(photo, change):
+    """Of which nothing that was made of the old ones is left: it codes as one does that always had these weights."""
+    model = made(SMALL, noise=0.01)
+    before, _ = model.encode_pixels(photo, 50)
+    change(model)
+    fresh = Codec(SMALL).requires_grad_(False)
+    fresh.load_state_dict(model.state_dict())
+    after, _ = model.encode_pixels(photo, 50)
+    assert after == fresh.encode_pixels(photo, 50)[0]
+    assert after.model != before.model
+    with pytest.raises(ImageError, match="other weights"):
+        model.decode_pixels(before, *photo.shape[:2])
+
+
+def test_what_coding_needs_is_made_once(codec, photo):
+    coded, _ = codec.encode_pixels(photo, 50)
+    made_once = codec.exact()
+    codec.decode_pixels(coded, *photo.shape[:2])
+    assert codec.exact() is made_once
+
+
+def test_a_codec_that_has_coded_can_be_copied(codec, photo):
+    coded, _ = codec.encode_pixels(photo, 50)
+    twin = copy.deepcopy(codec)
+    np.testing.assert_array_equal(
+        twin.decode_pixels(coded, *photo.shape[:2]), codec.decode_pixels(coded, *photo.shape[:2])
+    )
 
 
 def test_weights_that_could_decode_otherwise_elsewhere_code_nothing(photo):
@@ -186,8 +239,10 @@ def test_a_changed_stream_is_noticed(codec, photo):
             codec.decode_pixels(dataclasses.replace(coded, streams=(bytes(changed),)), *photo.shape[:2])
 
 
-def test_only_colour_codecs_are_made():
+def test_a_codec_that_makes_no_sense_is_not_made():
     with pytest.raises(UsageError, match="channels"):
         CodecConfig(channels=1)
+    with pytest.raises(UsageError, match="multiple of 4"):
+        CodecConfig(latent=50)
     with pytest.raises(UsageError, match="quality_min"):
         Qualities(60.0, 20.0)

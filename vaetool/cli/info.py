@@ -33,7 +33,7 @@ def info(files: Files = None, *, words: WordOptions) -> int:
     vaetool info models/ --json      a folder, one JSON object per file
     """
     report = Report(words.console)
-    for number, entry in enumerate(expand(files or [], kind=OURS).entries):
+    for number, entry in enumerate(expand(files or [], kind=OURS, recursive=None).entries):
         try:
             if entry.problem:
                 raise FileError(entry.problem)

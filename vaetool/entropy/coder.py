@@ -31,7 +31,7 @@ _ESCAPED = 2 * LARGEST + 1
 
 
 class Tables:
-    """The tables of a model, ready for the coder."""
+    """The tables of a model, ready for the coder. `least_bits`, (64,): what the likeliest number of each costs."""
 
     def __init__(self, counts: Tensor) -> None:
         parts = tables.split(counts)
@@ -39,6 +39,7 @@ class Tables:
         self.models = [
             stream.model.Categorical((part - 1).astype(np.float64), lazy=False, perfect=False) for part in parts
         ]
+        self.least_bits = tables.PRECISION - np.log2([part.max() for part in parts])
         self._counts = np.concatenate(parts)
         self._centre = np.cumsum([0, *map(len, parts[:-1])]) + self.reach
 
@@ -58,12 +59,14 @@ class Tables:
 
         That one where the bits that it saves are worth more than the distortion that it adds, see `BITS_PER_SQUARE`.
         """
-        nearest = np.rint(values)
+        chosen = np.rint(values).astype(np.int32)
+        places = np.flatnonzero(chosen)
+        values, indices, nearest = values[places], indices[places], chosen[places]
         smaller = nearest - np.sign(nearest)
         added = (values - smaller) ** 2 - (values - nearest) ** 2
-        nearest, smaller = nearest.astype(np.int32), smaller.astype(np.int32)
         saved = self.bits(nearest, indices) - self.bits(smaller, indices)
-        return np.where(THRIFT * saved > BITS_PER_SQUARE * added, smaller, nearest)
+        chosen[places] = np.where(THRIFT * saved > BITS_PER_SQUARE * added, smaller, nearest)
+        return chosen
 
 
 class Encoder:
@@ -116,19 +119,26 @@ class Decoder:
             escaped = numbers > reach
             if escaped.any():
                 numbers[escaped] = self._coder.decode(stream.model.Uniform(_ESCAPED), int(escaped.sum())) - LARGEST
-        except (AssertionError, ValueError) as error:
+        except BaseException as error:
+            if not _is_of_constriction(error):
+                raise
             raise ImageError("damaged: its streams cannot be decoded") from error
         self.checksum = _checksum(numbers, self.checksum)
         return numbers
+
+
+def _is_of_constriction(error: BaseException) -> bool:
+    """Whether it complains of its input. A panic of Rust is no Exception, and its class cannot be imported."""
+    return isinstance(error, AssertionError | ValueError) or type(error).__name__ == "PanicException"
 
 
 def _by_table(indices: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """The tables in use in rising order, and the places of the numbers under each, in theirs."""
     order = np.argsort(indices.astype(np.uint8), kind="stable")  # bytes are sorted in one pass
     sizes = np.bincount(indices, minlength=tables.COUNT)
-    for index, places in enumerate(np.split(order, np.cumsum(sizes)[:-1])):
-        if len(places):
-            yield index, places
+    ends = np.cumsum(sizes)
+    for index in np.flatnonzero(sizes):
+        yield int(index), order[ends[index] - sizes[index] : ends[index]]
 
 
 def _checksum(numbers: np.ndarray, before: int) -> int:

@@ -7,7 +7,6 @@ than the bytes that it has, and nothing is believed before the checksum over all
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import prod
 from typing import NamedTuple
@@ -16,6 +15,7 @@ import numpy as np
 
 from vaetool.entropy import lossless
 from vaetool.entropy.fields import CHECKSUM_BYTES, CutOffError, Reader, checksum, number
+from vaetool.entropy.grid import HYPER_STRIDE, QUALITIES, hyper_positions, positions, tiles
 from vaetool.errors import ImageError
 from vaetool.images import Picture
 
@@ -24,9 +24,6 @@ MAGIC = b"\x89VAE"  # the first byte is no ASCII, so that no text file begins li
 VERSION = 1
 LEARNED, STORED = 0, 1
 """The forms: coded by a model, or a lossless picture as it is."""
-
-STRIDE = 16
-"""Pixels a side for each position of the latent."""
 
 LONGEST_SIDE = 2**24 - 1
 TILES = (4, 64)  # larger ones would need gigabytes to decode
@@ -41,7 +38,6 @@ PACKED, IGNORABLE = 0x40, 0x80
 """Bits in the type of a chunk: its payload is zlib-packed; who does not know it may go on without it."""
 
 _BYTES_PER_POSITION = 4096  # 1024 channels at 32 bits each: far more than any quality of any model needs
-_HYPER_STRIDE = 4  # positions that a tile's sides are filled up to
 
 
 @dataclass(frozen=True)
@@ -64,7 +60,7 @@ class Coded:
 
     def __post_init__(self) -> None:
         _require(len(self.model) == MODEL_BYTES, f"a model's name of {len(self.model)} bytes")
-        _require(1 <= self.quality <= 100, f"a quality of {self.quality}")
+        _require(1 <= self.quality <= QUALITIES, f"a quality of {self.quality}")
         _require(TILES[0] <= self.tile <= TILES[1], f"a tile of {self.tile} positions a side")
         _require(0 <= self.checksum < 2**32, f"a checksum of {self.checksum}")
         _require(0 <= self.hyper_bits < 2**32, f"a hyper-latent of {self.hyper_bits} bits")
@@ -103,25 +99,13 @@ class Container:
             cut = self.height, self.width, self.coded.tile
             streams = self.coded.streams
             _require(len(streams) == _tile_count(*cut), f"{len(streams)} streams for {_tile_count(*cut)} tiles")
-            for stream, size in zip(streams, tile_sizes(*cut), strict=True):
-                _require(len(stream) <= _most_stream_bytes(*size), f"a stream of {len(stream)} bytes")
+            for stream, sides in zip(streams, tiles(*cut), strict=True):
+                _require(len(stream) <= _most_stream_bytes(sides), f"a stream of {len(stream)} bytes")
 
 
 def is_vae(head: bytes) -> bool:
     """Whether the first bytes of a file, four at least, are those of a `.vae` file."""
     return head[: len(MAGIC)] == MAGIC
-
-
-def tile_sizes(height: int, width: int, tile: int) -> Iterator[tuple[int, int]]:
-    """Rows and columns of positions in each tile of a picture of height x width pixels, row by row.
-
-    >>> list(tile_sizes(height=100, width=150, tile=8))
-    [(7, 8), (7, 2)]
-    """
-    rows, columns = -(-height // STRIDE), -(-width // STRIDE)
-    for top in range(0, rows, tile):
-        for left in range(0, columns, tile):
-            yield min(tile, rows - top), min(tile, columns - left)
 
 
 # What is carried without loss
@@ -158,50 +142,47 @@ def decode_stored(container: Container) -> Picture:
 # Writing
 
 
-def pack(container: Container) -> bytes:
-    """The bytes of a `.vae` file. Raises ImageError if the picture is in neither form."""
-    return b"".join(data for _, data in _parts(container))
+def pack(container: Container, chunks: bytes | None = None) -> bytes:
+    """The bytes of a `.vae` file. Raises ImageError if the picture is in neither form.
+
+    chunks: those of `pack_chunks`, if they are there from another container with the same ICC, EXIF and alpha.
+    """
+    coded, stored = container.coded, container.stored
+    _require(bool(coded or stored), "a picture in neither form")
+    bodies = (stored,) if coded is None else coded.streams
+    lengths = (number(len(body)) for body in bodies)
+    side = pack_chunks(container) if chunks is None else chunks
+    data = b"".join([_header(container), side, *lengths, *bodies])
+    return data + checksum(zlib.crc32(data))
 
 
-def sizes(container: Container) -> dict[str, int]:
-    """How many bytes of the file each part takes: header, side_information, streams, stored; in all, those of `pack`.
+def pack_chunks(container: Container) -> bytes:
+    """ICC, EXIF and alpha as they are in a file. Takes a while where they are large."""
+    side = ((ICC, container.icc), (EXIF, container.exif), (ALPHA, container.alpha))
+    return b"".join(_chunk(kind, payload) for kind, payload in side if payload) + bytes([END])
+
+
+def sizes(container: Container, size: int) -> dict[str, int]:
+    """How many bytes of a file of `size` bytes each part takes: header, side_information, streams, stored.
 
     Side information is what goes with the pixels (ICC, EXIF, alpha), and the lengths of what follows.
     """
-    found: dict[str, int] = {"header": 0, "side_information": 0, "streams": 0, "stored": 0}
-    for part, data in _parts(container):
-        found[part] += len(data)
-    return found
+    header = len(_header(container)) + CHECKSUM_BYTES
+    streams = sum(map(len, container.coded.streams)) if container.coded else 0
+    stored = len(container.stored)
+    side = size - header - streams - stored
+    return {"header": header, "side_information": side, "streams": streams, "stored": stored}
 
 
-def _parts(container: Container) -> Iterator[tuple[str, bytes]]:
-    """All of a file in order."""
-    crc = 0
-    for part, data in _unchecked_parts(container):
-        crc = zlib.crc32(data, crc)
-        yield part, data
-    yield "header", checksum(crc)
-
-
-def _unchecked_parts(container: Container) -> Iterator[tuple[str, bytes]]:
+def _header(container: Container) -> bytes:
     coded = container.coded
-    _require(bool(coded or container.stored), "a picture in neither form")
     samples = container.channels | container.depth // 8 << 4
-    yield "header", MAGIC + bytes([VERSION, STORED if coded is None else LEARNED])
-    yield "header", number(container.height) + number(container.width) + bytes([samples])
-    if coded is not None:
-        yield "header", coded.model + bytes([coded.quality, coded.tile])
-        yield "header", checksum(coded.checksum) + number(coded.hyper_bits)
-    for kind, payload in ((ICC, container.icc), (EXIF, container.exif), (ALPHA, container.alpha)):
-        if payload:
-            yield "side_information", _chunk(kind, payload)
-    yield "side_information", bytes([END])
+    start = MAGIC + bytes([VERSION, STORED if coded is None else LEARNED])
+    shape = number(container.height) + number(container.width) + bytes([samples])
     if coded is None:
-        yield "side_information", number(len(container.stored))
-        yield "stored", container.stored
-    else:
-        yield "side_information", b"".join(number(len(stream)) for stream in coded.streams)
-        yield from (("streams", stream) for stream in coded.streams)
+        return start + shape
+    settings = coded.model + bytes([coded.quality, coded.tile])
+    return start + shape + settings + checksum(coded.checksum) + number(coded.hyper_bits)
 
 
 def _chunk(kind: int, payload: bytes) -> bytes:
@@ -334,13 +315,14 @@ def _check_size(height: int, width: int) -> None:
 
 
 def _tile_count(height: int, width: int, tile: int) -> int:
-    count = prod(-(-side // (STRIDE * tile)) for side in (height, width))
+    count = prod(-(-positions(side) // tile) for side in (height, width))
     _require(count <= MAX_TILES, f"a picture of {count} tiles")
     return count
 
 
-def _most_stream_bytes(rows: int, columns: int) -> int:
-    return prod(-(-side // _HYPER_STRIDE) * _HYPER_STRIDE for side in (rows, columns)) * _BYTES_PER_POSITION
+def _most_stream_bytes(sides: tuple[slice, slice]) -> int:
+    """Of a tile, whose sides are filled up to whole positions of the hyper-latent."""
+    return prod(HYPER_STRIDE * hyper_positions(side.stop - side.start) for side in sides) * _BYTES_PER_POSITION
 
 
 def _most_lossless_bytes(container: Container) -> int:

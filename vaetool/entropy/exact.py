@@ -1,9 +1,9 @@
 """Arithmetic that gives the same result on every machine, in any order: whole numbers inside floating point.
 
 A sum of products is exact, whatever the order and the number of threads, while it stays below 2^53 in float64. So a
-layer here has two faces with one set of weights. Fed float32 it computes with real numbers, for training. Fed float64
-it computes with whole numbers of units of 2^-12, by matrix products alone (no Winograd, no FFT), and rounds back to
-such units by a power of two. A network of these layers differs between its faces by the rounding only.
+layer has two faces. A `FixedConv` computes with real numbers in float32, for training. The `WholeConv` made of it
+computes with whole numbers of units of 2^-12 in float64, by matrix products alone (no Winograd, no FFT), and rounds
+back to such units by a power of two. A network of such layers differs between its faces by the rounding only.
 """
 
 from __future__ import annotations
@@ -31,13 +31,8 @@ def to_units(x: Tensor) -> Tensor:
     return torch.round(x.double() * UNIT)
 
 
-def requantised(x: Tensor, bits: int) -> Tensor:
-    """Divided by 2^bits and rounded, half up, to whole numbers."""
-    return torch.floor(x * 2.0**-bits + 0.5)
-
-
 class FixedConv(nn.Conv2d):
-    """A convolution with stride 1, then a leaky unit if `leaky`, then a clamp to ±LIMIT. See the module's docstring.
+    """A convolution with stride 1, then a leaky unit if `leaky`, then a clamp to ±LIMIT; in real numbers, for training.
 
     The size of its kernel is 1 or 3; the border is padded with zeros.
     """
@@ -49,33 +44,52 @@ class FixedConv(nn.Conv2d):
         self.leaky = leaky
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, inputs, height, width) → (batch, outputs, height, width), real or, in float64, in whole units."""
-        if x.dtype == torch.float64:
-            return self._in_units(x)
+        """(batch, inputs, height, width) → (batch, outputs, height, width)."""
         x = super().forward(x)
         return (F.leaky_relu(x, LEAK) if self.leaky else x).clamp(-LIMIT, LIMIT)
 
-    def _in_units(self, x: Tensor) -> Tensor:
-        batch, _, height, width = x.shape
-        weight, bias = self.integers()
-        columns = (
-            x.flatten(2)
-            if self.kernel_size == (1, 1)
-            else F.unfold(x, self.kernel_size, padding=self.kernel_size[0] // 2)
-        )
-        x = torch.matmul(weight, columns) + bias[:, None]
-        if self.leaky:
-            x = torch.where(x < 0, x * LEAK, x)
-        x = requantised(x, BITS).clamp(-LIMIT * UNIT, LIMIT * UNIT)
-        return x.reshape(batch, -1, height, width)
 
-    def integers(self) -> tuple[Tensor, Tensor]:
-        """The weights as a matrix (outputs, inputs · size · size) in units, and the biases in units of their square."""
-        return to_units(self.weight).flatten(1), torch.round(self.bias.double() * UNIT**2)
+class WholeConv:
+    """A `FixedConv`, or some of its inputs and outputs, in whole units."""
 
-    def check_bounds(self, name: str) -> None:
-        """Raises WeightsError if the sum of the largest possible terms is not exact in float64."""
-        weight, bias = self.integers()
-        largest = weight.abs().sum(dim=1) * (LIMIT * UNIT) + bias.abs()
+    def __init__(self, taps: Tensor, bias: Tensor, leaky: bool) -> None:
+        """taps: (size, size, outputs, inputs), bias: (outputs, 1); float64 multiples of 1 / UNIT, see `of`."""
+        self.taps, self.bias, self.leaky = taps, bias, leaky
+
+    @classmethod
+    def of(cls, layer: FixedConv, name: str, device: torch.device | str = "cpu") -> WholeConv:
+        """A layer. Raises WeightsError, with its name, if the sum of the largest possible terms would be inexact.
+
+        Sums of products of units are in squares of them: that is divided out here, once, by a power of two.
+        """
+        weight = to_units(layer.weight.detach().to(device))
+        bias = torch.round(layer.bias.detach().to(device).double() * UNIT**2)
+        largest = weight.abs().sum(dim=(1, 2, 3)) * (LIMIT * UNIT) + bias.abs()
         if not bool((largest < EXACT_BELOW).all()):
             raise WeightsError(f"{name}: its weights are too large for exact sums")
+        return cls(weight.permute(2, 3, 0, 1).contiguous() / UNIT, bias[:, None] / UNIT, layer.leaky)
+
+    def part(self, outputs: slice, inputs: Tensor) -> WholeConv:
+        """What gives some of the outputs where all inputs but these are zero."""
+        return WholeConv(self.taps[:, :, outputs, inputs], self.bias[outputs], self.leaky)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(inputs, height, width) → (outputs, height, width), both in whole units.
+
+        Where the rows of the padded x lie one after the other, what a tap multiplies is all of that, shifted.
+        """
+        size, (height, width) = len(self.taps), x.shape[1:]
+        rows = F.pad(x, [size // 2] * 4) if size > 1 else x
+        row = rows.shape[2]
+        sums = self.bias.repeat(1, height * row)  # some of them across the ends of rows: left out at last
+        inside = sums[:, : height * row - size + 1]
+        for start, tap in zip(_starts(size, row), self.taps.flatten(0, 1), strict=True):
+            inside.addmm_(tap, rows.flatten(1)[:, start : start + inside.shape[1]])
+        if self.leaky:
+            F.leaky_relu_(sums, LEAK)
+        whole = sums.add_(0.5).floor_().clamp_(-LIMIT * UNIT, LIMIT * UNIT)
+        return whole.view(len(whole), height, row)[:, :, :width]
+
+
+def _starts(size: int, row: int) -> list[int]:
+    return [down * row + right for down in range(size) for right in range(size)]

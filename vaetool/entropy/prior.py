@@ -5,25 +5,27 @@ passes: positions fall into four classes, rows and columns even or odd, channels
 group k XOR class at every position (after Li, Li & Lu 2023). So every pass but the first knows a part of each position
 and of all its neighbours, and no pass is serial. A pass gives means, in sixteenths, and the indices of tables.
 
-Everything that decides a symbol is computed in the whole numbers of `vaetool.entropy.exact`.
+`Prior` is what learns, in real numbers. Everything that decides a symbol is computed by the `ExactPrior` made of it, in
+the whole numbers of `vaetool.entropy.exact`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaetool.entropy import tables
-from vaetool.entropy.exact import BITS, LIMIT, UNIT, FixedConv
-from vaetool.entropy.quality import KNOTS, QUALITIES, nominal_gain
+from vaetool.entropy.exact import BITS, LIMIT, UNIT, FixedConv, WholeConv, to_units
+from vaetool.entropy.grid import QUALITIES
+from vaetool.entropy.quality import KNOTS, exact_hats, nominal_gain
 from vaetool.errors import WeightsError
 
 PASSES = 4
-HYPER_STRIDE = 4
-"""Positions of y a side for each position of z."""
+"""As many as there are classes of positions, and groups of channels."""
 
 NORMALISED_LIMIT = 64.0
 LARGEST_RAW = 2.0**15  # of the tables of z; far below what float64 holds exactly
@@ -31,7 +33,7 @@ _SIGMA_BITS, _GAIN_BITS = 16, 8
 
 
 class Prior(nn.Module):
-    """The networks and tables. Real numbers in float32 for training, whole units in float64 for coding."""
+    """The networks and tables, in real numbers, for training."""
 
     counts: Tensor
     gain_units: Tensor
@@ -40,7 +42,7 @@ class Prior(nn.Module):
     def __init__(self, sigma: Tensor, hyper: int, width: int) -> None:
         """sigma: (latent,), about the standard deviation of each channel of y before any gain."""
         super().__init__()
-        self.latent, self.hyper = len(sigma), hyper
+        self.latent, self.hyper, self.width = len(sigma), hyper, width
         # Of the hyper-latent: mean and raw index of each channel at each knot.
         self.z_mean = nn.Parameter(torch.zeros(KNOTS, hyper))
         self.z_index = nn.Parameter(torch.zeros(KNOTS, hyper))
@@ -71,7 +73,7 @@ class Prior(nn.Module):
         x = torch.cat([z, _planes(knots, z)], dim=1)
         for enlarge, mix in zip(self.enlarge, self.mix, strict=True):
             x = F.pixel_shuffle(enlarge(x), 2)
-            x = _clamped(x + mix(x))
+            x = (x + mix(x)).clamp(-LIMIT, LIMIT)
         return x
 
     def step(self, number: int, features: Tensor, known: Tensor, knots: Tensor) -> tuple[Tensor, Tensor]:
@@ -81,26 +83,79 @@ class Prior(nn.Module):
         """
         planes = _planes(knots, features)
         seen = torch.cat([features, known, planes, _class_planes(features)], dim=1)
-        features = _clamped(features + self.spread[number](self.look[number](seen)))
+        features = (features + self.spread[number](self.look[number](seen))).clamp(-LIMIT, LIMIT)
         return features, self.tail[number](torch.cat([features, planes], dim=1))
 
-    def normaliser_units(self, quality: int) -> Tensor:
+
+class ExactPrior:
+    """A prior in whole units, for coding: made of trained weights, once, and of no others later.
+
+    A pass computes nothing but what it codes, from nothing but what is known by then.
+    """
+
+    def __init__(self, prior: Prior, device: torch.device | str = "cpu") -> None:
+        """Raises WeightsError if its sums could be inexact, or its tables are none."""
+        _check(prior)
+        self.latent, self.hyper, self.device = prior.latent, prior.hyper, torch.device(device)
+        self._z_mean, self._z_index = (to_units(table.detach().to(device)) for table in (prior.z_mean, prior.z_index))
+        self._gains, self._sigmas = prior.gain_units.to(device), prior.sigma_units.to(device)
+        self._enlarge, self._mix = _whole(prior, "enlarge", device), _whole(prior, "mix", device)
+        self._spread = _whole(prior, "spread", device)
+        self._look = [
+            [look.part(slice(None), self._inputs(number, group, prior.width)) for group in range(PASSES)]
+            for number, look in enumerate(_whole(prior, "look", device))
+        ]
+        everything = torch.arange(prior.width + KNOTS)
+        self._tail = [
+            [tail.part(slice(group, None, PASSES), everything) for group in range(PASSES)]
+            for tail in _whole(prior, "tail", device)
+        ]
+
+    def _inputs(self, number: int, group: int, width: int) -> Tensor:
+        """Of the inputs of `Prior.look`, those that are not zero where a pass codes a group, as `step` has them."""
+        known = [torch.arange(before ^ number ^ group, self.latent, PASSES) for before in range(number)]
+        constants = torch.arange(self.latent, self.latent + KNOTS + PASSES)
+        return torch.cat([torch.arange(width), *(width + part for part in known), width + constants])
+
+    def hyper_tables(self, quality: int) -> tuple[Tensor, Tensor]:
+        """Means and raw indices of z, in units: both (hyper,) int64."""
+        totals = (self._hats(quality) @ table / UNIT for table in (self._z_mean, self._z_index))
+        mean, raw = (torch.floor(total + 0.5).long() for total in totals)
+        return mean, raw
+
+    def normaliser(self, quality: int) -> Tensor:
         """What y is divided by for the networks, in units: (latent, 1, 1) int64. See `Codec.normaliser`."""
-        product = self.gain_units[quality - 1] * self.sigma_units >> (_GAIN_BITS + _SIGMA_BITS - BITS)
+        product = self._gains[quality - 1] * self._sigmas >> (_GAIN_BITS + _SIGMA_BITS - BITS)
         return product.clamp_min(UNIT)[:, None, None]
 
-    def check(self) -> None:
-        """Raises WeightsError if its sums could be inexact, or its tables none."""
-        for name, layer in self.named_modules():
-            if isinstance(layer, FixedConv):
-                layer.check_bounds(name)
-        if not all(bool((table.abs() < LARGEST_RAW).all()) for table in (self.z_mean, self.z_index)):
-            raise WeightsError("the tables of its hyper-latent are damaged")
-        if not tables.are_valid(self.counts):
-            raise WeightsError("its tables are damaged")
-        for units, largest in ((self.gain_units, 2**20), (self.sigma_units, 2**24)):
-            if not bool(((units > 0) & (units < largest)).all()):
-                raise WeightsError("its units are damaged")
+    def features(self, z: Tensor, quality: int) -> Tensor:
+        """Of z in units: (hyper, h, w) → (width, 4 h, 4 w)."""
+        x = _with_constants([clamped(z)], self._hats(quality))
+        for enlarge, mix in zip(self._enlarge, self._mix, strict=True):
+            x = F.pixel_shuffle(enlarge(x), 2)
+            x = clamped(x + mix(x))
+        return x
+
+    def step(self, number: int, features: Tensor, known: Tensor, quality: int) -> tuple[Tensor, list[Tensor]]:
+        """One pass: new features, and for each group of channels its means, then its indices, all in units.
+
+        features: (width, height, width). known: (latent, height, width), divided by the normaliser.
+        Of each group there come (2 · latent / PASSES, rows, columns) at the positions of `place`.
+        """
+        hats = self._hats(quality)
+        looked = torch.empty_like(features)
+        here = [(slice(None), *place(number, group)[1:]) for group in range(PASSES)]
+        for group, look in enumerate(self._look[number]):
+            at = number ^ group
+            parts = [features[here[group]], *(known[place(before, before ^ at)] for before in range(number))]
+            one = UNIT * F.one_hot(torch.tensor(at), PASSES).to(hats)
+            looked[here[group]] = look(_with_constants(parts, torch.cat([hats, one])))
+        features = clamped(features + self._spread[number](looked))
+        tails = enumerate(self._tail[number])
+        return features, [tail(_with_constants([features[here[group]]], hats)) for group, tail in tails]
+
+    def _hats(self, quality: int) -> Tensor:
+        return torch.tensor(exact_hats(quality), dtype=torch.float64, device=self.device)
 
 
 def table_index(raw: Tensor) -> Tensor:
@@ -108,12 +163,23 @@ def table_index(raw: Tensor) -> Tensor:
     return 8 * raw + tables.COUNT // 2
 
 
+def place(number: int, group: int) -> tuple[slice, slice, slice]:
+    """Channels, rows and columns of y: those of a group, where a pass codes it."""
+    at = number ^ group
+    return slice(group, None, PASSES), slice(at // 2, None, 2), slice(at % 2, None, 2)
+
+
 def pass_mask(number: int, shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
     """Which numbers of y a pass codes, of a shape (channels, height, width): bool, of that shape."""
-    channels, height, width = shape
-    group = torch.arange(channels, device=device) % PASSES
-    rows, columns = torch.arange(height, device=device) % 2, torch.arange(width, device=device) % 2
-    return (group ^ number)[:, None, None] == (2 * rows[:, None] + columns)[None]
+    mask = torch.zeros(tuple(shape), dtype=torch.bool, device=device)
+    for group in range(PASSES):
+        mask[place(number, group)] = True
+    return mask
+
+
+def clamped(units: Tensor, limit: float = LIMIT) -> Tensor:
+    """Whole units as float64, within ±limit."""
+    return units.clamp(-int(limit) * UNIT, int(limit) * UNIT).double()
 
 
 def _planes(knots: Tensor, like: Tensor) -> Tensor:
@@ -121,12 +187,27 @@ def _planes(knots: Tensor, like: Tensor) -> Tensor:
 
 
 def _class_planes(like: Tensor) -> Tensor:
-    """One plane per class of positions: one (in units where `like` is) at its positions."""
-    one = UNIT if like.dtype == torch.float64 else 1.0
-    masks = torch.stack([pass_mask(k, (1, *like.shape[2:]), like.device)[0] for k in range(PASSES)])
-    return (masks.to(like.dtype) * one).expand(len(like), -1, -1, -1)
+    """One plane per class of positions: one at its positions."""
+    masks = torch.stack([pass_mask(at, (1, *like.shape[2:]), like.device)[0] for at in range(PASSES)])
+    return masks.to(like.dtype).expand(len(like), -1, -1, -1)
 
 
-def _clamped(x: Tensor) -> Tensor:
-    limit = LIMIT * UNIT if x.dtype == torch.float64 else LIMIT
-    return x.clamp(-limit, limit)
+def _with_constants(parts: Sequence[Tensor], constants: Tensor) -> Tensor:
+    """Channels of one height and width one after the other, then some with the same number everywhere."""
+    return torch.cat([*parts, constants[:, None, None].expand(-1, *parts[0].shape[1:])])
+
+
+def _whole(prior: Prior, name: str, device: torch.device | str) -> list[WholeConv]:
+    layers = prior.get_submodule(name).children()
+    return [WholeConv.of(cast(FixedConv, layer), f"{name}.{k}", device) for k, layer in enumerate(layers)]
+
+
+def _check(prior: Prior) -> None:
+    """Raises WeightsError for tables and units that are none."""
+    if not all(bool((table.abs() < LARGEST_RAW).all()) for table in (prior.z_mean, prior.z_index)):
+        raise WeightsError("the tables of its hyper-latent are damaged")
+    if not tables.are_valid(prior.counts):
+        raise WeightsError("its tables are damaged")
+    for units, largest in ((prior.gain_units, 2**20), (prior.sigma_units, 2**24)):
+        if not bool(((units > 0) & (units < largest)).all()):
+            raise WeightsError("its units are damaged")

@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 
 from vaetool.entropy.exact import UNIT
-
-QUALITIES = 100
+from vaetool.entropy.grid import QUALITIES
 
 LAMBDAS = (0.0004, 0.4)
 """Of quality 1 and 100: bits per pixel for a mean squared error of one 8-bit level."""

@@ -9,12 +9,12 @@ An untrained codec is a plain one that works, a cosine transform of blocks with 
 
 from __future__ import annotations
 
-import copy
 import hashlib
-from collections.abc import Iterator, Mapping
+import math
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -26,12 +26,13 @@ from vaetool.conversion import from_unit, to_unit
 from vaetool.entropy import tables
 from vaetool.entropy.coder import Decoder, Encoder, Tables
 from vaetool.entropy.container import Coded
-from vaetool.entropy.latents import MEAN_BITS, decode_latents, encode_latents
-from vaetool.entropy.prior import HYPER_STRIDE, NORMALISED_LIMIT, PASSES, Prior, pass_mask, table_index
-from vaetool.entropy.quality import KNOTS, QUALITIES, hats, lagrangian, nominal_gain
+from vaetool.entropy.grid import HYPER_STRIDE, QUALITIES, STRIDE, hyper_positions, positions, tiles
+from vaetool.entropy.latents import MEAN_BITS, decode_latents, encode_latents, least_hyper_bits
+from vaetool.entropy.prior import NORMALISED_LIMIT, PASSES, ExactPrior, Prior, pass_mask, table_index
+from vaetool.entropy.quality import KNOTS, hats, lagrangian, nominal_gain
 from vaetool.errors import ImageError, UsageError
 from vaetool.models.base import Batch, Losses, Model, register
-from vaetool.models.transforms import STRIDE, Analysis, HyperAnalysis, Synthesis
+from vaetool.models.transforms import Analysis, HyperAnalysis, Synthesis
 from vaetool.tiling import pad_to_multiple
 
 HYPER_WIDTH = 192
@@ -41,6 +42,8 @@ TILE = 64
 
 SMOOTHEST = 10.0
 """Index of the smallest scale, 0.14, under which noise may stand for rounding: half of it is beyond ±¼."""
+
+SPARED = 16  # bytes of a stream that may not be there: the coder's last words, and zeros at the end
 
 VALIDATED = (10.0, 35.0, 60.0, 85.0)
 
@@ -59,6 +62,8 @@ class CodecConfig:
     def __post_init__(self) -> None:
         if self.channels != 3:
             raise UsageError(f"model.channels must be 3, not {self.channels}: grey pictures are coded as colour")
+        if self.latent % PASSES:
+            raise UsageError(f"model.latent must be a multiple of {PASSES}, not {self.latent}")
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,15 @@ class Qualities:
     def __post_init__(self) -> None:
         if not 1 <= self.quality_min <= self.quality_max <= QUALITIES:
             raise UsageError(f"corruption.quality_min and quality_max must be from 1 to {QUALITIES}, in this order")
+
+
+class Exact(NamedTuple):
+    """What coding needs of the weights beside the transforms, and the checksum of those that it was made of."""
+
+    checksum: int
+    identity: bytes
+    prior: ExactPrior
+    tables: Tables
 
 
 @register("codec")
@@ -94,6 +108,7 @@ class Codec(Model):
         nominal = nominal_gain(torch.linspace(1, QUALITIES, KNOTS))
         self.log_gain = nn.Parameter(nominal.log()[:, None].repeat(1, config.latent))
         self.log_restore = nn.Parameter(-nominal.log()[:, None].repeat(1, config.latent))
+        self._exact: Exact | None = None
 
     def normaliser(self, quality: Tensor) -> Tensor:
         """What y is divided by for the prior's networks, (batch, latent, 1, 1): about its sigma, one at least."""
@@ -186,27 +201,37 @@ class Codec(Model):
             strip=strip,
         )
 
-    @cached_property
+    @property
     def identity(self) -> bytes:
         """Eight bytes that name these weights: the beginning of the SHA-256 of all tensors, in order of their names.
 
         Raises WeightsError for weights that no file may be coded with, because another machine could compute otherwise.
         """
-        self._exact_prior.check()
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.state_dict().items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            digest.update(tensor.cpu().contiguous().numpy().tobytes())
-        return digest.digest()[:8]
+        return self.exact().identity
 
-    @cached_property
-    def _tables(self) -> Tables:
-        return Tables(self.prior.counts)
+    def exact(self) -> Exact:
+        """What coding needs of the weights as they are now: made once, and again whenever one of them has changed.
 
-    @cached_property
-    def _exact_prior(self) -> Prior:
-        """The prior where it can be computed exactly: some devices have no float64."""
-        return copy.deepcopy(self.prior).cpu() if self.device.type == "mps" else self.prior
+        Weights can change without a trace but their values, by fused optimizers for one; so those are compared, by a
+        checksum that takes milliseconds. Raises WeightsError, see `identity`.
+        """
+        state = sorted(self.state_dict().items())
+        place = torch.device("cpu") if self.device.type == "mps" else self.device  # which has no float64
+        checksum = 0
+        for _, tensor in state:
+            checksum = zlib.crc32(_values(tensor), checksum)
+        if self._exact is None or (self._exact.checksum, self._exact.prior.device) != (checksum, place):
+            prior = ExactPrior(self.prior, place)
+            digest = hashlib.sha256()
+            for name, tensor in state:
+                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+                digest.update(_values(tensor))
+            self._exact = Exact(checksum, digest.digest()[:8], prior, Tables(self.prior.counts))
+        return self._exact
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is made when it is needed: a copy makes its own."""
+        return self.__dict__ | {"_exact": None}
 
     @torch.inference_mode()
     def encode_pixels(self, pixels: np.ndarray, quality: int) -> tuple[Coded, dict[str, float]]:
@@ -214,23 +239,24 @@ class Codec(Model):
 
         In tiles, each with a stream of its own, so that memory does not grow with the picture.
         """
+        exact = self.exact()
         knots = hats(torch.tensor([float(quality)], device=self.device))
         gain = (knots @ self.log_gain).exp()[:, :, None, None]
         scale = self.normaliser(torch.tensor([float(quality)], device=self.device))
         streams, checksum, bits, z_bits = [], 0, 0.0, 0.0
-        for rows, columns in _tiles(*pixels.shape[:2]):
+        for rows, columns in tiles(pixels.shape[0], pixels.shape[1], TILE):
             (top, left), window = _window(rows, columns, _reach(self.config.encoder_blocks), STRIDE)
             y = self.encoder(self._prepared(pixels[window]), knots) * gain
             y = y[:, :, top:, left:][:, :, : rows.stop - rows.start, : columns.stop - columns.start]
             below, beside = -y.shape[2] % HYPER_STRIDE, -y.shape[3] % HYPER_STRIDE
             normalised = (y / scale).clamp(-NORMALISED_LIMIT, NORMALISED_LIMIT)
             z = self.hyper_encoder(F.pad(normalised, (0, beside, 0, below)))
-            coder = Encoder(self._tables, checksum)
-            place = self._exact_prior.counts.device
-            z_bits += encode_latents(self._exact_prior, z[0].to(place), y[0].to(place), quality, coder)
+            coder = Encoder(exact.tables, checksum)
+            place = exact.prior.device
+            z_bits += encode_latents(exact.prior, z[0].to(place), y[0].to(place), quality, coder)
             streams.append(coder.finish())
             checksum, bits = coder.checksum, bits + coder.bits
-        coded = Coded(self.identity, quality, TILE, checksum, round(z_bits), tuple(streams))
+        coded = Coded(exact.identity, quality, TILE, checksum, round(z_bits), tuple(streams))
         return coded, {"z_bits": z_bits, "y_bits": bits - z_bits}
 
     @torch.inference_mode()
@@ -241,15 +267,16 @@ class Codec(Model):
 
         Raises ImageError for streams that these weights did not make.
         """
-        if coded.model != self.identity:
+        exact = self.exact()
+        if coded.model != exact.identity:
             raise ImageError(f"was made with other weights ({coded.model.hex()})")
-        grid = -(-height // STRIDE), -(-width // STRIDE)
-        y = np.empty((self.config.latent, *grid), np.int16)
+        _check_lengths(coded, height, width, exact)
+        y = np.empty((self.config.latent, positions(height), positions(width)), np.int16)
         checksum = 0
-        for (rows, columns), stream in zip(_tiles(height, width, coded.tile), coded.streams, strict=True):
-            decoder = Decoder(self._tables, stream, checksum)
+        for (rows, columns), stream in zip(tiles(height, width, coded.tile), coded.streams, strict=True):
+            decoder = Decoder(exact.tables, stream, checksum)
             size = rows.stop - rows.start, columns.stop - columns.start
-            y[:, rows, columns] = decode_latents(self._exact_prior, coded.quality, *size, decoder).cpu().numpy()
+            y[:, rows, columns] = decode_latents(exact.prior, coded.quality, *size, decoder).cpu().numpy()
             checksum = decoder.checksum
         if checksum != coded.checksum:
             raise ImageError("damaged: its streams decode to other numbers than were coded")
@@ -260,8 +287,8 @@ class Codec(Model):
         height, width, channels = pixels.shape
         knots = hats(torch.tensor([float(quality)], device=self.device))
         restore = (knots @ self.log_restore).exp()[:, :, None, None] / 2**MEAN_BITS
-        for rows, columns in _tiles(height, width):
-            (top, left), window = _window(rows, columns, _reach(self.config.decoder_blocks))
+        for rows, columns in tiles(height, width, TILE):
+            (top, left), window = _window(rows, columns, _reach(self.config.decoder_blocks + 1))
             latents = torch.from_numpy(y[(slice(None), *window)]).to(self.device)[None]
             picture = self.decoder(latents.float() * restore, knots)[0].permute(1, 2, 0)
             kept = pixels[rows.start * STRIDE : rows.stop * STRIDE, columns.start * STRIDE : columns.stop * STRIDE]
@@ -277,16 +304,23 @@ class Codec(Model):
         return torch.from_numpy(values).to(self.device).permute(2, 0, 1)[None].expand(-1, 3, -1, -1)
 
 
-def _tiles(height: int, width: int, tile: int = TILE) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of y, row by row, of the tiles of a picture of so many pixels."""
-    rows, columns = -(-height // STRIDE), -(-width // STRIDE)
-    for top in range(0, rows, tile):
-        for left in range(0, columns, tile):
-            yield slice(top, min(rows, top + tile)), slice(left, min(columns, left + tile))
+def _check_lengths(coded: Coded, height: int, width: int, exact: Exact) -> None:
+    """Raises ImageError for streams that cannot hold what they should, before minutes are spent on a tiny file."""
+    least = least_hyper_bits(exact.prior, coded.quality, exact.tables) / 8
+    for sides, stream in zip(tiles(height, width, coded.tile), coded.streams, strict=True):
+        if len(stream) + SPARED < least * math.prod(hyper_positions(side.stop - side.start) for side in sides):
+            raise ImageError("damaged: its streams are too short for a picture of its size")
+
+
+def _values(tensor: Tensor) -> memoryview:
+    return tensor.detach().cpu().contiguous().numpy().data
 
 
 def _reach(blocks: int) -> int:
-    """Positions of y from which so many blocks reach into a tile: each one patch far, half a position."""
+    """Positions of y from which so many blocks reach into a tile: each one patch far, half a position.
+
+    So does, for less, the synthesis's filter over pixels.
+    """
     return -(-blocks // 2)
 
 

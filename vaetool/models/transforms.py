@@ -12,12 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vaetool.entropy.grid import STRIDE
 from vaetool.entropy.quality import KNOTS
 from vaetool.models.blocks import LEAK
 
 PATCH = 8
-STRIDE = 16
-"""Pixels of the picture a side for each position of y."""
 
 
 class Block(nn.Module):
@@ -36,9 +35,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Any (batch, width, height, width) → the same shape."""
-        x = x + self.leave(self.local(F.leaky_relu_(self.enter(x), LEAK)))
+        x = self.leave(self.local(F.leaky_relu_(self.enter(x), LEAK))).add_(x)  # in place: a CPU waits for memory
         opening, value = self.gate(x).chunk(2, dim=1)
-        return x + self.close(torch.relu(opening) * value)
+        return self.close(torch.relu(opening) * value).add_(x)
 
 
 class Modulation(nn.Module):
@@ -51,7 +50,25 @@ class Modulation(nn.Module):
 
     def forward(self, x: Tensor, knots: Tensor) -> Tensor:
         """(batch, width, height, width) and (batch, KNOTS) → the first's shape."""
-        return x * (1 + knots @ self.scale)[:, :, None, None] + (knots @ self.shift)[:, :, None, None]
+        x = x * (1 + knots @ self.scale)[:, :, None, None]
+        return x.add_((knots @ self.shift)[:, :, None, None])
+
+
+class Deblocking(nn.Module):
+    """A residual filter over finished pixels, two of them a side at a time: patches know nothing of their edges."""
+
+    def __init__(self, channels: int, width: int = 48) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(4 * channels, width, 3, padding=1)
+        self.modulation = Modulation(width)
+        self.leave = nn.Conv2d(width, 4 * channels, 3, padding=1)
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor, knots: Tensor) -> Tensor:
+        """(batch, channels, height, width), both sides even, and (batch, KNOTS) → the first's shape."""
+        hidden = self.modulation(self.enter(F.pixel_unshuffle(x, 2)), knots)
+        return F.pixel_shuffle(self.leave(F.leaky_relu_(hidden, LEAK)), 2).add_(x)
 
 
 class Analysis(nn.Module):
@@ -100,6 +117,7 @@ class Synthesis(nn.Module):
         self.modulation = Modulation(width)
         self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
         self.tail = nn.Conv2d(width, width, 1)
+        self.deblocking = Deblocking(3)
         self.register_buffer("spread", spread)
         self.register_buffer("coarse_spread", coarse_spread)
         change = change_of_basis(coarse, basis) / spread[:, None, None] * coarse_spread[:, None, None, None]
@@ -111,7 +129,8 @@ class Synthesis(nn.Module):
         x = self.modulation(F.pixel_shuffle(self.grow(y / self.coarse_spread[:, None, None]), 2), knots)
         for block in self.blocks:
             x = block(x)
-        return F.pixel_shuffle(self.tail(x * self.spread[:, None, None]), PATCH) + 0.5
+        x = F.pixel_shuffle(self.tail(x * self.spread[:, None, None]), PATCH)
+        return self.deblocking(x, knots).add_(0.5)
 
 
 class HyperAnalysis(nn.Sequential):
