@@ -23,7 +23,7 @@ from vaetool import weights
 from vaetool.errors import UsageError, VaetoolError, WeightsError
 from vaetool.files import write_atomically
 
-KEPT = ("images", "init", "steps", "seconds", "held_out")
+KEPT = ("images", "init", "steps", "seconds", "held_out", "codes")
 """What stays of the description of the training, beside the names of its data."""
 
 

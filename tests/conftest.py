@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -144,3 +145,110 @@ def tiny_codec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("codecs") / "tiny-codec.safetensors"
     weights.save(path, codec, {"data": []})
     return path
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two sub-folders, `disc` and `square`, of sixty grey pictures of 16 x 16 pixels each."""
+    import random
+
+    from PIL import Image, ImageDraw
+
+    folder = tmp_path_factory.mktemp("shapes")
+    generator = random.Random(0)
+    for label, method in (("disc", "ellipse"), ("square", "rectangle")):
+        (folder / label).mkdir()
+        for number in range(60):
+            picture = Image.new("L", (16, 16), generator.randint(0, 60))
+            left, top, side = generator.randint(1, 4), generator.randint(1, 4), generator.randint(8, 10)
+            box = (left, top, left + side, top + side)
+            getattr(ImageDraw.Draw(picture), method)(box, fill=generator.randint(150, 255))
+            picture.save(folder / label / f"{number:02}.png")
+    return folder
+
+
+@pytest.fixture
+def write_mnist() -> Callable[..., None]:
+    """A function that writes a data set as torchvision looks for MNIST and FashionMNIST.
+
+    It takes the root, the name, and for `train` and `t10k` the pictures, (count, 28, 28) uint8, and their labels.
+    """
+    import numpy as np
+
+    def write_idx(path: Path, values: Any) -> None:
+        sizes = b"".join(size.to_bytes(4, "big") for size in values.shape)
+        path.write_bytes(bytes([0, 0, 8, values.ndim]) + sizes + values.astype(np.uint8).tobytes())
+
+    def write(root: Path, name: str, parts: dict[str, tuple[Any, Any]]) -> None:
+        raw = root / name / "raw"
+        raw.mkdir(parents=True)
+        for part, (pictures, labels) in parts.items():
+            write_idx(raw / f"{part}-images-idx3-ubyte", np.asarray(pictures))
+            write_idx(raw / f"{part}-labels-idx1-ubyte", np.asarray(labels))
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def tiny_autoencoders(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Path:
+    """A folder with `tiny-vae.safetensors` and `tiny-ae.safetensors`, trained on the shapes for a second or two."""
+    import torch
+
+    from vaetool import train
+
+    folder = tmp_path_factory.mktemp("autoencoders")
+    settings = ["model.channels=1", "model.size=16", "model.latent=6", "model.widths=[8, 16]", "model.blocks=[0, 0]"]
+    settings += ["model.decoder_widths=[16, 8]", "training.steps=200", "training.batch=16", "training.lr=0.005"]
+    settings += ["training.validations=2", "training.ema=0.9", "data.held_out=0.2"]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # faster for networks this small
+    for kind in ("vae", "ae"):
+        train(kind, shapes, output=folder / f"tiny-{kind}.safetensors", settings=settings, device="cpu")
+    torch.set_num_threads(threads)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digit_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the folders `0`, `1` and `2`, of 24 grey pictures of handwritten digits each, 16 pixels a side."""
+    import numpy as np
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    folder = tmp_path_factory.mktemp("digits")
+    digits = load_digits()
+    for label in (0, 1, 2):
+        (folder / str(label)).mkdir()
+        for number, values in enumerate(digits.images[digits.target == label][:24]):
+            pixels = np.kron(values / 16 * 255, np.ones((2, 2))).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / str(label) / f"{number:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_vae(tmp_path_factory: pytest.TempPathFactory, digit_folders: Path) -> Path:
+    """A small VAE of those digits, trained for a second, that knows the directions `0`, `1` and `2`."""
+    import torch
+
+    from vaetool import weights
+    from vaetool.latent.directions import named_directions
+    from vaetool.models.vae import VAE, Objective, VAEConfig
+
+    paths = sorted(digit_folders.rglob("*.png"))
+    config = VAEConfig(channels=1, size=16, latent=4, widths=(8, 16), blocks=(0, 0), decoder_widths=(16, 8))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = VAE(config)
+    clean = torch.stack([model.prepare(path) for path in paths])
+    optimizer = torch.optim.Adam(model.parameters(), 0.01)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(60):
+        optimizer.zero_grad()
+        model.loss(model.corrupt(clean, generator, Objective()))["loss"].backward()
+        optimizer.step()
+    codes = model.eval().encode(paths)
+    model.keep_spread(codes)
+    model.keep_directions(named_directions(codes, [path.parent.name for path in paths]))
+    file = tmp_path_factory.mktemp("vaes") / "tiny-vae.safetensors"
+    weights.save(file, model, {"data": []})
+    return file

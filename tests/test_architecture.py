@@ -27,12 +27,29 @@ LAYERS = [
     {"vaetool"},  # the public names, all of which are from further down
     {"vaetool.batch", "vaetool.console", "vaetool.planning"},
     {"vaetool.demo"},  # every task once
-    {"vaetool.decompression", "vaetool.denoising", "vaetool.training"},
+    {
+        "vaetool.decompression",
+        "vaetool.denoising",
+        "vaetool.estimator",
+        "vaetool.exploration",
+        "vaetool.morphing",
+        "vaetool.sampling",
+        "vaetool.training",
+    },
     {"vaetool.weights"},
     {"vaetool.models"},
     {"vaetool.models.base", "vaetool.models.blocks"},
     {"vaetool.compression"},  # with whatever codec it is given, so that a codec can offer it
-    {"vaetool.conversion", "vaetool.corruptions", "vaetool.entropy", "vaetool.metrics", "vaetool.tiling"},
+    {"vaetool.latent"},  # codes as numbers; views of them, with whatever model is given
+    {
+        "vaetool.animation",
+        "vaetool.conversion",
+        "vaetool.corruptions",
+        "vaetool.entropy",
+        "vaetool.likelihoods",
+        "vaetool.metrics",
+        "vaetool.tiling",
+    },
     {"vaetool.images", "vaetool.inputs", "vaetool.catalogue", "vaetool.headers"},
     {"vaetool.files"},
     {"vaetool.errors"},

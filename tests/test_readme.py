@@ -20,6 +20,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vaetool import load
@@ -110,10 +111,12 @@ def examples_in_help() -> list[Example]:
 
 
 @pytest.fixture
-def here(tmp_path, photographs, tiny_dae, tiny_codec, monkeypatch):
+def here(tmp_path, photographs, tiny_dae, tiny_codec, tiny_vae, digit_folders, write_mnist, monkeypatch):
     """The current folder; `here(words)` puts the files there that these words name."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VAETOOL_MODELS", str(tiny_codec.parent))  # where the codec of compressed pictures is found
+
+    model = tiny_dae
 
     def put(word: str) -> None:
         path = tmp_path / word.replace("*", "1")
@@ -122,6 +125,8 @@ def here(tmp_path, photographs, tiny_dae, tiny_codec, monkeypatch):
         path.parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / word).is_file():
             shutil.copy(ROOT / word, path)
+        elif word.endswith("/") and model is tiny_vae:
+            shutil.copytree(digit_folders / ("1" if "without" in word else ""), path, dirs_exist_ok=True)
         elif word.endswith("/") or f"{word}/" in FOLDERS:
             for inside in ("china.jpg", "flower.png", "box/flower.jpg", "china.vae", "part.safetensors"):
                 put(f"{word}/{inside}")
@@ -137,9 +142,15 @@ def here(tmp_path, photographs, tiny_dae, tiny_codec, monkeypatch):
         elif path.suffix == ".toml":
             path.write_text('kind = "dae"\n[training]\nlr = 1e-3\n')
         elif path.suffix == ".safetensors":
-            shutil.copy(tiny_dae, path)
+            shutil.copy(model, path)
 
     def put_all(words: list[str]) -> None:
+        nonlocal model
+        model = tiny_vae if {"latent", "morph", "sample"} & set(words) else tiny_dae
+        if "torchvision:FashionMNIST" in words and "--root" in words:
+            pictures = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)
+            parts = dict.fromkeys(("train", "t10k"), (pictures, np.arange(40) % 10))
+            write_mnist(tmp_path / words[words.index("--root") + 1], "FashionMNIST", parts)
         for before, word in zip(["", *words], words, strict=False):
             if before not in RESULTS and not word.startswith("-"):
                 put(word)

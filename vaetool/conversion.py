@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from vaetool import images
@@ -92,3 +92,17 @@ def from_unit(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
         top = np.iinfo(dtype).max
         return np.rint(values * top).clip(0, top).astype(dtype)
     return values.astype(dtype, copy=False)
+
+
+def whole_picture(pixels: np.ndarray, size: int, channels: int) -> np.ndarray:
+    """The middle square of pixels, (height, width, 1 or 3) of any type, at a size: (size, size, channels) uint8.
+
+    For models of whole pictures; training and use both go through here.
+    """
+    if pixels.dtype != np.uint8:
+        pixels = from_unit(to_unit(pixels), np.dtype(np.uint8))
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
+    image = image.convert("RGB" if channels == 3 else "L")
+    if image.size != (size, size):
+        image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+    return np.array(image).reshape(size, size, channels)

@@ -1,7 +1,7 @@
-"""Every job once on real photographs: what `vaetool demo` shows.
+"""Every job once: what `vaetool demo` shows.
 
-The photographs are the two that come with scikit-learn, so nothing is downloaded. A job gives rows for the contact
-sheet, pictures with captions, and rows for a table.
+The photographs are the two that come with scikit-learn, so nothing is downloaded; faces are made up. A job gives rows
+for the contact sheet, pictures with captions, and rows for a table.
 """
 
 from __future__ import annotations
@@ -15,16 +15,24 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from vaetool.animation import resize
 from vaetool.compression import Target, compress_picture
 from vaetool.decompression import decompress_picture
 from vaetool.errors import UsageError
 from vaetool.files import write_atomically
 from vaetool.images import Picture, encode
 from vaetool.metrics import psnr
+from vaetool.morphing import find_direction, morph_along
+from vaetool.morphing import morph as morph_pictures
+from vaetool.sampling import sample as sample_pictures
+from vaetool.sampling import sheet
 from vaetool.weights import load
 
 SIGMAS = (15, 25, 50)
 QUALITIES = (10, 50)
+SAMPLED, SAMPLES = ("fashion", "digits", "faces"), 36
+FRAMES = 10
+FACE = 128  # pixels a side of frames
 SEED = 0
 MARGIN, CAPTION = 8, 22  # pixels
 
@@ -60,7 +68,7 @@ def denoise(device: str) -> Iterator[Strip]:
                 list(zip(captions, (clean, noisy, result), strict=True)),
                 {
                     "job": "denoise",
-                    "photo": name,
+                    "of": name,
                     "what": f"sigma {sigma}",
                     "before": f"{before:.2f} dB",
                     "after": f"{after:.2f} dB",
@@ -84,7 +92,7 @@ def compress(device: str) -> Iterator[Strip]:
                 list(zip(captions, (pixels, result), strict=True)),
                 {
                     "job": "compress",
-                    "photo": name,
+                    "of": name,
                     "what": f"quality {quality}",
                     "before": f"{pixels.nbytes / 1e3:.0f} kB",
                     "after": after,
@@ -93,7 +101,38 @@ def compress(device: str) -> Iterator[Strip]:
             )
 
 
-JOBS: tuple[Callable[[str], Iterator[Strip]], ...] = (denoise, compress)
+def sample(device: str) -> Iterator[Strip]:
+    """Pictures of nothing that was ever seen."""
+    for name in SAMPLED:
+        start = time.perf_counter()
+        pixels = sheet(resize(sample_pictures(load(name, device=device), SAMPLES, seed=SEED), FACE // 2))
+        figures = {"job": "sample", "of": name, "what": f"{SAMPLES} pictures", "before": "", "after": ""}
+        yield Strip([(f"samples of {name}", pixels)], {**figures, "seconds": round(time.perf_counter() - start, 2)})
+
+
+def morph(device: str) -> Iterator[Strip]:
+    """A face that was made up becomes another, and one that is serious smiles."""
+    start = time.perf_counter()
+    faces = load("faces", device=device)
+    ends = sample_pictures(faces, 2, temperature=0.8, seed=SEED)
+    frames = morph_pictures(faces, list(ends), frames=FRAMES)
+    yield _frames("from face to face", frames, start, {"of": "two faces", "what": "slerp"})
+    start = time.perf_counter()
+    smiles = load("smiles", device=device)
+    vector, auc = find_direction(smiles, "smile")
+    face = sample_pictures(smiles, 1, temperature=0.8, seed=SEED)[0]
+    frames = morph_along(smiles, face, vector, frames=FRAMES)
+    yield _frames(f"less and more of a smile, AUC {auc:.2f}", frames, start, {"of": "a face", "what": "smile"})
+
+
+def _frames(caption: str, frames: np.ndarray, start: float, words: dict[str, str]) -> Strip:
+    """Of a job that began at `start`."""
+    strip = np.concatenate(list(resize(frames, FACE)), axis=1)
+    figures = {"job": "morph", **words, "before": "", "after": ""}
+    return Strip([(caption, strip)], {**figures, "seconds": round(time.perf_counter() - start, 2)})
+
+
+JOBS: tuple[Callable[[str], Iterator[Strip]], ...] = (denoise, compress, sample, morph)
 
 
 def run(folder: str | Path, *, device: str = "auto") -> Iterator[dict[str, Any]]:
@@ -128,7 +167,7 @@ def contact_sheet(strips: list[Strip]) -> np.ndarray:
 
 
 def _draw(strip: Strip) -> Image.Image:
-    pictures = [Image.fromarray(pixels) for _, pixels in strip.pictures]
+    pictures = [Image.fromarray(pixels.squeeze()) for _, pixels in strip.pictures]
     height = max(picture.height for picture in pictures)
     size = (sum(picture.width + MARGIN for picture in pictures) + MARGIN, height + CAPTION + MARGIN)
     row = Image.new("RGB", size, "white")

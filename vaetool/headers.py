@@ -20,7 +20,10 @@ from vaetool.errors import WeightsError
 
 SUFFIX = ".safetensors"
 FORMAT = 1
-KIND_MODULES = {"codec": "vaetool.models.codec", "dae": "vaetool.models.dae"}
+KIND_MODULES = {kind: f"vaetool.models.{kind}" for kind in ("ae", "codec", "dae", "vae")}
+WITH_CODES = ("ae", "vae")
+"""Kinds that have a code of fixed length for every picture."""
+
 MAX_HEADER_BYTES = 1 << 20
 MAX_DIMENSIONS = 8  # of a tensor; the product of very many sizes would take seconds
 MAX_LEVELS = 16  # of values inside values in the description of a model
@@ -59,6 +62,15 @@ class Header:
             "parameters": {"all": self.parameters(), **self.parts()},
             "training": self.training,
         }
+
+
+def with_article(kind: str) -> str:
+    """A kind as words.
+
+    >>> with_article("ae"), with_article("vae")
+    ('an ae', 'a vae')
+    """
+    return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
 
 
 def is_safetensors(head: bytes) -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from vaetool.catalogue import bundled_folder, find, list_models, manifest, search_folders, sha256, user_folder
 from vaetool.errors import DeviceError, WeightsError, WrongKindError
-from vaetool.headers import FORMAT, KIND_MODULES, SUFFIX, Header, read_header
+from vaetool.headers import FORMAT, KIND_MODULES, SUFFIX, Header, read_header, with_article
 
 if TYPE_CHECKING:
     import torch
@@ -80,15 +80,18 @@ def model_class(kind: str) -> type[Model]:
     return KINDS[kind]
 
 
-def load(name: str | os.PathLike[str], *, device: str = "auto", kind: str | None = None) -> Any:
+def load(name: str | os.PathLike[str], *, device: str = "auto", kind: str | tuple[str, ...] | None = None) -> Any:
     """A model by name or path, ready to use: weights on `device` ("auto", "cpu", "cuda", "cuda:1", "mps").
 
-    `kind`: refuse models of any other. Weights stored in half precision are computed with in single precision.
+    `kind`: refuse models of any other, or of any but these. Weights stored in half precision are computed with in
+    single precision.
     Raises ModelNotFoundError, WrongKindError, DeviceError, WeightsError.
     """
     header = read_header(find(name))
-    if kind is not None and header.kind != kind:
-        raise WrongKindError(f"{os.fspath(name)}: this is {_a(header.kind)}; {_a(kind)} is needed")
+    kinds = (kind,) if isinstance(kind, str) else kind
+    if kinds is not None and header.kind not in kinds:
+        wanted = " or ".join(map(with_article, kinds))
+        raise WrongKindError(f"{os.fspath(name)}: this is {with_article(header.kind)}; {wanted} is needed")
 
     import torch
 
@@ -96,10 +99,6 @@ def load(name: str | os.PathLike[str], *, device: str = "auto", kind: str | None
     model = _build(header)
     _fill(model, header)
     return model.requires_grad_(False).to(place).to(memory_format=torch.channels_last).eval()
-
-
-def _a(kind: str) -> str:
-    return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
 
 
 def _build(header: Header) -> Model:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaetool import catalogue, images
+from vaetool import images
 from vaetool.metrics import psnr
 
 
@@ -286,15 +286,3 @@ def test_info_of_a_picture_imports_no_torch(here, compress, python):
     process = python("-c", code)
     _, words = process.communicate(timeout=60)
     assert process.returncode == 0, words.decode()
-
-
-@pytest.mark.skipif("photo-codec" not in catalogue.manifest(), reason="not bundled yet")
-def test_the_demo_compresses(tmp_path, vaetool):
-    result = vaetool("demo", tmp_path / "show", "--json")
-    rows = [row for row in records(result) if row["job"] == "compress"]
-    assert (result.exit_code, len(rows)) == (0, 4)
-    for row in rows:
-        size, closeness = row["after"].split(", ")
-        assert float(size.removesuffix(" kB")) < float(row["before"].removesuffix(" kB")) / 10
-        assert float(closeness.removesuffix(" dB")) > 20
-    assert (tmp_path / "show" / "contact-sheet.png").is_file()

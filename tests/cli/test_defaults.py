@@ -12,18 +12,25 @@ import pytest
 
 import vaetool
 from vaetool import demo
+from vaetool.animation import encode_frames
 from vaetool.cli import COMMANDS
 from vaetool.compression import compress, compress_picture
 from vaetool.decompression import decompress_picture
 from vaetool.denoising import denoise_picture
+from vaetool.exploration import explore
 from vaetool.images import MAX_PIXELS
 from vaetool.models.dae import DAE
+from vaetool.morphing import find_direction, morph, morph_along
+from vaetool.sampling import draw, sample
 from vaetool.training.loop import train
 
 LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {
     "denoise": (DAE.denoise, denoise_picture, vaetool.load),
     "compress": (compress, compress_picture, vaetool.load),
     "decompress": (vaetool.decompress, decompress_picture),
+    "sample": (draw, sample, vaetool.load),
+    "morph": (morph, morph_along, find_direction, encode_frames, vaetool.load),
+    "latent": (explore, vaetool.load),
     "train": (train,),
     "demo": (demo.run,),
     "info": (),  # reads headers: no parameters
@@ -31,8 +38,8 @@ LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {
 }
 
 # What the command line has in another form: the first words, the screen, a target by its parts, a codec by its name,
-# and a limit that another test is about.
-NOT_OPTIONS = {"kind", "data", "reporter", "target", "codec", "max_pixels"}
+# and a span and a limit that other tests are about.
+NOT_OPTIONS = {"kind", "data", "reporter", "warn", "target", "codec", "alpha", "max_pixels"}
 
 BY_NAME = {command.__name__: command for command in COMMANDS}
 

@@ -102,7 +102,10 @@ def test_a_folder_called_like_a_kind_is_written_with_its_path(here, vaetool):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["photos", "-o", "m.safetensors"], "which kind of model? codec or dae, or a recipe with --config"),
+        (
+            ["photos", "-o", "m.safetensors"],
+            "which kind of model? ae or codec or dae or vae, or a recipe with --config",
+        ),
         (["dae", "-o", "m.safetensors"], "which images?"),
         (["dae", "photos"], "Name the model file with -o"),
         (["dae", "nowhere", "-o", "m.safetensors"], "nowhere: no such folder or zip file"),
@@ -113,6 +116,14 @@ def test_a_folder_called_like_a_kind_is_written_with_its_path(here, vaetool):
         (["dae", "photos", "-o", "m.safetensors", "--init", "nothing"], "no model 'nothing'"),
         (["dae", "photos", "-o", "m.safetensors", "--set", "training.rate=1"], "unknown key 'rate'"),
         (["dae", "photos", "-o", "m.safetensors", "--minutes", "0"], "training needs a budget"),
+        (
+            ["dae", "photos", "-o", "m.safetensors", "--latent", "8"],
+            "the kind dae has no latent; what there is in [model]",
+        ),
+        (["ae", "photos", "-o", "m.safetensors", "--beta", "2"], "the kind ae has no beta"),
+        (["dae", "photos", "-o", "m.safetensors", "--preset", "lecture-2d"], "no preset 'lecture-2d' for the kind dae"),
+        (["vae", "photos", "-o", "m.safetensors", "--preset", "large"], "there are: lecture-2d, lecture-faces"),
+        (["vae", "photos", "-o", "m.safetensors", "--size", "300"], "model.size must be from 16 to 256 pixels"),
     ],
 )
 def test_a_request_that_makes_no_sense_is_refused_in_one_line(here, vaetool, arguments, message):
@@ -172,7 +183,61 @@ def test_a_stopped_run_says_how_to_go_on_and_does(here, python, vaetool, number,
     assert not (here / "m.state.safetensors").exists()
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.fixture
+def drawings(here):
+    """A folder of twenty small grey pictures."""
+    from sklearn.datasets import load_digits
+
+    (here / "drawings").mkdir()
+    for number, digit in enumerate(load_digits().images[:20]):
+        Image.fromarray((digit * 15).astype(np.uint8)).save(here / "drawings" / f"{number}.png")
+    return here / "drawings"
+
+
+WHOLE = ["--set", "training.steps=3", "--set", "training.batch=4"]
+
+
+@pytest.mark.parametrize("kind", ["ae", "vae"])
+def test_a_model_of_whole_pictures_needs_no_more_than_a_folder(drawings, vaetool, kind):
+    call = [kind, drawings, "-o", "m.safetensors", "--size", 16, "--latent", 3, "--upsample", "shuffle"]
+    result = vaetool("train", *call, "--set", "model.widths=[4,8]", *WHOLE)
+    assert result.exit_code == 0, result.stderr
+    header = weights.read_header("m.safetensors")
+    config = header.config
+    assert (config["size"], config["latent"], config["upsample"]) == (16, 3, "shuffle")
+    assert (config["channels"], config["decoder_widths"]) == (1, [4, 2])  # grey as the pictures; all is written down
+    assert header.training["recipe"]["training"]["crops"] == [16]
+
+
+def test_pictures_with_colours_make_a_model_with_colours(here, vaetool):
+    call = ["vae", "photos", "-o", "m.safetensors", "--size", 16, "--beta", 0.5, "--set", "model.widths=[4,8]", *WHOLE]
+    assert vaetool("train", *call).exit_code == 0
+    header = weights.read_header("m.safetensors")
+    assert header.config["channels"] == 3
+    assert header.training["recipe"]["corruption"]["beta"] == 0.5
+
+
+@pytest.mark.parametrize("kind", ["ae", "vae"])
+def test_a_preset_lies_under_the_recipe_and_that_under_the_options(drawings, vaetool, kind):
+    (drawings.parent / "mine.toml").write_text("[model]\nlatent = 5\nsize = 24\n[training]\nlr = 0.5e-3")
+    call = [kind, drawings, "-o", "m.safetensors", "--preset", "lecture-2d", "--config", "mine.toml", "--size", 16]
+    assert vaetool("train", *call, *WHOLE).exit_code == 0
+    header = weights.read_header("m.safetensors")
+    config, training = header.config, header.training["recipe"]["training"]
+    assert (config["widths"], config["latent"], config["size"]) == ([32, 64, 128], 5, 16)
+    assert (training["lr"], training["batch"]) == (0.5e-3, 4)
+
+
+def test_a_posterior_that_collapsed_is_told_of(drawings, vaetool):
+    call = ["vae", drawings, "-o", "m.safetensors", "--size", 16, "--beta", 1000, "--set", "model.widths=[4,8]"]
+    result = vaetool(
+        "train", *call, "--set", "model.norm=none", "--set", "training.steps=60", "--set", "data.held_out=0.3"
+    )
+    assert result.exit_code == 0
+    assert "warning: the posterior has collapsed: 0 of 64 units" in result.stderr
+
+
+@pytest.mark.parametrize("number", range(6))
 def test_the_examples_of_the_help_page_run(here, vaetool, number):
     lines = [line.partition("      ")[0] for line in inspect.cleandoc(train.__doc__).splitlines()]
     words = shlex.split([line for line in lines if line.startswith("vaetool train")][number])[1:]
@@ -181,6 +246,9 @@ def test_the_examples_of_the_help_page_run(here, vaetool, number):
 
         shutil.make_archive("photos", "zip", "photos")
     short = ["--set", "training.steps=2", "--set", "training.batch=1", "--set", "training.crops=[16]"]
+    for name in ("faces", "drawings"):
+        (here / name).symlink_to("photos")
+    short += ["--set", "model.widths=[4,8,8]"] if {"ae", "vae"} & set(words) else []
     if "--resume" in words:
         refused = vaetool(*words, *short)
         assert "no saved state to resume from" in refused.stderr

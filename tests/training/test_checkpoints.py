@@ -203,7 +203,7 @@ def test_the_folder_of_an_output_is_made(tmp_path):
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["mine.safetensors", "mine.training.csv", "mine.training.png"])
+@pytest.mark.parametrize("name", ["mine.safetensors", "mine.training.csv", "mine.training.png", "mine.latent.png"])
 def test_files_that_a_run_would_replace_are_named(tmp_path, name):
     output = tmp_path / "mine.safetensors"
     checkpoints.check_new(output)

@@ -105,7 +105,7 @@ def test_a_wrong_setting_is_refused_by_name(setting, message):
         ('kind = "dae"\n[trainning]\nlr = 1.0', "unknown section 'trainning'"),
         ('kind = "dae"\ntraining = 3', "must be a table, [training]"),
         ("kind = 3", "must be a word in quotes"),
-        ('kind = "gan"', "unknown kind 'gan'; there are: codec, dae"),
+        ('kind = "gan"', "unknown kind 'gan'; there are: ae, codec, dae, vae"),
         ("kind = dae", "not a readable recipe"),
         ("", "which kind of model?"),
     ],
@@ -116,6 +116,23 @@ def test_a_wrong_file_is_refused(tmp_path, text, message):
     with pytest.raises(UsageError) as caught:
         read_recipe(path)
     assert message in str(caught.value)
+
+
+def test_kinds_have_defaults_of_their_own_under_the_recipe(recipe_file):
+    assert read_recipe(kind="vae").training.batch == 128
+    assert read_recipe(kind="vae", settings=["training.batch=3"]).training.batch == 3
+    assert read_recipe(recipe_file).training.batch == 2
+
+
+def test_a_preset_changes_what_nothing_else_does():
+    recipe = read_recipe(kind="ae", preset="lecture-2d", settings=["model.latent=3"], model={"size": 28})
+    assert (recipe.model.latent, recipe.model.size, recipe.model.widths) == (3, 28, (32, 64, 128))
+    assert recipe.training.crops == (28,)
+
+
+def test_an_element_of_a_list_without_default_is_checked_as_well():
+    with pytest.raises(UsageError, match="directions = \\[1\\] in \\[model\\] must be a list of str"):
+        read_recipe(kind="vae", settings=["model.directions=[1]"])
 
 
 def test_a_missing_file_is_refused(tmp_path):

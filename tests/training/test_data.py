@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import zipfile
 
 import numpy as np
@@ -48,7 +47,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 )
 def test_every_crop_is_a_square_of_its_image_flipped_and_turned(sizes, size, seed, augment):
     images = [coded(number, *shape) for number, shape in enumerate(sizes)]
-    crops = as_pixels(PixelStore(list(images)).random_crops(20, size, seeded(seed), augment))
+    crops = as_pixels(PixelStore(list(images)).random_crops(20, size, seeded(seed), augment, augment))
     for crop in crops:
         number, row, column = crop.min(axis=(0, 1))
         square = images[number][row : row + size, column : column + size]
@@ -58,8 +57,14 @@ def test_every_crop_is_a_square_of_its_image_flipped_and_turned(sizes, size, see
 
 def test_a_crop_as_large_as_its_image_is_all_of_it():
     images = [coded(0, 8, 8), coded(1, 8, 8)]
-    for crop in as_pixels(PixelStore(list(images)).random_crops(50, 8, seeded(), augment=False)):
+    for crop in as_pixels(PixelStore(list(images)).random_crops(50, 8, seeded(), augment=False, mirror=False)):
         assert np.array_equal(crop, images[crop[0, 0, 0]])
+
+
+def test_left_and_right_alone_can_be_exchanged():
+    image = coded(0, 6, 6)
+    crops = as_pixels(PixelStore([image]).random_crops(50, 6, seeded(), augment=False))
+    assert {crop.tobytes() for crop in crops} == {image.tobytes(), image[:, ::-1].tobytes()}
 
 
 def test_crops_reach_every_corner_image_and_turn():
@@ -103,7 +108,7 @@ def test_one_image_alone_cannot_be_trained_on():
 
 
 def test_a_folder_gives_its_images_with_their_labels(tmp_path, photographs):
-    for place in ("cat/a.png", "dog/b.jpg", "c.png", ".hidden.png", "mine.training.png"):
+    for place in ("cat/a.png", "dog/b.jpg", "c.png", ".hidden.png", "mine.training.png", "mine.latent.png"):
         (tmp_path / place).parent.mkdir(exist_ok=True)
         photographs["china"].save(tmp_path / place)
     (tmp_path / "notes.txt").write_text("no image")
@@ -195,17 +200,9 @@ def test_a_place_without_images_is_refused(tmp_path, monkeypatch, place, message
     assert "\n" not in str(caught.value)
 
 
-def write_idx(path, array):
-    path.write_bytes(struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes())
-
-
-def test_a_data_set_of_torchvision_is_read_from_its_root(tmp_path):
-    raw = tmp_path / "FashionMNIST" / "raw"
-    raw.mkdir(parents=True)
+def test_a_data_set_of_torchvision_is_read_from_its_root(tmp_path, write_mnist):
     pixels = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
-    for part in ("train", "t10k"):
-        write_idx(raw / f"{part}-images-idx3-ubyte", pixels)
-        write_idx(raw / f"{part}-labels-idx1-ubyte", np.arange(5, dtype=np.uint8))
+    write_mnist(tmp_path, "FashionMNIST", {part: (pixels, range(5)) for part in ("train", "t10k")})
     found = find_sources(["torchvision:FashionMNIST"], root=tmp_path)
     assert [source.label for source in found] == list("01234")
     assert np.array_equal(found[3].read()[:, :, 0], pixels[3])

@@ -17,6 +17,7 @@ from vaetool.training import sources
 from vaetool.training.config import read_recipe
 from vaetool.training.distributed import Processes
 from vaetool.training.loop import Run
+from vaetool.training.optimizers import follow
 from vaetool.training.report import Reporter
 
 
@@ -299,5 +300,5 @@ def test_the_average_takes_over_buffers(fit, tiny, pictures, tmp_path):
         assert isinstance(model, DAE)
         model.register_buffer("seen", torch.zeros(1))
     run.model.seen += 3
-    run._average()
+    follow(run.average, run.model, decay=0.9, step=0)
     assert run.average.seen == 3

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from vaetool import __version__
-from vaetool.cli import compress, decompress, demo, denoise, info, models, train
+from vaetool.cli import compress, decompress, demo, denoise, info, latent, models, morph, sample, train
 from vaetool.console import INTERRUPTED, Console, guarded
 from vaetool.errors import UsageError
 
@@ -21,6 +21,9 @@ COMMANDS = (
     denoise.denoise,
     compress.compress,
     decompress.decompress,
+    sample.sample,
+    morph.morph,
+    latent.latent,
     train.train,
     demo.demo,
     info.info,

@@ -51,6 +51,64 @@ Epochs = Annotated[
         rich_help_panel=RECIPE,
     ),
 ]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        metavar="NAME",
+        help="A recipe that comes with the kind: lecture-2d or lecture-faces, of ae and vae.",
+        show_default=False,
+        rich_help_panel=RECIPE,
+    ),
+]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        "--size",
+        metavar="PIXELS",
+        help="Of pictures, height and width, 16 to 256: the middle square of each, resized (ae, vae).",
+        show_default="64, or the recipe's",
+        rich_help_panel=RECIPE,
+    ),
+]
+Latent = Annotated[
+    int | None,
+    typer.Option(
+        "--latent",
+        metavar="D",
+        help="Numbers in the code of a picture (ae, vae).",
+        show_default="64, or the recipe's",
+        rich_help_panel=RECIPE,
+    ),
+]
+Beta = Annotated[
+    float | None,
+    typer.Option(
+        "--beta",
+        metavar="B",
+        help="Weight of the KL: below 1 sharper reconstructions, above 1 plainer codes (vae).",
+        show_default="1, or the recipe's",
+        rich_help_panel=RECIPE,
+    ),
+]
+Upsample = Annotated[
+    str | None,
+    typer.Option(
+        "--upsample",
+        metavar="resize|transpose|shuffle",
+        help="How decoders double the resolution; transposed convolutions leave checkerboards (ae, vae).",
+        show_default="resize, or the recipe's",
+        rich_help_panel=RECIPE,
+    ),
+]
+Adversarial = Annotated[
+    bool,
+    typer.Option(
+        "--adversarial",
+        help="Sharper pictures, less like each original: against a discriminator from half of the run on (vae).",
+        rich_help_panel=RECIPE,
+    ),
+]
 Init = Annotated[
     str | None,
     typer.Option("--init", metavar="NAME|PATH", help="Begin with the weights of this model.", rich_help_panel=RECIPE),
@@ -80,6 +138,12 @@ def train(
     config: Config = None,
     minutes: Minutes = None,
     epochs: Epochs = None,
+    preset: Preset = None,
+    size: Size = None,
+    latent: Latent = None,
+    beta: Beta = None,
+    upsample: Upsample = None,
+    adversarial: Adversarial = False,
     init: Init = None,
     settings: Settings = None,
     resume: Resume = False,
@@ -93,11 +157,14 @@ def train(
 
     vaetool train dae photos/ -o mine.safetensors --minutes 60
     vaetool train dae photos/ -o mine.safetensors --minutes 60 --resume       goes on after Ctrl-C or a power cut
+    vaetool train vae faces/ -o faces.safetensors --size 64 --latent 128 --minutes 60
+    vaetool train ae drawings/ -o drawings.safetensors --preset lecture-2d
     vaetool train --config recipe.toml photos.zip -o mine.safetensors
     vaetool train dae photos/ -o mine.safetensors --set model.widths=[16,32,64] --set training.lr=0.002
 
     Some images are held out and never trained on: the figures are measured on them, and the weights that were best are
-    kept. Beside the model, NAME.training.csv and NAME.training.png show how it went.
+    kept, or the last ones with --adversarial. Beside the model, NAME.training.csv and NAME.training.png show how it
+    went, and NAME.latent.png what codes there are.
     `torchrun --nproc-per-node 4 -m vaetool train ...` spreads a run over several processes or GPUs.
     """
     kind, places = kind_and_places(words or [])
@@ -121,6 +188,12 @@ def train(
         config=config,
         minutes=minutes,
         epochs=epochs,
+        preset=preset,
+        size=size,
+        latent=latent,
+        beta=beta,
+        upsample=upsample,
+        adversarial=adversarial,
         init=init,
         resume=resume,
         force=force,

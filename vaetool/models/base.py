@@ -35,6 +35,18 @@ class Model(nn.Module):
     lr_ratios: ClassVar[Mapping[str, float]] = {}
     """Learning rates of parts of the network, by attribute, as multiples of the run's."""
 
+    defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """What a recipe for this kind begins with, by section, where that is not what all kinds begin with."""
+
+    presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
+    """Recipes by name, with the sections and keys in which they differ from that."""
+
+    whole_images: ClassVar[bool] = False
+    """Whether it takes whole pictures, resized to `config.size`, rather than crops of any size."""
+
+    meets_adversary: ClassVar[bool] = False
+    """Whether it can be trained against an adversary: whether it has `loss_and_fakes` and `last_layer`."""
+
     def __init__(self, config: Any) -> None:
         super().__init__()
         self.config = config
@@ -43,6 +55,9 @@ class Model(nn.Module):
     def from_config(cls, values: Mapping[str, Any]) -> Self:
         """Build an untrained model from the plain values of a recipe or a model file."""
         return cls(dataclass_from(cls.Config, values, where=f"[model] of a {cls.kind}"))
+
+    def begin_step(self, fraction: float, corruption: Any) -> None:
+        """Before every training step: what changes in the course of a run; fraction: the share of it that is over."""
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Any) -> Batch:
         """Make a training batch of clean images, (batch, channels, height, width) in 0..1.
@@ -59,13 +74,29 @@ class Model(nn.Module):
         """Figures on one held-out batch, the one named by `figure` among them."""
         raise NotImplementedError
 
+    def advice(self, figures: Mapping[str, float]) -> str | None:
+        """What to try if the held-out figures of a finished run show that it went wrong in a way that is well known."""
+        return None
+
     def example(self, batch: Batch) -> list[Tensor]:
         """What to show of a held-out batch: pictures before and after, each (batch, channels, height, width)."""
         raise NotImplementedError
 
-    def forward(self, batch: Batch) -> Losses:
-        """The loss: distributed training wraps `forward`."""
-        return self.loss(batch)
+    def loss_and_fakes(self, batch: Batch) -> tuple[Losses, Tensor]:
+        """The loss, and pictures of its own making, about as many, that an adversary is to take for real ones.
+
+        The real ones are `batch["clean"]`.
+        """
+        raise NotImplementedError
+
+    @property
+    def last_layer(self) -> Tensor:
+        """The weights of the layer that makes pictures: there, the loss and an adversary are weighed."""
+        raise NotImplementedError
+
+    def forward(self, batch: Batch, fakes: bool = False) -> tuple[Losses, Tensor | None]:
+        """The loss, and the fakes if wanted: distributed training wraps `forward`."""
+        return self.loss_and_fakes(batch) if fakes else (self.loss(batch), None)
 
     @property
     def device(self) -> torch.device:

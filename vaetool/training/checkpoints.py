@@ -21,6 +21,18 @@ CHANGEABLE = {*BUDGETS, "lr", "lr_final", "patience", "save_minutes"}
 """What of [training] may change when a run is resumed: how long it goes on, and a learning rate that was too high."""
 
 
+@dataclass(frozen=True)
+class Result:
+    """What came out of a run: the model file and its figures on the held-out images, at the start and in the end."""
+
+    path: Path
+    before: dict[str, float]
+    figures: dict[str, float]
+    held_out: int
+    steps: int
+    seconds: float
+
+
 @dataclass
 class Progress:
     """Where a run stands."""
@@ -60,6 +72,11 @@ def picture_path(output: Path) -> Path:
     return beside(output, ".training.png")
 
 
+def latent_path(output: Path) -> Path:
+    """The plots of the codes, if the model of the run that writes `output` has any."""
+    return beside(output, ".latent.png")
+
+
 def check_output(output: str | Path) -> Path:
     """The path of a model file that can be written; its folder is made.
 
@@ -83,7 +100,7 @@ def check_new(output: Path) -> None:
     """Raises UsageError if a run with this output would replace files, naming the first."""
     if state_path(output).exists():
         raise UsageError(f"{output}: a run was interrupted here; go on with --resume, or begin anew with --force")
-    for path in (output, log_path(output), picture_path(output)):
+    for path in (output, log_path(output), picture_path(output), latent_path(output)):
         if path.exists():
             raise UsageError(f"{path}: exists; --force replaces it")
 

@@ -23,14 +23,26 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_origin, get_type_hints
 
 from vaetool.errors import UsageError
-from vaetool.models.base import dataclass_from
+from vaetool.headers import with_article
+from vaetool.models.base import Model, dataclass_from
 from vaetool.training.data import DataConfig
 from vaetool.weights import model_class
 
 BUDGETS = ("minutes", "epochs", "steps")
+OPTIONS = {
+    "minutes": "training",
+    "epochs": "training",
+    "size": "model",
+    "latent": "model",
+    "upsample": "model",
+    "beta": "corruption",
+    "adversarial": "training",
+}
+"""Keys that have a name of their own beside `--set`, and their sections."""
+
 DEFAULT_MINUTES = 30.0
 """How long a run may take that was given no budget at all."""
 
@@ -50,6 +62,7 @@ class TrainingConfig:
     warmup_steps: int = 500  # at most a tenth of the run
     constant: float = 0.0  # share of the run at full learning rate before the cosine
     weight_decay: float = 0.0
+    adversarial: float = 0.0  # gradient of an adversary as a multiple of the loss's; 0: no adversary
     clip: float = 1.0  # largest norm of the gradient
     ema: float = 0.999  # decay of the averaged weights, which are the result
     seed: int = 0
@@ -68,7 +81,7 @@ class TrainingConfig:
             raise UsageError(f"training.crops must be sizes in pixels, not {list(self.crops)}")
         for name in ("batch", "lr", "clip", "validations"):
             self._check(name, 0 < getattr(self, name) < math.inf, "above 0")
-        for name in (*BUDGETS, "lr_final", "warmup_steps", "weight_decay", "patience", "save_minutes"):
+        for name in (*BUDGETS, "lr_final", "warmup_steps", "weight_decay", "adversarial", "patience", "save_minutes"):
             self._check(name, 0 <= getattr(self, name) < math.inf, "0 or more")
         for name in ("ema", "constant"):
             self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
@@ -110,10 +123,13 @@ def read_recipe(
     base: str | Path | Recipe | None = None,
     kind: str | None = None,
     settings: Iterable[str] = (),
+    preset: str | None = None,
     **overrides: Mapping[str, Any],
 ) -> Recipe:
     """A recipe from a TOML file (or another recipe, or the defaults), changed by `overrides` of a section, then by
     `settings`, which are "section.key=value". One without any budget gets `DEFAULT_MINUTES`.
+
+    preset: of the kind's, instead of its defaults, where the file says nothing else.
 
     Raises UsageError for unknown sections and keys, wrong types, and values out of range, naming them; and for a kind
     other than the recipe's.
@@ -132,24 +148,66 @@ def read_recipe(
     for setting in settings:
         _merge(draft, _parse_setting(setting), f"--set {setting}")
     if kind is not None and draft.kind is not None and kind != draft.kind:
-        raise UsageError(f"this is a recipe for a {draft.kind}, not for a {kind}")
+        raise UsageError(f"this is a recipe for {with_article(draft.kind)}, not for {with_article(kind)}")
     kind = kind or draft.kind
     if kind is None:
         raise UsageError("which kind of model? Name it, or give a recipe with --config")
     cls = model_class(kind)
+    _begin_with(draft, cls, preset)
     if not any(budget in draft.sections["training"] for budget in BUDGETS):
         draft.sections["training"]["minutes"] = DEFAULT_MINUTES
     types = {"model": cls.Config, "corruption": cls.Corruption, "data": DataConfig, "training": TrainingConfig}
-    return Recipe(kind=kind, **{key: _section(types[key], draft.sections[key], key) for key in SECTIONS})
+    for name, values in overrides.items():
+        _check_options(kind, types[name], values, name)
+    recipe = Recipe(kind=kind, **{key: _section(types[key], draft.sections[key], key) for key in SECTIONS})
+    if recipe.training.adversarial and not cls.meets_adversary:
+        raise UsageError(f"the kind {kind} does not train against an adversary (training.adversarial must be 0)")
+    if cls.whole_images:
+        return dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, crops=(recipe.model.size,)))
+    return recipe
+
+
+def choose_recipe(
+    base: str | Path | Recipe | None,
+    kind: str | None,
+    settings: Iterable[str],
+    preset: str | None,
+    **options: float | str | None,
+) -> Recipe:
+    """A recipe as `read_recipe` reads it, changed by some of `OPTIONS`; one budget among them replaces all others."""
+    sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    given = {name: value for name, value in options.items() if value is not None}
+    if given.keys() & set(BUDGETS):
+        sections["training"] = dict.fromkeys(BUDGETS, 0)
+    for name, value in given.items():
+        sections[OPTIONS[name]][name] = value
+    return read_recipe(base, kind, settings, preset, **sections)
+
+
+def _begin_with(draft: _Draft, cls: type[Model], preset: str | None) -> None:
+    """Put the kind's defaults, and the preset, under what the draft has."""
+    if preset is not None and preset not in cls.presets:
+        known = f"there are: {', '.join(cls.presets)}" if cls.presets else "it has none"
+        raise UsageError(f"no preset {preset!r} for the kind {cls.kind}; {known}")
+    chosen = cls.presets[preset] if preset is not None else {}
+    for name, values in draft.sections.items():
+        draft.sections[name] = {**cls.defaults.get(name, {}), **chosen.get(name, {}), **values}
+
+
+def _check_options(kind: str, section: type[Any], values: Mapping[str, Any], name: str) -> None:
+    known = [item.name for item in dataclasses.fields(section)]
+    for key in values:
+        if key not in known:
+            raise UsageError(f"the kind {kind} has no {key}; what there is in [{name}]: {', '.join(known)}")
 
 
 def _section(cls: type[Any], values: Mapping[str, Any], name: str) -> Any:
     """One section as its dataclass; lists are checked here, one by one, before anything computes with them."""
-    elements = {f.name: f.default[0] for f in dataclasses.fields(cls) if isinstance(f.default, tuple) and f.default}
+    elements = {key: get_args(hint)[0] for key, hint in get_type_hints(cls).items() if get_origin(hint) is tuple}
     for key, value in values.items():
         if key not in elements or not isinstance(value, (list, tuple)):
             continue
-        wanted = type(elements[key])
+        wanted = elements[key]
         if any(type(item) not in ((int, float) if wanted is float else (wanted,)) for item in value):
             raise UsageError(f"{key} = {list(value)} in [{name}] must be a list of {wanted.__name__}")
     return dataclass_from(cls, values, f"[{name}]")

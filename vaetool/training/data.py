@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import random
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vaetool.conversion import whole_picture
 from vaetool.errors import ImageError, TrainingError, UsageError
 from vaetool.training.sources import Source
 
@@ -33,6 +34,7 @@ class DataConfig:
 
     scales: tuple[float, ...] = (1.0,)  # each image is kept at these sizes: shrinking removes the traces of JPEG
     held_out: float = 0.03  # share of the images that are never trained on
+    mirror: bool = False  # whole pictures, left and right, at random; crops are always turned and mirrored
     max_megapixels: float = 1000.0  # of decoded images in memory (3 bytes each in colour); more images: a random part
 
     def __post_init__(self) -> None:
@@ -59,17 +61,22 @@ def split(sources: Sequence[Source], held_out: float, seed: int) -> tuple[list[S
 class PixelStore:
     """Images of many sizes as one block of bytes, (pixels, channels), with the place of each.
 
-    sources: how many files they are from, which may be there at several scales.
+    sources: how many files they are from, which may be there at several scales. labels: of the images.
     """
 
     def __init__(
-        self, arrays: list[np.ndarray], device: torch.device | str = "cpu", sources: int | None = None
+        self,
+        arrays: list[np.ndarray],
+        device: torch.device | str = "cpu",
+        sources: int | None = None,
+        labels: Sequence[str] = (),
     ) -> None:
         """arrays: (height, width, channels) uint8 each, all with the same number of channels.
 
         They are taken out of the list while they are copied, so that memory never holds all of them twice.
         """
         self.sources = len(arrays) if sources is None else sources
+        self.labels = tuple(labels)
         self.sizes = torch.tensor([a.shape[:2] for a in arrays], device=device)
         ends = self.sizes.prod(dim=1).cumsum(dim=0)
         self.offsets = ends - self.sizes.prod(dim=1)
@@ -82,9 +89,12 @@ class PixelStore:
     def __len__(self) -> int:
         return len(self.sizes)
 
-    def random_crops(self, count: int, size: int, generator: torch.Generator, augment: bool = True) -> Tensor:
-        """Square crops of images drawn evenly, flipped and turned if `augment`. No image may be smaller than `size`.
+    def random_crops(
+        self, count: int, size: int, generator: torch.Generator, augment: bool = True, mirror: bool = True
+    ) -> Tensor:
+        """Square crops of images drawn evenly, turned if `augment`, and left and right exchanged if `mirror`.
 
+        No image may be smaller than `size`.
         Returns (count, channels, size, size) float in 0..1, laid out channels last.
         """
         device = self.pixels.device
@@ -93,18 +103,25 @@ class PixelStore:
         turns = torch.randint(2, (3, count, 1, 1), generator=generator, device=device).bool()
         corner = (corner * (self.sizes[image] - size + 1)).long()
         i, j = torch.meshgrid(*[torch.arange(size, device=device)] * 2, indexing="ij")
+        flip_rows, flip_columns, transpose = turns
         if augment:
-            flip_rows, flip_columns, transpose = turns
             i, j = torch.where(transpose, j, i), torch.where(transpose, i, j)
-            i, j = torch.where(flip_rows, size - 1 - i, i), torch.where(flip_columns, size - 1 - j, j)
+            i = torch.where(flip_rows, size - 1 - i, i)
+        if mirror:
+            j = torch.where(flip_columns, size - 1 - j, j)
         return self._gather(image, corner[:, 0, None, None] + i, corner[:, 1, None, None] + j)
 
-    def centre_crops(self, size: int) -> Tensor:
-        """The middle of every image, (images, channels, size, size) float in 0..1."""
-        corner = (self.sizes - size) // 2
+    def centre_crops(self, size: int, part: slice = slice(None)) -> Tensor:
+        """The middle of every image, or of some, (images, channels, size, size) float in 0..1."""
+        corner = (self.sizes[part] - size) // 2
         i, j = torch.meshgrid(*[torch.arange(size, device=self.pixels.device)] * 2, indexing="ij")
-        image = torch.arange(len(self), device=self.pixels.device)
+        image = torch.arange(len(self), device=self.pixels.device)[part]
         return self._gather(image, corner[:, 0, None, None] + i, corner[:, 1, None, None] + j)
+
+    def batches(self, size: int, count: int) -> Iterator[Tensor]:
+        """All images in order, at most `count` at a time, as `centre_crops` gives them."""
+        for start in range(0, len(self), count):
+            yield self.centre_crops(size, slice(start, start + count))
 
     def _gather(self, image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         index = self.offsets[image, None, None] + rows * self.sizes[image, 1][:, None, None] + columns
@@ -117,10 +134,13 @@ def load_store(
     smallest: int,
     *,
     channels: int = 3,
+    whole: bool = False,
     device: torch.device | str = "cpu",
     warn: Callable[[str], None] = lambda message: None,
 ) -> PixelStore:
     """Decode images into memory, each at every scale at which its shorter side is at least `smallest` pixels.
+
+    whole: instead the middle square of each, resized to `smallest`.
 
     An image smaller than that is enlarged to it, up to `LARGEST_ENLARGEMENT` times. Files that cannot be read or are
     smaller still are named to `warn` and left out. channels: 1 or 3, to which all are converted.
@@ -128,12 +148,15 @@ def load_store(
     Raises TrainingError if none can be used.
     """
     arrays: list[np.ndarray] = []
+    labels: list[str] = []
     budget = config.max_megapixels * 1e6
     order = random.Random(0).sample(sources, len(sources))
     used = failed = 0
 
     def prepared(source: Source) -> list[np.ndarray] | str:
         try:
+            if whole:
+                return [whole_picture(source.read(), smallest, channels)]
             return _scaled(source.read(), config.scales, smallest, channels)
         except ImageError as error:
             return str(error)
@@ -155,11 +178,12 @@ def load_store(
             budget -= size
             used += 1
             arrays += versions
+            labels += [source.label] * len(versions)
     if failed > NAMED_FAILURES:
         warn(f"and {failed - NAMED_FAILURES} more images left out")
     if not arrays:
         raise TrainingError("none of the images can be used")
-    return PixelStore(arrays, device, used)
+    return PixelStore(arrays, device, used, labels)
 
 
 def _in_threads(

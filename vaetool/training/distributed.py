@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 
 from vaetool.errors import UsageError
 from vaetool.models.base import Batch
@@ -46,6 +47,18 @@ class Processes:
     def wrap(self, model: nn.Module) -> nn.Module:
         """The model, with gradients averaged over the processes."""
         return nn.parallel.DistributedDataParallel(model) if self.count > 1 else model
+
+    def precision(self) -> AbstractContextManager[Any]:
+        """Of the network in training: bf16 on a GPU, which has units for it; on a CPU it is slower than float32."""
+        return torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
+
+    def mean(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """The mean of each over the processes, in place."""
+        if self.count > 1:
+            for tensor in tensors:
+                distributed.all_reduce(tensor)
+                tensor /= self.count
+        return tensors
 
     def agree(self, *values: float) -> tuple[float, ...]:
         """The first process's values, on every process."""

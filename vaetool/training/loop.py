@@ -6,13 +6,11 @@ processes, takes the same steps as one that was not.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import hashlib
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +19,19 @@ from torch import Tensor
 
 from vaetool import weights
 from vaetool.errors import TrainingError, UsageError, WrongKindError
+from vaetool.models.autoencoder import Autoencoder
 from vaetool.models.base import Batch, Model
 from vaetool.training import checkpoints
-from vaetool.training.checkpoints import Progress
-from vaetool.training.config import BUDGETS, Recipe, TrainingConfig, read_recipe
+from vaetool.training.adversarial import BEGINS, WEIGHT, Adversary
+from vaetool.training.checkpoints import Progress, Result
+from vaetool.training.completion import complete_file, summary
+from vaetool.training.config import Recipe, TrainingConfig, choose_recipe
 from vaetool.training.distributed import Processes, join_processes
 from vaetool.training.interruptions import Interruptions
-from vaetool.training.optimizers import learning_rate_factor, make_optimizers
-from vaetool.training.preparation import batch_size, new_model, read_images
+from vaetool.training.optimizers import follow, learning_rate_factor, make_optimizers
+from vaetool.training.preparation import batch_size, new_model, read_images, settle_channels
 from vaetool.training.report import Reporter
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came out of a run: the model file and its figures on the held-out images, at the start and in the end."""
-
-    path: Path
-    before: dict[str, float]
-    figures: dict[str, float]
-    held_out: int
-    steps: int
-    seconds: float
+from vaetool.training.sources import find_sources
 
 
 def train(
@@ -52,6 +42,12 @@ def train(
     config: str | Path | Recipe | None = None,
     minutes: float | None = None,
     epochs: float | None = None,
+    preset: str | None = None,
+    size: int | None = None,
+    latent: int | None = None,
+    beta: float | None = None,
+    upsample: str | None = None,
+    adversarial: bool = False,
     init: str | Path | None = None,
     resume: bool = False,
     force: bool = False,
@@ -62,16 +58,23 @@ def train(
 ) -> Result:
     """Fit a model to images and write it to `output`, saving as it goes.
 
-    kind: "dae"; may be left to the recipe. data: folders, zip files, or `torchvision:NAME` (looked up in `root`).
+    kind: "vae", for example; may be left to the recipe. data: folders, zip files, or `torchvision:NAME` (looked up in
+    `root`).
     config: a recipe, or its file. minutes, epochs: the budget, instead of the recipe's; half an hour if there is none.
+    preset: a recipe of the kind's own, under the one that is given. size: of whole pictures, in pixels a side. latent:
+    numbers in a code. beta: weight of the KL in a VAE. upsample: "resize", "transpose" or "shuffle".
+    adversarial: sharper pictures, by an adversary in the second half of the run (`training.adversarial` is its weight).
     init: begin with a model's weights, by name or path. resume: go on from the state that an interrupted run to the
     same `output` left behind. force: replace a model that exists. settings: more changes of the recipe, as
     "section.key=value". reporter: what to show and to log; nothing by default.
 
-    The weights kept are the averaged ones that were best on held-out images, those at the start included.
+    The weights kept are the averaged ones that were best on held-out images, those at the start included; with an
+    adversary, which makes pictures sharper and that figure worse, the last ones.
     Raises UsageError, TrainingError, WeightsError.
     """
-    recipe = _recipe(config, kind, minutes, epochs, settings)
+    options = {"minutes": minutes, "epochs": epochs, "size": size, "latent": latent, "beta": beta, "upsample": upsample}
+    weight = WEIGHT if adversarial else None
+    recipe = choose_recipe(config, kind, settings, preset, adversarial=weight, **options)
     places = [data] if isinstance(data, (str, Path)) else list(data)
     if not places:
         raise UsageError("which images? Name a folder, a zip file or torchvision:NAME")
@@ -90,20 +93,6 @@ def train(
         return run.run()
 
 
-def _recipe(
-    config: str | Path | Recipe | None,
-    kind: str | None,
-    minutes: float | None,
-    epochs: float | None,
-    settings: Iterable[str],
-) -> Recipe:
-    budget = {"minutes": minutes, "epochs": epochs}
-    given = {name: float(value) for name, value in budget.items() if value is not None}
-    if given:
-        given = dict.fromkeys(BUDGETS, 0) | given
-    return read_recipe(config, kind, settings, training=given)
-
-
 class Run:
     """A training run: what it needs, its state, and its steps."""
 
@@ -116,19 +105,23 @@ class Run:
         reporter: Reporter,
         root: str | Path = ".",
     ) -> None:
-        self.recipe = recipe
-        self.config: TrainingConfig = recipe.training
         self.places = [str(place) for place in places]
+        sources = find_sources(self.places, root)
+        self.recipe = recipe = settle_channels(recipe, sources)
+        self.config: TrainingConfig = recipe.training
         self.output = output
         self.processes = processes
         self.device = processes.device
         self.reporter = reporter
         self.model: Model = new_model(recipe)
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.images = read_images(self.places, root, recipe, self.device, reporter.warn)
+        self.images = read_images(sources, recipe, self.device, reporter.warn)
         clean = self.images.held_out.centre_crops(max(self.config.crops))
         self.held_out: Batch = self.model.corrupt(clean, self._generator("held out"), recipe.corruption)
         self.optimizers = make_optimizers(self.model, self.config)
+        self.adversary = Adversary(recipe, processes) if self.config.adversarial else None
+        if self.adversary is not None:
+            self.optimizers.append(self.adversary.optimizer)
         self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
         self.progress = Progress()
         self.gradient_norm = torch.zeros(())
@@ -137,6 +130,8 @@ class Run:
     def start_from(self, name: str | Path) -> None:
         """Take over the weights of another model of the same shape."""
         other = weights.load(name, device="cpu")
+        if isinstance(other, Autoencoder):
+            other.forget()
         if other.kind != self.recipe.kind or other.config != self.model.config:
             raise WrongKindError(f"{name}: has another [model] than this recipe ({other.kind}: {asdict(other.config)})")
         self.model.load_state_dict(other.state_dict())
@@ -144,7 +139,10 @@ class Run:
         self.progress.init = Path(name).name.removesuffix(weights.SUFFIX)
 
     def _tensors(self) -> dict[str, dict[str, Tensor]]:
-        return {"weights": self.model.state_dict(), "average": self.average.state_dict()}
+        tensors = {"weights": self.model.state_dict(), "average": self.average.state_dict()}
+        if self.adversary is not None:
+            tensors["adversary"] = self.adversary.network.state_dict()
+        return tensors
 
     def _identity(self) -> dict[str, Any]:
         """What decides the weights: the same when a run is resumed."""
@@ -175,8 +173,17 @@ class Run:
         with self.reporter.open(self.recipe, self.output, self.images.training.sources, progress):
             self._steps()
         if self.processes.is_first:
+            generator = self._generator("codes")
+            found = complete_file(self.output, self.images.training, self.held_out, self.recipe, generator)
+            if found is not None:
+                self.reporter.say(summary(found))
             state.unlink(missing_ok=True)
+            advice = self.model.advice(progress.figures)
+            if advice is not None:
+                self.reporter.warn(advice)
             self.reporter.finished(self.model.figure, progress, count, self._examples())
+            if self.model.whole_images:
+                self._show_codes()
         return Result(self.output, progress.before, progress.figures, count, progress.step, progress.seconds)
 
     def _steps(self) -> None:
@@ -248,18 +255,32 @@ class Run:
         generator = self._generator(self.progress.step)
         size = self._crop(fraction)
         count = batch_size(self.config, size)
-        clean = self.images.training.random_crops(count, size, generator)
+        turned = not self.model.whole_images
+        clean = self.images.training.random_crops(
+            count, size, generator, augment=turned, mirror=turned or self.recipe.data.mirror
+        )
+        self.model.begin_step(fraction, self.recipe.corruption)
         share = self.processes.share(self.model.corrupt(clean, generator, self.recipe.corruption))
-        with self._precision():
-            losses = wrapped(share)
-        (losses["loss"] * self.processes.weight(count)).backward()
+        losses = self._backward(wrapped, share, fraction, self.processes.weight(count))
         self.gradient_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         for optimizer in self.optimizers:
             optimizer.step()
-        self._average()
+        follow(self.average, self.model, self.config.ema, self.progress.step)
         self.progress.step += 1
         self.progress.crops += count
         return {name: value.detach() for name, value in losses.items()}
+
+    def _backward(self, wrapped: Callable[..., Any], share: Batch, fraction: float, weight: float) -> dict[str, Tensor]:
+        """The losses of this process's share of a batch; their gradients are left at the weights."""
+        adversary = self.adversary if fraction > BEGINS else None
+        with self.processes.precision():
+            losses, fakes = wrapped(share, adversary is not None)
+        loss = losses["loss"]
+        if adversary is not None:
+            loss = loss + adversary.verdict(loss, fakes, self.model.last_layer, fraction, weight)
+            adversary.learn(share["clean"], fakes, self.progress.step, weight)
+        (loss * weight).backward()
+        return losses
 
     def _check_gradient(self) -> None:
         """Looks at the last step's gradient only now, when a GPU has long computed it, and before anything is saved."""
@@ -272,23 +293,6 @@ class Run:
             f"learning rate (--set training.lr={self.config.lr / 3:.2g})"
         )
 
-    def _precision(self) -> AbstractContextManager[Any]:
-        """bf16 on a GPU, which has units for it; on a CPU it is slower than float32."""
-        if self.device.type == "cuda":
-            return torch.autocast("cuda", torch.bfloat16)
-        return contextlib.nullcontext()
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        """Exponential moving average of the weights, over fewer steps at the beginning; buffers as they are."""
-        step = self.progress.step
-        decay = min(self.config.ema, (1 + step) / (10 + step))
-        ours: list[Tensor] = list(self.average.parameters())
-        theirs: list[Tensor] = list(self.model.parameters())
-        torch._foreach_lerp_(ours, theirs, 1 - decay)
-        for ours_too, theirs_too in zip(self.average.buffers(), self.model.buffers(), strict=True):
-            ours_too.copy_(theirs_too)
-
     def _validate(self) -> bool:
         """Measure the averaged weights on held-out images and keep the best; true if patience is at its end."""
         progress = self.progress
@@ -298,7 +302,7 @@ class Run:
             progress.before = progress.before or figures
             value = figures[self.model.figure]
             progress.since_best += 1
-            if value > progress.best:
+            if value > progress.best or self.adversary is not None:
                 progress.best, progress.since_best, progress.figures = value, 0, figures
                 self._save_model()
             self.reporter.validation(progress, figures)
@@ -317,6 +321,12 @@ class Run:
             "held_out": self.progress.figures,
         }
         weights.save(self.output, self.average, about)
+
+    def _show_codes(self) -> None:
+        """What the weights that were kept make of the held-out pictures."""
+        best = weights.load(self.output, device=str(self.device))
+        held_out = self.images.held_out
+        self.reporter.codes(best, list(held_out.centre_crops(self._crop(1))), held_out.labels)
 
     def _examples(self) -> list[Tensor]:
         """Held-out pictures through the weights that were kept."""

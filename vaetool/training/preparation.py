@@ -5,19 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
 from vaetool import weights
-from vaetool.errors import TrainingError, UsageError
+from vaetool.errors import ImageError, TrainingError, UsageError
 from vaetool.models.base import Model
 from vaetool.training.config import Recipe, TrainingConfig
 from vaetool.training.data import PixelStore, load_store, split
-from vaetool.training.sources import Source, find_sources
+from vaetool.training.sources import Source
 
-HELD_OUT_IMAGES = 32
-"""So many are measured on at most; a crop of each."""
+HELD_OUT_CROPS = 32
+HELD_OUT_PICTURES = 1000
+"""So many images are measured on at most: a crop of each, or the whole of small ones."""
+
+SAMPLE = 32
+"""So many images, about, are looked at to see whether there is any colour."""
 
 
 def batch_size(config: TrainingConfig, crop: int) -> int:
@@ -52,31 +55,49 @@ class Images:
     fingerprint: str
 
 
+def settle_channels(recipe: Recipe, sources: Sequence[Source]) -> Recipe:
+    """The recipe with as many channels as its pictures need, if it leaves that open: 1 if all of a sample are grey."""
+    if recipe.model.channels:
+        return recipe
+    sample = sources[:: max(1, len(sources) // SAMPLE)]
+    channels = 1 if all(map(_is_grey, sample)) else 3
+    return replace(recipe, model=replace(recipe.model, channels=channels))
+
+
+def _is_grey(source: Source) -> bool:
+    try:
+        pixels = source.read()
+    except ImageError:  # which is told of where it is left out
+        return True
+    return bool((pixels == pixels[:, :, :1]).all())
+
+
 def read_images(
-    places: Sequence[str | Path],
-    root: str | Path,
+    sources: Sequence[Source],
     recipe: Recipe,
     device: torch.device | str,
     warn: Callable[[str], None],
 ) -> Images:
-    """Find, split and decode the images in `places`.
+    """Split and decode images.
 
-    Raises UsageError for a place without images, TrainingError for too few that can be read.
+    Raises TrainingError for too few that can be read.
     """
     crop = max(recipe.training.crops)
+    whole = weights.model_class(recipe.kind).whole_images
+    measured = HELD_OUT_PICTURES if whole else HELD_OUT_CROPS
 
     def load(sources: list[Source], scales: tuple[float, ...]) -> PixelStore:
         config = replace(recipe.data, scales=scales)
-        return load_store(sources, config, crop, channels=recipe.model.channels, device=device, warn=warn)
+        channels = recipe.model.channels
+        return load_store(sources, config, crop, channels=channels, whole=whole, device=device, warn=warn)
 
     def hold_out(sources: list[Source]) -> tuple[list[Source], PixelStore]:
         training, held_out = split(sources, recipe.data.held_out, recipe.training.seed)
         try:
-            return training, load(held_out[:HELD_OUT_IMAGES], (1.0,))
+            return training, load(held_out[:measured], (1.0,))
         except TrainingError:
             return hold_out(training)  # none of them can be read: hold out others
 
-    sources = find_sources(places, root)
     names = "\n".join(source.name for source in sources).encode("utf-8", "surrogateescape")
-    training, held_out = hold_out(sources)
+    training, held_out = hold_out(list(sources))
     return Images(load(training, recipe.data.scales), held_out, hashlib.sha256(names).hexdigest()[:16])

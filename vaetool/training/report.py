@@ -6,8 +6,8 @@ import csv
 import importlib.util
 import io
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,10 @@ from torch import Tensor
 
 from vaetool.errors import UsageError, one_line
 from vaetool.files import write_atomically
-from vaetool.training.checkpoints import log_path, picture_path
+from vaetool.headers import with_article
+from vaetool.latent.plots import overview
+from vaetool.latent.views import look
+from vaetool.training.checkpoints import latent_path, log_path, picture_path
 from vaetool.training.curves import draw
 from vaetool.training.words import change, clock, figure, sentence
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
 
+    from vaetool.models.autoencoder import Autoencoder
     from vaetool.training.checkpoints import Progress
     from vaetool.training.config import Recipe
 
@@ -38,7 +42,8 @@ class Reporter:
     """Shows and keeps what happens.
 
     console: where to show (a live display on a terminal, else a line a minute), or None. files: whether to write
-    `NAME.training.csv` and `NAME.training.png` beside the model. tensorboard: a folder for its event files, or None.
+    `NAME.training.csv`, `NAME.training.png` and, of a model with codes, `NAME.latent.png` beside the model.
+    tensorboard: a folder for its event files, or None.
     Raises UsageError if TensorBoard is wanted and not installed.
     """
 
@@ -71,7 +76,7 @@ class Reporter:
         self._rows = _read_rows(log_path(output), progress.step) if self.files and progress.step else []
         self._window, self._last = [], {}
         resumed = f", from step {progress.step} on" if progress.step else ""
-        self.say(f"training a {recipe.kind} on {images} images{resumed} → {output}")
+        self.say(f"training {with_article(recipe.kind)} on {images} images{resumed} → {output}")
         with ExitStack() as stack:
             if self.tensorboard is not None:
                 from torch.utils.tensorboard import SummaryWriter
@@ -156,6 +161,13 @@ class Reporter:
                 self.warn("no picture of the curves: matplotlib is not installed")
                 return
             write_atomically(picture_path(self.output), picture)
+
+    def codes(self, model: Autoencoder, images: Sequence[Tensor], labels: Sequence[str]) -> None:
+        """At the end, of a model with codes: draw the space in which those of held-out pictures lie."""
+        if not self.files:
+            return
+        with suppress(ImportError):  # of matplotlib, as `finished` has said
+            write_atomically(latent_path(self.output), overview(look(model, images, labels)))
 
 
 def _display(rows: list[dict[str, Any]], now: dict[str, Any], fraction: float) -> RenderableType:

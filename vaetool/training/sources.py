@@ -16,8 +16,8 @@ from PIL import Image
 from vaetool import images, inputs
 from vaetool.errors import ImageError, UsageError
 
-RESULTS = "training"
-"""The curves of a run, `NAME.training.png`, may lie among the images; they are none."""
+RESULTS = (".training", ".latent")
+"""The curves and plots of a run, `NAME.training.png` and so on, may lie among the images; they are none."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,11 @@ def _folder_sources(folder: Path) -> list[Source]:
         label = place.parent.name
         return Source(str(place), label, os.path.realpath(path), lambda: images.read(path).visible_pixels())
 
-    found = inputs.expand([str(folder)], recursive=True, earlier=RESULTS)
+    found = inputs.expand([str(folder)], recursive=True)
     return [
         source(entry.source, PurePosixPath(entry.place.as_posix()))
         for entry in found.entries
-        if isinstance(entry.source, Path)
+        if isinstance(entry.source, Path) and Path(entry.source.stem).suffix not in RESULTS
     ]
 
 

@@ -1,0 +1,383 @@
+"""What the bundled VAEs of MNIST (`digits`) and Fashion-MNIST (`fashion`) are worth, beside simpler models.
+
+    python benchmarks/vae.py --root FOLDER [--only SECTION ...] [--digits FILE] [--fashion FILE] [--json FILE]
+
+FOLDER is torchvision's, with MNIST and FashionMNIST in it. Sections, each with a table of its own: likelihood, samples,
+memory, morphs, codes, training. Test pictures are those of the data sets; models have seen training pictures alone.
+
+Pictures of digits are greys where the model only knows on and off. Likelihoods are of pixels drawn once, on with their
+grey as the probability, from a fixed seed: "dynamically binarised" MNIST. Samples are judged as `vaetool sample` writes
+them, the probabilities as greys, against test pictures in their own greys.
+
+The judge of samples is a small classifier that is trained here (see judge.py), once: --cache keeps it, and with it the
+plain autoencoder that samples are compared with, which has the same trunk and trains for as long as the VAE did
+(--ae-minutes for less, 0 to leave it out). --json adds to what the file holds the sections that were measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import hashlib
+import inspect
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+import torch
+import torchvision.datasets
+from judge import Judge, frechet_distance, judge_for, nearest_distances, step_ratio
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+import vaetool
+from vaetool.latent.interpolation import PATHS, chain
+from vaetool.latent.priors import fit_mixture
+from vaetool.likelihoods import bits_per_dim
+from vaetool.models.autoencoder import Autoencoder
+from vaetool.models.trunk import TrunkConfig
+from vaetool.sampling import draw, sample
+from vaetool.training.config import read_recipe
+from vaetool.weights import find, read_header, sha256
+
+DATA = {"digits": "MNIST", "fashion": "FashionMNIST"}
+SIZE = 28
+SEED = 0
+IMPORTANCE_SAMPLES = {"digits": 1000, "fashion": 100}
+IMPORTANCE_BATCH = 128  # fastest on a CPU, whose caches it fits
+SAMPLES = 10_000
+MORPHS, FRAMES = 100, 24
+Row = dict[str, Any]
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    subjects = [Subject(name, arguments) for name in arguments.models]
+    results: dict[str, Any] = {}
+    if arguments.json and arguments.json.exists():
+        results = json.loads(arguments.json.read_text(encoding="utf-8"))
+    for name in arguments.only:
+        measured = {subject.name: measure(name, subject) for subject in subjects}
+        print_section(name, measured)
+        results.setdefault(name, {}).update(measured)
+        if arguments.json:
+            arguments.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", type=Path, required=True, help="torchvision's folder")
+    parser.add_argument("--models", nargs="+", choices=DATA, default=list(DATA))
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION")
+    for name in DATA:
+        parser.add_argument(f"--{name}", default=name, metavar="FILE", help="another model than the bundled one")
+        parser.add_argument(f"--ae-{name}", type=Path, metavar="FILE", help="an autoencoder that is trained already")
+    parser.add_argument("--ae-minutes", type=float, help="training of the autoencoder; by default the VAE's; 0: none")
+    parser.add_argument("--samples", type=int, help=f"of the IWAE bound; by default {IMPORTANCE_SAMPLES}")
+    parser.add_argument("--images", type=int, default=10_000, help="the first test pictures that likelihoods are of")
+    parser.add_argument("--cache", type=Path, default=Path(platformdirs.user_cache_dir("vaetool")) / "benchmarks")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--json", type=Path)
+    return parser.parse_args()
+
+
+class Subject:
+    """A model, the pictures it knows and those it does not, and who judges it."""
+
+    def __init__(self, name: str, arguments: argparse.Namespace) -> None:
+        self.name = name
+        self.arguments = arguments
+        self.path = find(getattr(arguments, name))
+        self.header = read_header(self.path)
+        self.model = vaetool.load(self.path, kind="vae", device=arguments.device)
+        if (self.model.config.size, self.model.config.channels) != (SIZE, 1):
+            raise SystemExit(f"{self.path}: is of other pictures than {SIZE} x {SIZE} greys")
+        data = getattr(torchvision.datasets, DATA[name])
+        self.training, self.test = (pictures_and_labels(data(arguments.root, train=part)) for part in (True, False))
+
+    @functools.cached_property
+    def judge(self) -> Judge:
+        """See judge.py."""
+        return judge_for(self.name, self.training, self.test, self.arguments.cache)
+
+    @functools.cached_property
+    def test_features(self) -> np.ndarray:
+        """Of the test pictures, in the judge's eyes."""
+        return self.judge.features(self.test[0])
+
+    @functools.cached_property
+    def some_training_pictures(self) -> np.ndarray:
+        """As many as there are samples, at random."""
+        return np.random.default_rng(SEED).permutation(self.training[0])[:SAMPLES]
+
+    @functools.cached_property
+    def samples(self) -> dict[str, np.ndarray]:
+        """Pictures from each prior of the model, those from the one that `vaetool sample` takes by itself first."""
+        priors = ["normal"] if self.model.mixture is None else ["normal", "gmm"]
+        priors.sort(key=lambda prior: prior != draw(self.model, 1).prior)
+        return {
+            f"vaetool, prior {prior}": sample(self.model, SAMPLES, prior=prior, seed=SEED)[..., 0] for prior in priors
+        }
+
+    @functools.cached_property
+    def pca(self) -> PCA:
+        """Of as many components as the model's codes have numbers."""
+        return PCA(self.model.config.latent, svd_solver="covariance_eigh").fit(rows_of(self.training[0]))
+
+    @functools.cached_property
+    def autoencoder(self) -> Autoencoder | None:
+        """The plain one beside it, unless it is left out."""
+        return trained_autoencoder(self)
+
+
+def pictures_and_labels(data: Any) -> tuple[np.ndarray, np.ndarray]:
+    return data.data.numpy(), data.targets.numpy()
+
+
+def rows_of(pictures: np.ndarray) -> np.ndarray:
+    """Each as a row of numbers in 0..1."""
+    return pictures.reshape(len(pictures), -1).astype(np.float32) / 255
+
+
+def pictures_of(rows: np.ndarray) -> np.ndarray:
+    return np.rint(rows.reshape(-1, SIZE, SIZE) * 255).clip(0, 255).astype(np.uint8)
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(SEED)
+
+
+# Likelihood
+
+
+def likelihood(subject: Subject) -> list[Row]:
+    """Log-likelihood of test pictures per picture, higher is better, and bits per dim; ± is one standard error."""
+    model, name = subject.model, subject.name
+    if model.config.likelihood == "gaussian" or (name == "digits") != (model.config.likelihood == "bernoulli"):
+        raise SystemExit(f"{subject.path}: its likelihood, {model.config.likelihood}, is none of {DATA[name]}'s levels")
+    x = torch.from_numpy(subject.test[0][: subject.arguments.images])[:, None].float() / 255
+    if name == "digits":
+        x = torch.bernoulli(x, generator=torch.Generator().manual_seed(SEED))
+    count = subject.arguments.samples or IMPORTANCE_SAMPLES[name]
+    elbo, bound = (importance_bound(model, x, samples) for samples in (1, count))
+    bits = [bits_per_dim(torch.tensor(values.mean()), model.dims, False).item() for values in (elbo, bound)]
+    return [
+        {
+            "pixels": "drawn, on or off" if name == "digits" else "256 levels",
+            "pictures": len(x),
+            "ELBO, nats": round(float(elbo.mean()), 3),
+            "IWAE bound, nats": round(float(bound.mean()), 3),
+            "±": round(float(bound.std() / math.sqrt(len(bound))), 3),
+            "samples k": count,
+            "ELBO, bits/dim": round(bits[0], 4),
+            "IWAE, bits/dim": round(bits[1], 4),
+        }
+    ]
+
+
+def importance_bound(model: Any, x: torch.Tensor, samples: int) -> np.ndarray:
+    """Of every picture, in nats; says how long it will take."""
+    generator = torch.Generator(model.device).manual_seed(SEED)
+    found: list[np.ndarray] = []
+    start = time.perf_counter()
+    for part in x.split(IMPORTANCE_BATCH):
+        found.append(model.iwae(part.to(model.device), samples, generator).cpu().numpy())
+        minutes = (time.perf_counter() - start) * (len(x) / len(part) - 1) / 60
+        if len(found) == 1 and minutes > 1:
+            print(f"{samples} samples of {len(x)} pictures: about {minutes:.0f} minutes", flush=True)
+    return np.concatenate(found)
+
+
+# Samples
+
+
+def samples(subject: Subject) -> list[Row]:
+    """Fréchet distance of 10,000 pictures to the test pictures in the judge's features, lower is better.
+
+    The first row is the floor, real pictures; then vaetool's, those it draws by default first, and its peers, whose
+    codes are as wide and whose mixtures are fitted alike. `of the best peer` is relative to the best one's distance.
+    """
+    print(f"{subject.name}: the judge finds {subject.judge.about['test accuracy']:.2%} of the test pictures' classes")
+    distances = {
+        name: frechet_distance(subject.judge.features(pictures), subject.test_features)
+        for name, pictures in {
+            "training pictures": subject.some_training_pictures,
+            **subject.samples,
+            **peers(subject),
+        }.items()
+    }
+    best = min(value for name, value in distances.items() if name not in {"training pictures", *subject.samples})
+    return [
+        {"pictures": name, "distance": round(value, 2), "of the best peer": round(value / best, 3)}
+        for name, value in distances.items()
+    ]
+
+
+def peers(subject: Subject) -> dict[str, np.ndarray]:
+    """Pictures of simpler models, of codes of the same width."""
+    pca, pictures = subject.pca, subject.some_training_pictures
+    gaussian = rng().standard_normal((SAMPLES, pca.n_components_)) * np.sqrt(pca.explained_variance_)
+    found = {
+        "PCA, Gaussian": pictures_of(pca.inverse_transform(gaussian)),
+        "PCA, mixture": pictures_of(pca.inverse_transform(drawn_like(pca.transform(rows_of(pictures))))),
+    }
+    if subject.autoencoder is not None:
+        autoencoder = subject.autoencoder
+        found["autoencoder, mixture"] = autoencoder.decode(drawn_like(autoencoder.encode(pictures)))[..., 0]
+    return found
+
+
+def drawn_like(codes: np.ndarray) -> np.ndarray:
+    """New codes, from a mixture fitted to codes as vaetool fits its own."""
+    return fit_mixture(codes, codes, SEED).sample(SAMPLES, 1.0, rng())
+
+
+def trained_autoencoder(subject: Subject) -> Autoencoder | None:
+    """A plain autoencoder with the trunk of the VAE and its recipe: given, from the cache, or trained now."""
+    arguments, header = subject.arguments, subject.header
+    path = getattr(arguments, f"ae_{subject.name}")
+    minutes = header.training["seconds"] / 60 if arguments.ae_minutes is None else arguments.ae_minutes
+    if path is None and minutes:
+        trunk = {field.name: header.config[field.name] for field in fields(TrunkConfig)} | {"mixture": 0}
+        budget = {"minutes": float(minutes), "epochs": 0.0, "steps": 0}
+        training = header.training["recipe"]["training"] | budget | {"adversarial": 0.0}
+        recipe = read_recipe(kind="ae", model=trunk | {"directions": []}, training=training)
+        path = arguments.cache / f"ae-{subject.name}-{fingerprint(recipe.as_dict())}.safetensors"
+        if not path.exists():
+            print(f"{subject.name}: training an autoencoder for {minutes:.1f} minutes", flush=True)
+            place = f"torchvision:{DATA[subject.name]}"
+            vaetool.train("ae", place, output=path, config=recipe, root=arguments.root, device=arguments.device)
+    return path and vaetool.load(path, kind="ae", device=arguments.device)
+
+
+def fingerprint(values: Row) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:8]
+
+
+# Memory
+
+
+def memory(subject: Subject) -> list[Row]:
+    """How far samples are from the nearest training picture, beside how far test pictures are: no less, if all is well.
+
+    `closer` is the share of samples that are closer to one than 99 % of the test pictures are; by chance it is 1 %.
+    """
+    drawn = next(iter(subject.samples.values()))
+    spaces = {"pixels": rows_of, "the judge's features": subject.judge.features}
+    rows = []
+    for space, place in spaces.items():
+        training = place(subject.training[0])
+        ours, theirs = (nearest_distances(place(pictures), training) for pictures in (drawn, subject.test[0]))
+        medians = [round(float(np.median(distances)), 3) for distances in (ours, theirs)]
+        rows.append(
+            {
+                "distance in": space,
+                "samples, median": medians[0],
+                "test pictures, median": medians[1],
+                "ratio": round(medians[0] / medians[1], 3),
+                "closer": round(float((ours < np.percentile(theirs, 1)).mean()), 4),
+            }
+        )
+    return rows
+
+
+# Morphs
+
+
+def morphs(subject: Subject) -> list[Row]:
+    """Largest over mean step in the judge's features, on 100 ways of 24 frames between test pictures; 1 is quite even.
+
+    Slerp is what `vaetool morph` does; cross-fading mixes the pixels of the same two pictures.
+    """
+    model = subject.model
+    pairs = rng().choice(len(subject.test[0]), (MORPHS, 2), replace=False)
+    ends = subject.test[0][pairs]
+    codes = model.encode(ends.reshape(-1, SIZE, SIZE)).reshape(MORPHS, 2, -1)
+    mean, sigma = model.code_mean.cpu().numpy(), model.code_sigma.cpu().numpy()
+    share = np.linspace(0, 1, FRAMES)[:, None, None]
+    films = {
+        name: [model.decode(chain(pair, FRAMES, way, mean, sigma))[..., 0] for pair in codes]
+        for name, way in PATHS.items()
+    }
+    films["cross-fading"] = [pictures_of(((1 - share) * first + share * last) / 255) for first, last in ends]
+    rows = []
+    for name, pictures in films.items():
+        ratios = [step_ratio(subject.judge.features(frames)) for frames in pictures]
+        median, high = (round(float(np.percentile(ratios, percent)), 2) for percent in (50, 95))
+        rows.append({"way": name, "median": median, "95th percentile": high})
+    return rows
+
+
+# Codes
+
+
+def codes(subject: Subject) -> list[Row]:
+    """Test accuracy of a linear classifier (logistic regression) of codes, all of the same width."""
+    encoders: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "vaetool": subject.model.encode,
+        "PCA": lambda pictures: subject.pca.transform(rows_of(pictures)),
+    }
+    if subject.autoencoder is not None:
+        encoders["autoencoder"] = subject.autoencoder.encode
+    rows = []
+    for name, encode in encoders.items():
+        classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+        classifier.fit(encode(subject.training[0]), subject.training[1])
+        accuracy = classifier.score(encode(subject.test[0]), subject.test[1])
+        rows.append({"codes": name, "numbers": subject.model.config.latent, "accuracy": round(accuracy, 4)})
+    return rows
+
+
+# Training
+
+
+def training(subject: Subject) -> list[Row]:
+    """What it took, as the model file says."""
+    about = subject.header.training
+    return [
+        {
+            "seconds": about["seconds"],
+            "steps": about["steps"],
+            "pictures": about["images"],
+            "began with": about["init"] or "nothing",
+            "parameters": subject.header.parameters(),
+            "megabytes": round(subject.header.bytes / 1e6, 2),
+        }
+    ]
+
+
+SECTIONS: dict[str, Callable[[Subject], list[Row]]] = {
+    section.__name__: section for section in (likelihood, samples, memory, morphs, codes, training)
+}
+
+
+def measure(name: str, subject: Subject) -> Row:
+    """The rows of a section, with what they are of."""
+    start = time.perf_counter()
+    rows = SECTIONS[name](subject)
+    weights = {"model": subject.path.name, "sha256": sha256(subject.path)[:16]}
+    return {**weights, "seconds": round(time.perf_counter() - start, 1), "rows": rows}
+
+
+def print_section(name: str, measured: dict[str, Row]) -> None:
+    """As in the README."""
+    columns = list(next(iter(measured.values()))["rows"][0])
+    print(f"\n## {name}\n\n{inspect.getdoc(SECTIONS[name])}\n")
+    print("| model | " + " | ".join(columns) + " |")
+    print("|---|" + "---|" * len(columns))
+    for model, result in measured.items():
+        for row in result["rows"]:
+            print(f"| {model} | " + " | ".join(str(row[column]) for column in columns) + " |")
+    print("\n" + ", ".join(f"{model}: {result['seconds']:.0f} s" for model, result in measured.items()), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""`vaetool demo`, with the models that come with the package."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vaetool.demo import JOBS
+
+
+@pytest.fixture(scope="module")
+def show(tmp_path_factory, vaetool_process):
+    """What it left behind, and its rows."""
+    folder = tmp_path_factory.mktemp("demo") / "show"
+    result = vaetool_process("demo", folder, "--json")
+    assert result.exit_code == 0, result.stderr
+    return folder, [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_every_job_is_done_and_shown(show):
+    folder, rows = show
+    assert list(dict.fromkeys(row["job"] for row in rows)) == [job.__name__ for job in JOBS]
+    assert len({tuple(row) for row in rows}) == 1  # all rows have the columns of the table
+    with Image.open(folder / "contact-sheet.png") as sheet:
+        assert np.asarray(sheet).std() > 30
+
+
+def test_noise_is_taken_away(show):
+    for row in show[1]:
+        if row["job"] == "denoise":
+            before, after = (float(row[name].removesuffix(" dB")) for name in ("before", "after"))
+            assert after > before + 4
+
+
+def test_compressed_photographs_are_small_and_close(show):
+    rows = [row for row in show[1] if row["job"] == "compress"]
+    assert len(rows) == 4
+    for row in rows:
+        size, closeness = row["after"].split(", ")
+        assert float(size.removesuffix(" kB")) < float(row["before"].removesuffix(" kB")) / 10
+        assert float(closeness.removesuffix(" dB")) > 20
+
+
+def test_a_contact_sheet_that_exists_is_kept(tmp_path, vaetool):
+    (tmp_path / "contact-sheet.png").write_text("mine")
+    result = vaetool("demo", tmp_path)
+    assert (result.exit_code, (tmp_path / "contact-sheet.png").read_text()) == (2, "mine")
+    assert "contact-sheet.png exists: --force replaces it" in result.stderr

@@ -1,0 +1,142 @@
+"""`vaetool morph` as a command."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vaetool.cli.morph import read_span
+from vaetool.morphing import morph_along
+
+
+@pytest.fixture
+def here(tmp_path, photos, digit_folders, monkeypatch):
+    """The current folder, with pictures in it and the folders `zeros` and `ones`."""
+    (tmp_path / "zeros").symlink_to(digit_folders / "0")
+    (tmp_path / "ones").symlink_to(digit_folders / "1")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def pixels(path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+@pytest.fixture
+def morph(vaetool, tiny_vae, here):
+    return lambda *arguments, **options: vaetool("morph", *arguments, "-m", tiny_vae, **options)
+
+
+def test_the_result_is_a_gif_beside_the_first_picture(morph, here):
+    result = morph("china.jpg", "flower.png")
+    assert (result.exit_code, result.stderr) == (0, "wrote china.morph.gif\n")
+    with Image.open(here / "china.morph.gif") as image:
+        assert (image.format, image.size, image.n_frames) == ("GIF", (16, 16), 24)
+
+
+def test_the_name_decides_the_format(morph, here):
+    chain = ["china.jpg", "flower.png", "grey.png", "--frames", "6"]
+    for name in ("a.webp", "a.png", "a.GIF", "frames"):
+        assert morph(*chain, "-o", name, "--size", "40").exit_code == 0
+    assert pixels("a.png").shape == (40, 6 * 42 - 2)
+    assert pixels("a.webp").shape[:2] == pixels("a.GIF").shape[:2] == (40, 40)
+    assert sorted(path.name for path in (here / "frames").iterdir()) == [f"frame-000{k}.png" for k in range(1, 7)]
+
+
+def test_a_picture_may_come_twice_and_a_folder_gives_all_of_its(morph):
+    assert morph("grey.png", "china.jpg", "grey.png", "--frames", "3", "-o", "a.png").exit_code == 0
+    strip = pixels("a.png")
+    assert (strip[:, :16] == strip[:, -16:]).all()
+    assert morph("zeros", "--frames", "24", "-o", "b.png").exit_code == 0
+    assert "24 pictures need as many frames" in morph("zeros", "--frames", "23", "-o", "c.png").stderr
+
+
+def test_a_gif_in_a_pipe(morph, here):
+    result = morph("-", "china.jpg", "-o", "-", stdin=(here / "flower.png").read_bytes())
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert Image.open(io.BytesIO(result.data)).format == "GIF"
+
+
+def test_a_named_direction_tells_its_auc(morph):
+    result = morph("zeros/00.png", "--direction", "1", "-o", "a.gif", "--json")
+    record = json.loads(result.stdout)
+    assert record.keys() == {"path", "frames", "direction", "auc"}
+    assert 0.6 <= record["auc"] <= 1
+    assert f"direction 1: tells held-out pictures apart with an AUC of {record['auc']:.3f}" in result.stderr
+
+
+def test_two_folders_make_a_direction(morph):
+    call = ["zeros/00.png", "--direction", "ones", "--against", "zeros", "--frames", "3"]
+    assert morph(*call, "--alpha", "0:1", "-o", "a.png").exit_code == 0
+    assert morph("zeros/00.png", "zeros/00.png", "--frames", "2", "-o", "b.png").exit_code == 0
+    changed, same = pixels("a.png"), pixels("b.png")
+    assert np.abs(changed[:, :16].astype(int) - same[:, :16]).max() <= 1
+    assert np.abs(changed[:, -16:].astype(int) - same[:, -16:]).max() > 20
+
+
+def test_an_earlier_result_is_kept(morph, here):
+    assert morph("china.jpg", "flower.png", "-o", "out/").exit_code == 0
+    (here / "a.gif").write_bytes(b"mine")
+    for name, message in (("a.gif", "a.gif exists: --force"), ("out", "out: holds frames already; --force")):
+        result = morph("china.jpg", "flower.png", "-o", name)
+        assert result.exit_code == 2
+        assert message in result.stderr
+        assert morph("china.jpg", "flower.png", "-o", name, "--frames", "2", "--force").exit_code == 0
+    assert len(list((here / "out").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "which pictures?"),
+        (["china.jpg"], "from one picture to another"),
+        (["china.jpg", "gone.png"], "gone.png: no such file or folder"),
+        (["china.jpg", "flower.png", "--direction", "1"], "--direction changes one picture, not 2"),
+        (["china.jpg", "--against", "zeros"], "--against needs --direction"),
+        (["china.jpg", "--direction", "smile"], "no direction 'smile' (it has 0, 1, 2)"),
+        (["china.jpg", "--direction", "ones", "--against", "lost"], "lost: no such folder or zip file"),
+        (["china.jpg", "--direction", "1", "--alpha", "2"], "expected LOW:HIGH"),
+        (
+            ["china.jpg", "flower.png", "-o", "a.mp4"],
+            "a.mp4: frames are written as .gif, .webp, .png, or into a folder",
+        ),
+        (["china.jpg", "flower.png", "--frames", "1"], "a whole number from 2"),
+        (["china.jpg", "flower.png", "--fps", "0"], "a number from 1 to 50"),
+        (["china.jpg", "flower.png", "--path", "bezier"], "bezier"),
+        (["china.jpg", "flower.png", "-o", "-", "--json"], "--json"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_usage_error_is_one_line_and_exit_code_two(morph, here, arguments, message):
+    before = sorted(here.iterdir())
+    result = morph(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert sorted(here.iterdir()) == before
+
+
+def test_another_kind_of_model_is_named(vaetool, here, tiny_dae):
+    result = vaetool("morph", "china.jpg", "flower.png", "-m", tiny_dae)
+    assert result.exit_code == 2
+    assert "this is a dae; an ae or a vae is needed" in result.stderr
+
+
+def test_a_broken_picture_is_an_error_of_its_own(morph, here):
+    (here / "broken.png").write_bytes(b"\x89PNG not really")
+    result = morph("china.jpg", "broken.png")
+    assert result.exit_code == 1
+    assert "broken.png: not a readable image" in result.stderr
+    assert not (here / "china.morph.gif").exists()
+
+
+def test_the_span_is_that_of_the_library(vaetool):
+    shown = inspect.signature(morph_along).parameters["alpha"].default
+    assert read_span("-2:2") == shown
+    assert "-2:2" in vaetool("morph", "--help").stdout

@@ -1,0 +1,91 @@
+"""`vaetool latent`: the codes of pictures as a table, and plots of the space they lie in."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vaetool.cli.groups import with_options
+from vaetool.cli.options import ComputeOptions
+from vaetool.errors import UsageError
+
+
+class Format(StrEnum):
+    """Of codes."""
+
+    CSV = "csv"
+    NPY = "npy"
+
+
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="MODEL DATA...",
+        help="An ae or a vae by name or path; then folders of images, zip files of them, or torchvision:NAME. "
+        "Sub-folders' names are labels.",
+        show_default=False,
+    ),
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "-o", "--output", metavar="FOLDER", help="Where everything goes; made if missing.", show_default=False
+    ),
+]
+FormatOption = Annotated[
+    Format,
+    typer.Option(
+        "--format",
+        metavar="csv|npy",
+        help="Of the codes: a column for each number in codes.csv, or codes.npy beside a table of names and labels.",
+    ),
+]
+TSNE = Annotated[
+    bool,
+    typer.Option("--tsne", help="Scatter codes by t-SNE, not by their first two principal components."),
+]
+Root = Annotated[Path, typer.Option("--root", metavar="FOLDER", help="Where torchvision's data sets are.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+
+
+@with_options
+def latent(
+    words: Words = None,
+    output: Folder = None,
+    format: FormatOption = Format.CSV,  # noqa: A002
+    tsne: TSNE = False,
+    root: Root = Path(),
+    force: Force = False,
+    *,
+    run: ComputeOptions,
+) -> None:
+    """Write the codes of pictures, and draw the space they lie in.
+
+    vaetool latent mine.safetensors photos/ -o space/
+    vaetool latent mine.safetensors photos/ more.zip -o space/ --format npy --tsne
+    vaetool latent fashion torchvision:FashionMNIST --root data/ -o fashion-space/
+
+    The plots: codes by label, a grid decoded from their plane, traversals of the most active units, the KL of each unit
+    (of a vae), reconstructions, and samples.
+    """
+    model, *data = words or [""]
+    if not data:
+        raise UsageError("name a model, then folders of pictures, zip files or torchvision:NAME")
+    if output is None:
+        raise UsageError("where to? Name a folder with -o")
+
+    from vaetool import load
+    from vaetool.exploration import explore
+    from vaetool.headers import WITH_CODES
+
+    autoencoder = load(model, kind=WITH_CODES, device=run.device)
+    result = explore(autoencoder, data, output, root=root, format=format, tsne=tsne, force=force, warn=run.console.warn)
+    run.console.say(
+        f"wrote the codes of {result.pictures} pictures and {len(result.files) - 1} more files to {result.path}"
+    )
+    if run.json:
+        run.console.record(asdict(result))

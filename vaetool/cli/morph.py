@@ -1,0 +1,213 @@
+"""`vaetool morph`: the pictures between pictures, and a picture with more or less of something."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vaetool.cli.groups import between, with_options
+from vaetool.cli.options import FILES, ComputeOptions, ModelName
+from vaetool.errors import UsageError
+
+if TYPE_CHECKING:
+    from vaetool.inputs import Source
+
+DIRECTION = "Direction"
+
+
+class Way(StrEnum):
+    """From code to code."""
+
+    SLERP = "slerp"
+    LERP = "lerp"
+
+
+Pictures = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="A B [C ...]", help="Pictures, folders of them, or patterns, in order.", show_default=False),
+]
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE|FOLDER|-",
+        help="A .gif or .webp that moves, a .png with all frames side by side, or a folder of frames; - is a GIF on "
+        "standard output.",
+        show_default="A.morph.gif, beside A",
+        rich_help_panel=FILES,
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace a result that exists.", rich_help_panel=FILES)]
+Frames = Annotated[
+    int, typer.Option("--frames", metavar="N", parser=between(2, 10_000, int), help="How many, all together.")
+]
+PathOption = Annotated[
+    Way,
+    typer.Option(
+        "--path",
+        metavar="slerp|lerp",
+        help="slerp keeps codes as far from the centre as those of pictures are; lerp is the straight line.",
+    ),
+]
+Loop = Annotated[bool, typer.Option("--loop", help="Back to the first picture at the end; a direction there and back.")]
+Size = Annotated[
+    int | None,
+    typer.Option(
+        "--size",
+        metavar="N",
+        parser=between(8, 4096, int),
+        help="Resize frames to N pixels a side.",
+        show_default="the model's",
+    ),
+]
+Speed = Annotated[
+    float,
+    typer.Option("--fps", metavar="1..50", parser=between(1, 50), help="Frames per second, of a file that moves."),
+]
+Direction = Annotated[
+    str | None,
+    typer.Option(
+        "--direction",
+        metavar="NAME|FOLDER",
+        help="Change one picture in one respect: a direction that the model knows by name (`vaetool models show`), or "
+        "a folder of pictures that have it.",
+        show_default=False,
+        rich_help_panel=DIRECTION,
+    ),
+]
+Against = Annotated[
+    str | None,
+    typer.Option(
+        "--against",
+        metavar="FOLDER",
+        help="Pictures without what those in --direction FOLDER have.",
+        show_default=False,
+        rich_help_panel=DIRECTION,
+    ),
+]
+Alpha = Annotated[
+    str,
+    typer.Option(
+        "--alpha",
+        metavar="LOW:HIGH",
+        help="How far: 0 is the picture, 1 as much more as there is between the two folders' means.",
+        rich_help_panel=DIRECTION,
+    ),
+]
+
+
+@with_options
+def morph(
+    pictures: Pictures = None,
+    output: Output = None,
+    model: ModelName = "faces",
+    frames: Frames = 24,
+    path: PathOption = Way.SLERP,
+    loop: Loop = False,
+    direction: Direction = None,
+    against: Against = None,
+    alpha: Alpha = "-2:2",
+    size: Size = None,
+    fps: Speed = 12,
+    force: Force = False,
+    *,
+    run: ComputeOptions,
+) -> None:
+    """Morph pictures into each other, or change one along a direction.
+
+    vaetool morph anna.jpg ben.jpg                            writes anna.morph.gif
+    vaetool morph a.jpg b.jpg c.jpg --loop --size 256 -o abc.webp
+    vaetool morph a.jpg b.jpg --frames 9 -o strip.png         all frames side by side
+    vaetool morph anna.jpg -m smiles --direction smile -o smile.gif
+    vaetool morph anna.jpg --direction with-glasses/ --against without/ --alpha 0:2 -o glasses/
+
+    A picture is cut to its middle square at the model's size, and the frames are what the model makes of it: the first
+    and the last are reconstructions. How well a direction tells held-out pictures apart is told as the area under the
+    ROC curve (AUC), 0.5 being chance; one under 0.6 is refused.
+    """
+    sources = _sources(pictures or [])
+    if against is not None and direction is None:
+        raise UsageError("--against needs --direction FOLDER")
+    if direction is None and len(sources) < 2:
+        raise UsageError("a morph goes from one picture to another: name two or more, or give --direction")
+    if direction is not None and len(sources) != 1:
+        raise UsageError(f"--direction changes one picture, not {len(sources)}")
+    span = read_span(alpha)
+
+    from vaetool import animation, load
+    from vaetool.headers import WITH_CODES
+
+    target = output if output is not None else _beside(sources[0])
+    if target == "-":
+        if run.json:
+            raise UsageError("--json and the result itself cannot both go to standard output: give -o FILE")
+        run.console.refuse_binary_to_terminal()
+    else:
+        animation.check_new(target, force=force)
+
+    from vaetool.morphing import find_direction, morph, morph_along
+
+    autoencoder = load(model, kind=WITH_CODES, device=run.device)
+    images = [_read(source) for source in sources]
+    facts: dict[str, Any] = {}
+    if direction is not None:
+        vector, auc = find_direction(autoencoder, direction, against, warn=run.console.warn)
+        facts = {"direction": direction, "auc": auc}
+        run.console.say(f"direction {direction}: tells held-out pictures apart with an AUC of {auc:.3f}")
+        pixels = morph_along(autoencoder, images[0], vector, alpha=span, frames=frames, loop=loop)
+    else:
+        pixels = morph(autoencoder, images, frames=frames, path=path, loop=loop)
+    if size is not None:
+        pixels = animation.resize(pixels, size)
+    if target == "-":
+        run.console.binary(animation.encode_frames(pixels, ".gif", fps))
+        return
+    animation.write(pixels, target, fps)
+    run.console.say(f"wrote {target}")
+    if run.json:
+        run.console.record({"path": target, "frames": len(pixels), **facts})
+
+
+def read_span(text: str) -> tuple[float, float]:
+    """A span as people write it.
+
+    >>> read_span("-2:2"), read_span("0:1.5")
+    ((-2.0, 2.0), (0.0, 1.5))
+    """
+    number = r"[+-]?(?:\d+\.?\d*|\.\d+)"
+    found = re.fullmatch(f"({number}):({number})", text)
+    if found is None:
+        raise UsageError(f"--alpha {text}: expected LOW:HIGH, such as -2:2 or 0:1.5")
+    return float(found[1]), float(found[2])
+
+
+def _sources(arguments: list[str]) -> list[Source]:
+    """What was named, in order; a picture that is named twice is there twice."""
+    from vaetool.inputs import expand
+
+    if not arguments:
+        raise UsageError("which pictures? Name two or more, or one and --direction")
+    entries = [entry for argument in arguments for entry in expand([argument], earlier="morph").entries]
+    for entry in entries:
+        if entry.problem:
+            raise UsageError(f"{entry.source}: {entry.problem}")
+    return [entry.source for entry in entries]
+
+
+def _beside(source: Source) -> str:
+    return str(source.with_name(f"{source.stem}.morph.gif")) if isinstance(source, Path) else "-"
+
+
+def _read(source: Source) -> Any:
+    """What `Autoencoder.encode` takes: a path, or the picture on standard input."""
+    if isinstance(source, Path):
+        return source
+    from vaetool import images
+    from vaetool.inputs import standard_input
+
+    return images.read(standard_input())

@@ -1,0 +1,151 @@
+"""`vaetool sample`: new pictures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vaetool.cli.groups import between, with_options
+from vaetool.cli.options import FILES, ComputeOptions, ModelName, Seed
+from vaetool.errors import UsageError
+
+CODES = "Codes"
+
+Output = Annotated[
+    str | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE|FOLDER|-",
+        help="A picture, in which all samples are a grid; a folder, for a file each; - is a grid on standard output.",
+        show_default=False,
+        rich_help_panel=FILES,
+    ),
+]
+Count = Annotated[
+    int, typer.Option("-n", "--count", metavar="N", parser=between(1, 1_000_000, int), help="How many pictures.")
+]
+Grid = Annotated[bool, typer.Option("--grid", help="In a folder, too, one grid: grid.png.", rich_help_panel=FILES)]
+Temperature = Annotated[
+    float,
+    typer.Option(
+        "--temperature",
+        metavar="T",
+        parser=between(0, 10),
+        help="Below 1 more usual pictures, above 1 stranger ones.",
+        rich_help_panel=CODES,
+    ),
+]
+PriorName = Annotated[
+    str,
+    typer.Option(
+        "--prior",
+        metavar="auto|normal|gmm",
+        help="What codes are drawn from: N(0, I), or the Gaussian mixture that was fitted to the model's codes; auto "
+        "is the one under which held-out codes are likelier.",
+        rich_help_panel=CODES,
+    ),
+]
+Latents = Annotated[
+    Path | None,
+    typer.Option(
+        "--latents",
+        metavar="FILE.npy|.csv",
+        help="Codes to decode, all that are in the file, instead of drawing some.",
+        rich_help_panel=CODES,
+    ),
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace results that exist.", rich_help_panel=FILES)]
+
+
+@with_options
+def sample(
+    output: Output = None,
+    model: ModelName = "fashion",
+    count: Count = 64,
+    grid: Grid = False,
+    temperature: Temperature = 1.0,
+    prior: PriorName = "auto",
+    latents: Latents = None,
+    seed: Seed = 0,
+    force: Force = False,
+    *,
+    run: ComputeOptions,
+) -> None:
+    """Make new pictures.
+
+    vaetool sample -o samples.png                 a grid of 64
+    vaetool sample -m faces -n 9 -o new/          nine files
+    vaetool sample --temperature 0.7 --seed 5 -o usual.png
+    vaetool sample -n 1 -o - > one.png            in a pipe
+
+    Which density codes are drawn from, and how likely held-out codes are under it, is told.
+    """
+    if output is None:
+        raise UsageError("where to? Name a picture or a folder with -o")
+    if output == "-":
+        if run.json:
+            raise UsageError("--json and the result itself cannot both go to standard output: give -o FILE")
+        run.console.refuse_binary_to_terminal()
+
+    from vaetool.images import format_for
+
+    folder = _is_folder(output)
+    format_name = "PNG" if folder or output == "-" else format_for(output)
+
+    from vaetool import load
+    from vaetool.files import write_atomically
+    from vaetool.headers import WITH_CODES
+    from vaetool.images import Picture, encode
+    from vaetool.sampling import draw, pictures_of, sheet
+
+    autoencoder = load(model, kind=WITH_CODES, device=run.device)
+    drawn = draw(autoencoder, count, temperature=temperature, prior=prior, latents=latents, seed=seed)
+    paths = _paths(output, len(drawn.codes) if folder and not grid else None)
+    if not force:
+        _check_new(paths)
+    run.console.say(drawn.words)
+    if drawn.warning is not None:
+        run.console.warn(drawn.warning)
+    pictures = pictures_of(autoencoder, drawn.codes)
+    files = pictures if folder and not grid else iter([sheet(pictures)])
+    facts = {"prior": drawn.prior, "temperature": temperature, "seed": seed, "pictures": len(drawn.codes) // len(paths)}
+    with run.console.progress(len(paths)) as advance:
+        for path, pixels in zip(paths, files, strict=True):
+            data = encode(Picture(pixels), format_name)
+            if output == "-":
+                run.console.binary(data)
+                return
+            write_atomically(path, data)
+            if run.json:
+                run.console.record({"path": path, **facts})
+            advance()
+    run.console.say(f"wrote {paths[0]}" if len(paths) == 1 else f"wrote {len(paths)} pictures to {output}")
+
+
+def _is_folder(output: str) -> bool:
+    """What has no suffix is one, as is what exists as one or ends like one."""
+    if not output:
+        raise UsageError("-o: an empty name")
+    separators = tuple(filter(None, (os.sep, os.altsep)))
+    return output != "-" and (output.endswith(separators) or Path(output).is_dir() or not Path(output).suffix)
+
+
+def _paths(output: str, files: int | None) -> list[Path]:
+    """Where the results go: into so many files of a folder, or a grid into one, if None."""
+    if files is not None:
+        digits = max(4, len(str(files)))
+        return [Path(output) / f"sample-{number:0{digits}}.png" for number in range(1, files + 1)]
+    return [Path(output) / "grid.png" if _is_folder(output) else Path(output)]
+
+
+def _check_new(paths: list[Path]) -> None:
+    from vaetool.files import is_special
+
+    existing = [path for path in paths if os.path.lexists(path) and not is_special(path)]
+    if existing:
+        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
+        raise UsageError(f"{existing[0]} exists{more}: --force replaces")

@@ -1,0 +1,187 @@
+"""Codes as a step of a scikit-learn pipeline: pictures in, numbers out, and back.
+
+>>> from sklearn.linear_model import LogisticRegression
+>>> from sklearn.pipeline import make_pipeline
+>>> make_pipeline(CodeTransformer(latent=16, steps=500), LogisticRegression())["codetransformer"]
+CodeTransformer(latent=16, steps=500)
+
+Not imported by `import vaetool`: it needs scikit-learn from the start.
+"""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Sequence
+from io import BytesIO
+from os import PathLike
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.utils.validation import check_array, check_is_fitted, check_non_negative, validate_data
+
+from vaetool.conversion import whole_picture
+from vaetool.errors import UsageError
+from vaetool.models.autoencoder import Autoencoder
+from vaetool.models.trunk import LARGEST, SMALLEST
+from vaetool.training.loop import train
+from vaetool.weights import load
+
+KINDS = ("vae", "ae")
+
+
+class CodeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+    """The codes of pictures, by an autoencoder that is trained on them or was trained before.
+
+    Pictures are (pictures, height, width), (pictures, height, width, 1 or 3), or rows of numbers as most of
+    scikit-learn wants them. As everywhere, a model sees the middle square of each.
+
+    model: the name or the path of one that is trained already; without it, `fit` trains one of `kind`, "vae" or "ae".
+    latent: numbers in a code. size: of the pictures inside the model, 16 to 256 pixels a side; by default their own.
+    steps: of training, minutes for a thousand on a CPU; minutes: a limit to its time as well, with which results are
+    not repeatable. settings: more of the recipe, as in `vaetool.train`. seed: of the weights and of training.
+    image_shape: of rows, (height, width) or (height, width, 1 or 3); by default those of a grey square.
+    peak: the number that stands for white; by default 255 in uint8, 65535 in uint16, and 1 in floating point.
+    device: "auto", "cpu", "cuda", ...
+
+    After `fit`, `model_` is the model. Raises ValueError for numbers that are no such pictures, and as
+    `vaetool.train` and `vaetool.load` do.
+    """
+
+    model_: Autoencoder
+
+    def __init__(
+        self,
+        model: str | PathLike[str] | None = None,
+        *,
+        kind: str = "vae",
+        latent: int = 32,
+        size: int | None = None,
+        steps: int = 1000,
+        minutes: float | None = None,
+        settings: Sequence[str] = (),
+        seed: int = 0,
+        image_shape: tuple[int, ...] | None = None,
+        peak: float | None = None,
+        device: str = "auto",
+    ) -> None:
+        self.model = model
+        self.kind = kind
+        self.latent = latent
+        self.size = size
+        self.steps = steps
+        self.minutes = minutes
+        self.settings = settings
+        self.seed = seed
+        self.image_shape = image_shape
+        self.peak = peak
+        self.device = device
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803
+        """Train on pictures, or load the model; y is ignored."""
+        pictures = self._pictures(X, reset=True)
+        if self.model is None:
+            self.model_ = self._train(pictures)
+        else:
+            self.model_ = load(self.model, kind=KINDS, device=self.device)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:  # noqa: N803
+        """The codes of pictures: (pictures, latent) float32."""
+        check_is_fitted(self)
+        return self.model_.encode(self._pictures(X, reset=False))
+
+    def inverse_transform(self, X: Any) -> np.ndarray:  # noqa: N803
+        """The pictures of codes, (pictures, latent): in the form of those seen by `fit`, cut to their middle square."""
+        check_is_fitted(self)
+        codes = check_array(X, dtype=np.float32)
+        if codes.shape[1] != self.model_.config.latent:
+            raise ValueError(f"codes have {self.model_.config.latent} numbers here, not {codes.shape[1]}")
+        height, width, channels = self._shape
+        side = min(height, width)
+        pixels = np.stack([whole_picture(picture, side, channels) for picture in self.model_.decode(codes)])
+        if self._dtype != np.uint8:
+            pixels = pixels * (self._peak / 255)
+            pixels = (np.rint(pixels) if np.issubdtype(self._dtype, np.integer) else pixels).astype(self._dtype)
+        return pixels.reshape(len(codes), *{2: (-1,), 3: (side, side), 4: (side, side, channels)}[self._ndim])
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.model_.config.latent
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.positive_only = True
+        tags.transformer_tags.preserves_dtype = []
+        tags.non_deterministic = self.minutes is not None
+        return tags
+
+    def _pictures(self, array: Any, reset: bool) -> np.ndarray:
+        """(pictures, height, width, channels) uint8; reset: remember its form, which it must have otherwise."""
+        fewest = 2 if reset and self.model is None else 1  # one is held out in training
+        array = validate_data(self, array, reset=reset, allow_nd=True, ensure_min_samples=fewest)
+        check_non_negative(array, type(self).__name__)
+        shape = self._shape_of(array)
+        if reset:
+            self._shape, self._ndim, self._dtype, self._peak = shape, array.ndim, array.dtype, self._peak_of(array)
+        elif shape != self._shape:
+            raise ValueError(f"pictures here are {self._shape} (height, width, channels), not {shape}")
+        return self._in_8_bits(array, self._peak_of(array)).reshape(len(array), *shape)
+
+    def _shape_of(self, array: np.ndarray) -> tuple[int, int, int]:
+        """Height, width and channels of the pictures in an array."""
+        shape = array.shape[1:]
+        if array.ndim == 2:
+            side = math.isqrt(shape[0])
+            shape = (side, side) if self.image_shape is None else tuple(self.image_shape)
+            if math.prod(shape) != array.shape[1]:
+                given = "a grey square" if self.image_shape is None else f"pictures of {shape}"
+                raise ValueError(f"rows of {array.shape[1]} numbers are not {given}: give their image_shape")
+        if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3)):
+            raise ValueError(f"pictures must be (height, width) or (height, width, 1 or 3), not {shape}")
+        return shape if len(shape) == 3 else (*shape, 1)
+
+    def _peak_of(self, array: np.ndarray) -> float:
+        if self.peak is not None:
+            if not self.peak > 0:
+                raise UsageError(f"peak must be above 0, not {self.peak}")
+            return self.peak
+        if np.issubdtype(array.dtype, np.floating):
+            return 1.0
+        if array.dtype in (np.uint8, np.uint16):
+            return float(np.iinfo(array.dtype).max)
+        raise ValueError(f"which number is white among those of type {array.dtype}? Give it as peak")
+
+    def _in_8_bits(self, array: np.ndarray, peak: float) -> np.ndarray:
+        if array.max() > peak:
+            raise ValueError(f"pixels must be from 0 to {peak:g}, not to {array.max():g}: give as peak what is white")
+        return array if array.dtype == np.uint8 and peak == 255 else np.rint(array * (255 / peak)).astype(np.uint8)
+
+    def _train(self, pictures: np.ndarray) -> Autoencoder:
+        """A new model of pictures, by way of files, from which all training starts."""
+        _, height, width, channels = pictures.shape
+        size = self.size or min(max(height, SMALLEST), max(width, SMALLEST), LARGEST)
+        recipe = {"model.channels": channels, "training.steps": self.steps, "training.seed": self.seed}
+        settings = [f"{key}={value}" for key, value in recipe.items()] + list(self.settings)
+        with TemporaryDirectory() as folder:
+            data, output = Path(folder, "pictures.zip"), Path(folder, "model.safetensors")
+            _write_zip(data, pictures, size)
+            train(
+                self.kind, data, output=output, size=size, latent=self.latent, minutes=self.minutes, settings=settings,
+                device=self.device,
+            )  # fmt: skip
+            return load(output, kind=KINDS, device=self.device)
+
+
+def _write_zip(path: Path, pictures: np.ndarray, size: int) -> None:
+    """Pictures as training would cut them."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, picture in enumerate(pictures):
+            pixels, file = whole_picture(picture, size, picture.shape[2]), BytesIO()
+            Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(file, "PNG", compress_level=1)
+            archive.writestr(f"{number:09d}.png", file.getvalue())

@@ -1,0 +1,68 @@
+"""Ways from code to code: straight lines, and great circles on which codes stay as far from the centre as they are.
+
+Codes of many numbers lie near a sphere around their mean: halfway between two of 100 numbers a straight line passes at
+distance 7, where pictures have about 10, and the decoder has seen nothing of the kind (White 2016).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+Way = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+
+NEARLY_PARALLEL = 1e-6
+"""Sine of an angle under which two codes have no great circle of their own."""
+
+
+def lerp(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Codes, (steps, latent), on the straight line between two, (latent,); t: (steps,), from 0 to 1."""
+    t = np.asarray(t)[:, None]
+    return (1 - t) * start + t * end
+
+
+def slerp(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Codes, (steps, latent), between two, (latent,): on their great circle (Shoemake 1985), with norms on a line.
+
+    For whitened codes, whose centre is zero. t: (steps,), from 0 to 1. A straight line where there is no great circle:
+    one of the codes is zero, or both lie on one line with zero.
+
+    >>> slerp(np.array([2.0, 0.0]), np.array([0.0, 4.0]), np.array([0.5])).round(3)
+    array([[2.121, 2.121]])
+    """
+    norms = np.linalg.norm(start), np.linalg.norm(end)
+    if min(norms) == 0:
+        return lerp(start, end, t)
+    one, other = start / norms[0], end / norms[1]
+    angle = np.arccos(np.clip(one @ other, -1, 1))
+    if np.sin(angle) < NEARLY_PARALLEL:
+        return lerp(start, end, t)
+    t = np.asarray(t)[:, None]
+    direction = (np.sin((1 - t) * angle) * one + np.sin(t * angle) * other) / np.sin(angle)
+    return ((1 - t) * norms[0] + t * norms[1]) * direction
+
+
+PATHS: dict[str, Way] = {"slerp": slerp, "lerp": lerp}
+
+
+def chain(
+    codes: np.ndarray, frames: int, path: Way, mean: np.ndarray, sigma: np.ndarray, *, loop: bool = False
+) -> np.ndarray:
+    """From code to code, (codes, latent), two or more, in as many steps of about the same share: (frames, latent).
+
+    Each of the codes is one of the frames, of which there are at least as many. path: of whitened codes,
+    (z − mean) / sigma; mean, sigma: (latent,). loop: the last frame is one step before the first.
+    """
+    whitened = (np.asarray(codes, np.float64) - mean) / sigma
+    stops = np.concatenate([whitened, whitened[:1]]) if loop else whitened
+    places = _places(len(stops), frames if loop else frames - 1)[:frames]
+    legs = np.minimum(places.astype(int), len(stops) - 2)
+    steps = [path(stops[leg], stops[leg + 1], places[legs == leg] - leg) for leg in range(len(stops) - 1)]
+    return (np.concatenate(steps) * sigma + mean).astype(np.float32)
+
+
+def _places(stops: int, last: int) -> np.ndarray:
+    """Where on the way the frames 0..last are: at stop 0, 1, ..., or between them; every stop has its own frame."""
+    frames_of_stops = np.rint(np.linspace(0, last, stops))
+    return np.interp(np.arange(last + 1), frames_of_stops, np.arange(stops))

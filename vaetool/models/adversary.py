@@ -1,0 +1,58 @@
+"""The adversary of a decoder: a network that judges patches of pictures, and what both sides minimise.
+
+The minimax objective in its non-saturating form (Goodfellow et al. 2014), and the R1 penalty, without which the two
+would not settle (Mescheder, Geiger & Nowozin 2018).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+WIDTHS = (32, 64, 128)
+LEAK = 0.2
+
+
+class PatchDiscriminator(nn.Module):
+    """Whether each patch of 38 x 38 pixels is of a real picture (as in Isola et al. 2017): there is one in 8 pixels.
+
+    No normalisation: a penalty on the gradient of one picture makes no sense where it depends on the others.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for before, width in pairwise((channels, *WIDTHS)):
+            layers += [nn.Conv2d(before, width, 4, stride=2, padding=1), nn.LeakyReLU(LEAK)]
+        self.layers = nn.Sequential(*layers, nn.Conv2d(WIDTHS[-1], 1, 3, padding=1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pictures, (batch, channels, height, width) in 0..1 → log-odds of "real", (batch, 1, height/8, width/8)."""
+        return self.layers(2 * x - 1)
+
+
+def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """−log D(real) − log(1 − D(fake)) in nats, of log-odds of any shape: what the discriminator minimises."""
+    return F.softplus(-real).mean() + F.softplus(fake).mean()
+
+
+def generator_loss(fake: Tensor) -> Tensor:
+    """−log D(fake) in nats, of log-odds of any shape: what the decoder minimises.
+
+    It does not saturate: the surer the discriminator is, the larger its gradient (Goodfellow et al. 2014, section 3).
+    """
+    return F.softplus(-fake).mean()
+
+
+def r1_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
+    """½ ‖∇x D(x)‖² at real pictures, the mean over them (Mescheder, Geiger & Nowozin 2018, equation 9).
+
+    D is the sum of the log-odds of all patches, and the penalty is per patch, so that it is alike for all sizes.
+    """
+    real = real.detach().requires_grad_()
+    logits = discriminator(real)
+    (gradient,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
+    return 0.5 * gradient.square().sum() / logits.numel()

@@ -1,0 +1,197 @@
+"""The trunk of `ae` and `vae`: pictures of a fixed size to a code, and a code to what a picture is made of.
+
+Level k works at 1/2^(k+1) of the size with `widths[k]` channels: a convolution with stride 2, then `blocks[k]`
+residual blocks. The decoder is the encoder turned round. Sizes that are no multiple of 2^levels are padded inside.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import islice, pairwise
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vaetool.errors import UsageError
+
+UPSAMPLINGS = ("resize", "transpose", "shuffle")
+NORMS = ("none", "group", "batch")
+GROUPS = 8
+SMALLEST, LARGEST = 16, 256
+LARGEST_GRID = 4  # positions a side that are left for the dense layer, where widths are chosen by the size
+WIDEST, NARROWEST = 192, 16
+
+
+@dataclass(frozen=True)
+class TrunkConfig:
+    """What shapes a trunk."""
+
+    channels: int = 3  # 1: grey, 3: colour; 0 in a recipe: as the pictures are
+    size: int = 64  # of the pictures, height and width
+    latent: int = 64
+    widths: tuple[int, ...] = ()  # per level; each halves the resolution. Empty: chosen by the size
+    blocks: tuple[int, ...] = ()  # residual blocks per level, each way; empty: one at the two lowest
+    decoder_widths: tuple[int, ...] = ()  # after each doubling of the resolution; empty: the encoder's turned round
+    norm: str = "group"  # or "batch" or "none"
+    dropout: float = 0.0
+    upsample: str = "resize"  # or "transpose", which leaves checkerboards, or "shuffle"
+    mixture: int = 0  # components of the prior that was fitted to the codes; 0: none yet
+    directions: tuple[str, ...] = ()  # names of the directions that were found in the codes
+
+    def __post_init__(self) -> None:
+        if self.channels not in (0, 1, 3):
+            raise UsageError(f"model.channels must be 1 or 3, or 0 for as the pictures are, not {self.channels}")
+        if not SMALLEST <= self.size <= LARGEST:
+            raise UsageError(f"model.size must be from {SMALLEST} to {LARGEST} pixels, not {self.size}")
+        if not 1 <= self.latent <= 4096:
+            raise UsageError(f"model.latent must be from 1 to 4096, not {self.latent}")
+        # What was left open becomes explicit, so that a model file tells all that shapes its network.
+        widths = self.widths or widths_for(self.size)
+        object.__setattr__(self, "widths", widths)
+        object.__setattr__(self, "blocks", self.blocks or blocks_for(len(widths)))
+        object.__setattr__(self, "decoder_widths", self.decoder_widths or mirrored(widths))
+        if not len(self.widths) == len(self.blocks) == len(self.decoder_widths) > 0:
+            raise UsageError("model.widths, blocks and decoder_widths must have one number for each level")
+        if min(*self.widths, *self.decoder_widths) < 1 or min(self.blocks) < 0:
+            raise UsageError("model.widths and decoder_widths must be 1 or more, model.blocks 0 or more")
+        if 2 ** len(self.widths) > self.size:
+            raise UsageError(f"model.widths: {len(self.widths)} levels are too many for {self.size} pixels")
+        if self.upsample not in UPSAMPLINGS:
+            raise UsageError(f"model.upsample must be {', '.join(UPSAMPLINGS)}, not {self.upsample!r}")
+        if self.norm not in NORMS:
+            raise UsageError(f"model.norm must be {', '.join(NORMS)}, not {self.norm!r}")
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"model.dropout must be at least 0 and below 1, not {self.dropout:g}")
+
+    @property
+    def grid(self) -> int:
+        """Positions a side at the lowest level."""
+        return math.ceil(self.size / 2 ** len(self.widths))
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """Pixels before and after, in both directions, up to a multiple of 2^levels."""
+        missing = self.grid * 2 ** len(self.widths) - self.size
+        return missing // 2, missing - missing // 2
+
+
+def widths_for(size: int) -> tuple[int, ...]:
+    """Widths for pictures of a size: so many levels that at most 4 x 4 positions are left, 192 wide, halved upwards.
+
+    >>> widths_for(28), widths_for(64), widths_for(256)
+    ((48, 96, 192), (24, 48, 96, 192), (16, 16, 24, 48, 96, 192))
+    """
+    levels = math.ceil(math.log2(size / LARGEST_GRID))
+    return tuple(max(NARROWEST, WIDEST >> level) for level in reversed(range(levels)))
+
+
+def blocks_for(levels: int) -> tuple[int, ...]:
+    """One residual block at each of the two lowest levels, where it costs least and sees most."""
+    return (0,) * (levels - 2) + (1,) * min(2, levels)
+
+
+def mirrored(widths: tuple[int, ...]) -> tuple[int, ...]:
+    """Widths of a decoder whose levels take what the encoder's give.
+
+    >>> mirrored((24, 48, 96, 192))
+    (96, 48, 24, 12)
+    """
+    return (*reversed(widths[:-1]), max(1, widths[0] // 2))
+
+
+class Residual(nn.Module):
+    """x + conv(unit(norm(conv(unit(norm(x)))))), the last layer zero at first (He et al. 2016)."""
+
+    def __init__(self, width: int, config: TrunkConfig) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            *_activation(width, config),
+            nn.Conv2d(width, width, 3, padding=1),
+            *_activation(width, config),
+            nn.Conv2d(width, width, 3, padding=1),
+        )
+        for parameter in self.layers[-1].parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any (batch, width, height, width) → the same shape."""
+        return x + self.layers(x)
+
+
+class Encoder(nn.Module):
+    """(batch, channels, size, size) in 0..1 → (batch, outputs)."""
+
+    def __init__(self, config: TrunkConfig, outputs: int) -> None:
+        super().__init__()
+        self.config = config
+        widths = (config.channels, *config.widths)
+        self.levels = nn.Sequential()
+        for (before, width), blocks in zip(pairwise(widths), config.blocks, strict=True):
+            layers: list[nn.Module] = [nn.Conv2d(before, width, 3, stride=2, padding=1)]
+            layers += [Residual(width, config) for _ in range(blocks)]
+            self.levels.append(nn.Sequential(*layers, *_activation(width, config)))
+        self.tail = nn.Linear(widths[-1] * config.grid**2, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """See the class."""
+        return self.tail(self.features(x).flatten(1))
+
+    def features(self, x: Tensor, depth: int | None = None) -> Tensor:
+        """What the first `depth` levels, or all, make of pictures: (batch, widths[depth − 1], grid, grid)."""
+        before, after = self.config.padding
+        x = F.pad(x, (before, after, before, after))
+        for level in islice(self.levels, depth):
+            x = level(x)
+        return x
+
+
+class Decoder(nn.Module):
+    """(batch, latent) → (batch, outputs, size, size)."""
+
+    def __init__(self, config: TrunkConfig, outputs: int) -> None:
+        super().__init__()
+        self.config = config
+        widths = (config.widths[-1], *config.decoder_widths)
+        self.head = nn.Linear(config.latent, widths[0] * config.grid**2)
+        self.levels = nn.Sequential()
+        for (before, width), blocks in zip(pairwise(widths), reversed(config.blocks), strict=True):
+            layers: list[nn.Module] = [Residual(before, config) for _ in range(blocks)]
+            layers.append(_doubling(before, width, config.upsample))
+            self.levels.append(nn.Sequential(*layers, *_activation(width, config)))
+        self.tail = nn.Conv2d(widths[-1], outputs, 3, padding=1)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """See the class."""
+        grid = self.config.grid
+        return self.paint(self.head(z).unflatten(1, (-1, grid, grid)))
+
+    def paint(self, features: Tensor, depth: int | None = None) -> Tensor:
+        """What the last `depth` levels, or all, make of features of that depth (see `Encoder.features`)."""
+        for level in islice(self.levels, len(self.levels) - (depth or len(self.levels)), None):
+            features = level(features)
+        before, _ = self.config.padding
+        end = before + self.config.size
+        return self.tail(features)[:, :, before:end, before:end]
+
+
+def _activation(width: int, config: TrunkConfig) -> list[nn.Module]:
+    """What follows a convolution."""
+    layers: list[nn.Module] = []
+    if config.norm == "group":
+        layers.append(nn.GroupNorm(math.gcd(GROUPS, width), width))
+    elif config.norm == "batch":
+        layers.append(nn.BatchNorm2d(width))
+    layers.append(nn.SiLU() if config.norm == "group" else nn.LeakyReLU(0.1))
+    if config.dropout:
+        layers.append(nn.Dropout2d(config.dropout))
+    return layers
+
+
+def _doubling(before: int, width: int, upsample: str) -> nn.Module:
+    """Twice the resolution, other channels."""
+    if upsample == "transpose":
+        return nn.ConvTranspose2d(before, width, 3, stride=2, padding=1, output_padding=1)
+    if upsample == "shuffle":
+        return nn.Sequential(nn.Conv2d(before, 4 * width, 3, padding=1), nn.PixelShuffle(2))
+    return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(before, width, 3, padding=1))

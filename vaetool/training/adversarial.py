@@ -1,0 +1,66 @@
+"""Training against an adversary, for pictures that are sharp rather than the mean of all that could be.
+
+A likelihood of independent pixels is best served by blur wherever a code leaves details open. A discriminator sees
+blur, so the model is also trained to mislead it, while it learns to tell real pictures from the model's.
+It is part of the run and of its saved state, never of the model.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from vaetool.models.adversary import PatchDiscriminator, discriminator_loss, generator_loss, r1_penalty
+from vaetool.training.config import Recipe
+from vaetool.training.distributed import Processes
+
+BEGINS, AT_FULL = 0.5, 0.6
+"""Shares of the run: before, the model learns what the pictures are of; in between, the weight rises from zero."""
+
+WEIGHT = 0.5
+"""Of the adversary's gradient, that of the loss being one, where none is given."""
+
+LR = 4e-4
+BETAS = (0.0, 0.99)  # no momentum, with which the two chase each other (Mescheder et al. 2018, section 4)
+R1_WEIGHT = 1.0
+R1_EVERY = 8  # steps, weighted as much more: a penalty costs as much as two steps (Karras et al. 2020, section 3.1)
+
+
+class Adversary:
+    """The discriminator of a run, and how it learns."""
+
+    def __init__(self, recipe: Recipe, processes: Processes) -> None:
+        self.weight = recipe.training.adversarial
+        self.processes = processes
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(recipe.training.seed)
+            self.network = PatchDiscriminator(recipe.model.channels)
+        self.network.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=LR, betas=BETAS, weight_decay=0.0, fused=True)
+        self.optimizer.param_groups[0]["base_lr"] = LR
+
+    def verdict(self, loss: Tensor, fakes: Tensor, last_layer: Tensor, fraction: float, share: float) -> Tensor:
+        """A term for the model's loss whose gradient at `last_layer` is `weight` times as long as that of `loss`.
+
+        With the same weight it so suits every likelihood, size and stage (Esser, Rombach & Ommer 2021, equation 7).
+        share: what this process's losses count, as `Processes.weight`.
+        """
+        self.network.requires_grad_(False)
+        (gradient,) = torch.autograd.grad(generator_loss(self.network(fakes)), fakes)
+        self.network.requires_grad_(True)
+        ours, theirs = self.processes.mean(
+            share * torch.autograd.grad(loss, last_layer, retain_graph=True)[0],
+            share * torch.autograd.grad(fakes, last_layer, gradient, retain_graph=True)[0],
+        )
+        strength = self.weight * min(1.0, (fraction - BEGINS) / (AT_FULL - BEGINS))
+        return strength * ours.norm() / theirs.norm().clamp_min(1e-12) * (gradient * fakes).sum()
+
+    def learn(self, real: Tensor, fakes: Tensor, step: int, share: float) -> None:
+        """Leave at the discriminator's weights the gradients for its next step."""
+        loss = discriminator_loss(self.network(real), self.network(fakes.detach()))
+        if step % R1_EVERY == 0:
+            loss = loss + R1_WEIGHT * R1_EVERY * r1_penalty(self.network, real)
+        weights = list(self.network.parameters())
+        gradients = self.processes.mean(*torch.autograd.grad(share * loss, weights))
+        for weight, gradient in zip(weights, gradients, strict=True):
+            weight.grad = gradient
