@@ -3,7 +3,7 @@
     python benchmarks/specialise.py FOLDER special.safetensors [--general photo-codec] [--every 4] [--json FILE]
 
 FOLDER holds pictures of that kind which the special codec was not trained on. Whole files are counted, and BD-rate is
-a mean over the pictures.
+a mean over the pictures; those that either codec would rather store without loss at one of the qualities are left out.
 """
 
 from __future__ import annotations
@@ -33,12 +33,15 @@ def main() -> None:
     pictures = [images.read(path) for path in sorted(arguments.folder.iterdir())[:: arguments.every]]
     names = {"general": arguments.general, "special": arguments.special}
     points = {name: measure(model, pictures) for name, model in names.items()}
+    lossy = np.all([np.isfinite(values).all(axis=(1, 2)) for values in points.values()], axis=0)
+    points = {name: values[lossy] for name, values in points.items()}
     saved = [
         bd_rate(general.tolist(), special.tolist())
         for general, special in zip(points["general"], points["special"], strict=True)
     ]
     results: dict[str, Any] = {
-        "pictures": len(pictures),
+        "pictures": len(saved),
+        "left out": len(pictures) - len(saved),
         "curves": {name: np.mean(values, axis=0).round(4).tolist() for name, values in points.items()},
         "bd_rate": round(float(np.mean(saved)), 2),
     }
@@ -46,7 +49,8 @@ def main() -> None:
     print("|---|" + "---|" * len(QUALITIES))
     for name, curve in results["curves"].items():
         print(f"| {name} | " + " | ".join(f"{bpp:.3f}, {decibels:.2f}" for bpp, decibels in curve) + " |")
-    print(f"\nbits at equal PSNR: {results['bd_rate']:+.1f} %, mean over {len(pictures)} pictures")
+    counted = f"mean over {len(saved)} pictures; {results['left out']} left out"
+    print(f"\nbits at equal PSNR: {results['bd_rate']:+.1f} %, {counted}")
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 

@@ -23,6 +23,7 @@ import inspect
 import json
 import math
 import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -48,6 +49,7 @@ from vaetool.sampling import draw, sample
 from vaetool.training.config import read_recipe
 from vaetool.weights import find, read_header, sha256
 
+RECIPES = Path(__file__).resolve().parent.parent / "pretrained"
 DATA = {"digits": "MNIST", "fashion": "FashionMNIST"}
 SIZE = 28
 SEED = 0
@@ -248,7 +250,7 @@ def trained_autoencoder(subject: Subject) -> Autoencoder | None:
     if path is None and minutes:
         trunk = {field.name: header.config[field.name] for field in fields(TrunkConfig)} | {"mixture": 0}
         budget = {"minutes": float(minutes), "epochs": 0.0, "steps": 0}
-        training = header.training["recipe"]["training"] | budget | {"adversarial": 0.0}
+        training = tomllib.loads((RECIPES / f"{subject.name}.toml").read_text(encoding="utf-8"))["training"] | budget
         recipe = read_recipe(kind="ae", model=trunk | {"directions": []}, training=training)
         path = arguments.cache / f"ae-{subject.name}-{fingerprint(recipe.as_dict())}.safetensors"
         if not path.exists():
