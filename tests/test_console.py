@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -228,11 +229,15 @@ def test_a_hangup_cleans_up_as_well(capfd):
     def command():
         try:
             os.kill(os.getpid(), signal.SIGHUP)
-            signal.pause()
+            time.sleep(10)
         finally:
             cleaned.append(True)
 
-    assert guarded(command, Console()) == 128 + signal.SIGHUP
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and stays so
+    try:
+        assert guarded(command, Console()) == 128 + signal.SIGHUP
+    finally:
+        signal.signal(signal.SIGHUP, before)
     assert cleaned
 
 
