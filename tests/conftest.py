@@ -199,7 +199,7 @@ def tiny_autoencoders(tmp_path_factory: pytest.TempPathFactory, shapes: Path) ->
     folder = tmp_path_factory.mktemp("autoencoders")
     settings = ["model.channels=1", "model.size=16", "model.latent=6", "model.widths=[8, 16]", "model.blocks=[0, 0]"]
     settings += ["model.decoder_widths=[16, 8]", "training.steps=200", "training.batch=16", "training.lr=0.005"]
-    settings += ["training.validations=2", "training.ema=0.9", "data.held_out=0.2"]
+    settings += ["training.validations=2", "training.ema=0.9", "data.held_out=0.2", "data.calibration=0.0"]
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # faster for networks this small
     for kind in ("vae", "ae"):
@@ -252,3 +252,15 @@ def tiny_vae(tmp_path_factory: pytest.TempPathFactory, digit_folders: Path) -> P
     file = tmp_path_factory.mktemp("vaes") / "tiny-vae.safetensors"
     weights.save(file, model, {"data": []})
     return file
+
+
+@pytest.fixture(scope="session")
+def scorer(tmp_path_factory: pytest.TempPathFactory, tiny_vae: Path, digit_folders: Path) -> Path:
+    """The small VAE of digits, calibrated with 72 pictures."""
+    from vaetool import detection, load, weights
+
+    model = load(tiny_vae, device="cpu")
+    detection.calibrate(model, sorted(digit_folders.rglob("*.png")))
+    path = tmp_path_factory.mktemp("scorers") / "scorer.safetensors"
+    weights.save(path, model, {"data": []})
+    return path

@@ -30,6 +30,7 @@ LAYERS = [
     {
         "vaetool.decompression",
         "vaetool.denoising",
+        "vaetool.detection",
         "vaetool.estimator",
         "vaetool.exploration",
         "vaetool.morphing",
@@ -40,11 +41,12 @@ LAYERS = [
     {"vaetool.models"},
     {"vaetool.models.base", "vaetool.models.blocks"},
     {"vaetool.compression"},  # with whatever codec it is given, so that a codec can offer it
-    {"vaetool.latent"},  # codes as numbers; views of them, with whatever model is given
+    {"vaetool.latent", "vaetool.scoring"},  # codes, and pictures, as numbers; with whatever model is given
     {
         "vaetool.animation",
         "vaetool.conversion",
         "vaetool.corruptions",
+        "vaetool.defects",
         "vaetool.entropy",
         "vaetool.likelihoods",
         "vaetool.metrics",

@@ -94,7 +94,7 @@ def run(
             _tell(writing.popleft().result(), report)
 
 
-def read_all(jobs: Sequence[Job], read: Callable[[Path | bytes], T], *, threads: int = 1) -> Iterator[Read[T]]:
+def read_all(jobs: Iterable[Job], read: Callable[[Path | bytes], T], *, threads: int = 1) -> Iterator[Read[T]]:
     """Reads the files of all jobs, in order and at most `threads` ahead, for work that wants several at once."""
     with _workers(threads) as pool:
         yield from _read_ahead(jobs, read, pool, threads)

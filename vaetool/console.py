@@ -110,11 +110,19 @@ class Console:
         if _is_terminal(sys.stdout):
             raise UsageError("refusing to write binary data to a terminal: give -o FILE, or send it on with a pipe")
 
+    @property
+    def is_read_on_terminal(self) -> bool:
+        """Whether stdout is a terminal: data there may be laid out for the eye."""
+        return _is_terminal(sys.stdout)
+
     @contextmanager
-    def progress(self, total: int) -> Iterator[Callable[[], None]]:
-        """A progress bar on stderr, only where it is a terminal; yields the function that moves it on by one."""
+    def progress(self, total: int | None) -> Iterator[Callable[[], None]]:
+        """A progress bar on stderr, only where it is a terminal; yields the function that moves it on by one.
+
+        total: None if it is not known.
+        """
         lines_would_mix = self.json and _is_terminal(sys.stdout)
-        if self.quiet or total < 2 or lines_would_mix or not self.screen.is_terminal:
+        if self.quiet or (total is not None and total < 2) or lines_would_mix or not self.screen.is_terminal:
             yield lambda: None
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -143,9 +151,9 @@ class Report:
         return 1 if self.failed_count else self.code_when_done
 
     @contextmanager
-    def over(self, total: int) -> Iterator[Report]:
-        """The span in which `total` files are worked on: the progress bar before, the summary line after."""
-        self.total += total
+    def over(self, total: int | None) -> Iterator[Report]:
+        """The span in which `total` files, None: not known, are worked on: first the bar, at the end the summary."""
+        self.total += total or 0
         try:
             with self.console.progress(total) as self._advance:
                 yield self
@@ -198,8 +206,9 @@ class Report:
 
     def summary(self) -> None:
         """The last line of a batch: how many of each; for a single file, where its result is."""
-        missing = self.total - self.done_count - self.skipped_count - self.failed_count
-        if self.total == 1 and not missing:
+        seen = self.done_count + self.skipped_count + self.failed_count
+        missing = max(0, self.total - seen)
+        if seen == 1 and not missing:
             if self.done_count and isinstance(self._last_output, os.PathLike):
                 self.console.say(f"wrote {self._last_output}")
             elif self.skipped_count:

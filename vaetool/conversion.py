@@ -99,10 +99,25 @@ def whole_picture(pixels: np.ndarray, size: int, channels: int) -> np.ndarray:
 
     For models of whole pictures; training and use both go through here.
     """
-    if pixels.dtype != np.uint8:
-        pixels = from_unit(to_unit(pixels), np.dtype(np.uint8))
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
-    image = image.convert("RGB" if channels == 3 else "L")
+    image = _in_eight_bits(pixels, channels)
     if image.size != (size, size):
         image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
     return np.array(image).reshape(size, size, channels)
+
+
+def shrunk(pixels: np.ndarray, longest: int, channels: int) -> np.ndarray:
+    """Pixels, (height, width, 1 or 3) of any type, at most `longest` on either side: (..., ..., channels) uint8.
+
+    For models of pictures of any shape; training and use both go through here.
+    """
+    image = _in_eight_bits(pixels, channels)
+    if max(image.size) > longest:
+        image = ImageOps.contain(image, (longest, longest), Image.Resampling.LANCZOS)
+    return np.array(image).reshape(image.height, image.width, channels)
+
+
+def _in_eight_bits(pixels: np.ndarray, channels: int) -> Image.Image:
+    if pixels.dtype != np.uint8:
+        pixels = from_unit(to_unit(pixels), np.dtype(np.uint8))
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
+    return image.convert("RGB" if channels == 3 else "L")

@@ -1,4 +1,4 @@
-"""Codes as a step of a scikit-learn pipeline: pictures in, numbers out, and back.
+"""Models as scikit-learn has them: codes as a step of a pipeline, and a detector of outliers.
 
 >>> from sklearn.linear_model import LogisticRegression
 >>> from sklearn.pipeline import make_pipeline
@@ -21,20 +21,109 @@ from typing import Any, Self
 
 import numpy as np
 from PIL import Image
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, check_non_negative, validate_data
 
 from vaetool.conversion import whole_picture
-from vaetool.errors import UsageError
+from vaetool.errors import UsageError, WrongKindError
+from vaetool.headers import with_article
 from vaetool.models.autoencoder import Autoencoder
+from vaetool.models.scorer import Scorer
 from vaetool.models.trunk import LARGEST, SMALLEST
+from vaetool.scoring.calibration import calibration_of, check_alpha
+from vaetool.scoring.measurement import FEWEST_IMAGES
+from vaetool.training.data import FEW_TO_CALIBRATE
 from vaetool.training.loop import train
 from vaetool.weights import load
 
 KINDS = ("vae", "ae")
+CALIBRATING = 0.3
+"""Share of the pictures that an outlier detector is calibrated with rather than trained on: of few, up to half."""
 
 
-class CodeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
+class _OfPictures(BaseEstimator):
+    """What estimators of pictures share: which arrays are pictures, and how a model is made of them."""
+
+    _fewest = 2
+    """Pictures to train with: one is held out."""
+
+    model: str | PathLike[str] | None
+    size: int | None
+    steps: int
+    minutes: float | None
+    latent: int
+    settings: Sequence[str]
+    seed: int
+    image_shape: tuple[int, ...] | None
+    peak: float | None
+    device: str
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        tags.input_tags.positive_only = True
+        tags.non_deterministic = self.minutes is not None
+        return tags
+
+    def _pictures(self, array: Any, reset: bool) -> np.ndarray:
+        """(pictures, height, width, channels) uint8; reset: remember its form, which it must have otherwise."""
+        fewest = self._fewest if reset and self.model is None else 1
+        array = validate_data(self, array, reset=reset, allow_nd=True, ensure_min_samples=fewest)
+        check_non_negative(array, type(self).__name__)
+        shape = self._shape_of(array)
+        if reset:
+            self._shape, self._ndim, self._dtype, self._peak = shape, array.ndim, array.dtype, self._peak_of(array)
+        elif shape != self._shape:
+            raise ValueError(f"pictures here are {self._shape} (height, width, channels), not {shape}")
+        return self._in_8_bits(array, self._peak_of(array)).reshape(len(array), *shape)
+
+    def _shape_of(self, array: np.ndarray) -> tuple[int, int, int]:
+        """Height, width and channels of the pictures in an array."""
+        shape = array.shape[1:]
+        if array.ndim == 2:
+            side = math.isqrt(shape[0])
+            shape = (side, side) if self.image_shape is None else tuple(self.image_shape)
+            if math.prod(shape) != array.shape[1]:
+                given = "a grey square" if self.image_shape is None else f"pictures of {shape}"
+                raise ValueError(f"rows of {array.shape[1]} numbers are not {given}: give their image_shape")
+        if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3)):
+            raise ValueError(f"pictures must be (height, width) or (height, width, 1 or 3), not {shape}")
+        return shape if len(shape) == 3 else (*shape, 1)
+
+    def _peak_of(self, array: np.ndarray) -> float:
+        if self.peak is not None:
+            if not self.peak > 0:
+                raise UsageError(f"peak must be above 0, not {self.peak}")
+            return self.peak
+        if np.issubdtype(array.dtype, np.floating):
+            return 1.0
+        if array.dtype in (np.uint8, np.uint16):
+            return float(np.iinfo(array.dtype).max)
+        raise ValueError(f"which number is white among those of type {array.dtype}? Give it as peak")
+
+    def _in_8_bits(self, array: np.ndarray, peak: float) -> np.ndarray:
+        if array.max() > peak:
+            raise ValueError(f"pixels must be from 0 to {peak:g}, not to {array.max():g}: give as peak what is white")
+        return array if array.dtype == np.uint8 and peak == 255 else np.rint(array * (255 / peak)).astype(np.uint8)
+
+    def _train(self, kind: str, pictures: np.ndarray) -> Any:
+        """A new model of pictures, by way of files, from which all training starts."""
+        _, height, width, channels = pictures.shape
+        size = self.size or min(max(height, SMALLEST), max(width, SMALLEST), LARGEST)
+        recipe = {"model.channels": channels, "training.steps": self.steps, "training.seed": self.seed}
+        recipe["data.calibration"] = 0.0  # codes need none, and a detector keeps pictures for that itself
+        settings = [f"{key}={value}" for key, value in recipe.items()] + list(self.settings)
+        with TemporaryDirectory() as folder:
+            data, output = Path(folder, "pictures.zip"), Path(folder, "model.safetensors")
+            _write_zip(data, pictures, size)
+            train(
+                kind, data, output=output, size=size, latent=self.latent, minutes=self.minutes, settings=settings,
+                device=self.device,
+            )  # fmt: skip
+            return load(output, kind=KINDS, device=self.device)
+
+
+class CodeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _OfPictures):
     """The codes of pictures, by an autoencoder that is trained on them or was trained before.
 
     Pictures are (pictures, height, width), (pictures, height, width, 1 or 3), or rows of numbers as most of
@@ -85,7 +174,7 @@ class CodeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """Train on pictures, or load the model; y is ignored."""
         pictures = self._pictures(X, reset=True)
         if self.model is None:
-            self.model_ = self._train(pictures)
+            self.model_ = self._train(self.kind, pictures)
         else:
             self.model_ = load(self.model, kind=KINDS, device=self.device)
         return self
@@ -115,67 +204,92 @@ class CodeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.three_d_array = True
-        tags.input_tags.positive_only = True
         tags.transformer_tags.preserves_dtype = []
-        tags.non_deterministic = self.minutes is not None
         return tags
 
-    def _pictures(self, array: Any, reset: bool) -> np.ndarray:
-        """(pictures, height, width, channels) uint8; reset: remember its form, which it must have otherwise."""
-        fewest = 2 if reset and self.model is None else 1  # one is held out in training
-        array = validate_data(self, array, reset=reset, allow_nd=True, ensure_min_samples=fewest)
-        check_non_negative(array, type(self).__name__)
-        shape = self._shape_of(array)
-        if reset:
-            self._shape, self._ndim, self._dtype, self._peak = shape, array.ndim, array.dtype, self._peak_of(array)
-        elif shape != self._shape:
-            raise ValueError(f"pictures here are {self._shape} (height, width, channels), not {shape}")
-        return self._in_8_bits(array, self._peak_of(array)).reshape(len(array), *shape)
 
-    def _shape_of(self, array: np.ndarray) -> tuple[int, int, int]:
-        """Height, width and channels of the pictures in an array."""
-        shape = array.shape[1:]
-        if array.ndim == 2:
-            side = math.isqrt(shape[0])
-            shape = (side, side) if self.image_shape is None else tuple(self.image_shape)
-            if math.prod(shape) != array.shape[1]:
-                given = "a grey square" if self.image_shape is None else f"pictures of {shape}"
-                raise ValueError(f"rows of {array.shape[1]} numbers are not {given}: give their image_shape")
-        if len(shape) not in (2, 3) or (len(shape) == 3 and shape[2] not in (1, 3)):
-            raise ValueError(f"pictures must be (height, width) or (height, width, 1 or 3), not {shape}")
-        return shape if len(shape) == 3 else (*shape, 1)
+class OutlierDetector(OutlierMixin, _OfPictures):
+    """Pictures unlike those that it was fitted to, which are to be good ones; as a scikit-learn outlier detector.
 
-    def _peak_of(self, array: np.ndarray) -> float:
-        if self.peak is not None:
-            if not self.peak > 0:
-                raise UsageError(f"peak must be above 0, not {self.peak}")
-            return self.peak
-        if np.issubdtype(array.dtype, np.floating):
-            return 1.0
-        if array.dtype in (np.uint8, np.uint16):
-            return float(np.iinfo(array.dtype).max)
-        raise ValueError(f"which number is white among those of type {array.dtype}? Give it as peak")
+    Scores are the negative ones of `vaetool.detection`: higher for the more usual.
 
-    def _in_8_bits(self, array: np.ndarray, peak: float) -> np.ndarray:
-        if array.max() > peak:
-            raise ValueError(f"pixels must be from 0 to {peak:g}, not to {array.max():g}: give as peak what is white")
-        return array if array.dtype == np.uint8 and peak == 255 else np.rint(array * (255 / peak)).astype(np.uint8)
+    model: the name or the path of one that is trained already, with other pictures, and which `fit` calibrates; without
+    it, `fit` trains a VAE on seven tenths of the pictures, of few on half, and calibrates it with the others.
+    by: one of the model's methods, "typical" for example; by default its own choice. alpha: the share of good pictures
+    that may be called outliers. The other parameters are those of `CodeTransformer`.
 
-    def _train(self, pictures: np.ndarray) -> Autoencoder:
-        """A new model of pictures, by way of files, from which all training starts."""
-        _, height, width, channels = pictures.shape
-        size = self.size or min(max(height, SMALLEST), max(width, SMALLEST), LARGEST)
-        recipe = {"model.channels": channels, "training.steps": self.steps, "training.seed": self.seed}
-        settings = [f"{key}={value}" for key, value in recipe.items()] + list(self.settings)
-        with TemporaryDirectory() as folder:
-            data, output = Path(folder, "pictures.zip"), Path(folder, "model.safetensors")
-            _write_zip(data, pictures, size)
-            train(
-                self.kind, data, output=output, size=size, latent=self.latent, minutes=self.minutes, settings=settings,
-                device=self.device,
-            )  # fmt: skip
-            return load(output, kind=KINDS, device=self.device)
+    After `fit`, `model_` is the model and `offset_` the score of the least usual picture that is no outlier. Raises
+    ValueError for numbers that are no such pictures and for too few, and as `vaetool.train` and `vaetool.load` do.
+    """
+
+    _fewest = FEWEST_IMAGES + 2
+
+    model_: Scorer
+    offset_: float
+
+    def __init__(
+        self,
+        model: str | PathLike[str] | None = None,
+        *,
+        by: str | None = None,
+        alpha: float = 0.05,
+        latent: int = 32,
+        size: int | None = None,
+        steps: int = 1000,
+        minutes: float | None = None,
+        settings: Sequence[str] = (),
+        seed: int = 0,
+        image_shape: tuple[int, ...] | None = None,
+        peak: float | None = None,
+        device: str = "auto",
+    ) -> None:
+        self.model = model
+        self.by = by
+        self.alpha = alpha
+        self.latent = latent
+        self.size = size
+        self.steps = steps
+        self.minutes = minutes
+        self.settings = settings
+        self.seed = seed
+        self.image_shape = image_shape
+        self.peak = peak
+        self.device = device
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: N803
+        """Train on good pictures and calibrate with others, or load the model and calibrate it; y is ignored.
+
+        Raises UsageError for an alpha that the pictures cannot resolve.
+        """
+        pictures = self._pictures(X, reset=True)
+        if self.model is None:
+            order = np.random.default_rng(self.seed).permutation(len(pictures))
+            share = max(FEW_TO_CALIBRATE, round(CALIBRATING * len(pictures)))
+            kept = max(FEWEST_IMAGES, min(share, len(pictures) // 2))
+            self.model_ = self._train("vae", pictures[order[kept:]])
+            pictures = pictures[order[:kept]]
+        else:
+            self.model_ = load(self.model, device=self.device)
+            if not isinstance(self.model_, Scorer):
+                raise WrongKindError(f"{self.model}: {with_article(self.model_.kind)} gives pictures no scores")
+        self.model_.calibrate(list(pictures))
+        by, calibration = calibration_of(self.model_, self.by)
+        check_alpha(self.alpha, calibration.count(by))
+        self.offset_ = -calibration.threshold(self.alpha, by)
+        return self
+
+    def score_samples(self, X: Any) -> np.ndarray:  # noqa: N803
+        """Higher for the more usual picture: (pictures,)."""
+        check_is_fitted(self)
+        return -self.model_.score(self._pictures(X, reset=False), self.by)
+
+    def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803
+        """Below zero for outliers: (pictures,)."""
+        return self.score_samples(X) - self.offset_
+
+    def predict(self, X: Any) -> np.ndarray:  # noqa: N803
+        """-1 for outliers, whose p-value is alpha or less, else 1: (pictures,)."""
+        return np.where(self.decision_function(X) < 0, -1, 1)
 
 
 def _write_zip(path: Path, pictures: np.ndarray, size: int) -> None:

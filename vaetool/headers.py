@@ -20,9 +20,11 @@ from vaetool.errors import WeightsError
 
 SUFFIX = ".safetensors"
 FORMAT = 1
-KIND_MODULES = {kind: f"vaetool.models.{kind}" for kind in ("ae", "codec", "dae", "vae")}
+KIND_MODULES = {kind: f"vaetool.models.{kind}" for kind in ("ae", "codec", "dae", "defect", "vae")}
 WITH_CODES = ("ae", "vae")
 """Kinds that have a code of fixed length for every picture."""
+WITH_SCORES = ("vae", "defect")
+"""Kinds that say how unusual a picture is."""
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_DIMENSIONS = 8  # of a tensor; the product of very many sizes would take seconds

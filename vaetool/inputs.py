@@ -13,13 +13,16 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path, PurePath
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from vaetool.errors import UsageError
 
 HEAD = 32  # bytes that tell the format of a file
+BLOCK = 1 << 16  # bytes of a list that are read at once, or as many as are there
 
 T = TypeVar("T")
 
@@ -160,6 +163,28 @@ def expand(
     sense: nothing given, only folders without a file of the kind, `-` beside other inputs, an unreadable list. An empty
     list is not an error.
     """
+    folders: list[Path] = []
+    found = tuple(_each_once(stream(arguments, kind, recursive, files_from, null, earlier, leave_out, folders)))
+    return Inputs(found, many=len(found) > 1 or bool(folders) or files_from is not None)
+
+
+def stream(
+    arguments: Sequence[str],
+    kind: FileKind = IMAGES,
+    recursive: bool | None = False,
+    files_from: str | None = None,
+    null: bool = False,
+    earlier: str = "",
+    leave_out: Path | None = None,
+    folders: list[Path] | None = None,
+) -> Iterator[Entry]:
+    """What `expand` finds, one by one, for work that can begin before the last of a million names is known.
+
+    A list is read as it is written. No name is remembered: a file that is named twice comes twice. folders: takes those
+    that are found.
+    Raises UsageError as `expand` does: at once for arguments, on the way for folders and lists.
+    """
+    folders = [] if folders is None else folders
     if not arguments and files_from is None:
         raise UsageError("nothing to read: name files or folders, `-`, or give --files-from")
     if null and files_from is None:
@@ -169,28 +194,29 @@ def expand(
     if "" in arguments:
         raise UsageError("one of the inputs is an empty name")
     if list(arguments) == ["-"]:
-        return Inputs((Entry(Stream.STANDARD, PurePath("stdin")),), many=False)
-
-    folder_count = 0
+        return iter([Entry(Stream.STANDARD, PurePath("stdin"))])
 
     def entries() -> Iterator[Entry]:
-        nonlocal folder_count
-        listed = _read_list(files_from, null) if files_from is not None else []
-        for name, place in [*((name, None) for name in arguments), *((name, _mirrored(name)) for name in listed)]:
+        found = False
+        listed = _read_list(files_from, null) if files_from is not None else iter(())
+        named = chain(((name, None) for name in arguments), ((name, _mirrored(name)) for name in listed))
+        for name, place in named:
             for path, problem in _existing(name):
                 if problem is None and path.is_dir():
-                    folder_count += 1
-                    yield from _folder(path, kind, bool(recursive), earlier, leave_out)
+                    folders.append(path)
+                    files = _folder(path, kind, bool(recursive), earlier, leave_out)
                 else:
-                    yield Entry(path, place or PurePath(path.name or "image"), problem)
+                    files = iter([Entry(path, place or PurePath(path.name or "image"), problem)])
+                for entry in files:
+                    found = True
+                    yield entry
+        if folders and not found:
+            names = ", ".join(arguments) or "the folders listed"
+            more = f"; *.{earlier}.* are earlier results" if earlier else ""
+            deeper = "; -r looks into sub-folders" if recursive is False else ""
+            raise UsageError(f"no {kind.name} in {names}{deeper}{more}")
 
-    found = tuple(_each_once(entries()))
-    if not found and folder_count:
-        folders = ", ".join(arguments) or "the folders listed"
-        more = f"; *.{earlier}.* are earlier results" if earlier else ""
-        deeper = "; -r looks into sub-folders" if recursive is False else ""
-        raise UsageError(f"no {kind.name} in {folders}{deeper}{more}")
-    return Inputs(found, many=len(found) > 1 or folder_count > 0 or files_from is not None)
+    return entries()
 
 
 def _existing(name: str) -> Iterator[tuple[Path, str | None]]:
@@ -267,18 +293,32 @@ def _mirrored(name: str) -> PurePath | None:
 
 def standard_input() -> bytes:
     """All of it. Raises UsageError if it is closed."""
+    return _standard_stream().read()
+
+
+def _standard_stream() -> Any:
     if sys.stdin is None:
         raise UsageError("standard input is closed")
-    return sys.stdin.buffer.read()
+    return sys.stdin.buffer
 
 
-def _read_list(source: str, null: bool) -> list[str]:
+def _read_list(source: str, null: bool) -> Iterator[str]:
+    """The names in a list, as soon as they are there."""
     try:
-        data = standard_input() if source == "-" else Path(source).read_bytes()
+        with nullcontext(_standard_stream()) if source == "-" else Path(source).open("rb") as file:
+            rest = b""
+            while block := file.read1(BLOCK):
+                *names, rest = (rest + block).split(b"\0" if null else b"\n")
+                yield from _names(names, null)
+            yield from _names([rest], null)
     except OSError as error:
         raise UsageError(f"{source}: cannot read the list of files: {error.strerror}") from error
-    lines = data.split(b"\0") if null else [line.removesuffix(b"\r") for line in data.split(b"\n")]
-    return [os.fsdecode(line) for line in lines if line]
+
+
+def _names(lines: list[bytes], null: bool) -> Iterator[str]:
+    for line in lines:
+        if name := line if null else line.removesuffix(b"\r"):
+            yield os.fsdecode(name)
 
 
 def parse_shard(text: str) -> Shard:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import vaetool
-from vaetool import demo
+from vaetool import demo, detection
 from vaetool.animation import encode_frames
 from vaetool.cli import COMMANDS
 from vaetool.compression import compress, compress_picture
@@ -31,6 +31,7 @@ LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {
     "sample": (draw, sample, vaetool.load),
     "morph": (morph, morph_along, find_direction, encode_frames, vaetool.load),
     "latent": (explore, vaetool.load),
+    "score": (detection.score, vaetool.load),
     "train": (train,),
     "demo": (demo.run,),
     "info": (),  # reads headers: no parameters

@@ -104,7 +104,7 @@ def test_a_folder_called_like_a_kind_is_written_with_its_path(here, vaetool):
     [
         (
             ["photos", "-o", "m.safetensors"],
-            "which kind of model? ae or codec or dae or vae, or a recipe with --config",
+            "which kind of model? ae or codec or dae or defect or vae, or a recipe with --config",
         ),
         (["dae", "-o", "m.safetensors"], "which images?"),
         (["dae", "photos"], "Name the model file with -o"),
@@ -237,7 +237,7 @@ def test_a_posterior_that_collapsed_is_told_of(drawings, vaetool):
     assert "warning: the posterior has collapsed: 0 of 64 units" in result.stderr
 
 
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", range(7))
 def test_the_examples_of_the_help_page_run(here, vaetool, number):
     lines = [line.partition("      ")[0] for line in inspect.cleandoc(train.__doc__).splitlines()]
     words = shlex.split([line for line in lines if line.startswith("vaetool train")][number])[1:]
@@ -246,9 +246,9 @@ def test_the_examples_of_the_help_page_run(here, vaetool, number):
 
         shutil.make_archive("photos", "zip", "photos")
     short = ["--set", "training.steps=2", "--set", "training.batch=1", "--set", "training.crops=[16]"]
-    for name in ("faces", "drawings"):
+    for name in ("faces", "drawings", "good"):
         (here / name).symlink_to("photos")
-    short += ["--set", "model.widths=[4,8,8]"] if {"ae", "vae"} & set(words) else []
+    short += ["--set", "model.widths=[4,8,8]"] if {"ae", "vae", "defects"} & set(words) else []
     if "--resume" in words:
         refused = vaetool(*words, *short)
         assert "no saved state to resume from" in refused.stderr

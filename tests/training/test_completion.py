@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from vaetool import train, weights
+from vaetool import detection, train, weights
 from vaetool.errors import TrainingError
 from vaetool.training import loop
 from vaetool.training.completion import summary
+from vaetool.training.data import split, split_calibration
 from vaetool.training.report import Reporter
+from vaetool.training.sources import find_sources
 
 
 class Listener(Reporter):
@@ -145,6 +147,41 @@ def test_a_model_forgets_what_was_found_about_its_codes(tiny_autoencoders):
     assert model.mixture is None
     assert model.named_directions() == {}
     assert type(model)(model.config).state_dict().keys() == model.state_dict().keys()
+
+
+def test_a_vae_is_calibrated_with_images_that_it_was_not_trained_on(fit_shapes, shapes):
+    listener = Listener()
+    result = fit_shapes(reporter=listener)
+    model = weights.load(result.path, device="cpu")
+    left = 120 - 4  # held out to choose weights by
+    assert len(model.calibration.components) == 30
+    assert weights.read_header(result.path).training["images"] == left - 30
+    assert "calibrated with 30 images that were neither trained nor measured on" in listener.lines
+    assert 0 < next(detection.score(model, [next(shapes.rglob("*.png"))])).p_value <= 1
+
+
+def test_its_calibration_is_that_of_the_images_that_were_kept(fit_shapes, shapes):
+    """They are read as a picture that is scored later will be."""
+    model, sources = weights.load(fit_shapes().path, device="cpu"), find_sources([shapes])
+    training, _ = split(sources, 0.03, 0)
+    _, kept = split_calibration(training, 0.2, 0)
+    scores = model.score([shapes / source.name for source in kept], by="kl")
+    assert model.calibration.held_out_scores("kl") == pytest.approx(np.sort(scores), rel=1e-4)
+
+
+def test_without_images_for_it_a_vae_is_not_calibrated(fit_shapes):
+    listener = Listener()
+    model = weights.load(fit_shapes("data.calibration=0.0", reporter=listener).path, device="cpu")
+    assert model.calibration is None
+    assert any("not calibrated" in line for line in listener.lines)
+
+
+def test_training_goes_on_from_a_calibrated_model_and_calibrates_anew(fit_shapes):
+    first = fit_shapes()
+    again = fit_shapes("training.steps=40", "training.lr=0.01", name="second", init=first.path)
+    one, two = (weights.load(result.path, device="cpu").calibration for result in (first, again))
+    assert one.components.shape == two.components.shape
+    assert not np.allclose(one.components, two.components, rtol=1e-3)
 
 
 def test_kinds_without_codes_are_left_as_they_are(fit):

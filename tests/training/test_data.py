@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vaetool.errors import TrainingError, UsageError
-from vaetool.training.data import DataConfig, PixelStore, load_store, split
+from vaetool.training.data import DataConfig, PixelStore, load_store, split, split_calibration
 from vaetool.training.sources import find_sources
 
 
@@ -87,6 +87,17 @@ def test_the_same_seed_gives_the_same_crops():
 
 
 # Splitting
+
+
+@pytest.mark.parametrize(("count", "kept"), [(29, 0), (30, 10), (60, 20), (100, 30), (1000, 200), (9000, 1000)])
+def test_images_to_calibrate_with_are_kept_of_many_and_of_few(count, kept):
+    training, unseen = split_calibration(list(range(count)), 0.2, 0)
+    assert len(unseen) == kept
+    assert sorted(training + unseen) == list(range(count))
+    assert training == sorted(training)
+    assert not kept or unseen != sorted(unseen)
+    assert split_calibration(list(range(count)), 0.2, 0) == (training, unseen)
+    assert split_calibration(list(range(count)), 0.0, 0) == (list(range(count)), [])
 
 
 @settings(deadline=None)
@@ -243,6 +254,17 @@ def test_colours_hidden_by_transparency_are_not_trained_on(tmp_path):
     Image.fromarray(pixels).save(tmp_path / "hidden.png")
     store, _ = store_of(tmp_path)
     assert store.pixels.amax(dim=0).tolist() == [10, 20, 30]
+
+
+def test_images_for_a_model_of_any_shape_are_shrunk_or_mirrored_and_never_enlarged(tmp_path):
+    row = np.arange(10, dtype=np.uint8)
+    Image.fromarray(np.tile(row, (20, 1))).save(tmp_path / "narrow.png")
+    Image.new("L", (80, 64)).save(tmp_path / "wide.png")
+    store = load_store(find_sources([tmp_path]), DataConfig(), 16, channels=1, longest=40)
+    assert sorted(store.sizes.tolist()) == [[20, 16], [32, 40]]
+    narrow = store.sizes[:, 0].tolist().index(20)
+    start = int(store.offsets[narrow])
+    assert store.pixels[start : start + 16, 0].tolist() == [*row, *row[:3:-1]]
 
 
 def test_images_are_kept_at_every_scale_that_is_large_enough(tmp_path):

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from vaetool import __version__
-from vaetool.cli import compress, decompress, demo, denoise, info, latent, models, morph, sample, train
+from vaetool.cli import compress, decompress, demo, denoise, info, latent, models, morph, sample, score, train
 from vaetool.console import INTERRUPTED, Console, guarded
 from vaetool.errors import UsageError
 
@@ -24,6 +24,7 @@ COMMANDS = (
     sample.sample,
     morph.morph,
     latent.latent,
+    score.score,
     train.train,
     demo.demo,
     info.info,

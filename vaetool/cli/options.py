@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -182,6 +182,19 @@ class RunOptions(ComputeOptions):
             self._check_outputs(jobs, extension)
         self._end_without_work(jobs)
         return jobs
+
+    def stream(self, inputs: list[str] | None) -> Iterator[Job]:
+        """The images for a command that writes no file per input, as they are found: see `inputs.stream`.
+
+        A shard, which takes a sorted list, and a dry run need all names first.
+        """
+        from vaetool import inputs as sources
+        from vaetool import planning
+
+        if self.dry_run or self.shard is not None or sources.slurm_shard() is not None:
+            return iter(self.jobs(inputs, no_output=True))
+        entries = sources.stream(inputs or [], sources.IMAGES, self.recursive, self.files_from, self.null)
+        return (planning.Job(entry.source, None, entry.problem) for entry in entries)
 
     def process(
         self,

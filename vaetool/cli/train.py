@@ -66,8 +66,9 @@ Size = Annotated[
     typer.Option(
         "--size",
         metavar="PIXELS",
-        help="Of pictures, height and width, 16 to 256: the middle square of each, resized (ae, vae).",
-        show_default="64, or the recipe's",
+        help="Of pictures, height and width, 16 to 256: the middle square of each, resized (ae, vae). "
+        "Or of the longer side: larger pictures are shrunk to it (defect).",
+        show_default="64, 256 for defect, or the recipe's",
         rich_help_panel=RECIPE,
     ),
 ]
@@ -98,6 +99,16 @@ Upsample = Annotated[
         metavar="resize|transpose|shuffle",
         help="How decoders double the resolution; transposed convolutions leave checkerboards (ae, vae).",
         show_default="resize, or the recipe's",
+        rich_help_panel=RECIPE,
+    ),
+]
+Corruption = Annotated[
+    str | None,
+    typer.Option(
+        "--corruption",
+        metavar="noise|defects",
+        help="What a dae learns to take away; with defects, drawn on good pictures, it finds real ones (defect).",
+        show_default="noise, or the recipe's",
         rich_help_panel=RECIPE,
     ),
 ]
@@ -143,6 +154,7 @@ def train(
     latent: Latent = None,
     beta: Beta = None,
     upsample: Upsample = None,
+    corruption: Corruption = None,
     adversarial: Adversarial = False,
     init: Init = None,
     settings: Settings = None,
@@ -158,6 +170,7 @@ def train(
     vaetool train dae photos/ -o mine.safetensors --minutes 60
     vaetool train dae photos/ -o mine.safetensors --minutes 60 --resume       goes on after Ctrl-C or a power cut
     vaetool train vae faces/ -o faces.safetensors --size 64 --latent 128 --minutes 60
+    vaetool train dae good/ -o parts.safetensors --corruption defects         finds what good parts do not have
     vaetool train ae drawings/ -o drawings.safetensors --preset lecture-2d
     vaetool train --config recipe.toml photos.zip -o mine.safetensors
     vaetool train dae photos/ -o mine.safetensors --set model.widths=[16,32,64] --set training.lr=0.002
@@ -193,6 +206,7 @@ def train(
         latent=latent,
         beta=beta,
         upsample=upsample,
+        corruption=corruption,
         adversarial=adversarial,
         init=init,
         resume=resume,

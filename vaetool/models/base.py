@@ -44,6 +44,12 @@ class Model(nn.Module):
     whole_images: ClassVar[bool] = False
     """Whether it takes whole pictures, resized to `config.size`, rather than crops of any size."""
 
+    shrinks: ClassVar[bool] = False
+    """Whether pictures with a side longer than `config.size` are shrunk to it, in training and in use."""
+
+    turned: ClassVar[bool] = True
+    """Whether crops are turned and mirrored in training: whether pictures mean the same whichever side is up."""
+
     meets_adversary: ClassVar[bool] = False
     """Whether it can be trained against an adversary: whether it has `loss_and_fakes` and `last_layer`."""
 

@@ -7,23 +7,36 @@ reparameterisation z = mean + sigma · noise. Both terms are sums, in nats per p
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vaetool.conversion import from_unit
 from vaetool.errors import UsageError
+from vaetool.latent.priors import Normal
 from vaetool.likelihoods import LIKELIHOODS, bits_per_dim, gaussian_kl, log_normal
 from vaetool.models.autoencoder import Autoencoder
 from vaetool.models.base import Batch, Losses, register
+from vaetool.models.scorer import Scorer
 from vaetool.models.trunk import Decoder, Encoder, TrunkConfig
+from vaetool.scoring.statistics import lossless_bits, mean_of_largest
 
 LOG_VAR_LIMITS = (-12.0, 6.0)
 ACTIVE = 0.01
 """A unit is active if the variance of its posterior mean over pictures is larger (Burda et al. 2016, section 4.1.2)."""
+
+IWAE_SAMPLES = 16
+"""For the score of a picture."""
+
+REGRET_STEPS, REGRET_LR = 32, 0.05
+"""Of Adam, with which a picture's own posterior is found."""
+
+REGRET_DRAWS = 8
+"""By which the ELBO is estimated before and after that."""
 
 COLLAPSED = 0.1
 """Share of units: with fewer active ones, the decoder has learned to do without the code."""
@@ -34,6 +47,8 @@ class VAEConfig(TrunkConfig):
     """What shapes a VAE."""
 
     likelihood: str = "gaussian"  # with the likeliest sigma; or "bernoulli", or "logistic" for honest bits
+    calibration: int = 0  # good images that p-values of scores are found by; 0: none yet
+    statistics: tuple[str, ...] = ()  # names of what is known of each
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -75,13 +90,17 @@ class Posterior:
 
 
 @register("vae")
-class VAE(Autoencoder):
+class VAE(Autoencoder, Scorer):
     """The variational autoencoder. See the module's docstring."""
 
     Config = VAEConfig
     Corruption = Objective
     figure = "elbo"
     meets_adversary = True
+    defaults: ClassVar[dict[str, dict[str, Any]]] = {**Autoencoder.defaults, "data": {"calibration": 0.2}}
+    methods = ("typical", "elbo", "recon", "kl", "iwae", "complexity", "regret")
+    slow_methods = ("iwae", "regret")
+    default_method = "typical"
     config: VAEConfig
 
     def __init__(self, config: VAEConfig) -> None:
@@ -197,16 +216,69 @@ class VAE(Autoencoder):
         return [clean, self.render(self.embed(clean)), self.render(batch["noise"])]
 
     @torch.inference_mode()
+    def components(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """See `Scorer.components`; what they are: `vaetool.scoring.statistics`."""
+        posterior = self.posterior(x)
+        noise = torch.randn(self.config.latent, generator=generator).to(x.device)  # the same for every picture
+        output = self.decoder(posterior.sample(noise))
+        log_likelihood, kl = self.likelihood(output, x), posterior.kl().sum(dim=1)
+        elbo = log_likelihood - kl
+        residuals = (self.likelihood.picture(output) - x).abs().flatten(1)
+        bits = lossless_bits(from_unit(x.permute(0, 2, 3, 1).cpu().numpy(), np.dtype(np.uint8)))
+        density = self.mixture or Normal(self.config.latent)
+        arrays = {
+            "top": mean_of_largest(residuals.cpu().numpy()),
+            "code": -density.log_density(posterior.mean.cpu().numpy()),
+            "bits": bits,
+            "complexity": bits_per_dim(elbo, self.dims, self.likelihood.is_density).cpu().numpy() - bits,
+        }
+        tensors = {"elbo": elbo, "recon": -log_likelihood / self.dims, "kl": kl}
+        return tensors | {name: torch.from_numpy(values) for name, values in arrays.items()}
+
+    def slow_components(self, x: Tensor, by: str, generator: torch.Generator) -> dict[str, Tensor]:
+        """See `Scorer.slow_components`."""
+        draws = {"iwae": IWAE_SAMPLES, "regret": REGRET_STEPS}[by]
+        noise = torch.randn((draws, 1, self.config.latent), generator=generator).to(x.device)  # for every picture
+        return {by: self._bound(x, noise) if by == "iwae" else self.regret(x, noise)}
+
+    @torch.enable_grad()
+    def regret(self, x: Tensor, noise: Tensor) -> Tensor:
+        """What the ELBO gains, (batch,) in nats, when the posterior of each picture is made the best one for it.
+
+        Likelihood regret (Xiao, Yan & Amit 2020, equation 6), of the posterior's mean and sigma rather than of the
+        encoder's weights. noise: standard normal, (steps, 1, latent); the ELBOs are estimated with the last of it.
+        """
+        with torch.no_grad():
+            start = self.posterior(x)
+
+        def elbos(posterior: Posterior, noise: Tensor) -> Iterator[Tensor]:
+            return (self.likelihood(self.decoder(posterior.sample(e)), x) - posterior.kl().sum(dim=1) for e in noise)
+
+        best = Posterior(start.mean.clone().requires_grad_(), start.log_var.clone().requires_grad_())
+        optimizer = torch.optim.Adam([best.mean, best.log_var], REGRET_LR)
+        for elbo in elbos(best, noise):
+            optimizer.zero_grad()
+            (-elbo.sum()).backward()
+            optimizer.step()
+        with torch.no_grad():
+            final, first = (torch.stack(list(elbos(each, noise[-REGRET_DRAWS:]))) for each in (best, start))
+        return (final - first).mean(dim=0)
+
     def iwae(self, x: Tensor, samples: int, generator: torch.Generator) -> Tensor:
         """The bound on log p(x) by importance sampling, per picture, (batch,), in nats; the ELBO if samples is 1.
 
         log 1/k Σ p(x given z) p(z) / q(z given x), z from q (Burda, Grosse & Salakhutdinov 2016, equation 8).
         """
+        shape = (len(x), self.config.latent)
+        return self._bound(x, (torch.randn(shape, generator=generator, device=x.device) for _ in range(samples)))
+
+    @torch.inference_mode()
+    def _bound(self, x: Tensor, noise: Iterable[Tensor]) -> Tensor:
+        """It, by one sample for each noise, (batch or 1, latent)."""
         posterior = self.posterior(x)
         weights = []
-        for _ in range(samples):
-            noise = torch.randn(posterior.mean.shape, generator=generator, device=x.device)
-            z = posterior.sample(noise)
+        for each in noise:
+            z = posterior.sample(each)
             log_q = log_normal(z, posterior.mean, posterior.log_var)
             weights.append(self.likelihood(self.decoder(z), x) + log_normal(z) - log_q)
-        return torch.logsumexp(torch.stack(weights), dim=0) - math.log(samples)
+        return torch.logsumexp(torch.stack(weights), dim=0) - math.log(len(weights))

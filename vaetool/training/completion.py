@@ -1,8 +1,9 @@
-"""The end of training a model of codes: what is found out about them, once, and travels in its file."""
+"""The end of training: what is found out about codes, and about good pictures, once, and travels in a model's file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -12,31 +13,52 @@ import torch
 from torch import Tensor
 
 from vaetool import weights
+from vaetool.errors import ImageError
 from vaetool.latent.baseline import MOST_NUMBERS, pca_psnr
 from vaetool.latent.directions import named_directions
 from vaetool.latent.priors import MOST_CODES, fit_mixture
 from vaetool.models.autoencoder import Autoencoder
 from vaetool.models.base import Batch
+from vaetool.models.scorer import Scorer
 from vaetool.models.vae import VAE
+from vaetool.scoring.measurement import FEWEST_IMAGES
 from vaetool.training.config import Recipe
 from vaetool.training.data import PixelStore
+from vaetool.training.preparation import Images
+from vaetool.training.sources import Source
 
 IWAE_SAMPLES = 50
 
 
-def complete_file(
-    path: Path, training: PixelStore, held_out: Batch, recipe: Recipe, generator: torch.Generator
-) -> dict[str, Any] | None:
+def complete_file(path: Path, images: Images, held_out: Batch, recipe: Recipe, generator: torch.Generator) -> list[str]:
     """`complete` for the model in a file, which is written again, with what was found among its facts as `codes`.
 
-    Returns that; None if the model is of a kind that has no codes. Raises WeightsError, FileError.
+    A model that scores pictures is calibrated as well, with the images that are kept for that.
+    Returns what was found, in words; nothing for a model of another kind. Raises WeightsError, FileError.
     """
     model = weights.load(path, device=str(generator.device))
-    if not isinstance(model, Autoencoder):
-        return None
-    found = complete(model, training, held_out["clean"], recipe.corruption, generator, recipe.training.seed)
-    weights.save(path, model, {**weights.read_header(path).training, "codes": found})
-    return found
+    about, words = weights.read_header(path).training, []
+    if isinstance(model, Autoencoder):
+        clean = held_out["clean"]
+        about["codes"] = complete(model, images.training, clean, recipe.corruption, generator, recipe.training.seed)
+        words.append(summary(about["codes"]))
+    if isinstance(model, Scorer):
+        words.append(_calibrate(model, images.unseen))
+    if words:
+        weights.save(path, model, about)
+    return words
+
+
+def _calibrate(model: Scorer, unseen: Iterable[Source]) -> str:
+    """Returns what became of it, in words."""
+    good = []
+    for source in unseen:
+        with suppress(ImageError):  # small as the model sees them, and kept so: a thousand photographs are gigabytes
+            good.append(model.prepare(source.read()).mul(255).round().byte())
+    if len(good) < FEWEST_IMAGES:
+        return "not calibrated: p-values for scores need thirty images or more, of which ten or more are kept for them"
+    model.calibrate(good)
+    return f"calibrated with {len(good)} images that were neither trained nor measured on"
 
 
 def complete(

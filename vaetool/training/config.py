@@ -43,6 +43,9 @@ OPTIONS = {
 }
 """Keys that have a name of their own beside `--set`, and their sections."""
 
+CORRUPTIONS = {"noise": "dae", "defects": "defect"}
+"""Kinds of denoising autoencoders, by what they learn to take away."""
+
 DEFAULT_MINUTES = 30.0
 """How long a run may take that was given no budget at all."""
 
@@ -165,6 +168,19 @@ def read_recipe(
     if cls.whole_images:
         return dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, crops=(recipe.model.size,)))
     return recipe
+
+
+def denoising_kind(kind: str | None, corruption: str) -> str:
+    """The kind that learns to take away a corruption, asked for as a `dae`.
+
+    Raises UsageError for another kind, and for a corruption that is none of `CORRUPTIONS`.
+    """
+    if corruption not in CORRUPTIONS:
+        raise UsageError(f"no corruption {corruption!r}; there are: {', '.join(CORRUPTIONS)}")
+    wanted = CORRUPTIONS[corruption]
+    if kind not in (None, "dae", wanted):
+        raise UsageError(f"--corruption is for the kind dae, not for {with_article(kind)}")
+    return wanted
 
 
 def choose_recipe(

@@ -19,11 +19,15 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vaetool.conversion import whole_picture
+from vaetool.conversion import shrunk, whole_picture
 from vaetool.errors import ImageError, TrainingError, UsageError
+from vaetool.scoring.measurement import FEWEST_IMAGES, MOST_IMAGES
 from vaetool.training.sources import Source
 
 LARGEST_ENLARGEMENT = 8.0
+FEW_TO_CALIBRATE = 30
+"""Images, if they can be had: more than their share of a small folder."""
+
 NAMED_FAILURES = 5
 """So many unreadable files are named; of the others, the number."""
 
@@ -34,6 +38,7 @@ class DataConfig:
 
     scales: tuple[float, ...] = (1.0,)  # each image is kept at these sizes: shrinking removes the traces of JPEG
     held_out: float = 0.03  # share of the images that are never trained on
+    calibration: float = 0.0  # share kept for neither, but to calibrate scores with: see `split_calibration`
     mirror: bool = False  # whole pictures, left and right, at random; crops are always turned and mirrored
     max_megapixels: float = 1000.0  # of decoded images in memory (3 bytes each in colour); more images: a random part
 
@@ -42,6 +47,8 @@ class DataConfig:
             raise UsageError(f"data.scales must be above 0 and at most 4, not {list(self.scales)}")
         if not 0 < self.held_out < 1:
             raise UsageError(f"data.held_out must be above 0 and below 1, not {self.held_out}")
+        if not 0 <= self.calibration < 1:
+            raise UsageError(f"data.calibration must be at least 0 and below 1, not {self.calibration}")
         if not self.max_megapixels > 0:
             raise UsageError(f"data.max_megapixels must be above 0, not {self.max_megapixels}")
 
@@ -56,6 +63,21 @@ def split(sources: Sequence[Source], held_out: float, seed: int) -> tuple[list[S
     order = random.Random(seed).sample(range(len(sources)), len(sources))
     count = min(max(1, round(held_out * len(sources))), len(sources) - 1)
     return [sources[i] for i in sorted(order[count:])], [sources[i] for i in sorted(order[:count])]
+
+
+def split_calibration(sources: Sequence[Source], share: float, seed: int) -> tuple[list[Source], list[Source]]:
+    """Sources to train on, and others, in random order, by which scores are calibrated when training has ended.
+
+    Of few images more than their share, since p-values need them: at least 30, but no more than every third. Of many no
+    more than 1000, which resolve a thousandth. None if that would leave less than 10, which resolve no p-value of .1.
+    The network is trained once, on the others: it is not trained anew for parts of the images in turn.
+    """
+    wanted = max(FEW_TO_CALIBRATE, round(share * len(sources)))
+    count = min(wanted, len(sources) // 3, MOST_IMAGES) if share else 0
+    if count < FEWEST_IMAGES:
+        return list(sources), []
+    order = random.Random(f"calibration {seed}").sample(range(len(sources)), len(sources))
+    return [sources[i] for i in sorted(order[count:])], [sources[i] for i in order[:count]]
 
 
 class PixelStore:
@@ -135,12 +157,14 @@ def load_store(
     *,
     channels: int = 3,
     whole: bool = False,
+    longest: int | None = None,
     device: torch.device | str = "cpu",
     warn: Callable[[str], None] = lambda message: None,
 ) -> PixelStore:
     """Decode images into memory, each at every scale at which its shorter side is at least `smallest` pixels.
 
-    whole: instead the middle square of each, resized to `smallest`.
+    whole: instead the middle square of each, resized to `smallest`. longest: larger images are first shrunk to so many
+    pixels, and what is then too small is not enlarged but mirrored.
 
     An image smaller than that is enlarged to it, up to `LARGEST_ENLARGEMENT` times. Files that cannot be read or are
     smaller still are named to `warn` and left out. channels: 1 or 3, to which all are converted.
@@ -157,7 +181,10 @@ def load_store(
         try:
             if whole:
                 return [whole_picture(source.read(), smallest, channels)]
-            return _scaled(source.read(), config.scales, smallest, channels)
+            pixels = source.read()
+            if longest is not None:
+                pixels = _mirrored(shrunk(pixels, longest, channels), smallest)
+            return _scaled(pixels, config.scales, smallest, channels)
         except ImageError as error:
             return str(error)
 
@@ -204,6 +231,11 @@ def _in_threads(
             yield first, future.result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _mirrored(pixels: np.ndarray, smallest: int) -> np.ndarray:
+    below, beside = (max(0, smallest - length) for length in pixels.shape[:2])
+    return np.pad(pixels, ((0, below), (0, beside), (0, 0)), mode="symmetric")
 
 
 def _scaled(pixels: np.ndarray, scales: Sequence[float], smallest: int, channels: int) -> list[np.ndarray]:

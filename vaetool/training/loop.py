@@ -21,11 +21,12 @@ from vaetool import weights
 from vaetool.errors import TrainingError, UsageError, WrongKindError
 from vaetool.models.autoencoder import Autoencoder
 from vaetool.models.base import Batch, Model
+from vaetool.models.scorer import Scorer
 from vaetool.training import checkpoints
 from vaetool.training.adversarial import BEGINS, WEIGHT, Adversary
 from vaetool.training.checkpoints import Progress, Result
-from vaetool.training.completion import complete_file, summary
-from vaetool.training.config import Recipe, TrainingConfig, choose_recipe
+from vaetool.training.completion import complete_file
+from vaetool.training.config import Recipe, TrainingConfig, choose_recipe, denoising_kind
 from vaetool.training.distributed import Processes, join_processes
 from vaetool.training.interruptions import Interruptions
 from vaetool.training.optimizers import follow, learning_rate_factor, make_optimizers
@@ -47,6 +48,7 @@ def train(
     latent: int | None = None,
     beta: float | None = None,
     upsample: str | None = None,
+    corruption: str | None = None,
     adversarial: bool = False,
     init: str | Path | None = None,
     resume: bool = False,
@@ -63,6 +65,7 @@ def train(
     config: a recipe, or its file. minutes, epochs: the budget, instead of the recipe's; half an hour if there is none.
     preset: a recipe of the kind's own, under the one that is given. size: of whole pictures, in pixels a side. latent:
     numbers in a code. beta: weight of the KL in a VAE. upsample: "resize", "transpose" or "shuffle".
+    corruption: what a "dae" is to take away, "noise" or "defects"; with the latter it is of the kind "defect".
     adversarial: sharper pictures, by an adversary in the second half of the run (`training.adversarial` is its weight).
     init: begin with a model's weights, by name or path. resume: go on from the state that an interrupted run to the
     same `output` left behind. force: replace a model that exists. settings: more changes of the recipe, as
@@ -74,6 +77,7 @@ def train(
     """
     options = {"minutes": minutes, "epochs": epochs, "size": size, "latent": latent, "beta": beta, "upsample": upsample}
     weight = WEIGHT if adversarial else None
+    kind = kind if corruption is None else denoising_kind(kind, corruption)
     recipe = choose_recipe(config, kind, settings, preset, adversarial=weight, **options)
     places = [data] if isinstance(data, (str, Path)) else list(data)
     if not places:
@@ -132,6 +136,8 @@ class Run:
         other = weights.load(name, device="cpu")
         if isinstance(other, Autoencoder):
             other.forget()
+        if isinstance(other, Scorer):
+            other.forget_calibration()
         if other.kind != self.recipe.kind or other.config != self.model.config:
             raise WrongKindError(f"{name}: has another [model] than this recipe ({other.kind}: {asdict(other.config)})")
         self.model.load_state_dict(other.state_dict())
@@ -174,9 +180,8 @@ class Run:
             self._steps()
         if self.processes.is_first:
             generator = self._generator("codes")
-            found = complete_file(self.output, self.images.training, self.held_out, self.recipe, generator)
-            if found is not None:
-                self.reporter.say(summary(found))
+            for words in complete_file(self.output, self.images, self.held_out, self.recipe, generator):
+                self.reporter.say(words)
             state.unlink(missing_ok=True)
             advice = self.model.advice(progress.figures)
             if advice is not None:
@@ -255,7 +260,7 @@ class Run:
         generator = self._generator(self.progress.step)
         size = self._crop(fraction)
         count = batch_size(self.config, size)
-        turned = not self.model.whole_images
+        turned = self.model.turned and not self.model.whole_images
         clean = self.images.training.random_crops(
             count, size, generator, augment=turned, mirror=turned or self.recipe.data.mirror
         )

@@ -12,7 +12,7 @@ from vaetool import weights
 from vaetool.errors import ImageError, TrainingError, UsageError
 from vaetool.models.base import Model
 from vaetool.training.config import Recipe, TrainingConfig
-from vaetool.training.data import PixelStore, load_store, split
+from vaetool.training.data import PixelStore, load_store, split, split_calibration
 from vaetool.training.sources import Source
 
 HELD_OUT_CROPS = 32
@@ -48,10 +48,14 @@ def new_model(recipe: Recipe) -> Model:
 
 @dataclass(frozen=True)
 class Images:
-    """The images of a run: to train on, and held out; `fingerprint` is the same for the same names."""
+    """The images of a run: to train on, and held out; `fingerprint` is the same for the same names.
+
+    `unseen` are neither: to calibrate scores with.
+    """
 
     training: PixelStore
     held_out: PixelStore
+    unseen: tuple[Source, ...]
     fingerprint: str
 
 
@@ -83,21 +87,26 @@ def read_images(
     Raises TrainingError for too few that can be read.
     """
     crop = max(recipe.training.crops)
-    whole = weights.model_class(recipe.kind).whole_images
-    measured = HELD_OUT_PICTURES if whole else HELD_OUT_CROPS
+    cls = weights.model_class(recipe.kind)
+    most = HELD_OUT_PICTURES if cls.whole_images else HELD_OUT_CROPS
+    longest = recipe.model.size if cls.shrinks else None
 
     def load(sources: list[Source], scales: tuple[float, ...]) -> PixelStore:
         config = replace(recipe.data, scales=scales)
         channels = recipe.model.channels
-        return load_store(sources, config, crop, channels=channels, whole=whole, device=device, warn=warn)
+        return load_store(
+            sources, config, crop, channels=channels, whole=cls.whole_images, longest=longest, device=device, warn=warn
+        )
 
     def hold_out(sources: list[Source]) -> tuple[list[Source], PixelStore]:
         training, held_out = split(sources, recipe.data.held_out, recipe.training.seed)
         try:
-            return training, load(held_out[:measured], (1.0,))
+            return training, load(held_out[:most], (1.0,))
         except TrainingError:
             return hold_out(training)  # none of them can be read: hold out others
 
     names = "\n".join(source.name for source in sources).encode("utf-8", "surrogateescape")
     training, held_out = hold_out(list(sources))
-    return Images(load(training, recipe.data.scales), held_out, hashlib.sha256(names).hexdigest()[:16])
+    training, unseen = split_calibration(training, recipe.data.calibration, recipe.training.seed)
+    fingerprint = hashlib.sha256(names).hexdigest()[:16]
+    return Images(load(training, recipe.data.scales), held_out, tuple(unseen), fingerprint)

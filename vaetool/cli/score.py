@@ -1,0 +1,238 @@
+"""`vaetool score`: how unusual pictures are, and which of them are outliers."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vaetool.cli.groups import between, with_options
+from vaetool.cli.options import Inputs, RunOptions
+from vaetool.errors import UsageError
+
+if TYPE_CHECKING:
+    from vaetool.scoring.labels import Labels
+
+VERDICTS, RESULTS, EVALUATION = "Verdicts", "More results", "Evaluation"
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        "-m",
+        "--model",
+        metavar="NAME|PATH",
+        help="A vae or a defect finder, trained on good pictures: a name from `vaetool models`, or a model file.",
+        show_default=False,
+    ),
+]
+By = Annotated[
+    str | None,
+    typer.Option(
+        "--by",
+        metavar="METHOD",
+        help="What scores are: of a vae typical, elbo, recon, kl, iwae, complexity or regret (slow).",
+        show_default="the model's own choice",
+        rich_help_panel=VERDICTS,
+    ),
+]
+Alpha = Annotated[
+    float | None,
+    typer.Option(
+        "--alpha",
+        metavar="A",
+        parser=between(0, 1),
+        help="Outliers have a p-value up to this: the share of good pictures that may be called so.",
+        show_default="0.05",
+        rich_help_panel=VERDICTS,
+    ),
+]
+FDR = Annotated[
+    float | None,
+    typer.Option(
+        "--fdr",
+        metavar="Q",
+        parser=between(0, 1),
+        help="Instead, by all p-values of the batch (Benjamini-Hochberg): the share of those called outliers that may "
+        "be good. No line can come before the last score is known.",
+        show_default=False,
+        rich_help_panel=VERDICTS,
+    ),
+]
+FailOnOutlier = Annotated[
+    bool, typer.Option("--fail-on-outlier", help="Exit code 3 if there is an outlier.", rich_help_panel=VERDICTS)
+]
+Heatmap = Annotated[
+    Path | None,
+    typer.Option(
+        "--heatmap",
+        metavar="FOLDER",
+        help="For a model that finds places: pictures with unusual places coloured, on a fixed scale (yellow: p = .1, "
+        "red: p = .0001).",
+        show_default=False,
+        rich_help_panel=RESULTS,
+    ),
+]
+Raw = Annotated[
+    bool,
+    typer.Option(
+        "--raw", help="Heatmaps as numbers: 16-bit grey, 0 to 65535 for -log10 p from 0 to 4.", rich_help_panel=RESULTS
+    ),
+]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--report",
+        metavar="FILE.html",
+        help="One page that needs no network: all pictures, worst first, with the terms of their scores.",
+        show_default=False,
+        rich_help_panel=RESULTS,
+    ),
+]
+Normal = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--normal",
+        metavar="FOLDER",
+        help="Pictures known to be normal.",
+        rich_help_panel=EVALUATION,
+        show_default=False,
+    ),
+]
+Outlier = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--outlier",
+        metavar="FOLDER",
+        help="Pictures known to be outliers: with --normal, how well scores tell them apart.",
+        rich_help_panel=EVALUATION,
+        show_default=False,
+    ),
+]
+LabelsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        metavar="FILE.csv",
+        help="The same from a table: columns path (from the table's folder on) and label (0 or normal, 1 or outlier).",
+        rich_help_panel=EVALUATION,
+        show_default=False,
+    ),
+]
+MasksFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--masks",
+        metavar="FOLDER",
+        help="Where defects are, white, in pictures called as the outliers: how well places are found.",
+        rich_help_panel=EVALUATION,
+        show_default=False,
+    ),
+]
+ROC = Annotated[
+    Path | None,
+    typer.Option(
+        "--roc",
+        metavar="FILE.png|.svg",
+        help="A plot of the ROC and precision-recall curves.",
+        rich_help_panel=EVALUATION,
+        show_default=False,
+    ),
+]
+
+
+@with_options
+def score(
+    inputs: Inputs = None,
+    model: Model = None,
+    by: By = None,
+    alpha: Alpha = None,
+    fdr: FDR = None,
+    fail_on_outlier: FailOnOutlier = False,
+    heatmap: Heatmap = None,
+    raw: Raw = False,
+    report: ReportFile = None,
+    normal: Normal = None,
+    outlier: Outlier = None,
+    labels: LabelsFile = None,
+    masks: MasksFolder = None,
+    roc: ROC = None,
+    *,
+    run: RunOptions,
+) -> int:
+    """Find the outliers among pictures.
+
+    vaetool score -m part.safetensors new/                            score, p-value, verdict, file
+    vaetool score -m part.safetensors new/ --fail-on-outlier -q       in a script: exit code 3
+    vaetool score -m part.safetensors new/ --report report.html       a page to look at, worst first
+    vaetool score -m part.safetensors --normal good/ --outlier bad/   how good the scores are
+
+    Made for pipes: find parts/ -name '*.png' -print0 | vaetool score -m part.safetensors --files-from - -0 --json |
+    jq -r 'select(.outlier).path'. Train the model with `vaetool train vae good/ -o part.safetensors`.
+    """
+    if model is None:
+        raise UsageError("by which model? Name one with -m: a vae or a defect finder that was trained on good pictures")
+    if alpha is not None and fdr is not None:
+        raise UsageError("--alpha and --fdr exclude each other")
+    if raw and heatmap is None:
+        raise UsageError("--raw describes the results of --heatmap: give both")
+    _check_files({"--report": (report, (".html", ".htm")), "--roc": (roc, (".png", ".svg"))}, force=run.force)
+    known, inputs = _known(inputs, normal or [], outlier or [], labels, run)
+    if known is None and (masks or roc):
+        raise UsageError("--masks and --roc need to know the outliers: give --normal and --outlier, or --labels")
+    if heatmap is None:
+        jobs = run.stream(inputs)
+    else:
+        jobs = iter(run.jobs(inputs, os.path.join(heatmap, ""), extension=".png"))  # noqa: PTH118 - ends like a folder
+
+    from vaetool import load
+    from vaetool.cli.scoring import Level, Look, Session
+    from vaetool.headers import WITH_SCORES
+    from vaetool.scoring.labels import Masks
+
+    scorer = load(model, kind=WITH_SCORES, device=run.device)
+    if (heatmap or masks) and not hasattr(scorer, "maps"):
+        raise UsageError(f"this {scorer.kind} scores pictures as a whole: --heatmap and --masks need a defect finder")
+    session = Session(run, scorer, by, Level(alpha, fdr))
+    places = Masks(masks) if masks else None
+    look = Look(scorer, known, masks=places, heatmaps=heatmap is not None, raw=raw, page=report is not None)
+    verdicts = session.work(jobs, look)
+    session.conclude(verdicts, look, report, roc, title=f"Scores by {Path(model).name}")
+    return session.exit_code(verdicts, fail_on_outlier=fail_on_outlier)
+
+
+def _known(
+    inputs: list[str] | None, normal: list[str], outlier: list[str], table: Path | None, run: RunOptions
+) -> tuple[Labels | None, list[str] | None]:
+    """What is known of pictures, if anything is, and which pictures there are."""
+    if normal or outlier:
+        if inputs or run.files_from is not None or table is not None:
+            raise UsageError("--normal and --outlier are all the pictures: name no others, and no --labels")
+        if not (normal and outlier):
+            raise UsageError("--normal and --outlier need each other")
+
+        from vaetool.scoring.labels import labels_of_folders
+
+        return labels_of_folders(normal, outlier, recursive=run.recursive), [*normal, *outlier]
+    if table is None:
+        return None, inputs
+
+    from vaetool.scoring.labels import read_labels
+
+    known = read_labels(table)
+    named = inputs or run.files_from is not None
+    return known, inputs if named else [str(path) for path in known.paths]
+
+
+def _check_files(wanted: dict[str, tuple[Path | None, tuple[str, ...]]], *, force: bool) -> None:
+    """Refuses results, by option, that are not called as they should be, or exist."""
+    from vaetool.files import is_special
+
+    for option, (path, suffixes) in wanted.items():
+        if path is None or is_special(path):
+            continue
+        if path.suffix.lower() not in suffixes:
+            raise UsageError(f"{option}: {path}: call it *{suffixes[0]}")
+        if os.path.lexists(path) and not force:
+            raise UsageError(f"{path} exists: --force replaces")

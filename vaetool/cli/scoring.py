@@ -1,0 +1,257 @@
+"""What `vaetool score` does with a batch: scores in the order of the files, and what is made of all of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vaetool.batch import Read, read_all
+from vaetool.cli.options import RunOptions
+from vaetool.cli.verdicts import Tally, Verdicts, tell_evaluation
+from vaetool.console import Report
+from vaetool.conversion import from_unit, to_unit
+from vaetool.detection import Score, score
+from vaetool.errors import FileError
+from vaetool.files import write_atomically
+from vaetool.scoring import heatmaps
+from vaetool.scoring.calibration import (
+    benjamini_hochberg,
+    calibration_of,
+    check_alpha,
+    drift,
+    false_alarm_bound,
+    false_alarm_rate,
+)
+from vaetool.scoring.curves import draw_curves
+from vaetool.scoring.evaluation import Evaluation, PixelTally, evaluate
+from vaetool.scoring.labels import Labels, Masks, map_of, mask_for
+from vaetool.scoring.report import Entry, Page, thumbnail
+
+if TYPE_CHECKING:
+    from vaetool.images import Picture
+    from vaetool.planning import Job
+
+BATCH = 16
+"""Pictures whose scores come together: lines do not wait for more of them."""
+
+ALPHA = 0.05
+OUTLIERS_FOUND = 3
+
+
+class Level:
+    """Which p-values make outliers: those up to alpha, or as the false discovery rate of the batch allows."""
+
+    def __init__(self, alpha: float | None, fdr: float | None) -> None:
+        self.fdr = fdr
+        self.alpha = fdr if fdr is not None else ALPHA if alpha is None else alpha
+
+    def threshold(self, p_values: np.ndarray) -> float:
+        """The largest p-value of an outlier; -1 if there is none."""
+        if self.fdr is None:
+            return self.alpha
+        return float(p_values[benjamini_hochberg(p_values, self.fdr)].max(initial=-1.0))
+
+    def words(self, count: int) -> str:
+        """What the level promises with so many calibration images."""
+        if self.fdr is not None:
+            return (
+                f"false discovery rate {self.fdr:g}, calibrated with {count} good pictures: {100 * self.fdr:.3g} % of "
+                "what is called an outlier may be good pictures, on average over batches"
+            )
+        mean, bound = false_alarm_rate(self.alpha, count), false_alarm_bound(self.alpha, count)
+        return (
+            f"alpha {self.alpha:g}, calibrated with {count} good pictures: {100 * mean:.2g} % of good pictures are "
+            f"called outliers on average over calibrations, at most {100 * bound:.2g} % in 95 % of them"
+        )
+
+
+@dataclass
+class Looked:
+    """A file, what is kept of its picture for the page, and its score; None: it failed, or is skipped."""
+
+    file: Read[Picture]
+    label: bool | None = None
+    thumbnail: bytes = b""
+    heat: bytes = b""
+    score: Score | None = None
+
+
+class Look:
+    """What is done with a picture besides its score.
+
+    masks: compare maps with those. heatmaps: write them where jobs say, as numbers if `raw`. page: keep what it shows.
+    """
+
+    def __init__(
+        self, model: Any, known: Labels | None, *, masks: Masks | None, heatmaps: bool, raw: bool, page: bool
+    ) -> None:
+        self.model, self.known, self.masks = model, known, masks
+        self.heatmaps, self.raw, self.page = heatmaps, raw, page
+        self.has_maps = hasattr(model, "maps") and (heatmaps or masks is not None or page)
+        self.pixels = PixelTally()
+        self.outliers_without_mask = 0
+
+    def __call__(self, looked: Looked, picture: Picture) -> None:
+        """Looks at one; what goes wrong, with its mask for instance, is that file's error."""
+        job = looked.file.job
+        looked.label = self.known.of(job.source) if self.known else None
+        if self.page:
+            looked.thumbnail = thumbnail(picture.visible_pixels(), square=self.model.whole_images)
+        if not self.has_maps:
+            return
+        seen, heat = map_of(self.model, picture)
+        if self.masks is not None:
+            self._compare(heat, job.source, looked.label)
+        if self.heatmaps and isinstance(job.output, Path):
+            write_atomically(job.output, self._heatmap(picture, heat))
+        if self.page:
+            looked.heat = thumbnail(heatmaps.overlay(seen, heat), square=False)
+
+    def _heatmap(self, picture: Picture, heat: np.ndarray) -> bytes:
+        pixels = from_unit(to_unit(picture.visible_pixels()), np.dtype(np.uint8))
+        if self.raw:
+            return heatmaps.raw_png(heatmaps.resized(heat, *pixels.shape[:2]))
+        return heatmaps.overlay_png(pixels, heat)
+
+    def _compare(self, heat: np.ndarray, source: object, label: bool | None) -> None:
+        assert self.masks is not None
+        if label is False:  # a mask of that name, if there is one, is of an outlier
+            self.pixels.add(heat, np.zeros(heat.shape, bool))
+            return
+        path = self.masks.of(source)
+        if path is None:
+            self.outliers_without_mask += label is True
+            return
+        mask = mask_for(self.model, path)
+        if mask.shape != heat.shape:
+            raise FileError(f"its mask {path} has another shape")
+        self.pixels.add(heat, mask)
+
+
+def score_files(model: Any, files: Iterator[Read[Picture]], look: Look, *, by: str, alpha: float) -> Iterator[Looked]:
+    """All files in their order; few are in memory at a time, and of those no picture, but what a model makes of it."""
+    for first in files:
+        waiting: deque[Looked] = deque()
+        chunk = chain([first], islice(files, BATCH - 1))
+        for result in score(model, _pictures(chunk, look, waiting), by=by, alpha=alpha):
+            while _has_no_score(waiting[0]):
+                yield waiting.popleft()
+            waiting[0].score = result
+            yield waiting.popleft()
+        yield from waiting
+
+
+def _pictures(files: Iterable[Read[Picture]], look: Look, waiting: deque[Looked]) -> Iterator[Picture]:
+    """Those that can be read; all files go into `waiting`."""
+    for file in files:
+        looked, picture, file.value = Looked(file), file.value, None
+        waiting.append(looked)
+        if picture is None:
+            continue
+        with file.attempt():
+            look(looked, picture)
+        if file.error is None:
+            yield picture
+
+
+def _has_no_score(looked: Looked) -> bool:
+    return looked.file.error is not None or looked.file.job.skip
+
+
+class Session:
+    """One run of the command.
+
+    Raises UsageError for a method that the model lacks and a level that its calibration cannot resolve.
+    """
+
+    def __init__(self, run: RunOptions, model: Any, by: str | None, level: Level) -> None:
+        self.run, self.model, self.level = run, model, level
+        self.by, self.calibration = calibration_of(model, by)
+        count = self.calibration.count(self.by)
+        check_alpha(level.alpha, count)
+        self.promise = level.words(count)
+        self.report = Report(run.console)
+        self.tally = Tally()
+        self.page = Page()
+
+    def work(self, jobs: Iterable[Job], look: Look) -> Verdicts:
+        """Scores the pictures of all jobs and tells verdicts; memory does not grow with them."""
+        console = self.run.console
+        console.say(self.promise)
+        verdicts = Verdicts(self.report, at_once=self.level.fdr is None, lines=look.known is None)
+        files = read_all(jobs, self.run.read_picture, threads=self.run.threads)
+        with self.report.over(0 if console.is_read_on_terminal else None):
+            for looked in score_files(self.model, files, look, by=self.by, alpha=self.level.alpha):
+                self._take(looked, verdicts, listed=look.page)
+            verdicts.settle(self.level.threshold(self.tally.arrays()[1]))
+        return verdicts
+
+    def _take(self, looked: Looked, verdicts: Verdicts, *, listed: bool) -> None:
+        job, result = looked.file.job, looked.score
+        if looked.file.error is not None:
+            self.report.failed(job.source, looked.file.error)
+        elif result is None:
+            self.report.skipped(job.source, job.output)
+        else:
+            self.tally.add(result.score, result.p_value, looked.label)
+            verdicts.take(job, result, looked.label, looked.file.warnings)
+            if listed:
+                pictures = (looked.thumbnail, looked.heat)
+                self.page.add(
+                    Entry(str(job.source), result.score, result.p_value, result.components, looked.label, *pictures)
+                )
+
+    def conclude(self, verdicts: Verdicts, look: Look, page: Path | None, roc: Path | None, title: str) -> None:
+        """What all scores together tell: an evaluation where labels are known, a page, a plot, a warning."""
+        console, (scores, p_values, labels) = self.run.console, self.tally.arrays()
+        if not len(scores):
+            if not self.report.exit_code:
+                console.say("no files: nothing to do")
+            return
+        evaluation = self._evaluation(scores, p_values, labels, look) if look.known else None
+        found = f"outliers: {verdicts.outliers} of {len(scores)} pictures"
+        warning = drift(p_values[labels != 1])
+        console.say(found)
+        if warning is not None:
+            console.warn(warning)
+        known = labels >= 0
+        if evaluation is not None:
+            tell_evaluation(console, evaluation)
+            if roc is not None:
+                write_atomically(roc, draw_curves(scores[known], labels[known] == 1, evaluation, format=roc.suffix[1:]))
+        if page is not None:
+            facts = [f"By {self.by}; {self.promise}.", f"{found}.", *([f"{warning}."] if warning else [])]
+            content = self.page.write(
+                title,
+                facts,
+                calibration=self.calibration,
+                by=self.by,
+                threshold=self.level.threshold(p_values),
+                scores=scores,
+                p_values=p_values,
+                labels=labels,
+                evaluation=evaluation,
+            )
+            write_atomically(page, content)
+            console.say(f"wrote {page}")
+
+    def exit_code(self, verdicts: Verdicts, *, fail_on_outlier: bool) -> int:
+        """1 if a file failed, 3 if there are outliers and that is wanted."""
+        if fail_on_outlier and verdicts.outliers:
+            self.report.code_when_done = OUTLIERS_FOUND
+        return self.report.exit_code
+
+    def _evaluation(self, scores: np.ndarray, p_values: np.ndarray, labels: np.ndarray, look: Look) -> Evaluation:
+        known = labels >= 0
+        left_out = {"have no label": int((~known).sum()), "outliers have no mask": look.outliers_without_mask}
+        for words, count in left_out.items():
+            if count:
+                self.run.console.warn(f"{count} {words}, and are left out of the evaluation")
+        verdicts = p_values[known] <= self.level.threshold(p_values)
+        return evaluate(scores[known], labels[known] == 1, verdicts, look.pixels if look.masks else None)

@@ -1,0 +1,129 @@
+"""What `vaetool score` says: a line for each picture as soon as its verdict is known, and what the batch tells."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from vaetool.console import Console, Report
+from vaetool.errors import one_line
+
+if TYPE_CHECKING:
+    import numpy as np
+    from rich.console import Console as RichConsole
+
+    from vaetool.detection import Score
+    from vaetool.planning import Job
+    from vaetool.scoring.evaluation import Evaluation
+
+OUTLIER, NORMAL = "outlier", "normal"
+UNKNOWN = -1
+
+
+class Tally:
+    """All scores, p-values and labels of a batch: seventeen bytes for each picture."""
+
+    def __init__(self) -> None:
+        self._scores, self._p_values, self._labels = array("d"), array("d"), array("b")
+
+    def add(self, score: float, p_value: float, label: bool | None) -> None:
+        """Of the next picture."""
+        self._scores.append(score)
+        self._p_values.append(p_value)
+        self._labels.append(UNKNOWN if label is None else label)
+
+    def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Scores, p-values, and labels (1: outlier, 0: normal, -1: not known), (pictures,) each.
+
+        A score that is no number counts as the most unusual.
+        """
+        import numpy as np
+
+        largest = float(np.finfo(np.float32).max)
+        scores = np.nan_to_num(np.array(self._scores), nan=largest, posinf=largest, neginf=-largest)
+        return scores, np.array(self._p_values), np.array(self._labels)
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A score whose verdict is not known yet."""
+
+    job: Job
+    score: Score
+    label: bool | None
+    warnings: tuple[str, ...]
+
+
+class Verdicts:
+    """Tells verdicts.
+
+    at_once: the verdict of a score is final, and told as it comes; if not, `settle` tells all, by the p-value up to
+    which they are outliers. lines: whether pictures get lines of their own where there is no --json.
+    """
+
+    def __init__(self, report: Report, *, at_once: bool, lines: bool) -> None:
+        self.report = report
+        self.at_once = at_once
+        self.lines = lines
+        self.outliers = 0
+        self._waiting: list[Waiting] = []
+
+    def take(self, job: Job, score: Score, label: bool | None, warnings: tuple[str, ...]) -> None:
+        """The next score."""
+        self._waiting.append(Waiting(job, score, label, warnings))
+        if self.at_once:
+            self._tell(self._waiting.pop(), score.outlier)
+
+    def settle(self, threshold: float) -> None:
+        """Tells the verdicts that waited for the last score."""
+        for waiting in self._waiting:
+            self._tell(waiting, waiting.score.p_value <= threshold)
+        self._waiting = []
+
+    def _tell(self, what: Waiting, outlier: bool) -> None:
+        self.outliers += outlier
+        score, console = what.score, self.report.console
+        facts: dict[str, Any] = {"score": score.score, "p_value": score.p_value, "outlier": outlier, "by": score.by}
+        if what.label is not None:
+            facts["label"] = _word(what.label)
+        if console.json:
+            facts["components"] = score.components
+        elif self.lines:
+            self._line(score.score, score.p_value, outlier, one_line(what.job.source))
+        self.report.done(what.job.source, what.job.output, facts, warnings=what.warnings)
+
+    def _line(self, score: float, p_value: float, outlier: bool, path: str) -> None:
+        if self._table is None:
+            self.report.console.data(f"{score:.5g}\t{p_value:.4g}\t{_word(outlier)}\t{path}")
+            return
+        row = f"{score:>10.4g}  {p_value:>8.4g}  {_word(outlier):<7}  {path}"
+        self._table.print(row, style="red" if outlier else None, soft_wrap=True)
+
+    @cached_property
+    def _table(self) -> RichConsole | None:
+        """Stdout as a table with its header, where it is a terminal."""
+        if not self.report.console.is_read_on_terminal:
+            return None
+        from rich.console import Console as RichConsole
+
+        table = RichConsole(file=sys.stdout, highlight=False, emoji=False, markup=False)
+        table.print(f"{'score':>10}  {'p-value':>8}  verdict  file", style="bold")
+        return table
+
+
+def tell_evaluation(console: Console, evaluation: Evaluation) -> None:
+    """The figures, on stdout: names and values in lines, a table on a terminal, or with --json one object more."""
+    if console.json:
+        console.record({"evaluation": evaluation.facts()})
+        return
+    figures = evaluation.words()
+    width = max(map(len, figures)) + 2
+    for name, value in figures.items():
+        console.data(f"{name:<{width}}{value}" if console.is_read_on_terminal else f"{name}\t{value}")
+
+
+def _word(outlier: bool) -> str:
+    return OUTLIER if outlier else NORMAL

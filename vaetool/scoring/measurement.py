@@ -1,0 +1,62 @@
+"""The components of pictures by a model, a batch at a time.
+
+A model offers `prepare_all(images)` (batches of tensors), `components(x, generator)` (numbers by name, per picture, of
+one pass), `methods`, and for those among them that take long, `slow_components(x, by, generator)`.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from vaetool.errors import UsageError
+from vaetool.scoring.calibration import Calibration
+
+SEED = 0
+FEWEST_IMAGES, MOST_IMAGES = 10, 1000
+"""So many calibrate a model: fewer resolve no p-value of a tenth, more would say little that is new."""
+
+MOST_SLOW = 100
+"""So many calibrate the methods that take long."""
+
+
+def measure(model: Any, images: Iterable[Any], by: str) -> Iterator[dict[str, np.ndarray]]:
+    """Components by name, (batch,) float32 each, of images of any kind, with what the method `by` needs.
+
+    A generator that begins anew with every batch draws the same for all pictures: a score depends on its picture alone.
+    """
+    for x in model.prepare_all(images):
+        found = model.components(x, torch.Generator().manual_seed(SEED))
+        if by in getattr(model, "slow_methods", ()):
+            found |= model.slow_components(x, by, torch.Generator().manual_seed(SEED))
+        yield {name: values.float().cpu().numpy() for name, values in found.items()}
+
+
+def take_good(images: Iterable[Any]) -> list[Any]:
+    """Good images to calibrate a model with, in random order: `MOST_IMAGES` of them at most.
+
+    Raises UsageError for fewer than `FEWEST_IMAGES`.
+    """
+    good = list(images)
+    if len(good) < FEWEST_IMAGES:
+        raise UsageError(f"{len(good)} images are too few to calibrate a model with: {FEWEST_IMAGES} are the least")
+    return random.Random(SEED).sample(good, min(len(good), MOST_IMAGES))  # whoever sorted them, halves are alike
+
+
+def measure_good(model: Any, images: Iterable[Any]) -> Calibration:
+    """The calibration of a model by good images, which it was not trained on, as `take_good` takes them."""
+    good = take_good(images)
+    found = _joined(measure(model, good, ""))
+    for by in getattr(model, "slow_methods", ()):
+        values = _joined(measure(model, good[:MOST_SLOW], by))[by]
+        found[by] = np.pad(values, (0, len(good) - len(values)), constant_values=np.nan)
+    return Calibration(tuple(found), np.stack(list(found.values()), axis=1).astype(np.float64))
+
+
+def _joined(batches: Iterator[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    parts = list(batches)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

@@ -1,0 +1,187 @@
+"""The report of a batch as one page: worst first, with pictures, the terms of each score, and what they tell.
+
+The page needs nothing but itself: style, script, plots and pictures are inside, and its policy forbids it the network.
+"""
+
+from __future__ import annotations
+
+import base64
+import heapq
+import html
+import io
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from vaetool.conversion import from_unit, to_unit
+from vaetool.errors import one_line
+from vaetool.scoring.calibration import Calibration
+from vaetool.scoring.curves import draw_curves, draw_histogram
+from vaetool.scoring.evaluation import Evaluation
+
+MOST = 10_000
+"""Images that a page lists: the ones with the highest scores. Its figures are of all of them."""
+
+THUMBNAIL = 128
+"""Longest side in pixels; the picture is not made larger."""
+
+LOSSLESS = 64
+"""Pictures up to this size are shown as they are, pixel by pixel."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One image on the page. label: whether it is known to be an outlier. thumbnail, heat: WebP files."""
+
+    path: str
+    score: float
+    p_value: float
+    components: Mapping[str, float]
+    label: bool | None = None
+    thumbnail: bytes = b""
+    heat: bytes = b""
+
+
+class Page:
+    """Collects the images of a batch, of which it keeps as many as it lists, and writes the page."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self.most = most
+        self.count = 0
+        self._worst: list[tuple[float, int, Entry]] = []  # a heap: the least strange of those kept comes first
+
+    def add(self, entry: Entry) -> None:
+        """The next image of the batch."""
+        self.count += 1
+        item = (entry.score, -self.count, entry)
+        if len(self._worst) < self.most:
+            heapq.heappush(self._worst, item)
+        else:
+            heapq.heappushpop(self._worst, item)
+
+    def write(
+        self,
+        title: str,
+        facts: Iterable[str],
+        *,
+        calibration: Calibration,
+        by: str,
+        threshold: float,
+        scores: np.ndarray,
+        p_values: np.ndarray,
+        labels: np.ndarray,
+        evaluation: Evaluation | None = None,
+    ) -> bytes:
+        """The page as UTF-8.
+
+        facts: sentences under the title. by: the method of the scores. threshold: the largest p-value of an outlier,
+        below 0 where there is none. scores, p_values, labels: of all images, (images,) each; a label is 1 for an
+        outlier, 0 for a normal image, -1 where it is not known. evaluation: of those whose label is known.
+        """
+        entries = [entry for *_, entry in sorted(self._worst, key=lambda item: item[:2], reverse=True)]
+        held_out = calibration.held_out_scores(by)
+        plots = [
+            _plot(
+                "Scores",
+                _words(held_out, scores),
+                draw_histogram(held_out, scores, p_values <= threshold, format="svg"),
+            )
+        ]
+        if evaluation is not None:
+            known = labels >= 0
+            curves = draw_curves(scores[known], labels[known] == 1, evaluation, format="svg")
+            plots.append(_plot("Evaluation", "ROC and precision-recall curves", curves, _figures(evaluation)))
+        if self.count > len(entries):
+            facts = [*facts, f"Listed are the {len(entries)} with the highest scores; the figures are of all."]
+        parts = {
+            "title": html.escape(one_line(title)),
+            "facts": "".join(f"<p>{html.escape(one_line(fact))}</p>" for fact in facts),
+            "plots": "".join(plots),
+            "data": _data(entries, calibration, threshold),
+        }
+        page = resources.files("vaetool.scoring").joinpath("report.html").read_text(encoding="utf-8")
+        # In one pass: what a title or a file name says is never taken for a place in the page.
+        page = re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], page)
+        return page.encode("utf-8", "replace")
+
+
+def thumbnail(pixels: np.ndarray, *, square: bool) -> bytes:
+    """Pixels, (height, width, 1 or 3) of any type, as a small WebP; `square`: the middle of it, as some models see it.
+
+    It is shrunk to 128 pixels on its longer side; what has 64 or fewer is kept as it is.
+    """
+    if pixels.dtype != np.uint8:
+        pixels = from_unit(to_unit(pixels), np.dtype(np.uint8))
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
+    if square:
+        side = min(THUMBNAIL, *image.size)
+        image = ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS)
+    image.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    lossless = max(image.size) <= LOSSLESS
+    image.save(file := io.BytesIO(), "WEBP", lossless=lossless, quality=0 if lossless else 75, method=1)
+    return file.getvalue()
+
+
+def _data(entries: list[Entry], calibration: Calibration, threshold: float) -> str:
+    """What the script of the page reads: JSON that cannot end the element that it is in."""
+    names = [name for name in calibration.names if any(name in entry.components for entry in entries)]
+    columns = {name: calibration.components[:, calibration.names.index(name)] for name in names}
+    known = {name: np.sort(column[~np.isnan(column)]) for name, column in columns.items()}
+
+    def rank(name: str, value: float) -> float | None:
+        """The share of calibration images in which a component is smaller."""
+        if math.isnan(value) or not len(known[name]):
+            return None
+        return round(float(known[name].searchsorted(value) / len(known[name])), 4)
+
+    def row(entry: Entry) -> list[Any]:
+        terms = [entry.components.get(name, math.nan) for name in names]
+        ranks = [rank(name, value) for name, value in zip(names, terms, strict=True)]
+        pictures = [base64.b64encode(data).decode() or None for data in (entry.thumbnail, entry.heat)]
+        outlier = bool(entry.p_value <= threshold)
+        numbers = [_finite(number) for number in (entry.score, entry.p_value)]
+        return [entry.path, *numbers, outlier, entry.label, [_finite(term) for term in terms], ranks, *pictures]
+
+    values = {
+        "terms": names,
+        "labelled": any(entry.label is not None for entry in entries),
+        "rows": [row(entry) for entry in entries],
+    }
+    return json.dumps(values, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _finite(number: float) -> float | None:
+    return float(f"{number:.6g}") if math.isfinite(number) else None
+
+
+def _plot(heading: str, words: str, svg: bytes, more: str = "") -> str:
+    source = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
+    image = f'<img alt="{html.escape(words)}" src="{source}">'
+    return f'<section class="plots"><h2>{html.escape(heading)}</h2>{more}{image}</section>'
+
+
+def _words(held_out: np.ndarray, scores: np.ndarray) -> str:
+    """What a histogram shows, for whom does not see it."""
+
+    def span(values: np.ndarray) -> str:
+        if not len(values):
+            return "none"
+        low, middle, high = (f"{value:.4g}" for value in np.quantile(values, [0.05, 0.5, 0.95]))
+        return f"median {middle}, nine in ten from {low} to {high}"
+
+    return f"Histogram of scores. Calibration images: {span(held_out)}. These images: {span(scores)}."
+
+
+def _figures(evaluation: Evaluation) -> str:
+    lines = (
+        f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(value)}</td></tr>'
+        for name, value in evaluation.words().items()
+    )
+    return f'<table class="figures"><tbody>{"".join(lines)}</tbody></table>'
