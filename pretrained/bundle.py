@@ -5,9 +5,10 @@
         --licence "Apache-2.0 (weights); trained on CC0, CC BY and CC BY-SA photographs" \
         --data photos-a photos-b photos-c --figure "CBSD68 PSNR, sigma 15=33.5"
 
-Writes NAME.safetensors with its convolutions in half precision (half the size; loading makes them single precision
-again) and without the recipe, which is beside it as NAME.toml, and updates manifest.json. Figures of weights that are
-replaced are kept in LOG.md. Rounding can cost a little: measure the bundled file, then run this again with its figures.
+Writes NAME.safetensors with the weights of its layers in half precision (half the size; loading makes them single
+precision again) and without the recipe, which is beside it as NAME.toml, and updates manifest.json. Figures of weights
+that are replaced are kept in LOG.md. Rounding can cost a little: measure the bundled file, then run this again with its
+figures.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ def bundle(
         raise UsageError(
             f"{name}: files that were coded with it need it for ever; bundle other weights under a new name"
         )
-    half = {key: tensor.half() if tensor.ndim == 4 else tensor for key, tensor in model.state_dict().items()}
+    half = {
+        key: tensor.half() if tensor.ndim == 4 or (tensor.ndim == 2 and key.endswith(".weight")) else tensor
+        for key, tensor in model.state_dict().items()
+    }
     if not all(tensor.isfinite().all() for tensor in half.values()):
         raise WeightsError(f"{file}: some of its weights are too large for half precision")
     training = {key: header.training[key] for key in KEPT if key in header.training}
