@@ -61,5 +61,5 @@ def overlay_png(pixels: np.ndarray, heat: np.ndarray) -> bytes:
 
 def _png(pixels: np.ndarray) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)  # there are thousands, each looked at once or never
     return file.getvalue()
