@@ -5,10 +5,10 @@
         --licence "Apache-2.0 (weights); trained on CC0, CC BY and CC BY-SA photographs" \
         --data photos-a photos-b photos-c --figure "CBSD68 PSNR, sigma 15=33.5"
 
-Writes NAME.safetensors with the weights of its layers in half precision (half the size; loading makes them single
-precision again) and without the recipe, which is beside it as NAME.toml, and updates manifest.json. Figures of weights
-that are replaced are kept in LOG.md. Rounding can cost a little: measure the bundled file, then run this again with its
-figures.
+Writes NAME.safetensors with the weights of its layers in half precision, or with --eight-bits in half of that (loading
+makes them single precision again), and without the recipe, which is beside it as NAME.toml, and updates manifest.json.
+Figures of weights that are replaced are kept in LOG.md. Rounding can cost a little: measure the bundled file, then run
+this again with its figures.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from vaetool import weights
 from vaetool.errors import UsageError, VaetoolError, WeightsError
 from vaetool.files import write_atomically
+from vaetool.headers import SCALE
 
 KEPT = ("images", "init", "steps", "seconds", "held_out", "codes")
 """What stays of the description of the training, beside the names of its data."""
@@ -38,10 +41,12 @@ def bundle(
     data: Sequence[str],
     figures: dict[str, float],
     unreleased: bool = False,
+    eight_bits: bool = False,
 ) -> dict[str, Any]:
     """Write the weights and their entry in the manifest of `folder`; returns the entry.
 
-    unreleased: replace even a codec, with which the files that need it are lost.
+    eight_bits: a number in a weight of a layer has eight, instead of sixteen. unreleased: replace even a codec, with
+    which the files that need it are lost.
     Raises UsageError for a name that is no plain file name or that of another codec, WeightsError for a damaged file,
     and for weights that half precision cannot hold.
     """
@@ -53,15 +58,18 @@ def bundle(
         raise UsageError(
             f"{name}: files that were coded with it need it for ever; bundle other weights under a new name"
         )
-    half = {
-        key: tensor.half() if tensor.ndim == 4 or (tensor.ndim == 2 and key.endswith(".weight")) else tensor
-        for key, tensor in model.state_dict().items()
-    }
-    if not all(tensor.isfinite().all() for tensor in half.values()):
+    small: dict[str, Tensor] = {}
+    for key, tensor in model.state_dict().items():
+        of_layer = tensor.ndim == 4 or (tensor.ndim == 2 and key.endswith(".weight"))
+        if of_layer and eight_bits:
+            small[key], small[key + SCALE] = weights.in_eight_bits(tensor)
+        else:
+            small[key] = tensor.half() if of_layer else tensor
+    if not all(tensor.isfinite().all() for tensor in small.values()):
         raise WeightsError(f"{file}: some of its weights are too large for half precision")
     training = {key: header.training[key] for key in KEPT if key in header.training}
     target = folder / f"{name}{weights.SUFFIX}"
-    weights.save(target, model, {"data": list(data), **training}, half)
+    weights.save(target, model, {"data": list(data), **training}, small)
     entry = {
         "file": target.name,
         "kind": header.kind,
@@ -108,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", nargs="+", required=True, metavar="NAME", help="what it was trained on")
     parser.add_argument("--figure", action="append", default=[], type=_figure, metavar="NAME=VALUE", help="as measured")
     parser.add_argument("--folder", type=Path, default=Path(__file__).resolve().parent, help="of the bundled models")
+    parser.add_argument("--eight-bits", action="store_true", help="of the weights of layers: a quarter of the size")
     parser.add_argument("--unreleased", action="store_true", help="replace a codec that no file of value needs yet")
     options = parser.parse_args(arguments)
     try:
@@ -120,6 +129,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             data=options.data,
             figures=dict(options.figure),
             unreleased=options.unreleased,
+            eight_bits=options.eight_bits,
         )
     except VaetoolError as error:
         parser.error(str(error))

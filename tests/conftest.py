@@ -148,6 +148,23 @@ def tiny_codec(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tiny_mae(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small inpainter. It is not trained, but adds something to the smooth filling of a hole."""
+    import torch
+
+    from vaetool import weights
+    from vaetool.models.mae import MAE, MAEConfig
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = MAE(MAEConfig(widths=(8, 8, 8), blocks=1, dilations=(1, 2)))
+        torch.nn.init.normal_(model.unet.tail.weight, std=0.01)
+    path = tmp_path_factory.mktemp("inpainters") / "photo-inpaint.safetensors"
+    weights.save(path, model, {"data": []})
+    return path
+
+
+@pytest.fixture(scope="session")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two sub-folders, `disc` and `square`, of sixty grey pictures of 16 x 16 pixels each."""
     import random

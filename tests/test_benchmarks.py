@@ -10,7 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from sklearn.datasets import load_digits
+
+from vaetool import images
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
@@ -20,6 +23,11 @@ def judge():
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(BENCHMARKS)
         yield importlib.import_module("judge")
+
+
+@pytest.fixture(scope="module")
+def inpaint(judge):
+    return importlib.import_module("inpaint")
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +47,9 @@ def normal(mean, covariance, count=4000, seed=0) -> np.ndarray:
     return samples @ (vectors * np.sqrt(values.clip(0))).T + mean
 
 
-def test_the_examples_are_right(judge):
+def test_the_examples_are_right(judge, inpaint):
     assert doctest.testmod(judge).failed == 0
+    assert doctest.testmod(inpaint).failed == 0
 
 
 def test_frechet_distance_of_gaussians_that_share_axes_is_that_of_their_spreads(judge):
@@ -89,6 +98,82 @@ def test_a_judge_learns_digits_and_is_kept(judge, digits, tmp_path, monkeypatch)
     again = judge.judge_for("digits", None, None, tmp_path)
     assert np.array_equal(again.features(pictures[:5]), features)
     assert again.about == first.about
+
+
+def test_holes_take_the_share_they_may_and_depend_on_the_name_alone(inpaint):
+    for kind, (_, least, most) in inpaint.KINDS.items():
+        hole = inpaint.draw_mask(kind, "0001")
+        assert least <= hole.mean() <= most
+        assert np.array_equal(hole, inpaint.draw_mask(kind, "0001"))
+        assert not np.array_equal(hole, inpaint.draw_mask(kind, "0002"))
+
+
+def test_the_true_picture_has_all_the_energy_and_a_flat_hole_only_that_of_its_border(inpaint):
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    hole = np.zeros((16, 16), bool)
+    hole[4:12, 5:13] = True
+    flat = np.where(hole[..., None], np.uint8(128), pixels)
+    border = np.concatenate([pixels[[3, 12], 5:13].ravel(), pixels[4:12, [4, 13]].ravel()]).astype(float)
+    assert inpaint.gradient_energy(flat, hole) == np.square(border - 128).sum()
+    pairs = [pixels[3:13, 5:13], pixels[4:12, 4:14].transpose(1, 0, 2)]
+    expected = sum(np.square(np.diff(pair.astype(float), axis=0)).sum() for pair in pairs)
+    assert inpaint.gradient_energy(pixels, hole) == expected
+
+
+def test_a_method_is_judged_inside_the_hole_and_refused_where_it_changes_anything_else(inpaint):
+    pixels, hole = np.full((256, 256, 3), 100, np.uint8), inpaint.draw_mask("object", "0001")
+    case = inpaint.Case("folder", "0001", "object", pixels, hole)
+    found = inpaint.compare(np.where(hole[..., None], np.uint8(151), pixels), case)
+    assert found["psnr"] == pytest.approx(20 * np.log10(255 / 51))
+    assert found["true energy"] == 0 < found["energy"]
+    with pytest.raises(SystemExit, match="outside the hole"):
+        inpaint.compare(pixels + np.uint8(1), case)
+
+
+def test_a_gain_is_over_the_best_other_method_and_its_interval_is_of_pictures(inpaint):
+    rng, cases, figures = np.random.default_rng(0), [], {name: [] for name in (inpaint.OURS, *inpaint.METHODS)}
+    for picture in range(40):
+        hard = rng.normal(20, 5)
+        for kind in inpaint.KINDS:
+            cases.append(
+                inpaint.Case("folder", str(picture), kind, np.zeros((1, 1, 3), np.uint8), np.ones((1, 1), bool))
+            )
+            for name, rows in figures.items():
+                psnr = hard + {inpaint.OURS: 2 + rng.normal(0, 0.1), "push-pull": 0}.get(name, -1)
+                rows.append({"psnr": psnr, "ssim": 0.5, "energy": 1.0 + picture, "true energy": 2.0 + 2 * picture})
+    found = inpaint.summary(cases, figures)["thick"]
+    assert found["best other"] == "push-pull"
+    assert found["gain"] == pytest.approx(2, abs=0.05)
+    assert 0.02 <= found["gain interval"][1] - found["gain interval"][0] <= 0.12  # pictures differ by far more
+    ours = found["methods"][inpaint.OURS]
+    assert ours["psnr interval"][0] < ours["psnr"] < ours["psnr interval"][1]
+    assert (ours["energy"], ours["energy interval"]) == (0.5, [0.5, 0.5])  # of sums, not of pictures
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_holes_fills_them_by_every_method_and_the_others_only_once(
+    inpaint, tiny_mae, tmp_path, monkeypatch, capsys
+):
+    pytest.importorskip("cv2")
+    pytest.importorskip("skimage")
+    (tmp_path / "photos").mkdir()
+    for name in ("a", "b"):
+        pixels = np.random.default_rng(0).integers(0, 256, (260, 300, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "photos" / f"{name}.png")
+    results, sheet, masks = tmp_path / "results.json", tmp_path / "sheet.png", tmp_path / "inpaint-masks"
+    line = f"inpaint.py {tmp_path / 'photos'} --model {tiny_mae} --device cpu --json {results} --sheet {sheet}"
+    monkeypatch.setattr(sys, "argv", line.split())
+    inpaint.main()
+    stored = json.loads(results.read_text())
+    assert list(stored["rows"]["all"]) == list(inpaint.KINDS)
+    assert all(list(row["methods"]) == [inpaint.OURS, *inpaint.METHODS] for row in stored["rows"]["all"].values())
+    mask = images.read(masks / "photos" / "box" / "a.png").pixels
+    assert np.array_equal(mask[:, :, 0], 255 * inpaint.draw_mask("box", "a"))
+    assert images.read(sheet).pixels.shape == (2 * 274, 4 * 260, 3)
+    assert "push-pull ..." in capsys.readouterr().out
+    inpaint.main()
+    assert json.loads(results.read_text())["rows"] == stored["rows"]
+    assert "push-pull ..." not in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -37,12 +37,12 @@ def folders(tmp_path, monkeypatch) -> dict[str, Path]:
     return found
 
 
-def bundle(folder: Path, name: str, file: Path, *figures: str) -> None:
+def bundle(folder: Path, name: str, file: Path, *figures: str, flags: tuple[str, ...] = ()) -> None:
     """Runs the maintainers' script as they do, but for another folder. Raises SystemExit where it fails."""
     script = runpy.run_path(str(ROOT / "pretrained" / "bundle.py"))
     options = ["--summary", "a small one", "--licence", "CC0-1.0", "--data", "photos-a", "photos-b", "--folder", folder]
     figure_options = [word for figure in figures for word in ("--figure", figure)]
-    script["main"]([str(word) for word in (name, file, *options, *figure_options)])
+    script["main"]([str(word) for word in (name, file, *options, *figure_options, *flags)])
 
 
 @pytest.fixture(scope="module")
@@ -228,6 +228,14 @@ def test_bundling_halves_the_precision_and_leaves_the_recipe_out(bundled, origin
     assert header.training["data"] == ["photos-a", "photos-b"]
     assert "recipe" not in header.training
     assert weights.load("small", device="cpu").config == weights.load(original, device="cpu").config
+
+
+def test_bundling_in_eight_bits_leaves_half_of_that(bundled, original):
+    half = weights.find("small").stat().st_size
+    bundle(bundled, "small", original, flags=("--eight-bits",))
+    assert set(weights.read_header(weights.find("small")).dtypes.values()) == {"I8"}
+    assert weights.find("small").stat().st_size < half
+    assert weights.load("small", device="cpu").kind == "dae"
 
 
 def test_the_figures_of_replaced_weights_are_kept_in_the_log(bundled, original, tmp_path):

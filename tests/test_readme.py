@@ -114,10 +114,13 @@ def examples_in_help() -> list[Example]:
 
 
 @pytest.fixture
-def here(tmp_path, photographs, tiny_dae, tiny_codec, tiny_vae, scorer, digit_folders, write_mnist, monkeypatch):
+def here(
+    tmp_path, photographs, tiny_dae, tiny_codec, tiny_mae, tiny_vae, scorer, digit_folders, write_mnist, monkeypatch
+):
     """The current folder; `here(words)` puts the files there that these words name."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("VAETOOL_MODELS", str(tiny_codec.parent))  # where the codec of compressed pictures is found
+    folders = (tiny_codec.parent, tiny_mae.parent)  # of the codec of compressed pictures, and of a fast inpainter
+    monkeypatch.setenv("VAETOOL_MODELS", os.pathsep.join(map(str, folders)))
 
     model = tiny_dae
 

@@ -109,6 +109,36 @@ def test_half_precision_on_disk_is_single_precision_in_memory(dae, tmp_path):
     assert all(torch.equal(a, b.half()) for a, b in zip(loaded.parameters(), dae.parameters(), strict=True))
 
 
+def saved_in_eight_bits(dae, path, **changes) -> None:
+    small = {}
+    for name, tensor in dae.state_dict().items():
+        small[name], small[f"{name}.scale"] = weights.in_eight_bits(tensor)
+    weights.save(path, dae, {}, small | changes)
+
+
+def test_eight_bits_on_disk_are_about_the_same_weights_in_memory(dae, tmp_path):
+    path = tmp_path / "small.safetensors"
+    saved_in_eight_bits(dae, path)
+    loaded = weights.load(path, device="cpu")
+    for before, after in zip(dae.parameters(), loaded.parameters(), strict=True):
+        assert after.dtype == torch.float32
+        largest = before.abs().flatten(1).amax(dim=1)
+        assert ((after - before).abs().flatten(1).amax(dim=1) <= largest / 254 + 1e-9).all()
+    header = weights.read_header(path)
+    assert set(header.shapes) == set(dae.state_dict())
+    assert header.facts()["weights"] == ["I8"]
+
+
+def test_eight_bits_whose_scale_does_not_fit_are_refused(dae, tmp_path):
+    path = tmp_path / "small.safetensors"
+    saved_in_eight_bits(dae, path, **{"unet.tail.weight.scale": torch.ones(1)})
+    with pytest.raises(WeightsError, match=r"\('unet.tail.weight' and its scale do not fit\)"):
+        weights.load(path)
+    saved_in_eight_bits(dae, path, **{"unet.tail.weight.scale": torch.full((12,), torch.inf)})
+    with pytest.raises(WeightsError, match="not numbers"):
+        weights.load(path)
+
+
 def test_loading_is_quick_to_start(python, original):
     code = (
         "import sys, torch, vaetool.models.dae, safetensors.torch, vaetool.weights; before = len(sys.modules); "
@@ -314,7 +344,7 @@ def test_metadata_that_only_one_reader_understands_is_refused(parts, tmp_path):
         ({"format": 10**4000}, "is newer than this vaetool"),
         ({"format": True}, "unknown model format"),
         ({"format": "1"}, "unknown model format"),
-        ({"kind": "gan"}, "unknown kind 'gan'; this vaetool knows: ae, codec, dae, defect, vae"),
+        ({"kind": "gan"}, "unknown kind 'gan'; this vaetool knows: ae, codec, dae, defect, mae, vae"),
         ({"kind": "gan\n" * 10_000}, "unknown kind"),
         ({"kind": ["dae"]}, "unknown kind"),
         ({"kind": "os"}, "unknown kind"),

@@ -17,35 +17,69 @@ from torch import Tensor
 
 from vaetool import images
 from vaetool.errors import ImageError, UsageError
+from vaetool.holes import white_part
 from vaetool.images import Picture
+from vaetool.tiling import pad_to_multiple
 
 Repack = Callable[[np.ndarray], Any]
 
 
-def unpack(image: Any) -> tuple[np.ndarray, Repack]:
+def unpack(image: Any, hole: np.ndarray | None = None) -> tuple[np.ndarray, Repack]:
     """The pixels of an image, and the function that makes an image of the same kind of other pixels.
 
     image: a `Picture`; a Pillow image; a path (a Pillow image comes back); an array, (height, width) or (height,
     width, 1 or 3); a tensor, (height, width) or (1 or 3, height, width). Arrays and tensors are uint8, uint16 or
     floating point. Colours hidden by an alpha channel are filled from the visible ones, and come back as they were.
-    Raises ImageError for files, UsageError for other types and shapes.
+    hole: bool, (height, width), where colours are not to be used for that either.
+    Raises ImageError for files and for a hole of another size, UsageError for other types and shapes.
     """
+    if isinstance(image, np.ndarray | Tensor):
+        pixels, repack = _unpack_array(image) if isinstance(image, np.ndarray) else _unpack_tensor(image)
+        _check_size(hole, pixels)
+        return pixels, repack
+    picture, from_picture = _open(image)
+    _check_size(hole, picture.pixels)
+    if hole is not None and picture.alpha is not None and hole.any() and hole[picture.alpha > 0].all():
+        raise ImageError("is all hole: nothing is left of it to fill that from")
+    return picture.visible_pixels(hole), lambda changed: from_picture(picture.replace_pixels(changed))
+
+
+def unpack_mask(mask: Any) -> np.ndarray:
+    """The hole that a mask shows: bool, (height, width).
+
+    mask: an array or tensor, (height, width), also (height, width, 1) or (1, height, width), of any type, that is not 0
+    in the hole; or an image, see `unpack`, that is white there: see `vaetool.holes.white_part`.
+    Raises ImageError and UsageError as `unpack` does.
+    """
+    if isinstance(mask, Tensor):
+        mask = mask.detach().cpu().numpy()
+        mask = mask[0] if mask.ndim == 3 and len(mask) == 1 else mask
+    if not isinstance(mask, np.ndarray):
+        return white_part(_open(mask)[0])
+    values = mask[:, :, 0] if mask.ndim == 3 and mask.shape[2] == 1 else mask
+    if values.ndim != 2 or 0 in values.shape:
+        raise UsageError(f"a mask must be (height, width), not {mask.shape}")
+    return values != 0
+
+
+def _open(image: Any) -> tuple[Picture, Callable[[Picture], Any]]:
+    """A picture, and the function that makes an image of the same kind of another one."""
     if isinstance(image, Picture):
-        return image.visible_pixels(), image.replace_pixels
+        return image, lambda picture: picture
     if isinstance(image, Image.Image):
-        picture = images.from_pil(image)
-        return picture.visible_pixels(), lambda pixels: images.to_pil(picture.replace_pixels(pixels))
-    if isinstance(image, (str, Path)):
+        return images.from_pil(image), images.to_pil
+    if isinstance(image, str | Path):
         try:
-            picture = images.read(image)
+            return images.read(image), images.to_pil
         except ImageError as error:
             raise ImageError(f"{image}: {error}") from error
-        return picture.visible_pixels(), lambda pixels: images.to_pil(picture.replace_pixels(pixels))
-    if isinstance(image, Tensor):
-        return _unpack_tensor(image)
-    if isinstance(image, np.ndarray):
-        return _unpack_array(image)
     raise UsageError(f"an image is a path, a Pillow image, an array or a tensor, not {type(image).__name__}")
+
+
+def _check_size(hole: np.ndarray | None, pixels: np.ndarray) -> None:
+    if hole is not None and hole.shape != pixels.shape[:2]:
+        (mask_height, mask_width), (height, width) = hole.shape, pixels.shape[:2]
+        raise ImageError(f"is {width} x {height} pixels, and its mask {mask_width} x {mask_height}: make them the same")
 
 
 def _unpack_array(array: np.ndarray) -> tuple[np.ndarray, Repack]:
@@ -92,6 +126,18 @@ def from_unit(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
         top = np.iinfo(dtype).max
         return np.rint(values * top).clip(0, top).astype(dtype)
     return values.astype(dtype, copy=False)
+
+
+def network_input(pixels: np.ndarray, channels: int, stride: int, device: torch.device) -> Tensor:
+    """Pixels (height, width, 1 or 3) of any type as a network takes them, in 0..1: (1, channels, height, width).
+
+    Padded to multiples of `stride`; grey is all colours alike. Raises ImageError for colours where `channels` is 1.
+    """
+    if pixels.shape[2] > channels:
+        raise ImageError("is in colour, and this model is for grey pictures")
+    values = pad_to_multiple(to_unit(pixels).astype(np.float32, copy=False), stride)
+    x = torch.from_numpy(values).to(device).permute(2, 0, 1)[None]  # memory stays channels last
+    return x.expand(-1, channels, -1, -1) if x.shape[1] == 1 else x
 
 
 def whole_picture(pixels: np.ndarray, size: int, channels: int) -> np.ndarray:

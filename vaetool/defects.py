@@ -7,7 +7,6 @@ After Zavrtanik et al. 2021 (DRAEM) and Schlüter et al. 2022 (NSA). Batched, on
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vaetool.errors import UsageError
+from vaetool.shapes import OCTAVES, Draw, ellipse, walk
 
 MOST = 2  # defects in a picture
-OCTAVES = (3, 6, 12, 24, 48)  # cells a side of smooth noise
 SMALL = 5.0  # radius of a spot
 CORNERS = 24  # of a crack
 VISIBLE = 4 / 255  # mean change over a few pixels: less is none
@@ -72,69 +71,21 @@ def add_defects(images: Tensor, generator: torch.Generator, defects: Defects) ->
     return Marred(clean, marred, mask)
 
 
-class Draw:
-    """Random numbers for pictures of a batch; those that are one for each picture are (batch, 1, 1, 1)."""
-
-    def __init__(self, generator: torch.Generator, count: int, height: int, width: int) -> None:
-        self.generator, self.device = generator, generator.device
-        self.count, self.height, self.width = count, height, width
-        rows = torch.arange(self.height, device=self.device, dtype=torch.float32)
-        columns = torch.arange(self.width, device=self.device, dtype=torch.float32)
-        self.place = torch.complex(*torch.meshgrid(columns, rows, indexing="xy"))  # of every pixel, x + iy
-
-    def even(self, low: float, high: float) -> Tensor:
-        """Uniform numbers."""
-        return low + (high - low) * torch.rand((self.count, 1, 1, 1), generator=self.generator, device=self.device)
-
-    def scale(self, low: float, high: float) -> Tensor:
-        """Numbers whose logarithms are uniform."""
-        return self.even(math.log(low), math.log(high)).exp()
-
-    def chance(self, share: float) -> Tensor:
-        """True for a share of the pictures."""
-        return self.even(0, 1) < share
-
-    def normal(self, *shape: int) -> Tensor:
-        """Normal numbers, (batch, *shape)."""
-        return torch.randn((self.count, *shape), generator=self.generator, device=self.device)
-
-    def direction(self) -> Tensor:
-        """Unit vectors, half of them almost along rows or columns."""
-        angle = self.even(0, 2 * math.pi)
-        straight = (angle / (math.pi / 2)).round() * (math.pi / 2) + 0.06 * self.normal(1, 1, 1)
-        return torch.polar(torch.ones_like(angle), torch.where(self.chance(0.5), straight, angle))
-
-    def point(self) -> Tensor:
-        """Places in the pictures, x + iy."""
-        return torch.complex(self.even(0, self.width), self.even(0, self.height))
-
-    def smooth(self, octaves: tuple[int, ...] = OCTAVES) -> Tensor:
-        """Smooth noise, (batch, 1, height, width), about normal, with cells of a size that is drawn."""
-        favourite = self.even(-0.5, len(octaves) - 0.5)
-        noise = torch.zeros((), device=self.device)
-        for index, cells in enumerate(octaves):
-            grid = torch.exp(-((favourite - index) ** 2)) * self.normal(1, cells + 1, cells + 1)
-            noise = noise + F.interpolate(grid, (self.height, self.width), mode="bicubic", align_corners=True)
-        return noise
-
-
 def draw_shapes(draw: Draw) -> Shape:
     """For every picture a blot, a band or a crack, each for a third of them, in an order that is drawn."""
-    order = torch.randperm(draw.count, generator=draw.generator, device=draw.device)
+    order = draw.order()
     shapes = []
     for kind, part in zip((_blots, _bands, _cracks), order.tensor_split(3), strict=True):
         if len(part):
-            shapes.append(kind(Draw(draw.generator, len(part), draw.height, draw.width)))
+            shapes.append(kind(draw.part(len(part))))
     cover, thin = (torch.cat(parts)[order.argsort()] for parts in zip(*shapes, strict=True))
     return Shape(cover, thin)
 
 
 def _blots(draw: Draw) -> Shape:
     """Ellipses with a rough border, from small spots to large stains."""
-    radius, flatness = draw.scale(1.5, 0.4 * draw.width), draw.scale(1, 2)
-    turned = (draw.place - draw.point()) * draw.direction()
-    distance = radius - (turned.real.square() * flatness**2 + turned.imag.square() / flatness**2).sqrt()
-    distance = distance + draw.scale(0.02, 0.5) * radius * draw.smooth()
+    radius = draw.scale(1.5, 0.4 * draw.width)
+    distance = ellipse(draw, radius, draw.scale(0.02, 0.5))
     return Shape(_cover(distance, draw.scale(0.2, 1.5)), radius < SMALL)
 
 
@@ -148,18 +99,10 @@ def _bands(draw: Draw) -> Shape:
 
 def _cracks(draw: Draw) -> Shape:
     """Random walks, straight or winding, of uneven thickness."""
-    step = draw.scale(8, 1.2 * draw.width) / CORNERS
-    winding = (draw.normal(1, 1, CORNERS) * draw.scale(0.02, 0.7)).cumsum(dim=-1)
-    steps = step * draw.direction() * torch.polar(torch.ones_like(winding), winding)
-    corners = draw.point() + steps.cumsum(dim=-1)
-    nearest = torch.full((draw.count, 1, draw.height, draw.width), math.inf, device=draw.device)
-    for k in range(CORNERS):
-        way, offset = steps[..., k, None], draw.place - corners[..., k, None]  # of the corner where this step ends
-        back = ((offset * way.conj()).real / step.square()).clamp(-1, 0)
-        apart = offset - back * way
-        nearest = torch.minimum(nearest, apart.real.square() + apart.imag.square())
+    length = draw.scale(8, 1.2 * draw.width)
+    nearest = walk(draw, length, CORNERS, draw.scale(0.02, 0.7))
     thickness = draw.scale(0.4, 2.5) * (1 + 0.3 * draw.smooth(OCTAVES[2:]))
-    return Shape(_cover(thickness - nearest.sqrt(), draw.scale(0.2, 0.6)), step > 0)
+    return Shape(_cover(thickness - nearest, draw.scale(0.2, 0.6)), length > 0)
 
 
 def _cover(distance: Tensor, softness: Tensor) -> Tensor:

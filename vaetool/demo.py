@@ -30,6 +30,8 @@ from vaetool.weights import load
 
 SIGMAS = (15, 25, 50)
 QUALITIES = (10, 50)
+ISLAND = (414, 218, 510, 248)  # of the lake in "china": left, top, right, bottom
+SCRATCHES = 12
 SAMPLED, SAMPLES = ("fashion", "digits", "faces"), 36
 FRAMES = 10
 FACE = 128  # pixels a side of frames
@@ -101,6 +103,39 @@ def compress(device: str) -> Iterator[Strip]:
             )
 
 
+def inpaint(device: str) -> Iterator[Strip]:
+    """Scratches taken out of a photograph, and an object out of another."""
+    model = load("photo-inpaint", device=device)
+    for name, what, mask in _masks():
+        clean = photographs()[name]
+        marked = np.where(mask[..., None], np.uint8(255), clean)
+        start = time.perf_counter()
+        result = model.inpaint(marked, mask)
+        seconds = time.perf_counter() - start
+        figures = {"job": "inpaint", "of": name, "what": what, "before": f"{100 * mask.mean():.1f} % missing"}
+        after = f"{psnr(result[mask], clean[mask], 255):.2f} dB there" if what == "scratches" else ""
+        captions = ("original", f"with a hole: {what}", "filled")
+        pictures = list(zip(captions, (clean, marked, result), strict=True))
+        yield Strip(pictures, {**figures, "after": after, "seconds": round(seconds, 2)})
+
+
+def _masks() -> Iterator[tuple[str, str, np.ndarray]]:
+    """A photograph's name, what is taken out of it, and where that is, (height, width) bool."""
+    for name, what in (("flower", "scratches"), ("china", "island")):
+        height, width = photographs()[name].shape[:2]
+        mask = Image.new("1", (width, height))
+        draw = ImageDraw.Draw(mask)
+        if what == "island":
+            draw.ellipse(ISLAND, fill=1)
+        else:
+            generator = np.random.default_rng(SEED)
+            for _ in range(SCRATCHES):
+                walk = np.cumsum(generator.normal(0, 12, (30, 2)) + generator.normal(0, 20, 2), axis=0)
+                corners = walk + generator.uniform((0, 0), (width, height))
+                draw.line([tuple(corner) for corner in corners.tolist()], fill=1, width=3)
+        yield name, what, np.asarray(mask)
+
+
 def sample(device: str) -> Iterator[Strip]:
     """Pictures of nothing that was ever seen."""
     for name in SAMPLED:
@@ -132,7 +167,7 @@ def _frames(caption: str, frames: np.ndarray, start: float, words: dict[str, str
     return Strip([(caption, strip)], {**figures, "seconds": round(time.perf_counter() - start, 2)})
 
 
-JOBS: tuple[Callable[[str], Iterator[Strip]], ...] = (denoise, compress, sample, morph)
+JOBS: tuple[Callable[[str], Iterator[Strip]], ...] = (denoise, compress, inpaint, sample, morph)
 
 
 def run(folder: str | Path, *, device: str = "auto") -> Iterator[dict[str, Any]]:

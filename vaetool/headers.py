@@ -20,7 +20,7 @@ from vaetool.errors import WeightsError
 
 SUFFIX = ".safetensors"
 FORMAT = 1
-KIND_MODULES = {kind: f"vaetool.models.{kind}" for kind in ("ae", "codec", "dae", "defect", "vae")}
+KIND_MODULES = {kind: f"vaetool.models.{kind}" for kind in ("ae", "codec", "dae", "defect", "mae", "vae")}
 WITH_CODES = ("ae", "vae")
 """Kinds that have a code of fixed length for every picture."""
 WITH_SCORES = ("vae", "defect")
@@ -29,6 +29,9 @@ WITH_SCORES = ("vae", "defect")
 MAX_HEADER_BYTES = 1 << 20
 MAX_DIMENSIONS = 8  # of a tensor; the product of very many sizes would take seconds
 MAX_LEVELS = 16  # of values inside values in the description of a model
+SCALE = ".scale"
+"""Behind the name of a tensor of eight bits: what to multiply its rows by."""
+
 DTYPE_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
 
@@ -102,7 +105,12 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     if not (isinstance(config, dict) and isinstance(training, dict) and _is_shallow(about, MAX_LEVELS)):
         raise WeightsError(f"{path}: a damaged model file (its description is not as it should be)")
     shapes = _checked_shapes(path, values, data_bytes)
-    return Header(path, kind, config, training, shapes, {name: values[name]["dtype"] for name in shapes}, size)
+    dtypes = {name: values[name]["dtype"] for name in shapes}
+    for name in [name for name, dtype in dtypes.items() if dtype == "I8" and name + SCALE in shapes]:
+        if shapes.pop(name + SCALE) != shapes[name][:1]:
+            raise WeightsError(f"{path}: a damaged model file ({_short(name)} and its scale do not fit)")
+        del dtypes[name + SCALE]
+    return Header(path, kind, config, training, shapes, dtypes, size)
 
 
 def _read_json(path: Path) -> tuple[dict[str, Any], int, int]:

@@ -137,15 +137,16 @@ class Picture:
             new = np.where(self.alpha[..., None] == 0, self.pixels, new)
         return replace(self, pixels=new)
 
-    def visible_pixels(self) -> np.ndarray:
+    def visible_pixels(self, hole: np.ndarray | None = None) -> np.ndarray:
         """`pixels`, with the colours hidden under alpha == 0 filled smoothly from their visible neighbours.
 
         For anything that looks at neighbourhoods: hidden colours cannot leak into visible ones (dark fringes).
+        hole: bool, (height, width), where neighbours do not count either.
         Shape and dtype of `pixels`; `pixels` itself when nothing is hidden.
         """
         if self.alpha is None or self.alpha.all():
             return self.pixels
-        return fill_hidden(self.pixels, self.alpha > 0)
+        return fill_hidden(self.pixels, self.alpha > 0 if hole is None else (self.alpha > 0) & ~hole)
 
 
 def read(source: str | os.PathLike[str] | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -278,13 +279,16 @@ def _push_pull(pixels: np.ndarray, visible: np.ndarray) -> None:
     if visible.size == 1:
         pixels[:] = 0
         return
-    coarse, known = _halved(pixels, visible)
+    coarse, known = halved(pixels, visible)
     _push_pull(coarse, known)
-    _fill_from(coarse, pixels, visible)
+    fill_from(coarse, pixels, visible)
 
 
-def _halved(pixels: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means of what is visible of each two by two pixels, 0 where nothing is, and where anything is."""
+def halved(pixels: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Half as large: means of what is visible of each two by two pixels, 0 where nothing is, and where anything is.
+
+    The means are float32 or wider, in the range of `pixels`.
+    """
     half = -(-visible.shape[0] // 2), -(-visible.shape[1] // 2)
     means = np.empty((*half, pixels.shape[2]), np.result_type(pixels.dtype, np.float32))
     known = np.empty(half, bool)
@@ -297,8 +301,8 @@ def _halved(pixels: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.nda
     return means, known
 
 
-def _fill_from(coarse: np.ndarray, pixels: np.ndarray, visible: np.ndarray) -> None:
-    """Fill in place what is not visible of pixels, from a picture half as large."""
+def fill_from(coarse: np.ndarray, pixels: np.ndarray, visible: np.ndarray) -> None:
+    """Fill in place what is not visible of pixels, from a picture half as large, in the same range."""
     for start in range(0, len(coarse), BAND_ROWS):
         above = min(start, 1)  # a row more on either side, towards which the outermost pixels are interpolated
         finer = _double(_double(coarse[start - above : start + BAND_ROWS + 1], 0), 1)[2 * above :]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from vaetool.catalogue import bundled_folder, find, list_models, manifest, search_folders, sha256, user_folder
 from vaetool.errors import DeviceError, WeightsError, WrongKindError
-from vaetool.headers import FORMAT, KIND_MODULES, SUFFIX, Header, read_header, with_article
+from vaetool.headers import FORMAT, KIND_MODULES, SCALE, SUFFIX, Header, read_header, with_article
 
 if TYPE_CHECKING:
     import torch
@@ -83,8 +83,8 @@ def model_class(kind: str) -> type[Model]:
 def load(name: str | os.PathLike[str], *, device: str = "auto", kind: str | tuple[str, ...] | None = None) -> Any:
     """A model by name or path, ready to use: weights on `device` ("auto", "cpu", "cuda", "cuda:1", "mps").
 
-    `kind`: refuse models of any other, or of any but these. Weights stored in half precision are computed with in
-    single precision.
+    `kind`: refuse models of any other, or of any but these. Weights stored in half precision, or in eight bits, are
+    computed with in single precision.
     Raises ModelNotFoundError, WrongKindError, DeviceError, WeightsError.
     """
     header = read_header(find(name))
@@ -148,7 +148,7 @@ def _fill(model: Model, header: Header) -> None:
 
     wanted = model.state_dict()
     try:
-        stored = from_bytes(header.path.read_bytes())
+        stored = _multiplied(from_bytes(header.path.read_bytes()), header.shapes)
         for name, tensor in stored.items():
             if tensor.is_floating_point() != wanted[name].is_floating_point():
                 raise WeightsError(f"{header.path}: its weights are {tensor.dtype}, which its kind has no use for")
@@ -159,6 +159,28 @@ def _fill(model: Model, header: Header) -> None:
         raise WeightsError(f"{header.path}: cannot be read ({error.strerror})") from error
     except (SafetensorError, KeyError, RuntimeError) as error:  # or it was replaced since its header was read
         raise WeightsError(f"{header.path}: a damaged model file ({_brief(error)})") from error
+
+
+def in_eight_bits(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights of a layer, (rows, ...), as int8, and what to multiply each row by to have them again, (rows,).
+
+    Off by at most 1/254 of the largest of its row.
+    """
+    import torch
+
+    rows = tensor.detach().float().flatten(1)
+    scale = rows.abs().amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny * 127) / 127
+    return (rows / scale[:, None]).round().to(torch.int8).view(tensor.shape), scale
+
+
+def _multiplied(stored: Mapping[str, torch.Tensor], shapes: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """What `in_eight_bits` made, as weights again."""
+    tensors = {name: tensor for name, tensor in stored.items() if name in shapes}
+    for name in stored.keys() - shapes.keys():
+        base = name.removesuffix(SCALE)
+        rows = tensors[base].float()
+        tensors[base] = rows * stored[name].view(-1, *(1,) * (rows.ndim - 1))
+    return tensors
 
 
 def _brief(text: object) -> str:

@@ -19,6 +19,7 @@ from vaetool.decompression import decompress_picture
 from vaetool.denoising import denoise_picture
 from vaetool.exploration import explore
 from vaetool.images import MAX_PIXELS
+from vaetool.inpainting import Holes, inpaint_picture
 from vaetool.models.dae import DAE
 from vaetool.morphing import find_direction, morph, morph_along
 from vaetool.sampling import draw, sample
@@ -28,6 +29,7 @@ LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {
     "denoise": (DAE.denoise, denoise_picture, vaetool.load),
     "compress": (compress, compress_picture, vaetool.load),
     "decompress": (vaetool.decompress, decompress_picture),
+    "inpaint": (Holes, inpaint_picture, vaetool.load),
     "sample": (draw, sample, vaetool.load),
     "morph": (morph, morph_along, find_direction, encode_frames, vaetool.load),
     "latent": (explore, vaetool.load),

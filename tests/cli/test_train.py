@@ -104,7 +104,7 @@ def test_a_folder_called_like_a_kind_is_written_with_its_path(here, vaetool):
     [
         (
             ["photos", "-o", "m.safetensors"],
-            "which kind of model? ae or codec or dae or defect or vae, or a recipe with --config",
+            "which kind of model? ae or codec or dae or defect or mae or vae, or a recipe with --config",
         ),
         (["dae", "-o", "m.safetensors"], "which images?"),
         (["dae", "photos"], "Name the model file with -o"),
@@ -121,6 +121,9 @@ def test_a_folder_called_like_a_kind_is_written_with_its_path(here, vaetool):
             "the kind dae has no latent; what there is in [model]",
         ),
         (["ae", "photos", "-o", "m.safetensors", "--beta", "2"], "the kind ae has no beta"),
+        (["dae", "photos", "-o", "m.safetensors", "--patch", "8"], "the kind dae has no patch"),
+        (["mae", "photos", "-o", "m.safetensors", "--ratio", "0.5"], "give their side"),
+        (["mae", "photos", "-o", "m.safetensors", "--patch", "8", "--ratio", "1"], "corruption.ratio must be above 0"),
         (["dae", "photos", "-o", "m.safetensors", "--preset", "lecture-2d"], "no preset 'lecture-2d' for the kind dae"),
         (["vae", "photos", "-o", "m.safetensors", "--preset", "large"], "there are: lecture-2d, lecture-faces"),
         (["vae", "photos", "-o", "m.safetensors", "--size", "300"], "model.size must be from 16 to 256 pixels"),

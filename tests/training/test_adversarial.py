@@ -13,7 +13,7 @@ from safetensors import safe_open
 from vaetool import train, weights
 from vaetool.errors import UsageError
 from vaetool.models.adversary import PatchDiscriminator
-from vaetool.training.adversarial import BEGINS, WEIGHT, Adversary
+from vaetool.training.adversarial import WEIGHT, Adversary
 from vaetool.training.checkpoints import state_path
 from vaetool.training.config import read_recipe
 from vaetool.training.distributed import Processes
@@ -96,7 +96,7 @@ def test_it_changes_the_weights_and_only_from_half_of_the_run_on(pictures, tmp_p
         pairs = zip(with_it.model.parameters(), without.model.parameters(), strict=True)
         return all(torch.equal(one, other) for one, other in pairs)
 
-    for fraction, expected in [(0.1, True), (BEGINS, True), (0.8, False)]:
+    for fraction, expected in [(0.1, True), (0.49, True), (0.8, False)]:
         for run in (with_it, without):
             run._step(run.model, fraction)
         assert same() is expected
@@ -108,7 +108,7 @@ def test_its_gradient_has_the_length_that_was_asked_for(pictures, tmp_path):
     assert isinstance(adversary, Adversary)
     losses, fakes = run.model(run.held_out, True)
     layer = run.model.last_layer
-    for fraction, weight in [(BEGINS, 0.0), (1.0, 0.3)]:
+    for fraction, weight in [(0.5, 0.0), (1.0, 0.3)]:
         verdict = adversary.verdict(losses["loss"], fakes, layer, fraction, 1.0)
         theirs, ours = (torch.autograd.grad(x, layer, retain_graph=True)[0] for x in (verdict, losses["loss"]))
         assert theirs.norm().item() == pytest.approx(weight * ours.norm().item(), rel=1e-4)

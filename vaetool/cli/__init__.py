@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from vaetool import __version__
-from vaetool.cli import compress, decompress, demo, denoise, info, latent, models, morph, sample, score, train
+from vaetool.cli import compress, decompress, demo, denoise, info, inpaint, latent, models, morph, sample, score, train
 from vaetool.console import INTERRUPTED, Console, guarded
 from vaetool.errors import UsageError
 
@@ -21,6 +21,7 @@ COMMANDS = (
     denoise.denoise,
     compress.compress,
     decompress.decompress,
+    inpaint.inpaint,
     sample.sample,
     morph.morph,
     latent.latent,

@@ -112,11 +112,32 @@ Corruption = Annotated[
         rich_help_panel=RECIPE,
     ),
 ]
+Patch = Annotated[
+    int | None,
+    typer.Option(
+        "--patch",
+        metavar="PIXELS",
+        help="Hide square patches of this side, as a masked autoencoder does, not strokes, boxes, scratches and text "
+        "(mae).",
+        show_default=False,
+        rich_help_panel=RECIPE,
+    ),
+]
+Ratio = Annotated[
+    float | None,
+    typer.Option(
+        "--ratio",
+        metavar="R",
+        help="Share of the patches that are hidden, above 0 and below 1 (mae, with --patch).",
+        show_default="0.75",
+        rich_help_panel=RECIPE,
+    ),
+]
 Adversarial = Annotated[
     bool,
     typer.Option(
         "--adversarial",
-        help="Sharper pictures, less like each original: against a discriminator from half of the run on (vae).",
+        help="Sharper pictures, less like each original: against a discriminator from half of the run on (mae, vae).",
         rich_help_panel=RECIPE,
     ),
 ]
@@ -155,6 +176,8 @@ def train(
     beta: Beta = None,
     upsample: Upsample = None,
     corruption: Corruption = None,
+    patch: Patch = None,
+    ratio: Ratio = None,
     adversarial: Adversarial = False,
     init: Init = None,
     settings: Settings = None,
@@ -171,6 +194,7 @@ def train(
     vaetool train dae photos/ -o mine.safetensors --minutes 60 --resume       goes on after Ctrl-C or a power cut
     vaetool train vae faces/ -o faces.safetensors --size 64 --latent 128 --minutes 60
     vaetool train dae good/ -o parts.safetensors --corruption defects         finds what good parts do not have
+    vaetool train mae photos/ -o mine.safetensors --minutes 60                fills holes in pictures
     vaetool train ae drawings/ -o drawings.safetensors --preset lecture-2d
     vaetool train --config recipe.toml photos.zip -o mine.safetensors
     vaetool train dae photos/ -o mine.safetensors --set model.widths=[16,32,64] --set training.lr=0.002
@@ -207,6 +231,8 @@ def train(
         beta=beta,
         upsample=upsample,
         corruption=corruption,
+        patch=patch,
+        ratio=ratio,
         adversarial=adversarial,
         init=init,
         resume=resume,

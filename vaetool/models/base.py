@@ -62,6 +62,10 @@ class Model(nn.Module):
         """Build an untrained model from the plain values of a recipe or a model file."""
         return cls(dataclass_from(cls.Config, values, where=f"[model] of a {cls.kind}"))
 
+    def adopt(self, other: Model) -> bool:
+        """Take over what is of use of a trained model of another kind; false if nothing is."""
+        return False
+
     def begin_step(self, fraction: float, corruption: Any) -> None:
         """Before every training step: what changes in the course of a run; fraction: the share of it that is over."""
 

@@ -19,10 +19,10 @@ class ResBlock(nn.Module):
     The unit leaks: without biases and normalisation whole layers of plain ones die at that rate.
     """
 
-    def __init__(self, width: int, bias: bool = True) -> None:
+    def __init__(self, width: int, bias: bool = True, dilation: int = 1) -> None:
         super().__init__()
-        self.first = nn.Conv2d(width, width, 3, padding=1, bias=bias)
-        self.second = nn.Conv2d(width, width, 3, padding=1, bias=bias)
+        self.first = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, bias=bias)
+        self.second = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, bias=bias)
         nn.init.kaiming_normal_(self.first.weight, nonlinearity="relu")
         nn.init.zeros_(self.second.weight)
         for layer in (self.first, self.second):
@@ -38,17 +38,26 @@ class UNet(nn.Module):
     """A U of residual blocks with additive skips (Ronneberger et al. 2015, as in Zhang et al. 2021).
 
     Level k works at 1/2^k of the input's size with `widths[k]` channels; there are `blocks` residual blocks per level
-    on the way down and up, and once at the bottom. Height and width must be multiples of `stride`.
+    on the way down and up, and once at the bottom; there one for each of `dilations`, if given, which lets every place
+    see far (Yu & Koltun 2016). Height and width must be multiples of `stride`.
     """
 
-    def __init__(self, inputs: int, outputs: int, widths: Sequence[int], blocks: int, bias: bool = True) -> None:
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        widths: Sequence[int],
+        blocks: int,
+        bias: bool = True,
+        dilations: Sequence[int] = (),
+    ) -> None:
         super().__init__()
         self.stride = 2 ** (len(widths) - 1)
         *levels, bottom = widths
         self.head = nn.Conv2d(inputs, widths[0], 3, padding=1, bias=bias)
         self.down = nn.ModuleList(_stack(width, blocks, bias) for width in levels)
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, 2, bias=bias) for a, b in pairwise(widths))
-        self.bottom = _stack(bottom, blocks, bias)
+        self.bottom = nn.Sequential(*(ResBlock(bottom, bias, dilation) for dilation in dilations or blocks * (1,)))
         self.grow = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, 2, bias=bias) for a, b in pairwise(widths))
         self.up = nn.ModuleList(_stack(width, blocks, bias) for width in levels)
         self.tail = nn.Conv2d(widths[0], outputs, 3, padding=1, bias=bias)

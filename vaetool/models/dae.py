@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vaetool.conversion import from_unit, to_unit, unpack
+from vaetool.conversion import from_unit, network_input, to_unit, unpack
 from vaetool.corruptions import Noise, add_noise
-from vaetool.errors import ImageError, UsageError
+from vaetool.errors import UsageError
 from vaetool.models.base import Batch, Losses, Model, register
 from vaetool.models.blocks import UNet
 from vaetool.tiling import Tile, pad_to_multiple, tiles
@@ -250,12 +250,7 @@ class DAE(Model):
         return tiles(height, width, tile or TILE, max(HALO, self.stride), self.stride)
 
     def _window(self, pixels: np.ndarray) -> Tensor:
-        """Part of a picture as the network takes it: (1, channels, height, width) in 0..1, padded to its stride."""
-        if pixels.shape[2] > self.config.channels:
-            raise ImageError("is in colour, and this model is for grey pictures")
-        values = pad_to_multiple(to_unit(pixels).astype(np.float32, copy=False), self.stride)
-        x = torch.from_numpy(values).to(self.device).permute(2, 0, 1)[None]  # memory stays channels last
-        return x.expand(-1, self.config.channels, -1, -1) if x.shape[1] == 1 else x
+        return network_input(pixels, self.config.channels, self.stride, self.device)
 
     def _noise_window(self, noise: np.ndarray, part: Tile) -> Tensor:
         """What of a noise map belongs to `_window`, padded like it: (1, 1, height / 4, width / 4), or 1 x 1."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import os
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -87,29 +87,36 @@ def _place(path: object) -> str:
 
 
 class Masks:
-    """A folder of masks: pictures that are white where an image has a defect.
+    """A folder of masks: pictures that are white where an image has a defect, or a hole.
 
-    The mask of `cracks/07.jpg` is the `07.*` or `07_mask.*` of the folder, the one in `cracks/` if there are several.
+    The mask of `cracks/07.jpg` is the `07.*` or `07_mask.*` of the folder. If there are several, the one in `cracks/`,
+    or else the one in no sub-folder.
     """
 
     def __init__(self, folder: str | Path) -> None:
-        self._by_name: dict[str, list[Path]] = {}
+        self._by_name: dict[str, list[inputs.Entry]] = {}
         for entry in inputs.expand([str(folder)], recursive=True).entries:
-            if isinstance(entry.source, Path):
-                self._by_name.setdefault(entry.source.stem, []).append(entry.source)
+            self._by_name.setdefault(entry.place.stem, []).append(entry)
 
     def of(self, source: object) -> Path | None:
         """The mask of an image, if there is one.
 
         Raises FileError if there are several.
         """
-        image = Path(str(source))
-        found = [path for ending in MASK_ENDINGS for path in self._by_name.get(image.stem + ending, [])]
+        image = Path(_place(source))
+        found = [entry for ending in MASK_ENDINGS for entry in self._by_name.get(image.stem + ending, [])]
         if len(found) > 1:
-            found = [path for path in found if path.parent.name == image.parent.name]
+            depths = [_common_depth(entry.place, image) for entry in found]
+            found = [entry for entry, depth in zip(found, depths, strict=True) if depth == max(depths) >= 0]
             if len(found) != 1:
                 raise FileError("several masks have its name, and not one of them is in a folder of the same name")
-        return found[0] if found else None
+        return Path(str(found[0].source)) if found else None
+
+
+def _common_depth(mask: PurePath, image: PurePath) -> int:
+    """How many folders a mask is in that are also the last ones of its image, -1 if they are others."""
+    folders, others = mask.parent.parts, image.parent.parts
+    return len(folders) if others[max(0, len(others) - len(folders)) :] == folders else -1
 
 
 def map_of(model: Any, image: Any) -> tuple[np.ndarray, np.ndarray]:

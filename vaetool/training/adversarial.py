@@ -14,8 +14,8 @@ from vaetool.models.adversary import PatchDiscriminator, discriminator_loss, gen
 from vaetool.training.config import Recipe
 from vaetool.training.distributed import Processes
 
-BEGINS, AT_FULL = 0.5, 0.6
-"""Shares of the run: before, the model learns what the pictures are of; in between, the weight rises from zero."""
+RISES = 0.1
+"""Share of the run in which the weight rises from zero, once the model has learnt what the pictures are of."""
 
 WEIGHT = 0.5
 """Of the adversary's gradient, that of the loss being one, where none is given."""
@@ -31,6 +31,7 @@ class Adversary:
 
     def __init__(self, recipe: Recipe, processes: Processes) -> None:
         self.weight = recipe.training.adversarial
+        self.begins = recipe.training.adversarial_from
         self.processes = processes
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(recipe.training.seed)
@@ -52,7 +53,7 @@ class Adversary:
             share * torch.autograd.grad(loss, last_layer, retain_graph=True)[0],
             share * torch.autograd.grad(fakes, last_layer, gradient, retain_graph=True)[0],
         )
-        strength = self.weight * min(1.0, (fraction - BEGINS) / (AT_FULL - BEGINS))
+        strength = self.weight * min(1.0, (fraction - self.begins) / RISES)
         return strength * ours.norm() / theirs.norm().clamp_min(1e-12) * (gradient * fakes).sum()
 
     def learn(self, real: Tensor, fakes: Tensor, step: int, share: float) -> None:

@@ -39,6 +39,8 @@ OPTIONS = {
     "latent": "model",
     "upsample": "model",
     "beta": "corruption",
+    "patch": "corruption",
+    "ratio": "corruption",
     "adversarial": "training",
 }
 """Keys that have a name of their own beside `--set`, and their sections."""
@@ -66,12 +68,14 @@ class TrainingConfig:
     constant: float = 0.0  # share of the run at full learning rate before the cosine
     weight_decay: float = 0.0
     adversarial: float = 0.0  # gradient of an adversary as a multiple of the loss's; 0: no adversary
+    adversarial_from: float = 0.5  # share of the run after which there is one
     clip: float = 1.0  # largest norm of the gradient
     ema: float = 0.999  # decay of the averaged weights, which are the result
     seed: int = 0
     validations: int = 20  # evenly spread over the run
     patience: int = 0  # stop after so many validations without improvement; 0: never
     save_minutes: float = 2.0  # of wall clock between two saved states
+    bf16: bool = False  # on a CPU, which then needs units for it (avx512_bf16) to be faster; a GPU always does
     compile: bool = False  # worth it on a GPU for runs of many minutes
 
     def __post_init__(self) -> None:
@@ -86,7 +90,7 @@ class TrainingConfig:
             self._check(name, 0 < getattr(self, name) < math.inf, "above 0")
         for name in (*BUDGETS, "lr_final", "warmup_steps", "weight_decay", "adversarial", "patience", "save_minutes"):
             self._check(name, 0 <= getattr(self, name) < math.inf, "0 or more")
-        for name in ("ema", "constant"):
+        for name in ("ema", "constant", "adversarial_from"):
             self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
         self._check("seed", 0 <= self.seed < 2**31, "from 0 to 2147483647")
 

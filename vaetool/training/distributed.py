@@ -48,9 +48,11 @@ class Processes:
         """The model, with gradients averaged over the processes."""
         return nn.parallel.DistributedDataParallel(model) if self.count > 1 else model
 
-    def precision(self) -> AbstractContextManager[Any]:
-        """Of the network in training: bf16 on a GPU, which has units for it; on a CPU it is slower than float32."""
-        return torch.autocast("cuda", torch.bfloat16) if self.device.type == "cuda" else nullcontext()
+    def precision(self, bf16: bool) -> AbstractContextManager[Any]:
+        """Of the network in training: bf16 on a GPU, which has units for it, and on a CPU if asked for."""
+        if bf16 or self.device.type == "cuda":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
 
     def mean(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """The mean of each over the processes, in place."""

@@ -23,7 +23,7 @@ from vaetool.models.autoencoder import Autoencoder
 from vaetool.models.base import Batch, Model
 from vaetool.models.scorer import Scorer
 from vaetool.training import checkpoints
-from vaetool.training.adversarial import BEGINS, WEIGHT, Adversary
+from vaetool.training.adversarial import WEIGHT, Adversary
 from vaetool.training.checkpoints import Progress, Result
 from vaetool.training.completion import complete_file
 from vaetool.training.config import Recipe, TrainingConfig, choose_recipe, denoising_kind
@@ -49,6 +49,8 @@ def train(
     beta: float | None = None,
     upsample: str | None = None,
     corruption: str | None = None,
+    patch: int | None = None,
+    ratio: float | None = None,
     adversarial: bool = False,
     init: str | Path | None = None,
     resume: bool = False,
@@ -66,19 +68,22 @@ def train(
     preset: a recipe of the kind's own, under the one that is given. size: of whole pictures, in pixels a side. latent:
     numbers in a code. beta: weight of the KL in a VAE. upsample: "resize", "transpose" or "shuffle".
     corruption: what a "dae" is to take away, "noise" or "defects"; with the latter it is of the kind "defect".
+    patch, ratio: pixels a side of square patches, and the share of them that a "mae" has to fill, instead of holes of
+    many shapes.
     adversarial: sharper pictures, by an adversary in the second half of the run (`training.adversarial` is its weight).
-    init: begin with a model's weights, by name or path. resume: go on from the state that an interrupted run to the
-    same `output` left behind. force: replace a model that exists. settings: more changes of the recipe, as
-    "section.key=value". reporter: what to show and to log; nothing by default.
+    init: begin with a model's weights, by name or path; a "mae" also with those of a "dae". resume: go on from the
+    state that an interrupted run to the same `output` left behind. force: replace a model that exists. settings: more
+    changes of the recipe, as "section.key=value". reporter: what to show and to log; nothing by default.
 
     The weights kept are the averaged ones that were best on held-out images, those at the start included; with an
     adversary, which makes pictures sharper and that figure worse, the last ones.
     Raises UsageError, TrainingError, WeightsError.
     """
-    options = {"minutes": minutes, "epochs": epochs, "size": size, "latent": latent, "beta": beta, "upsample": upsample}
+    budget = {"minutes": minutes, "epochs": epochs}
+    options = {"size": size, "latent": latent, "beta": beta, "upsample": upsample, "patch": patch, "ratio": ratio}
     weight = WEIGHT if adversarial else None
     kind = kind if corruption is None else denoising_kind(kind, corruption)
-    recipe = choose_recipe(config, kind, settings, preset, adversarial=weight, **options)
+    recipe = choose_recipe(config, kind, settings, preset, adversarial=weight, **budget, **options)
     places = [data] if isinstance(data, (str, Path)) else list(data)
     if not places:
         raise UsageError("which images? Name a folder, a zip file or torchvision:NAME")
@@ -132,16 +137,17 @@ class Run:
         self.has_saved = False
 
     def start_from(self, name: str | Path) -> None:
-        """Take over the weights of another model of the same shape."""
+        """Take over the weights of another model of the same shape, or what is of use of one of another kind."""
         other = weights.load(name, device="cpu")
         if isinstance(other, Autoencoder):
             other.forget()
         if isinstance(other, Scorer):
             other.forget_calibration()
-        if other.kind != self.recipe.kind or other.config != self.model.config:
+        if other.kind == self.recipe.kind and other.config == self.model.config:
+            self.model.load_state_dict(other.state_dict())
+        elif not self.model.adopt(other):
             raise WrongKindError(f"{name}: has another [model] than this recipe ({other.kind}: {asdict(other.config)})")
-        self.model.load_state_dict(other.state_dict())
-        self.average.load_state_dict(other.state_dict())
+        self.average.load_state_dict(self.model.state_dict())
         self.progress.init = Path(name).name.removesuffix(weights.SUFFIX)
 
     def _tensors(self) -> dict[str, dict[str, Tensor]]:
@@ -277,8 +283,8 @@ class Run:
 
     def _backward(self, wrapped: Callable[..., Any], share: Batch, fraction: float, weight: float) -> dict[str, Tensor]:
         """The losses of this process's share of a batch; their gradients are left at the weights."""
-        adversary = self.adversary if fraction > BEGINS else None
-        with self.processes.precision():
+        adversary = self.adversary if fraction >= self.config.adversarial_from else None
+        with self.processes.precision(self.config.bf16):
             losses, fakes = wrapped(share, adversary is not None)
         loss = losses["loss"]
         if adversary is not None:

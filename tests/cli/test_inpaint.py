@@ -1,0 +1,201 @@
+"""`vaetool inpaint`, as a user meets it, with a small inpainter that is found by the name of the bundled one."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vaetool import images
+
+
+@pytest.fixture
+def here(photos, tmp_path, tiny_mae, monkeypatch):
+    """The current folder, with china.jpg, flower.png, grey.png, and a mask of their size in mask.png."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VAETOOL_MODELS", str(tiny_mae.parent))
+    save_mask(tmp_path / "mask.png")
+    return tmp_path
+
+
+def hole() -> np.ndarray:
+    inside = np.zeros((107, 160), bool)
+    inside[30:50, 60:100] = inside[80:83, :] = True
+    return inside
+
+
+def save_mask(path: Path, inside: np.ndarray | None = None) -> None:
+    path.parent.mkdir(exist_ok=True)
+    Image.fromarray(hole() if inside is None else inside).save(path)
+
+
+def records(result) -> list[dict]:
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def changed(before, after) -> np.ndarray:
+    a, b = (images.read(path).pixels for path in (before, after))
+    return (a != b).any(axis=2)
+
+
+def test_what_is_marked_is_filled_and_nothing_else_changes(here, vaetool):
+    result = vaetool("inpaint", "flower.png", "--mask", "mask.png", "--dilate", "0")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "wrote flower.inpainted.png\n")
+    where = changed("flower.png", "flower.inpainted.png")
+    assert not where[~hole()].any()
+    assert where[hole()].mean() > 0.9
+
+
+def test_without_a_word_the_edge_of_a_mask_is_filled_too(here, vaetool):
+    assert vaetool("inpaint", "flower.png", "--mask", "mask.png").exit_code == 0
+    where = changed("flower.png", "flower.inpainted.png")
+    assert where[26:54, 56:104].mean() > 0.9
+    assert not where[:26].any()
+
+
+def test_one_mask_serves_many_pictures(here, vaetool):
+    names = ["china.jpg", "flower.png", "grey.png"]
+    result = vaetool("inpaint", *names, "--mask", "mask.png", "-o", "whole/", "-j", "2")
+    assert (result.exit_code, result.stderr) == (0, "3 done\n")
+    assert sorted(path.name for path in (here / "whole").iterdir()) == names
+    assert images.read(here / "whole/grey.png").pixels.shape == (107, 160, 1)
+
+
+def test_a_folder_of_masks_is_matched_by_name_and_a_missing_one_fails_alone(here, vaetool):
+    (here / "scans/box").mkdir(parents=True)
+    for name in ("china.jpg", "flower.png"):
+        (here / name).rename(here / "scans" / name)
+    (here / "grey.png").rename(here / "scans/box/flower.png")
+    save_mask(here / "masks/flower.png")
+    save_mask(here / "masks/box/flower.png", np.zeros((107, 160), bool))
+    result = vaetool("inpaint", "scans", "-r", "--mask", "masks", "-o", "whole")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        "scans/china.jpg: no mask in masks has its name, china.*",
+        "scans/box/flower.png: nothing is marked to be filled: it stays as it is",
+        "2 done, 1 failed",
+    ]
+    assert changed(here / "scans/flower.png", here / "whole/flower.png").any()
+    assert not changed(here / "scans/box/flower.png", here / "whole/box/flower.png").any()
+
+
+def test_a_mask_of_another_size_is_that_pictures_error_and_names_both(here, vaetool):
+    Image.new("RGB", (50, 40)).save("small.png")
+    result = vaetool("inpaint", "small.png", "flower.png", "--mask", "mask.png", "-o", "whole/")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[0] == ("small.png: is 50 x 40 pixels, and its mask 160 x 107: make them the same")
+    assert (here / "whole/flower.png").exists()
+
+
+def test_a_mask_of_everything_is_an_error(here, vaetool):
+    result = vaetool("inpaint", "flower.png", "--box", "0,0,999,999")
+    assert result.exit_code == 1
+    assert result.stderr == "flower.png: is all hole: nothing is left of it to fill that from\n"
+    assert not (here / "flower.inpainted.png").exists()
+
+
+def test_boxes(here, vaetool):
+    boxes = ("--box", "10,20,30,5", "--box", "-5,100,20,20")
+    assert vaetool("inpaint", "flower.png", *boxes).exit_code == 0
+    where = changed("flower.png", "flower.inpainted.png")
+    inside = np.zeros_like(where)
+    inside[20:25, 10:40] = inside[100:, :15] = True
+    assert not where[~inside].any()
+    assert where[inside].mean() > 0.9
+
+
+def test_transparency(here, vaetool):
+    pixels = images.read("flower.png").pixels
+    alpha = np.where(hole(), 0, 255).astype(np.uint8)
+    Image.fromarray(np.dstack([pixels, alpha])).save("erased.png")
+    assert vaetool("inpaint", "erased.png", "--alpha", "--dilate", "0").exit_code == 0
+    after = images.read("erased.inpainted.png")
+    assert after.alpha is None
+    assert np.array_equal(after.pixels[~hole()], pixels[~hole()])
+    assert (after.pixels != pixels)[hole()].any()
+
+
+def test_a_colour(here, vaetool):
+    pixels = images.read("flower.png").pixels.copy()
+    pixels[hole()] = (255, 0, 255)
+    Image.fromarray(pixels).save("painted.png")
+    assert vaetool("inpaint", "painted.png", "--color", "#ff00ff").exit_code == 0
+    after = images.read("painted.inpainted.png").pixels
+    assert not (after == (255, 0, 255)).all(axis=2).any()
+
+
+def test_the_other_way_round(here, vaetool):
+    save_mask(here / "mask.png", ~hole())
+    result = vaetool("inpaint", "flower.png", "--mask", "mask.png", "--invert-mask", "--dilate", "0")
+    assert result.exit_code == 0
+    assert not changed("flower.png", "flower.inpainted.png")[~hole()].any()
+
+
+def test_json_tells_the_share_and_the_number(here, vaetool):
+    (told,) = records(vaetool("inpaint", "flower.png", "--mask", "mask.png", "--dilate", "0", "--json"))
+    assert told.pop("seconds") > 0
+    share = round(float(hole().mean()), 6)
+    expected = {"path": "flower.png", "output": "flower.inpainted.png", "filled": share, "holes": 2}
+    assert told == expected
+
+
+def test_an_empty_mask_warns_and_gives_the_pixels_back(here, vaetool):
+    save_mask(here / "mask.png", np.zeros((107, 160), bool))
+    result = vaetool("inpaint", "flower.png", "--mask", "mask.png", "--json")
+    assert result.exit_code == 0
+    (told,) = records(result)
+    assert told["warnings"] == ["nothing is marked to be filled: it stays as it is"]
+    assert not changed("flower.png", "flower.inpainted.png").any()
+
+
+def test_in_a_pipe(here, vaetool):
+    data = Path("flower.png").read_bytes()
+    result = vaetool("inpaint", "-", "--mask", "mask.png", stdin=data)
+    assert (result.exit_code, result.stderr) == (0, "")
+    vaetool("inpaint", "flower.png", "--mask", "mask.png")
+    assert Image.open(io.BytesIO(result.data)).size == (160, 107)
+    assert np.array_equal(images.read(result.data).pixels, images.read("flower.inpainted.png").pixels)
+
+
+def test_standard_input_has_no_name_to_find_a_mask_by(here, vaetool):
+    save_mask(here / "masks/a.png")
+    result = vaetool("inpaint", "-", "--mask", "masks", stdin=Path("flower.png").read_bytes())
+    assert result.exit_code == 1
+    assert result.stderr == "-: has no name to find its mask by: give --mask a file\n"
+
+
+def test_the_same_twice(here, vaetool):
+    for name in ("a.png", "b.png"):
+        assert vaetool("inpaint", "flower.png", "--mask", "mask.png", "-o", name).exit_code == 0
+    assert Path("a.png").read_bytes() == Path("b.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "where are the holes? Give one of --mask, --box, --alpha and --color"),
+        (["--alpha", "--box", "0,0,5,5"], "Give one of"),
+        (["--box", "0,0,5"], "expected left, top, width and height in pixels, such as 40,60,200,100, not '0,0,5'"),
+        (["--box", "0,0,5,0"], "expected left, top, width and height"),
+        (["--color", "pinkish"], "--color pinkish: expected a colour"),
+        (["--mask", "gone.png"], "--mask: mask gone.png: not a readable image (no such file or directory)"),
+        (["--alpha", "--invert-mask"], "--invert-mask"),
+        (["--alpha", "--dilate", "-1"], "auto or a whole number from 0"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_usage_error_is_one_line_and_exit_code_two(here, vaetool, arguments, told):
+    result = vaetool("inpaint", "flower.png", *arguments)
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_a_model_of_another_kind_is_a_usage_error(here, vaetool, tiny_dae):
+    result = vaetool("inpaint", "flower.png", "--box", "0,0,5,5", "-m", tiny_dae)
+    assert result.exit_code == 2
+    assert "this is a dae; a mae is needed" in result.stderr

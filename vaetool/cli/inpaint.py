@@ -1,0 +1,123 @@
+"""`vaetool inpaint`: pictures with holes in, whole pictures out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vaetool.cli.groups import between, with_options
+from vaetool.cli.options import Inputs, ModelName, Output, Quality, RunOptions
+
+if TYPE_CHECKING:
+    from vaetool.images import Picture
+    from vaetool.inpainting import Holed
+
+HOLES = "Holes: one of these"
+
+
+def _box(text: str) -> tuple[int, ...]:
+    try:
+        left, top, width, height = map(int, text.split(","))
+    except ValueError:
+        width = height = 0
+    if min(width, height) < 1:
+        raise typer.BadParameter(f"expected left, top, width and height in pixels, such as 40,60,200,100, not '{text}'")
+    return left, top, width, height
+
+
+Mask = Annotated[
+    Path | None,
+    typer.Option(
+        "--mask",
+        metavar="FILE|FOLDER",
+        help="A picture of the same size, white where there is a hole: one for all, or a folder with one for each, "
+        "called as it is or with _mask at the end.",
+        show_default=False,
+        rich_help_panel=HOLES,
+    ),
+]
+Boxes = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--box",
+        metavar="X,Y,W,H",
+        parser=_box,
+        help="A box, from its left and top on so wide and high, in pixels. Can be given more than once.",
+        show_default=False,
+        rich_help_panel=HOLES,
+    ),
+]
+Alpha = Annotated[
+    bool,
+    typer.Option(
+        "--alpha",
+        help="What is transparent, more than half; the result is opaque.",
+        rich_help_panel=HOLES,
+    ),
+]
+Color = Annotated[
+    str | None,
+    typer.Option(
+        "--color",
+        metavar="'#ff00ff'",
+        help="What is of exactly this colour: paint over what is to go.",
+        show_default=False,
+        rich_help_panel=HOLES,
+    ),
+]
+InvertMask = Annotated[bool, typer.Option("--invert-mask", help="Fill what is black in the mask, not what is white.")]
+Dilate = Annotated[
+    int | None,
+    typer.Option(
+        "--dilate",
+        metavar="auto|N",
+        parser=between(0, 1000, int, auto=True),
+        help="Fill N pixels around holes too: the edge of what is to go would bring it back.",
+        show_default="4, with --box 0",
+    ),
+]
+
+
+@with_options
+def inpaint(
+    inputs: Inputs = None,
+    output: Output = None,
+    model: ModelName = "photo-inpaint",
+    mask: Mask = None,
+    box: Boxes = None,
+    alpha: Alpha = False,
+    color: Color = None,
+    invert_mask: InvertMask = False,
+    dilate: Dilate = None,
+    quality: Quality = None,
+    *,
+    run: RunOptions,
+) -> int:
+    """Fill holes in photos: take away what is marked.
+
+    vaetool inpaint party.png --mask marked.png         writes party.inpainted.png
+    vaetool inpaint party.png --box 40,30,60,20         a box: left, top, width, height
+    vaetool inpaint scans/ --mask masks/ -o whole/      for each picture the mask of its name
+    vaetool inpaint painted.png --color '#ff00ff'       what was painted over in that colour
+
+    White in a mask is filled, with 4 pixels around it. Outside of that no pixel changes, if the result is a PNG or of
+    another lossless format. Size, format, EXIF, colour profile, transparency and 16-bit grey are kept.
+    """
+    jobs = run.jobs(inputs, output, suffix="inpainted")
+
+    from vaetool import load
+    from vaetool.images import MAX_PIXELS
+    from vaetool.inpainting import Holes, inpaint_picture
+
+    holes = Holes(mask, box or (), alpha, color, invert_mask, dilate, run.max_pixels or MAX_PIXELS)
+    inpainter = load(model, kind="mae", device=run.device)
+
+    def read(source: Path | bytes) -> Holed:
+        return holes.of(run.read_picture(source), source)
+
+    def work(holed: Holed) -> tuple[Picture, dict[str, Any]]:
+        return inpaint_picture(inpainter, holed.picture, holed.hole)
+
+    return run.process(jobs, work, read=read, write=run.write_picture(quality))
