@@ -21,6 +21,8 @@ MOST = 0.9  # of a picture
 STROKES, BOXES, BLOTS, SCRATCHES = 4, 3, 3, 10  # at most, in a picture
 STROKE_CORNERS, SCRATCH_CORNERS = 8, 12
 GLYPHS, LINES = 29, 3  # kinds of marks, and the lines that each consists of
+SPACES = 6  # one of so many kinds is a space
+CELL_WIDTH, ROW_HEIGHT = 0.7, 1.5  # of marks that are 1 high
 
 
 @dataclass(frozen=True)
@@ -83,33 +85,31 @@ def _neither_all_nor_none(inside: Tensor) -> Tensor:
 
 def _strokes(draw: Draw) -> Tensor:
     """As of a brush, from thin to two fifths of the picture wide."""
-    return _some(
-        draw,
-        STROKES,
-        lambda: (
-            walk(draw, draw.scale(0.1 * draw.width, 1.5 * draw.width), STROKE_CORNERS, draw.even(0, 1.2))
-            < draw.scale(0.012 * draw.width, 0.2 * draw.width)
-        ),
-    )
+
+    def stroke() -> Tensor:
+        length = draw.scale(0.1 * draw.width, 1.5 * draw.width)
+        radius = draw.scale(0.012 * draw.width, 0.2 * draw.width)
+        return walk(draw, length, STROKE_CORNERS, draw.even(0, 1.2)) < radius
+
+    return _some(draw, STROKES, stroke)
 
 
 def _boxes(draw: Draw) -> Tensor:
     def box() -> Tensor:
         offset = draw.place - draw.point()
-        return (offset.real.abs() < draw.even(0.06, 0.3) * draw.width) & (
-            offset.imag.abs() < draw.even(0.06, 0.3) * draw.height
-        )
+        beside, below = draw.even(0.06, 0.3) * draw.width, draw.even(0.06, 0.3) * draw.height
+        return (offset.real.abs() < beside) & (offset.imag.abs() < below)
 
     return _some(draw, BOXES, box)
 
 
 def _blots(draw: Draw) -> Tensor:
     """Rough ellipses, about as objects are."""
-    return _some(
-        draw,
-        BLOTS,
-        lambda: ellipse(draw, draw.scale(0.06 * draw.width, 0.33 * draw.width), draw.scale(0.02, 0.4)) > 0,
-    )
+
+    def blot() -> Tensor:
+        return ellipse(draw, draw.scale(0.06 * draw.width, 0.33 * draw.width), draw.scale(0.02, 0.4)) > 0
+
+    return _some(draw, BLOTS, blot)
 
 
 def _scratches(draw: Draw) -> Tensor:
@@ -130,25 +130,21 @@ def _some(draw: Draw, most: int, shape: Callable[[], Tensor]) -> Tensor:
 
 
 def _text(draw: Draw) -> Tensor:
-    """Rows of marks of a few lines each, in a block across the picture."""
+    """Rows of marks, each of a few straight lines between places in its cell, in a block across the picture."""
     size = draw.scale(0.04 * draw.width, 0.2 * draw.width).clamp_min(6)
-    cell = (draw.place - draw.point()) * draw.direction() / size
-    row, column = torch.floor(cell.imag / 1.5), torch.floor(cell.real / 0.7)
-    within = torch.complex(cell.real - 0.7 * column, cell.imag - 1.5 * row)
+    place = (draw.place - draw.point()) * draw.direction() / size
+    row, column = torch.floor(place.imag / ROW_HEIGHT), torch.floor(place.real / CELL_WIDTH)
+    within = place - torch.complex(CELL_WIDTH * column, ROW_HEIGHT * row)
     glyph = ((7 * column + 13 * row + 3 * column * row) % GLYPHS).long().expand(draw.count, -1, -1, -1)
-    ends = draw.normal(2, LINES, GLYPHS, 2).mul(0.25).sigmoid()  # near the middle of a cell, in 0..1
-    ends = torch.complex(0.7 * _spread(ends[..., 0]), _spread(ends[..., 1]))
-    nearest = torch.full(within.shape, torch.inf, device=draw.device)
+    across, down = (0.5 + 0.3 * draw.normal(2, 2, LINES, GLYPHS)).clamp(0.1, 0.9).unbind(dim=1)
+    starts, ends = torch.complex(CELL_WIDTH * across, down).unbind(dim=1)  # (batch, LINES, GLYPHS) each
     picture = torch.arange(draw.count, device=draw.device)[:, None, None, None]
+    nearest = torch.full(within.shape, torch.inf, device=draw.device)
     for line in range(LINES):
-        start, end = ends[:, 0, line][picture, glyph], ends[:, 1, line][picture, glyph]
+        start, end = starts[picture, line, glyph], ends[picture, line, glyph]
         way, offset = end - start, within - start
         along = ((offset * way.conj()).real / way.abs().square().clamp_min(1e-6)).clamp(0, 1)
         nearest = torch.minimum(nearest, (offset - along * way).abs())
     rows, columns = draw.even(1, 5).floor(), draw.even(8, 40)
-    block = (row >= -rows) & (row <= rows) & (column.abs() < columns) & (glyph % 6 != 0)
+    block = (row >= -rows) & (row <= rows) & (column.abs() < columns) & (glyph % SPACES != 0)
     return (nearest * size < draw.scale(0.04, 0.14) * size.clamp_min(8)) & block
-
-
-def _spread(x: Tensor) -> Tensor:
-    return ((x - 0.5) * 5 + 0.5).clamp(0.1, 0.9)

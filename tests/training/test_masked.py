@@ -70,7 +70,9 @@ def test_it_can_begin_as_a_denoiser(dae, fit_mae):
     assert fit_mae(init=dae).before != fit_mae(name="other").before
 
 
-@pytest.mark.parametrize("other", [DAE(DAEConfig(channels=1, widths=(8, 8))), MAE(MAEConfig(widths=(8, 4)))])
+@pytest.mark.parametrize(
+    "other", [DAE(DAEConfig(channels=1, widths=(8, 8))), DAE(DAEConfig(widths=(4, 4))), MAE(MAEConfig(widths=(8, 4)))]
+)
 def test_what_is_of_no_use_is_not_adopted(other):
     assert not MAE(MAEConfig(widths=(8, 8))).adopt(other)
 

@@ -94,23 +94,22 @@ class MAE(Model):
         return filled + added * inside
 
     def adopt(self, other: Model) -> bool:
-        """Begin with what a denoiser knows of pictures: its layers, where there are equal ones, and no biases.
+        """Begin with what a denoiser knows of pictures: those of its layers that fit, and no biases.
 
-        What that takes away as noise is a small change to begin with. Returns whether anything could be used.
+        What that takes away as noise is a small change to begin with.
         """
         if not isinstance(other, DAE) or other.config.channels != self.config.channels:
             return False
-        theirs, ours = other.unet.state_dict(), self.unet.state_dict()
-        known = 4 * self.config.channels
-        head = theirs["head.weight"][:, :known]
-        mask = MASK_STD * torch.randn((len(head), 4, 3, 3))
+        ours, theirs = self.unet.state_dict(), other.unet.state_dict()
+        head = theirs["head.weight"][:, : 4 * self.config.channels]  # without what sees sigma
+        generator = torch.Generator().manual_seed(0)
+        mask = MASK_STD * torch.randn((len(head), 4, *head.shape[2:]), generator=generator)
         theirs |= {"head.weight": torch.cat([head, mask], dim=1), "tail.weight": -FIRST_CHANGE * theirs["tail.weight"]}
-        for name, values in ours.items():
-            if name.endswith(".bias"):
-                values.zero_()
-            elif name in theirs and theirs[name].shape == values.shape:
-                values.copy_(theirs[name])
-        return True
+        fitting = {name: values for name, values in theirs.items() if name in ours and values.shape == ours[name].shape}
+        biases = {name: torch.zeros_like(values) for name, values in ours.items() if name.endswith(".bias")}
+        if fitting:
+            self.unet.load_state_dict(biases | fitting, strict=False)
+        return bool(fitting)
 
     def begin_step(self, fraction: float, corruption: Masks) -> None:
         """How errors are judged is the run's, not the network's."""
