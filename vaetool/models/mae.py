@@ -8,7 +8,7 @@ Given a coarse version of what is in a hole, marked as such, it makes that sharp
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -61,6 +61,9 @@ class MAE(Model):
     Corruption = Masks
     figure = "psnr"
     meets_adversary = True
+    defaults: ClassVar[dict[str, dict[str, Any]]] = {
+        "training": {"batch": 14, "crops": (128, 160, 224), "lr": 6e-4, "weight_decay": 0.01, "clip": 0.25}
+    }
     config: MAEConfig
 
     def __init__(self, config: MAEConfig) -> None:
