@@ -468,6 +468,17 @@ def test_sealed_changes_of_bytes_are_read_or_refused(places, name):
 # All the way to the picture
 
 
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Threads that wait for each other on a busy machine spend the time of this process, which is measured here."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def pictures(tiny_codec, photographs):
     """Files with all that there can be in one, and the codec that wrote them: an untrained one, which is fast."""
@@ -534,21 +545,15 @@ def with_its_symbols_checksum(content: Container, codec) -> Container:
 
 
 def timed_decompression(data: bytes, codec) -> tuple[float, bool]:
-    """Seconds of this process, and whether a picture came of it.
-
-    What takes long is tried again, and the shorter time counts: a slow file is slow twice, a busy machine is not.
-    """
+    """Seconds of this process, and whether a picture came of it."""
     from vaetool.decompression import decompress_picture
 
-    times: list[float] = []
-    while not times or (times[-1] > SECOND and len(times) < 3):
-        sound = False
-        start = time.process_time()
-        with contextlib.suppress(ImageError):
-            picture, _ = decompress_picture(data, codec, max_pixels=2**18)
-            sound = picture.pixels.shape[2] in (1, 3)
-        times.append(time.process_time() - start)
-    return min(times), sound
+    sound = False
+    start = time.process_time()
+    with contextlib.suppress(ImageError):
+        picture, _ = decompress_picture(data, codec, max_pixels=2**18)
+        sound = picture.pixels.shape[2] in (1, 3)
+    return time.process_time() - start, sound
 
 
 def fuzz_pictures(pictures, seed: int, runs: int, seconds: float) -> tuple[int, int, float]:
