@@ -52,6 +52,7 @@ LAYERS = [
         "vaetool.filling",
         "vaetool.holes",
         "vaetool.likelihoods",
+        "vaetool.mask_folder",
         "vaetool.masks",
         "vaetool.metrics",
         "vaetool.shapes",

@@ -15,8 +15,8 @@ from vaetool.conversion import unpack
 from vaetool.errors import FileError, ImageError, UsageError
 from vaetool.holes import count_holes, grown, white_part
 from vaetool.images import MAX_PIXELS, Picture
+from vaetool.mask_folder import MaskFolder
 from vaetool.models.mae import MAE
-from vaetool.scoring.labels import Masks
 
 AROUND = 4
 """Pixels by which holes grow if it is not said: just outside of what was marked, its edge would give it back."""
@@ -90,7 +90,7 @@ class Holes:
 
     def _by_masks(self, place: Path) -> Callable[[Picture, object], np.ndarray]:
         if place.is_dir():
-            folder = Masks(place)
+            folder = MaskFolder(place)
             return lambda picture, source: self._read(_mask_of(folder, source, place))
         try:
             hole = self._read(place)
@@ -117,7 +117,7 @@ def inpaint_picture(model: MAE, picture: Picture, hole: np.ndarray) -> tuple[Pic
     return repack(model.inpaint_pixels(pixels, hole)), facts
 
 
-def _mask_of(folder: Masks, source: object, place: Path) -> Path:
+def _mask_of(folder: MaskFolder, source: object, place: Path) -> Path:
     if not isinstance(source, str | Path):
         raise FileError("has no name to find its mask by: give --mask a file")
     path = folder.of(source)

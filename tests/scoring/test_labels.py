@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from vaetool.errors import FileError, UsageError
-from vaetool.scoring.labels import Masks, labels_of_folders, read_labels
+from vaetool.mask_folder import MaskFolder
+from vaetool.scoring.labels import labels_of_folders, read_labels
 
 
 def write(path, text: str):
@@ -73,7 +74,7 @@ def test_folders_are_labels(tmp_path):
 def test_masks_are_found_by_name_and_among_several_by_folder(tmp_path):
     for name in ("crack/7.png", "crack/8_mask.png", "hole/7.png", "9.png"):
         picture(tmp_path / "masks" / name)
-    masks = Masks(tmp_path / "masks")
+    masks = MaskFolder(tmp_path / "masks")
     assert masks.of("parts/crack/7.jpg") == tmp_path / "masks/crack/7.png"
     assert masks.of("parts/hole/7.jpg") == tmp_path / "masks/hole/7.png"
     assert masks.of("parts/8.jpg") == tmp_path / "masks/crack/8_mask.png"

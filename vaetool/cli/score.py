@@ -189,13 +189,13 @@ def score(
     from vaetool import load
     from vaetool.cli.scoring import Level, Look, Session
     from vaetool.headers import WITH_SCORES
-    from vaetool.scoring.labels import Masks
+    from vaetool.mask_folder import MaskFolder
 
     scorer = load(model, kind=WITH_SCORES, device=run.device)
     if (heatmap or masks) and not hasattr(scorer, "maps"):
         raise UsageError(f"this {scorer.kind} scores pictures as a whole: --heatmap and --masks need a defect finder")
     session = Session(run, scorer, by, Level(alpha, fdr))
-    places = Masks(masks) if masks else None
+    places = MaskFolder(masks) if masks else None
     look = Look(scorer, known, masks=places, heatmaps=heatmap is not None, raw=raw, page=report is not None)
     verdicts = session.work(jobs, look)
     session.conclude(verdicts, look, report, roc, title=f"Scores by {Path(model).name}")

@@ -19,6 +19,7 @@ from vaetool.conversion import from_unit, to_unit
 from vaetool.detection import Score, score
 from vaetool.errors import FileError
 from vaetool.files import write_atomically
+from vaetool.mask_folder import MaskFolder
 from vaetool.scoring import heatmaps
 from vaetool.scoring.calibration import (
     benjamini_hochberg,
@@ -30,7 +31,7 @@ from vaetool.scoring.calibration import (
 )
 from vaetool.scoring.curves import draw_curves
 from vaetool.scoring.evaluation import Evaluation, PixelTally, evaluate
-from vaetool.scoring.labels import Labels, Masks, map_of, mask_for
+from vaetool.scoring.labels import Labels, map_of, mask_for
 from vaetool.scoring.report import Entry, Page, thumbnail
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Look:
     """
 
     def __init__(
-        self, model: Any, known: Labels | None, *, masks: Masks | None, heatmaps: bool, raw: bool, page: bool
+        self, model: Any, known: Labels | None, *, masks: MaskFolder | None, heatmaps: bool, raw: bool, page: bool
     ) -> None:
         self.model, self.known, self.masks = model, known, masks
         self.heatmaps, self.raw, self.page = heatmaps, raw, page

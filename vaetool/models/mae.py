@@ -143,16 +143,14 @@ class MAE(Model):
         inside = (batch["mask"] > 0).to(error.dtype)
         if self.low_pass > 1:
             error, inside = (F.avg_pool2d(x, self.low_pass, 1, self.low_pass // 2) for x in (error, inside))
-        area = inside.sum(dim=(1, 2, 3)) * error.shape[1]
-        mse = error.square().sum(dim=(1, 2, 3)) / area
+        mse = _mean_square(error, inside)
         return {"loss": 0.5 * (mse + NOISE_FLOOR).log().mean(), "mse": mse.mean()}, pictures
 
     def validate(self, batch: Batch) -> dict[str, float]:
         """Mean PSNR in the holes in dB, and the energy of the gradients there, that of the true pictures being one."""
         pictures = self.fill(batch["filled"], batch["mask"]).clamp(0, 1)
         inside = (batch["mask"] > 0).to(pictures.dtype)
-        error = (pictures - batch["clean"]).square() * inside
-        mse = error.sum(dim=(1, 2, 3)) / inside.sum(dim=(1, 2, 3)) / error.shape[1]
+        mse = _mean_square(pictures - batch["clean"], inside)
         ours, theirs = (_gradient_energy(x, inside) for x in (pictures, batch["clean"]))
         return {"psnr": (-10 * mse.clamp_min(1e-5).log10()).mean().item(), "energy": (ours / theirs).item()}
 
@@ -226,8 +224,13 @@ def _blurred(x: Tensor, factor: int) -> Tensor:
     return F.interpolate(small, x.shape[2:], mode="bilinear", align_corners=False)
 
 
+def _mean_square(error: Tensor, inside: Tensor) -> Tensor:
+    """Of each picture, over the hole alone, outside of which there is no error."""
+    return error.square().sum(dim=(1, 2, 3)) / (inside.sum(dim=(1, 2, 3)) * error.shape[1])
+
+
 def _gradient_energy(x: Tensor, inside: Tensor) -> Tensor:
-    """The mean squared difference of neighbours inside the hole."""
+    """The sum of the squared differences of neighbours inside the hole."""
     rows = (x.diff(dim=2).square() * inside[:, :, 1:]).sum()
     columns = (x.diff(dim=3).square() * inside[:, :, :, 1:]).sum()
     return rows + columns
