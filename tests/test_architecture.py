@@ -46,7 +46,7 @@ LAYERS = [
     {
         "vaetool.animation",
         "vaetool.conversion",
-        "vaetool.corruptions",
+        "vaetool.noise",
         "vaetool.defects",
         "vaetool.entropy",
         "vaetool.filling",

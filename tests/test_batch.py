@@ -393,6 +393,8 @@ def test_a_folder_of_photos_comes_out_inverted_and_in_order(photos, tmp_path, ca
     lines = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert [line["path"] for line in lines] == [str(photo) for photo in photos]
     assert all({"output", "mean", "seconds"} <= line.keys() for line in lines)
+    assert [line["in_bytes"] for line in lines] == [photo.stat().st_size for photo in photos]
+    assert [line["out_bytes"] for line in lines] == [Path(line["output"]).stat().st_size for line in lines]
 
 
 def test_one_broken_file_does_not_stop_the_others(photos, tmp_path, capfd):

@@ -156,6 +156,22 @@ def test_the_summary_comes_last_and_counts(capfd, counts, line):
     assert report.exit_code == 0
 
 
+def test_files_that_did_not_change_are_told_with_the_reason(capfd):
+    report = Report(Console())
+    with report.over(3):
+        report.done("0.png", Path("out/0.png"), {"changed": False, "reason": "no noise found"})
+        report.done("1.png", Path("out/1.png"), {"changed": True})
+        report.done("2.png", Path("out/2.png"), {"changed": False, "reason": "no noise found"})
+    assert capfd.readouterr().err == "2 unchanged: no noise found\n3 done\n"
+
+
+def test_one_file_that_did_not_change_is_told(capfd):
+    report = Report(Console())
+    with report.over(1):
+        report.done("0.png", Path("0.out.png"), {"changed": False, "reason": "no noise found"})
+    assert capfd.readouterr().err == "unchanged: no noise found\nwrote 0.out.png\n"
+
+
 def test_a_failed_file_makes_the_exit_code_one_even_beside_a_finding(capfd):
     report = finished(Report(Console()), done=2, failed=1)
     report.code_when_done = 3

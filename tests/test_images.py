@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
 
 from vaetool import images
 from vaetool.errors import ImageError, UsageError
@@ -538,6 +538,46 @@ def test_replacing_pixels_restores_the_hidden_ones():
     alpha = np.array([[0, 1, 255]], np.uint8)
     picture = Picture(np.full((1, 3, 3), 7, np.uint8), alpha).replace_pixels(np.ones((1, 3, 3)))
     assert picture.pixels[0, :, 0].tolist() == [7, 255, 255]
+
+
+def test_pixels_that_are_the_same_make_no_new_picture():
+    picture = images.read(saved(Image.fromarray(drawn()), "PNG"))
+    same = drawn().astype(np.float32) / 255
+    assert picture.replace_pixels(same) is picture
+    assert picture.replace_pixels(drawn()[::-1]).origin is None
+
+
+def test_a_picture_knows_where_it_is_from(tmp_path):
+    data = saved(Image.fromarray(drawn()), "PNG")
+    (tmp_path / "a.png").write_bytes(data)
+    assert images.read(tmp_path / "a.png").origin == tmp_path / "a.png"
+    assert images.read(data).origin == data
+    assert images.read(io.BytesIO(data)).origin is None
+
+
+@pytest.mark.parametrize("subsampling", [0, 1, 2])
+@pytest.mark.parametrize("options", [{"quality": 61}, {"quality": 97, "progressive": True}])
+def test_a_changed_jpeg_is_compressed_as_it_was(subsampling, options):
+    before = saved(Image.fromarray(drawn(64, 48)), "JPEG", subsampling=subsampling, **options)
+    picture = images.read(before)
+    after = images.encode(picture.replace_pixels(drawn(64, 48)[::-1]), "JPEG")
+    old, new = opened(before), opened(after)
+    assert new.quantization == old.quantization
+    assert JpegImagePlugin.get_sampling(new) == subsampling
+    assert new.info.get("progressive") == old.info.get("progressive")
+
+
+@pytest.mark.parametrize("mode", ["L", "CMYK"])
+def test_a_jpeg_of_other_colours_can_be_written_again(mode):
+    picture = images.read(saved(Image.fromarray(drawn()).convert(mode), "JPEG", quality=50))
+    again = opened(images.encode(picture.replace_pixels(255 - picture.pixels), "JPEG"))
+    assert (again.quantization[0] == picture.jpeg["qtables"][0]) if mode == "L" else (picture.jpeg is None)
+
+
+def test_a_quality_that_is_asked_for_counts():
+    picture = images.read(saved(Image.fromarray(drawn()), "JPEG", quality=30))
+    plain = images.Picture(picture.pixels)
+    assert images.encode(picture, "JPEG", quality=80) == images.encode(plain, "JPEG", quality=80)
 
 
 def test_replacing_pixels_keeps_all_else():

@@ -22,7 +22,7 @@ from vaetool import headers, weights
 from vaetool.errors import DeviceError, VaetoolError, WeightsError, WrongKindError
 from vaetool.models.dae import DAE
 
-SMALL = {"widths": [4, 8], "blocks": 1, "estimator_width": 4}
+SMALL = {"widths": [4, 8], "blocks": 1, "estimator_widths": [4, 4]}
 
 
 @pytest.fixture(scope="module")
@@ -379,7 +379,7 @@ def test_a_description_that_is_not_of_these_weights_is_refused(parts, tmp_path, 
         {**SMALL, "widths": [10**30, 10**30]},
         {**SMALL, "widths": [4] * 50_000},
         {**SMALL, "blocks": 10**12},
-        {**SMALL, "estimator_width": 2**40},
+        {**SMALL, "estimator_widths": [2**40]},
     ],
     ids=lambda config: str(config)[:40],
 )

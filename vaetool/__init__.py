@@ -2,7 +2,7 @@
 
     import vaetool
 
-    model = vaetool.load("photo-denoise-gaussian")
+    model = vaetool.load("photo-denoise")
     clean = model.denoise("night.jpg")
 
 Nothing heavy is imported before it is used.

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -34,7 +34,7 @@ Facts = Mapping[str, Any]
 class Read(Generic[T]):
     """A file on its way: `value` is what `read` gave, or `error` says why there is none. `seconds` spent on it so far.
 
-    A job that is to be skipped has neither.
+    A job that is to be skipped has neither. in_bytes: the size of the file, if it is known.
     """
 
     job: Job
@@ -42,6 +42,7 @@ class Read(Generic[T]):
     error: Exception | None = None
     seconds: float = 0.0
     warnings: tuple[str, ...] = ()
+    in_bytes: int | None = None
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
@@ -62,6 +63,7 @@ class _Result(Generic[T, U]):
     item: Read[T]
     value: U | None = None
     facts: Facts = field(default_factory=dict)
+    out_bytes: int | None = None
     to_stdout: bytes | None = None
 
 
@@ -131,11 +133,14 @@ def _read(job: Job, read: Callable[[Path | bytes], T], data: bytes | None) -> Re
     with item.attempt():
         if job.problem:
             raise FileError(job.problem)
+        if isinstance(job.source, Path) and is_special(job.source):
+            data = job.source.read_bytes()  # a pipe, such as the shell's <(...), can be read only once
         if data is not None:
-            item.value = read(data)
+            item.value, item.in_bytes = read(data), len(data)
         elif isinstance(job.source, Path):
-            # A pipe, such as the shell's <(...), can be read only once and not from its start again.
-            item.value = read(job.source.read_bytes() if is_special(job.source) else job.source)
+            item.value = read(job.source)
+            with suppress(OSError):
+                item.in_bytes = job.source.stat().st_size
         item.warnings = tuple(getattr(item.value, "warnings", ()))
     return item
 
@@ -154,6 +159,7 @@ def _write(result: _Result[T, U], write: Callable[[U, Job], bytes | None]) -> _R
     if result.value is not None and item.error is None:
         with item.attempt():
             data = write(result.value, item.job)
+            result.out_bytes = None if data is None else len(data)
             if isinstance(item.job.output, Path) and data is not None:
                 write_atomically(item.job.output, data)
             elif item.job.output is Stream.STANDARD:
@@ -172,4 +178,5 @@ def _tell(result: _Result[T, U], report: Report) -> None:
         return
     if result.to_stdout is not None:
         report.console.binary(result.to_stdout)
-    report.done(job.source, job.output, result.facts, seconds=item.seconds, warnings=item.warnings)
+    sizes = {} if result.out_bytes is None else {"in_bytes": item.in_bytes, "out_bytes": result.out_bytes}
+    report.done(job.source, job.output, {**result.facts, **sizes}, seconds=item.seconds, warnings=item.warnings)

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -143,6 +144,7 @@ class Report:
         self.done_count = self.skipped_count = self.failed_count = 0
         self.code_when_done = 0  # a command with a finding sets another one: 3 for outliers
         self._last_output: object = None
+        self._unchanged: Counter[str] = Counter()  # reasons
         self._advance: Callable[[], None] = lambda: None
 
     @property
@@ -171,7 +173,10 @@ class Report:
         seconds: float | None = None,
         warnings: Sequence[str] = (),
     ) -> None:
-        """One file is finished. `output` is where it went (None: nowhere), `facts` go into JSON and after -v."""
+        """One file is finished. `output` is where it went (None: nowhere), `facts` go into JSON and after -v.
+
+        Facts of a file whose result is the file itself are `changed`, false, and the `reason`: those are said.
+        """
         self.done_count += 1
         self._last_output = output
         facts = dict(facts or {})
@@ -180,6 +185,8 @@ class Report:
         for warning in warnings:
             self.console.warn(f"{source}: {warning}")
         self.console.note(_sentence(source, output, facts))
+        if facts.get("changed") is False:
+            self._unchanged[str(facts["reason"])] += 1
         if self.console.json:
             place = {} if output is None else {"output": str(output)}
             worries = {"warnings": list(warnings)} if warnings else {}
@@ -208,6 +215,8 @@ class Report:
         """The last line of a batch: how many of each; for a single file, where its result is."""
         seen = self.done_count + self.skipped_count + self.failed_count
         missing = max(0, self.total - seen)
+        for reason, count in self._unchanged.items():
+            self.console.say(f"unchanged: {reason}" if seen == 1 else f"{count} unchanged: {reason}")
         if seen == 1 and not missing:
             if self.done_count and isinstance(self._last_output, os.PathLike):
                 self.console.say(f"wrote {self._last_output}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from vaetool.animation import resize
@@ -22,13 +23,15 @@ from vaetool.errors import UsageError
 from vaetool.files import write_atomically
 from vaetool.images import Picture, encode
 from vaetool.metrics import psnr
+from vaetool.models.dae import DAE
 from vaetool.morphing import find_direction, morph_along
 from vaetool.morphing import morph as morph_pictures
+from vaetool.noise.mixture import Noise, add_noise
 from vaetool.sampling import sample as sample_pictures
 from vaetool.sampling import sheet
 from vaetool.weights import load
 
-SIGMAS = (15, 25, 50)
+SIGMAS = (15, 50)
 QUALITIES = (10, 50)
 ISLAND = (414, 218, 510, 248)  # of the lake in "china": left, top, right, bottom
 SCRATCHES = 12
@@ -36,6 +39,7 @@ SAMPLED, SAMPLES = ("fashion", "digits", "faces"), 36
 FRAMES = 10
 FACE = 128  # pixels a side of frames
 SEED = 0
+NIGHT = 4  # the seed of a camera at a high ISO
 MARGIN, CAPTION = 8, 22  # pixels
 
 
@@ -55,28 +59,36 @@ def photographs() -> dict[str, np.ndarray]:
 
 
 def denoise(device: str) -> Iterator[Strip]:
-    """White noise added to eight bits, and taken away again without being told how much."""
-    model = load("photo-denoise-gaussian", device=device)
+    """A camera's noise, and white noise added to eight bits, taken away again without being told how much."""
+    models = {name: load(name, device=device) for name in ("photo-denoise", "photo-denoise-gaussian")}
+    for name, clean in photographs().items():
+        target, noisy = by_camera(clean)
+        yield _cleaned(models["photo-denoise"], name, "a camera's noise", target, noisy)
     generator = np.random.default_rng(SEED)
     for sigma in SIGMAS:
         for name, clean in photographs().items():
             noisy = np.rint(clean + generator.normal(0, sigma, clean.shape)).clip(0, 255).astype(np.uint8)
-            start = time.perf_counter()
-            result = model.denoise(noisy)
-            seconds = time.perf_counter() - start
-            before, after = psnr(noisy, clean, 255), psnr(result, clean, 255)
-            captions = ("original", f"noise of sigma {sigma}: {before:.1f} dB", f"cleaned: {after:.1f} dB")
-            yield Strip(
-                list(zip(captions, (clean, noisy, result), strict=True)),
-                {
-                    "job": "denoise",
-                    "of": name,
-                    "what": f"sigma {sigma}",
-                    "before": f"{before:.2f} dB",
-                    "after": f"{after:.2f} dB",
-                    "seconds": round(seconds, 2),
-                },
-            )
+            yield _cleaned(models["photo-denoise-gaussian"], name, f"noise of sigma {sigma}", clean, noisy)
+
+
+def by_camera(clean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A photograph as a camera might take it, without noise and with it; (height, width, 3) uint8 each."""
+    height, width = (length // 2 * 2 for length in clean.shape[:2])
+    x = torch.from_numpy(clean[:height, :width].copy()).permute(2, 0, 1)[None] / 255
+    pair = add_noise(x, torch.Generator().manual_seed(NIGHT), Noise(camera=1.0, plain=0.0, clean=0.0, grey=0.0))
+    target, noisy = ((255 * part[0]).round().byte().permute(1, 2, 0).numpy() for part in pair)
+    return target, noisy
+
+
+def _cleaned(model: DAE, name: str, what: str, clean: np.ndarray, noisy: np.ndarray) -> Strip:
+    start = time.perf_counter()
+    result = model.denoise(noisy)
+    seconds = time.perf_counter() - start
+    before, after = psnr(noisy, clean, 255), psnr(result, clean, 255)
+    captions = ("original", f"{what}: {before:.1f} dB", f"cleaned: {after:.1f} dB")
+    figures = {"job": "denoise", "of": name, "what": what, "before": f"{before:.2f} dB", "after": f"{after:.2f} dB"}
+    pictures = list(zip(captions, (clean, noisy, result), strict=True))
+    return Strip(pictures, {**figures, "seconds": round(seconds, 2)})
 
 
 def compress(device: str) -> Iterator[Strip]:

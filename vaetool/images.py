@@ -25,7 +25,7 @@ from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, JpegImagePlugin, UnidentifiedImageError
 
 from vaetool.errors import ImageError, UsageError
 
@@ -86,6 +86,8 @@ class Picture:
     pixels: (height, width, channels), uint8 or uint16; channels is 1 (grey) or 3 (RGB).
     alpha: (height, width), dtype of `pixels`, 0 = hidden; None when the file has none.
     format: Pillow's name of the format it was read from.
+    origin: the file that it was read from, or its bytes, as long as it is that file's picture.
+    jpeg: how a JPEG file was compressed, as options of Pillow for doing the same again.
     exif: as a TIFF block with its `Exif` prefix, without orientation and thumbnail.
     warnings: one sentence per loss on reading.
     Raises ValueError when shapes or dtypes do not fit together.
@@ -98,6 +100,8 @@ class Picture:
     exif: bytes | None = None
     dpi: tuple[float, float] | None = None
     warnings: tuple[str, ...] = ()
+    origin: Path | bytes | None = None
+    jpeg: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.shape[2] not in (1, 3):
@@ -123,6 +127,7 @@ class Picture:
     def replace_pixels(self, pixels: np.ndarray) -> Picture:
         """The same picture with other pixels; alpha, profile, EXIF, format and warnings are kept.
 
+        With pixels that do not differ where they are visible, it is this picture itself.
         pixels: the shape of `self.pixels`; float in 0..1 (clipped), uint8 or uint16. They are scaled and rounded to
         this picture's dtype. Where alpha is 0 the old colours stay. Raises ValueError for another shape or dtype,
         and for values that are not numbers.
@@ -135,7 +140,9 @@ class Picture:
         new = _rescale(pixels, self.pixels.dtype)
         if self.alpha is not None:
             new = np.where(self.alpha[..., None] == 0, self.pixels, new)
-        return replace(self, pixels=new)
+        if np.array_equal(new, self.pixels):
+            return self
+        return replace(self, pixels=new, origin=None)
 
     def visible_pixels(self, hole: np.ndarray | None = None) -> np.ndarray:
         """`pixels`, with the colours hidden under alpha == 0 filled smoothly from their visible neighbours.
@@ -168,7 +175,7 @@ def read(source: str | os.PathLike[str] | bytes | BinaryIO, *, max_pixels: int =
             raise ImageError(
                 f"{image.width} x {image.height} pixels is more than the limit of {max_pixels}; raise --max-pixels"
             )
-        return _decode(image, head, notes)
+        return replace(_decode(image, head, notes), origin=_origin(source))
 
 
 def from_pil(image: Image.Image) -> Picture:
@@ -205,8 +212,9 @@ def to_pil(picture: Picture) -> Image.Image:
 def encode(picture: Picture, format: str, *, quality: int | None = None, strip: bool = False) -> bytes:  # noqa: A002
     """The bytes of an image file: `format` is Pillow's name, as `format_for` gives it.
 
-    quality: 1..100 for JPEG (default 95), WebP (default: lossless) and AVIF (default 90), all without chroma
-    subsampling where the format allows; the other formats are lossless and ignore it.
+    quality: 1..100 for JPEG (default: the tables and subsampling of the file that the picture is from if that was a
+    JPEG, else 95), WebP (default: lossless) and AVIF (default 90), all without chroma subsampling where the format
+    allows and nothing else is said; the other formats are lossless and ignore it.
     strip: leave out ICC profile and EXIF. BMP and PPM have no place for them in any case, and a grey profile is left
     out of WebP and transparent AVIF, which store grey as RGB. dpi is kept by PNG, JPEG, TIFF and BMP.
     Raises ImageError when the format cannot hold the picture, UsageError for a quality out of range.
@@ -229,7 +237,9 @@ def encode(picture: Picture, format: str, *, quality: int | None = None, strip: 
     options |= writable.options
     if format == "TIFF" and "exif" in options:
         options["compression"] = "raw"  # Pillow cannot write the parts of EXIF and a compression at once
-    if quality is None and writable.lossless:
+    if quality is None and format == "JPEG" and picture.jpeg:
+        options |= picture.jpeg
+    elif quality is None and writable.lossless:
         options |= writable.lossless
     elif writable.quality:
         options["quality"] = quality or writable.quality
@@ -370,6 +380,12 @@ def _binary(source: str | os.PathLike[str] | bytes | BinaryIO) -> Iterator[Binar
         yield source if source.seekable() else io.BytesIO(source.read())
 
 
+def _origin(source: str | os.PathLike[str] | bytes | BinaryIO) -> Path | bytes | None:
+    if isinstance(source, bytes):
+        return source
+    return Path(source) if isinstance(source, str | os.PathLike) else None
+
+
 @contextmanager
 def _decoding_errors() -> Iterator[None]:
     """Decoders on hostile data raise nearly anything, from SyntaxError to MemoryError: all of it means one thing."""
@@ -423,7 +439,18 @@ def _decode(image: Image.Image, head: bytes, notes: list[str]) -> Picture:
             notes.append(f"the {_profile_space(profile)} colour profile does not fit the pixels and is left out")
         profile = None
     image_format = {"MPO": "JPEG", None: "PNG"}.get(image.format, image.format) or "PNG"
-    return Picture(pixels, alpha, image_format, profile, carried_exif, _dpi(image), tuple(dict.fromkeys(notes)))
+    warned = tuple(dict.fromkeys(notes))
+    return Picture(pixels, alpha, image_format, profile, carried_exif, _dpi(image), warned, jpeg=_jpeg_options(image))
+
+
+def _jpeg_options(image: Image.Image) -> dict[str, Any] | None:
+    """How the file of an image was compressed, if it is a JPEG file of grey or colours that can be made again."""
+    tables = getattr(image, "quantization", None)
+    if image.format not in {"JPEG", "MPO"} or not tables or image.mode not in {"L", "RGB"}:
+        return None
+    options = {"qtables": tables, "progressive": bool(image.info.get("progressive"))}
+    subsampling = JpegImagePlugin.get_sampling(image) if image.mode == "RGB" else 0
+    return options | ({"subsampling": subsampling} if subsampling >= 0 else {})
 
 
 def _frames_left_out(image: Image.Image) -> list[str]:

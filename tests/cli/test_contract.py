@@ -14,6 +14,7 @@ from typing import Annotated
 
 import pytest
 import typer
+from PIL import Image
 
 from vaetool import images
 from vaetool.cli import app, main
@@ -271,7 +272,8 @@ def test_one_broken_file_does_not_stop_the_others(here, vaetool, tiny_dae):
 
 
 def test_denoise_works_in_a_pipe_without_a_word(here, vaetool, tiny_dae):
-    result = vaetool("denoise", "-", "-m", tiny_dae, stdin=(here / "flower.png").read_bytes())
+    data = (here / "flower.png").read_bytes()
+    result = vaetool("denoise", "-", "-m", tiny_dae, "--sigma", "20", stdin=data)
     assert (result.exit_code, result.stderr) == (0, "")
     assert images.read(result.data).format == "PNG"
 
@@ -282,6 +284,36 @@ def test_the_estimated_sigma_is_told(here, vaetool, tiny_dae):
     assert record.keys() >= {"path", "output", "sigma", "seconds"}
     assert 0 <= record["sigma"] < 255
     assert "(sigma " in result.stderr
+
+
+def test_a_picture_that_does_not_change_is_the_same_file_and_that_is_said(here, vaetool, tiny_dae):
+    result = vaetool("denoise", "china.jpg", "-m", tiny_dae, "--sigma", "0", "--json")
+    assert result.exit_code == 0
+    assert result.stderr.startswith("unchanged: nothing to take away at this --sigma")
+    assert (here / "china.denoised.jpg").read_bytes() == (here / "china.jpg").read_bytes()
+    record = json.loads(result.stdout)
+    size = (here / "china.jpg").stat().st_size
+    assert (record["changed"], record["in_bytes"], record["out_bytes"]) == (False, size, size)
+
+
+def test_a_stream_that_does_not_change_is_the_same_bytes(here, vaetool, tiny_dae):
+    data = (here / "china.jpg").read_bytes()
+    assert vaetool("denoise", "-", "-m", tiny_dae, "--sigma", "0", stdin=data).data == data
+
+
+@pytest.mark.parametrize("options", [["-o", "x.png"], ["--quality", "80"], ["--strip"]])
+def test_what_else_is_asked_for_is_done_to_a_picture_that_does_not_change(here, vaetool, tiny_dae, options):
+    assert vaetool("denoise", "china.jpg", "-m", tiny_dae, "--sigma", "0", *options).exit_code == 0
+    (written,) = [here / name for name in names(here) if name in ("x.png", "china.denoised.jpg")]
+    assert written.read_bytes() != (here / "china.jpg").read_bytes()
+    assert images.read(written).pixels.shape == images.read(here / "china.jpg").pixels.shape
+
+
+def test_a_jpeg_that_changes_is_compressed_as_it_was(here, vaetool, tiny_dae):
+    Image.fromarray(images.read(here / "china.jpg").pixels).save(here / "small.jpg", quality=40, subsampling=2)
+    result = vaetool("denoise", "small.jpg", "-m", tiny_dae, "--sigma", "20", "--json")
+    assert json.loads(result.stdout)["changed"] is True
+    assert images.read(here / "small.denoised.jpg").jpeg == images.read(here / "small.jpg").jpeg
 
 
 def test_an_unknown_model_is_a_usage_error(here, vaetool):

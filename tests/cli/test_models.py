@@ -90,7 +90,7 @@ def test_the_list_tells_what_there_is_and_where(here, bundled, vaetool):
     rows = [[cell.strip() for cell in line if cell] for line in lines]
     assert rows[0] == ["name", "kind", "size", "where", "licence", "summary"]
     assert [row[0] for row in rows[1:]] == ["photo-denoise-gaussian", "tiny", "small"]
-    assert rows[-1] == ["small", "dae", "52.0 kB", "bundled", "CC0-1.0", "a small one"]
+    assert rows[-1] == ["small", "dae", "64.7 kB", "bundled", "CC0-1.0", "a small one"]
     assert rows[-2][3:] == ["$VAETOOL_MODELS", "-", "-"]
     assert (result.exit_code, result.stderr) == (0, "")
 

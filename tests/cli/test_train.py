@@ -17,7 +17,13 @@ from PIL import Image
 from vaetool import weights
 from vaetool.cli.train import train
 
-SMALL = ["model.widths=[4,8]", "model.blocks=1", "model.estimator_width=4", "training.crops=[16]", "training.batch=4"]
+SMALL = [
+    "model.widths=[4,8]",
+    "model.blocks=1",
+    "model.estimator_widths=[4,4]",
+    "training.crops=[16]",
+    "training.batch=4",
+]
 SETTINGS = [word for setting in SMALL for word in ("--set", setting)]
 STEPS = ["--set", "training.steps=3"]
 
@@ -29,7 +35,7 @@ def here(tmp_path, photographs, monkeypatch):
     for number in range(6):
         box = (10 * number, 5 * number, 10 * number + 40, 5 * number + 32)
         photographs["china"].crop(box).save(tmp_path / "photos" / f"{number}.png")
-    lines = ["kind = 'dae'", "model = {widths = [4, 8], blocks = 1, estimator_width = 4}"]
+    lines = ["kind = 'dae'", "model = {widths = [4, 8], blocks = 1, estimator_widths = [4, 4]}"]
     lines += ["training = {steps = 3, batch = 4, crops = [16]}"]
     (tmp_path / "recipe.toml").write_text("\n".join(lines))
     monkeypatch.chdir(tmp_path)

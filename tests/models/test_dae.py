@@ -17,7 +17,7 @@ def dae(request):
         return weights.load(request.getfixturevalue("tiny_dae"), device="cpu")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        model = DAE(DAEConfig(widths=(4, 8, 8), blocks=1, estimator_width=4))
+        model = DAE(DAEConfig(widths=(4, 8, 8), blocks=1, estimator_widths=(4, 4)))
         for weight in model.parameters():  # also those that start at zero
             torch.nn.init.normal_(weight, std=0.2)
     return model.requires_grad_(False).eval()
@@ -90,3 +90,61 @@ def test_a_trained_denoiser_takes_noise_away(tiny_dae, photographs):
 def test_a_configuration_that_makes_no_sense_is_refused(wrong):
     with pytest.raises(UsageError, match="model"):
         DAEConfig(**wrong)
+
+
+# What sigma means
+
+
+def uniform_or_not(uniform: bool) -> DAE:
+    return DAE(DAEConfig(widths=(4, 8), blocks=1, estimator_widths=(4, 4), uniform=uniform, pooling=5)).eval()
+
+
+def test_the_true_sigma_of_a_place_is_the_root_mean_square_around_it():
+    noise = torch.randn((1, 3, 48, 64), generator=torch.Generator().manual_seed(0))
+    noise[:, :, :, 32:] *= 5
+    sigma = uniform_or_not(False).true_sigma(noise)
+    assert sigma.shape == (1, 1, 12, 16)
+    for row, column in [(0, 0), (5, 7), (11, 15)]:
+        rows = slice(4 * max(0, row - 2), 4 * (row + 3))
+        columns = slice(4 * max(0, column - 2), 4 * (column + 3))
+        expected = noise[:, :, rows, columns].square().mean().sqrt()
+        assert float(sigma[0, 0, row, column]) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_uniform_noise_has_one_true_sigma():
+    noise = torch.randn((2, 3, 32, 32), generator=torch.Generator().manual_seed(0))
+    sigma = uniform_or_not(True).true_sigma(noise)
+    assert torch.allclose(sigma.flatten(), noise.square().mean(dim=(1, 2, 3)).sqrt())
+
+
+def test_a_reading_depends_on_no_more_than_its_halo(dae):
+    halo = dae.estimator.halo
+    assert halo % dae.stride == 0
+    size = 2 * halo + 32
+    x = pictures(1, size)
+    changed = x.clone()
+    changed[:, :, : size - halo - 4] += 0.3 * pictures(1, size, seed=1)[:, :, : size - halo - 4]
+    last = (slice(None), slice(None), -1)
+    for before, after in zip(dae.estimator(x), dae.estimator(changed), strict=True):
+        assert torch.allclose(before[last], after[last], atol=1e-6)
+
+
+# Begin with another denoiser
+
+
+def test_a_denoiser_adopts_what_fits_of_another():
+    ours, theirs = uniform_or_not(False), uniform_or_not(True)
+    assert ours.adopt(theirs)
+    state = ours.state_dict()
+    assert all(torch.equal(values, state[name]) for name, values in theirs.state_dict().items())
+
+
+def test_an_estimator_of_another_shape_is_left_out():
+    ours = DAE(DAEConfig(widths=(4, 8), blocks=1, estimator_widths=(8, 8)))
+    before = ours.estimator.unet.head.weight.clone()
+    assert ours.adopt(uniform_or_not(True))
+    assert torch.equal(ours.estimator.unet.head.weight, before)
+
+
+def test_a_denoiser_without_a_layer_in_common_is_not_adopted():
+    assert not DAE(DAEConfig(widths=(8, 8), blocks=1, estimator_widths=(8, 8))).adopt(uniform_or_not(True))

@@ -10,11 +10,15 @@ import pytest
 TINY = [
     "model.widths=[4, 8]",
     "model.blocks=1",
-    "model.estimator_width=4",
+    "model.estimator_widths=[4,4]",
     "training.crops=[16]",
     "training.batch=4",
     "training.warmup_steps=5",
     "training.lr=0.003",
+    "corruption.camera=0.0",
+    "corruption.plain=0.0",
+    "corruption.jpeg=0.0",
+    "corruption.drawn=0.0",
 ]
 
 

@@ -18,6 +18,7 @@ from vaetool.training.checkpoints import state_path
 from vaetool.training.config import read_recipe
 from vaetool.training.distributed import Processes
 from vaetool.training.loop import Run
+from vaetool.training.prefetch import Prefetcher
 from vaetool.training.report import Reporter
 
 TINY = ["model.size=16", "model.latent=4", "model.widths=[8,16]", "model.blocks=[0,0]", "model.decoder_widths=[8,8]"]
@@ -89,6 +90,11 @@ def test_resuming_without_the_adversary_is_refused(fit_vae):
         fit_vae(resume=True, adversarial=False)
 
 
+def take_step(run: Run, fraction: float) -> None:
+    with Prefetcher(run._batch) as batches:
+        run._step(run.model, batches, fraction)
+
+
 def test_it_changes_the_weights_and_only_from_half_of_the_run_on(pictures, tmp_path):
     with_it, without = new_run(pictures, tmp_path), new_run(pictures, tmp_path, "training.adversarial=0.0")
 
@@ -98,7 +104,7 @@ def test_it_changes_the_weights_and_only_from_half_of_the_run_on(pictures, tmp_p
 
     for fraction, expected in [(0.1, True), (0.49, True), (0.8, False)]:
         for run in (with_it, without):
-            run._step(run.model, fraction)
+            take_step(run, fraction)
         assert same() is expected
 
 
@@ -161,7 +167,7 @@ def test_details_that_no_code_holds_are_invented_rather_than_blurred(tmp_path):
     def energy(weight: float) -> float:
         run = new_run(folder, tmp_path, "training.constant=0.9", "training.ema=0.9", f"training.adversarial={weight}")
         for step in range(250):
-            run._step(run.model, step / 250)
+            take_step(run, step / 250)
         with torch.inference_mode():
             samples = run.average.render(torch.randn(32, 4, generator=torch.Generator().manual_seed(0)))
         return samples.diff(dim=3).square().mean().item()

@@ -22,7 +22,7 @@ def test_shares_together_are_the_batch_and_their_weighted_means_its_mean(batch, 
 
 def test_shares_give_the_gradient_of_the_whole_batch():
     torch.manual_seed(0)
-    model = DAE(DAEConfig(widths=(4, 8), blocks=1, estimator_width=4))
+    model = DAE(DAEConfig(widths=(4, 8), blocks=1, estimator_widths=(4, 4)))
     generator = torch.Generator().manual_seed(0)
     batch = model.corrupt(torch.rand(5, 3, 16, 16, generator=generator), generator, DAE.Corruption())
 

@@ -22,9 +22,10 @@ def config(**values) -> TrainingConfig:
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (8, 72), (72, 8)])
-def test_an_orthogonalised_matrix_has_singular_values_about_one(shape):
-    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    values = torch.linalg.svdvals(orthogonalised(matrix))
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+def test_an_orthogonalised_matrix_has_singular_values_about_one(shape, precision):
+    matrices = torch.randn((3, *shape), generator=torch.Generator().manual_seed(0))
+    values = torch.linalg.svdvals(orthogonalised(matrices, precision=precision))
     assert values.min() > 0.3
     assert values.max() < 1.3
 
@@ -40,6 +41,22 @@ def test_muon_takes_steps_of_the_same_size_whatever_the_gradient():
     assert 0.5 < small.square().mean().sqrt() / (0.1 * 0.2) < 1.5
 
 
+def test_weights_of_a_shape_are_updated_together_as_they_would_be_alone():
+    shapes = [(8, 4, 3, 3), (8, 4, 3, 3), (4, 8, 2, 2)]
+    generator = torch.Generator().manual_seed(0)
+    values, gradients = ([torch.randn(shape, generator=generator) for shape in shapes] for _ in range(2))
+    together, alone = ([torch.nn.Parameter(value.clone()) for value in values] for _ in range(2))
+    groups = [Muon(together, lr=0.1), *(Muon([weight], lr=0.1) for weight in alone)]
+    for _ in range(2):
+        for weights in (together, alone):
+            for weight, gradient in zip(weights, gradients, strict=True):
+                weight.grad = gradient.clone()
+        for optimizer in groups:
+            optimizer.step()
+    for one, other in zip(together, alone, strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
 def test_muon_decays_weights_apart_from_the_gradient():
     weight = torch.nn.Parameter(torch.ones(4, 4, 3, 3))
     weight.grad = torch.zeros_like(weight)
@@ -48,14 +65,14 @@ def test_muon_decays_weights_apart_from_the_gradient():
 
 
 def test_muon_gets_the_convolutions_inside_and_adamw_the_rest():
-    model = DAE(DAEConfig(widths=(4, 8), blocks=1, estimator_width=4))
+    model = DAE(DAEConfig(widths=(4, 8), blocks=1, estimator_widths=(4, 4)))
     adamw, muon = make_optimizers(model, config(optimizer="muon"))
     names = {id(weight): name for name, weight in model.named_parameters()}
     inside = {names[id(weight)] for group in muon.param_groups for weight in group["params"]}
     rest = {names[id(weight)] for group in adamw.param_groups for weight in group["params"]}
     assert inside | rest == set(names.values())
     assert not inside & rest
-    assert {"unet.head.weight", "unet.tail.weight", "estimator.layers.0.weight"} <= rest
+    assert {"unet.head.weight", "unet.tail.weight", "estimator.unet.head.weight"} <= rest
     assert "unet.bottom.0.first.weight" in inside
 
 
@@ -77,7 +94,7 @@ def test_small_filters_and_parts_with_a_learning_rate_of_their_own():
 
 
 def test_without_muon_adamw_gets_everything():
-    model = DAE(DAEConfig(widths=(4, 8), blocks=1, estimator_width=4))
+    model = DAE(DAEConfig(widths=(4, 8), blocks=1, estimator_widths=(4, 4)))
     (adamw,) = make_optimizers(model, config(weight_decay=0.1))
     assert sum(len(group["params"]) for group in adamw.param_groups) == len(list(model.parameters()))
     assert adamw.param_groups[0]["weight_decay"] == 0.1

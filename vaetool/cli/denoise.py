@@ -18,7 +18,7 @@ Sigma = Annotated[
         "--sigma",
         metavar="auto|S",
         parser=between(0, 255, auto=True),
-        help="Standard deviation of the noise in 8-bit units, 0 to 255; auto estimates it for each picture.",
+        help="Strength of the noise, its root mean square, in 8-bit units, 0 to 255; auto estimates it at every place.",
         show_default="auto",
     ),
 ]
@@ -47,7 +47,7 @@ Tile = Annotated[
 def denoise(
     inputs: Inputs = None,
     output: Output = None,
-    model: ModelName = "photo-denoise-gaussian",
+    model: ModelName = "photo-denoise",
     sigma: Sigma = None,
     strength: Strength = 1.0,
     tile: Tile = None,
@@ -62,7 +62,8 @@ def denoise(
     vaetool denoise night.jpg --strength 0.5      keep half of the grain
     vaetool denoise - < night.png > clean.png     in a pipe
 
-    Size, format, EXIF, colour profile, transparency and 16-bit grey are kept.
+    Size, format, EXIF, colour profile, transparency and 16-bit grey are kept, and how a JPEG was compressed. A picture
+    without noise, or of few colours, comes back as the same bytes.
     """
     jobs = run.jobs(inputs, output, suffix="denoised")
 

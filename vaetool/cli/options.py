@@ -50,7 +50,7 @@ Quality = Annotated[
         metavar="1..100",
         parser=between(1, 100, int),
         help="Of JPEG, WebP and AVIF results; the other formats are lossless.",
-        show_default="JPEG 95, WebP lossless, AVIF 90",
+        show_default="JPEG as it was, or 95; WebP lossless; AVIF 90",
         rich_help_panel=FILES,
     ),
 ]
@@ -218,7 +218,10 @@ class RunOptions(ComputeOptions):
         return images.read(source, max_pixels=self.max_pixels or images.MAX_PIXELS)
 
     def write_picture(self, quality: int | None = None) -> Callable[[Picture, Job], bytes]:
-        """A function that encodes a picture in the format its output asks for, or, for a stream, in that it came in."""
+        """A function that encodes a picture in the format its output asks for, or, for a stream, in that it came in.
+
+        A picture that is still the one in its file comes back as the bytes of that, if nothing else is asked for.
+        """
         from vaetool import images
 
         def write(picture: Picture, job: Job) -> bytes:
@@ -226,6 +229,8 @@ class RunOptions(ComputeOptions):
                 format_name = images.format_for(job.output)
             else:
                 format_name = _format_for_stream(picture)
+            if format_name == picture.format and picture.origin is not None and quality is None and not self.strip:
+                return picture.origin.read_bytes() if isinstance(picture.origin, Path) else picture.origin
             return images.encode(picture, format_name, quality=quality, strip=self.strip)
 
         return write

@@ -75,7 +75,7 @@ class TrainingConfig:
     validations: int = 20  # evenly spread over the run
     patience: int = 0  # stop after so many validations without improvement; 0: never
     save_minutes: float = 2.0  # of wall clock between two saved states
-    bf16: bool = False  # on a CPU, which then needs units for it (avx512_bf16) to be faster; a GPU always does
+    bf16: bool = False  # on a CPU, if it has units for it (avx512_bf16); a GPU always does
     compile: bool = False  # worth it on a GPU for runs of many minutes
 
     def __post_init__(self) -> None:

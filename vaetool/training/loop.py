@@ -30,6 +30,7 @@ from vaetool.training.config import Recipe, TrainingConfig, choose_recipe, denoi
 from vaetool.training.distributed import Processes, join_processes
 from vaetool.training.interruptions import Interruptions
 from vaetool.training.optimizers import follow, learning_rate_factor, make_optimizers
+from vaetool.training.prefetch import Prefetcher
 from vaetool.training.preparation import batch_size, new_model, read_images, settle_channels
 from vaetool.training.report import Reporter
 from vaetool.training.sources import find_sources
@@ -204,7 +205,7 @@ class Run:
         progress = self.progress
         started = time.monotonic() - progress.seconds
         saved = time.monotonic()
-        with Interruptions() as interruptions:
+        with Interruptions() as interruptions, Prefetcher(self._batch) as batches:
             if progress.best == float("-inf"):
                 self._validate()
             while True:
@@ -228,7 +229,7 @@ class Run:
                 if stop:
                     self.reporter.interrupted(progress)
                     interruptions.act()
-                losses = self._step(wrapped, fraction)
+                losses = self._step(wrapped, batches, fraction)
                 self.reporter.step(progress, fraction, losses, self._lr(), self._crop(fraction))
 
     def _fraction(self) -> float:
@@ -257,28 +258,31 @@ class Run:
         seed = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
         return torch.Generator(self.device).manual_seed(seed >> 1)
 
-    def _step(self, wrapped: Callable[[Batch], Any], fraction: float) -> dict[str, Tensor]:
+    def _batch(self, step: int, size: int) -> Batch:
+        """Draw this process's share of the batch of a step, with crops of a size."""
+        generator = self._generator(step)
+        turned = self.model.turned and not self.model.whole_images
+        clean = self.images.training.random_crops(
+            batch_size(self.config, size), size, generator, augment=turned, mirror=turned or self.recipe.data.mirror
+        )
+        return self.processes.share(self.model.corrupt(clean, generator, self.recipe.corruption))
+
+    def _step(self, wrapped: Callable[[Batch], Any], batches: Prefetcher, fraction: float) -> dict[str, Tensor]:
         factor = learning_rate_factor(self.config, self.progress.step, fraction)
         for optimizer in self.optimizers:
             optimizer.zero_grad(set_to_none=True)
             for group in optimizer.param_groups:
                 group["lr"] = group["base_lr"] * factor
-        generator = self._generator(self.progress.step)
         size = self._crop(fraction)
-        count = batch_size(self.config, size)
-        turned = self.model.turned and not self.model.whole_images
-        clean = self.images.training.random_crops(
-            count, size, generator, augment=turned, mirror=turned or self.recipe.data.mirror
-        )
+        share = batches.batch(self.progress.step, size)
         self.model.begin_step(fraction, self.recipe.corruption)
-        share = self.processes.share(self.model.corrupt(clean, generator, self.recipe.corruption))
-        losses = self._backward(wrapped, share, fraction, self.processes.weight(count))
+        losses = self._backward(wrapped, share, fraction, self.processes.weight(batch_size(self.config, size)))
         self.gradient_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         for optimizer in self.optimizers:
             optimizer.step()
         follow(self.average, self.model, self.config.ema, self.progress.step)
         self.progress.step += 1
-        self.progress.crops += count
+        self.progress.crops += batch_size(self.config, size)
         return {name: value.detach() for name, value in losses.items()}
 
     def _backward(self, wrapped: Callable[..., Any], share: Batch, fraction: float, weight: float) -> dict[str, Tensor]:

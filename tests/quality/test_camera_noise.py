@@ -1,0 +1,102 @@
+"""How well the default denoiser cleans what cameras leave, and how much of a clean picture it leaves as it is.
+
+The floors are guards, well below what was measured: the figures themselves are in the README's table.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+from sklearn.datasets import load_sample_images
+
+import vaetool
+from vaetool.demo import by_camera
+from vaetool.metrics import psnr
+
+MODEL = "photo-denoise"
+CLEAN = 42.0  # dB between a clean picture and what comes out
+NAMES = ("china", "flower")
+
+
+@pytest.fixture(scope="module")
+def model():
+    return vaetool.load(MODEL, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def photos() -> dict[str, np.ndarray]:
+    """Both photographs, (height, width, 3) uint8."""
+    loaded = load_sample_images()
+    return {Path(name).stem: image for name, image in zip(loaded.filenames, loaded.images, strict=True)}
+
+
+def saved(pixels: np.ndarray, quality: int, subsampling: str) -> np.ndarray:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling=subsampling)
+    return np.asarray(Image.open(file))
+
+
+def white(pixels: np.ndarray, sigma: float) -> np.ndarray:
+    noise = np.random.default_rng(0).normal(0, sigma, pixels.shape)
+    return np.rint(pixels + noise).clip(0, 255).astype(np.uint8)
+
+
+def gain(model, noisy: np.ndarray, clean: np.ndarray) -> float:
+    return psnr(model.denoise(noisy), clean, 255) - psnr(noisy, clean, 255)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_cameras_noise_goes(model, photos, name):
+    clean, noisy = by_camera(photos[name])
+    assert gain(model, noisy, clean) > 2
+
+
+@pytest.mark.parametrize(("sigma", "floor"), [(15, 3), (25, 4.5), (50, 6)])
+@pytest.mark.parametrize("name", NAMES)
+def test_white_noise_goes(model, photos, name, sigma, floor):
+    assert gain(model, white(photos[name], sigma), photos[name]) > floor
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_white_noise_that_was_saved_as_jpeg_goes(model, photos, name):
+    noisy = saved(white(photos[name], 25), 95, "4:2:0")
+    assert gain(model, noisy, photos[name]) > 2
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("factor", [1, 2])
+def test_a_clean_photo_stays_foliage_from_edge_to_edge_included(model, photos, name, factor):
+    clean = np.asarray(Image.fromarray(photos[name]).reduce(factor))
+    assert psnr(model.denoise(clean), clean, 255) >= CLEAN
+
+
+@pytest.mark.parametrize("quality", [60, 90])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_clean_jpeg_stays(model, photos, name, quality):
+    clean = saved(photos[name], quality, "4:2:0")
+    assert psnr(model.denoise(clean), clean, 255) >= CLEAN
+
+
+@pytest.mark.parametrize("colours", [4, 64, 200])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dithered_picture_stays(model, photos, name, colours):
+    image = Image.fromarray(photos[name])
+    palette = image.quantize(colours)
+    clean = np.asarray(image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).convert("RGB"))
+    assert psnr(model.denoise(clean), clean, 255) >= CLEAN
+
+
+@pytest.mark.parametrize("mode", ["1", "L"])
+def test_a_page_of_text_stays(model, mode):
+    page = Image.new("L", (640, 400), 255)
+    draw = ImageDraw.Draw(page)
+    draw.fontmode = mode
+    font = ImageFont.load_default(14)
+    for top in range(8, 390, 18):
+        draw.text((10, top), f"{top}: The committee met at noon; 14 of 27 items were agreed upon, see p. 3.", 0, font)
+    clean = np.asarray(page)
+    assert psnr(model.denoise(clean), clean, 255) >= CLEAN

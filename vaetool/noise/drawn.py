@@ -1,0 +1,102 @@
+"""Clean pictures that are easily taken for noisy ones: pages of text, drawings, foliage, dithered photographs."""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+TEXT_SIZES = (8, 26)  # pixels
+LEAVES = 400
+PALETTES = (2, 3, 4, 8, 16, 32, 64)  # colours
+
+Draw = Callable[[np.ndarray, random.Random], np.ndarray]
+
+
+def text(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
+    """Return a page of words, (height, width, 3) uint8, the size of `pixels`."""
+    height, width = pixels.shape[:2]
+    paper, ink = _two_colours(rng)
+    page = Image.new("RGB", (width, height), paper)
+    draw = ImageDraw.Draw(page)
+    draw.fontmode = rng.choice("1L")  # with hard edges, or soft ones
+    size = rng.randint(*TEXT_SIZES)
+    font = ImageFont.load_default(size)
+    for top in range(-rng.randrange(size), height, round(size * rng.uniform(1.0, 1.6))):
+        words = " ".join(
+            "".join(rng.choices(string.ascii_letters + ",.;0123456789", k=rng.randint(1, 9))) for _ in range(20)
+        )
+        draw.text((-rng.randrange(4 * size), top), words, fill=ink, font=font)
+    return np.asarray(page)
+
+
+def shapes(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
+    """Return flat shapes and lines on a plain ground, (height, width, 3) uint8, the size of `pixels`."""
+    height, width = pixels.shape[:2]
+    factor = rng.choice((1, 3))  # with hard edges, or soft ones
+    page = Image.new("RGB", (factor * width, factor * height), _two_colours(rng)[0])
+    draw = ImageDraw.Draw(page)
+    for _ in range(rng.randint(3, 40)):
+        left, right = sorted(rng.choices(range(page.width), k=2))
+        top, bottom = sorted(rng.choices(range(page.height), k=2))
+        colour = _two_colours(rng)[1]
+        kind = rng.randrange(3)
+        if kind == 0:
+            draw.line((left, rng.choice((top, bottom)), right, bottom), fill=colour, width=factor * rng.randint(1, 4))
+        elif kind == 1:
+            draw.rectangle((left, top, right, bottom), outline=colour, fill=rng.choice((None, colour)))
+        else:
+            draw.ellipse((left, top, right, bottom), outline=colour, fill=rng.choice((None, colour)))
+    return np.asarray(page.resize((width, height), Image.Resampling.BOX))
+
+
+def leaves(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
+    """Return leaves over leaves in the colours of `pixels`, from edge to edge, (height, width, 3) uint8.
+
+    Their sizes follow a power law, as those of things in pictures do (Lee, Mumford & Huang 2001).
+    """
+    height, width = pixels.shape[:2]
+    factor = rng.choice((1, 2))
+    page = Image.fromarray(pixels).resize((factor * width, factor * height))
+    draw = ImageDraw.Draw(page)
+    for _ in range(LEAVES):
+        x, y = rng.randrange(page.width), rng.randrange(page.height)
+        colour = tuple(int(v) for v in pixels[rng.randrange(height), rng.randrange(width)])
+        length = factor * min(1.2 / rng.random() ** 0.5, 20)
+        slim = length * rng.uniform(0.2, 1)
+        draw.ellipse((x - length, y - slim, x + length, y + slim), fill=colour)
+    return np.asarray(page.resize((width, height), Image.Resampling.BOX))
+
+
+def foliage(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
+    """Return `pixels` at half the size, with all the detail that comes with it, four times, mirrored."""
+    height, width = pixels.shape[:2]
+    if rng.random() < 0.5:
+        half = pixels[::2, ::2]
+    else:
+        half = np.asarray(Image.fromarray(pixels).resize((-(-width // 2), -(-height // 2)), Image.Resampling.BOX))
+    wide = np.concatenate([half, half[:, ::-1]], axis=1)[:, :width]
+    return np.concatenate([wide, wide[::-1]], axis=0)[:height]
+
+
+def dithered(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
+    """Return `pixels` in a few colours, mixed by dots, (height, width, 3) uint8."""
+    image = Image.fromarray(pixels)
+    if rng.random() < 0.3:
+        return np.asarray(image.convert("1").convert("RGB"))
+    palette = image.quantize(rng.choice(PALETTES), kmeans=1)
+    return np.asarray(image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).convert("RGB"))
+
+
+KINDS: tuple[Draw, ...] = (text, shapes, leaves, foliage, dithered)
+
+
+def _two_colours(rng: random.Random) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return a ground and an ink: often black and white, one way or the other, else any."""
+    if rng.random() < 0.5:
+        pair = [(255, 255, 255), (0, 0, 0)]
+        return tuple(pair) if rng.random() < 0.8 else (pair[1], pair[0])  # type: ignore[return-value]
+    return tuple(rng.choices(range(256), k=3)), tuple(rng.choices(range(256), k=3))

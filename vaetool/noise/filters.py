@@ -1,0 +1,40 @@
+"""Filters of batches, (batch, channels, height, width), in which each picture may have its own strength."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+def luma(pictures: Tensor) -> Tensor:
+    """Return the luma of pictures, (batch, 1, height, width); that of pictures of one channel is that channel."""
+    if pictures.shape[1] == 1:
+        return pictures
+    return (pictures * torch.tensor(LUMA, device=pictures.device)[:, None, None]).sum(dim=1, keepdim=True)
+
+
+def blurred(x: Tensor, sigma: Tensor) -> Tensor:
+    """Blur each picture with a Gaussian of its own sigma, in pixels, (batch, 1, 1, 1); edges are mirrored.
+
+    The kernel reaches to three of the largest sigma, or to the picture's size.
+    """
+    batch, channels, height, width = x.shape
+    reach = min(math.ceil(3 * float(sigma.max())), height - 1, width - 1)
+    places = torch.arange(-reach, reach + 1, device=x.device)
+    kernel = torch.exp(-(places**2) / (2 * sigma.reshape(-1, 1) ** 2).clamp_min(1e-6))
+    kernel = (kernel / kernel.sum(dim=1, keepdim=True)).repeat_interleave(channels, dim=0)
+    x = x.reshape(1, batch * channels, height, width)
+    x = F.conv2d(F.pad(x, (0, 0, reach, reach), mode="reflect"), kernel[:, None, :, None], groups=len(kernel))
+    x = F.conv2d(F.pad(x, (reach, reach, 0, 0), mode="reflect"), kernel[:, None, None, :], groups=len(kernel))
+    return x.reshape(batch, channels, height, width)
+
+
+def local_mean(x: Tensor, size: int) -> Tensor:
+    """Return the mean over a square of odd `size` around each place, of what of it is inside the picture."""
+    rows = F.avg_pool2d(x, (size, 1), 1, (size // 2, 0), count_include_pad=False)
+    return F.avg_pool2d(rows, (1, size), 1, (0, size // 2), count_include_pad=False)

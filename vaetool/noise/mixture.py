@@ -1,0 +1,143 @@
+"""The noise that a denoiser is trained on: how much of which kind."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaetool.errors import UsageError
+from vaetool.noise import drawn, jpeg, plain
+from vaetool.noise.camera import draw_cameras, take
+from vaetool.noise.draws import chance, uniform
+from vaetool.noise.filters import luma
+from vaetool.noise.finishing import SMALLEST_SCALE, enlarged, finish, reduce_noise, resized
+
+RESIZED = 0.4  # share of the camera's pictures that were resized afterwards
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Shares of the images that get each kind of noise; the rest gets white Gaussian noise.
+
+    `camera` are taken through a camera; `plain` get noise that is not white: correlated, of light, of colours, of film;
+    `clean` get none, so that a clean picture comes out clean. Of each of these:
+    `jpeg` of the camera's pictures are saved as JPEG, and of all others half as many; `clipped` of the rest are clipped
+    and rounded, as a file of eight bits is; `grey` are made grey; `drawn` of the clean ones are text, drawings,
+    foliage and dithered pictures instead of photographs.
+    """
+
+    camera: float = 0.5
+    plain: float = 0.15
+    clean: float = 0.1
+    sigma_max: float = 55.0  # of white noise, in 8-bit units; sigma is uniform from 0 on
+    jpeg: float = 0.8
+    clipped: float = 0.3
+    grey: float = 0.05
+    drawn: float = 0.6
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma_max <= 255:
+            raise UsageError(f"corruption.sigma_max must be above 0 and at most 255, not {self.sigma_max:g}")
+        for name in (field.name for field in fields(self) if field.name != "sigma_max"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"corruption.{name} is a share, from 0 to 1, not {getattr(self, name):g}")
+        if self.camera + self.plain + self.clean > 1:
+            raise UsageError("corruption.camera, plain and clean are shares of the same images: at most 1 together")
+
+
+class Noisy(NamedTuple):
+    """Images as they should be, and with noise, (batch, channels, height, width)."""
+
+    clean: Tensor
+    noisy: Tensor
+
+
+def add_noise(images: Tensor, generator: torch.Generator, noise: Noise) -> Noisy:
+    """Draw noise for a batch.
+
+    images: (batch, channels, height, width) in 0..1; height and width are even. What counts as clean is not always the
+    image itself: of one that a camera took or that was saved as JPEG it is the same without noise.
+    """
+    count = len(images)
+    images = torch.where(chance(generator, count, noise.grey), luma(images).expand_as(images), images)
+    by_camera, by_formula, clean, rest = images.split(_counts(generator, count, noise))
+    clean = _drawn(clean, generator, noise.drawn)
+    target, taken = _through_camera(by_camera, generator)
+    others = torch.cat([by_formula, clean, rest])
+    white = plain.white(rest, generator, noise.sigma_max / 255)
+    if rest.shape[1] > 1:  # a grey picture has the same noise in every colour
+        white = torch.where((rest == rest[:, :1]).all(dim=(1, 2, 3), keepdim=True), white[:, :1], white)
+    noisy = torch.cat([_plain(by_formula, generator), clean, rest + white])
+    target, taken = jpeg.save([target, taken], generator, noise.jpeg)
+    others, noisy = jpeg.save([others, noisy], generator, noise.jpeg / 2)
+    eight_bits = (noisy.clamp(0, 1) * 255).round() / 255
+    noisy = torch.where(chance(generator, len(noisy), noise.clipped), eight_bits, noisy)
+    return Noisy(torch.cat([target, others]), torch.cat([taken, noisy]))
+
+
+def _counts(generator: torch.Generator, count: int, noise: Noise) -> list[int]:
+    """Return how many images are the camera's, plain, clean, white: their shares on average, whatever `count` is."""
+    offset = float(uniform(generator, 1, 0, 1))
+    shares = np.cumsum([noise.camera, noise.plain, noise.clean])
+    ends = [min(count, int(share * count + offset)) for share in shares]
+    return np.diff([0, *ends, count]).tolist()
+
+
+def _through_camera(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return images as a camera takes them, without noise and with it; the first of them at a larger size, resized."""
+    if not len(images):
+        return images, images
+    channels, size = images.shape[1], images.shape[2:]
+    small, native = images.expand(-1, 3, -1, -1).tensor_split([_rounded(RESIZED * len(images), generator)])
+    pairs = []
+    if len(small):
+        large = enlarged(small, float(uniform(generator, 1, SMALLEST_SCALE, 1)))
+        # What detail is lost by making a picture larger and smaller again is put back: real ones have it.
+        detail = small - resized(large, size)
+        pairs.append([(resized(x, size) + detail).clamp(0, 1) for x in _photographed(large, generator)])
+    if len(native):
+        pairs.append(_photographed(native, generator))
+    target, noisy = (torch.cat(part) for part in zip(*pairs, strict=True))
+    return (target, noisy) if channels == 3 else (luma(target), luma(noisy))
+
+
+def _rounded(count: float, generator: torch.Generator) -> int:
+    """Return a whole number, up or down at random so that it is `count` on average."""
+    return int(count + float(uniform(generator, 1, 0, 1)))
+
+
+def _photographed(images: Tensor, generator: torch.Generator) -> list[Tensor]:
+    target, noisy = take(images, generator, draw_cameras(generator, len(images)))
+    noisy = reduce_noise(target, noisy, generator)
+    both = finish(torch.cat([target, noisy]), generator, copies=2)
+    return list(both.chunk(2))
+
+
+def _plain(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Return images with noise of a kind in `plain.KINDS` each, drawn evenly."""
+    kinds = torch.randint(len(plain.KINDS), (len(images),), generator=generator, device=images.device)
+    noisy = images.clone()
+    for number, kind in enumerate(plain.KINDS):
+        chosen = kinds == number
+        if chosen.any():
+            noisy[chosen] += kind(images[chosen], generator)
+    return noisy
+
+
+def _drawn(images: Tensor, generator: torch.Generator, share: float) -> Tensor:
+    """Return images with about a share of them replaced by pictures of `drawn.KINDS`."""
+    results = images.clone()
+    seeds = torch.randint(2**31, (len(images),), generator=generator, device=images.device).tolist()
+    for number, seed in enumerate(seeds):
+        rng = random.Random(seed)
+        if rng.random() < share:
+            levels = (images[number] * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+            colours = np.ascontiguousarray(np.broadcast_to(levels, (*levels.shape[:2], 3)))
+            pixels = torch.tensor(rng.choice(drawn.KINDS)(colours, rng), device=images.device).permute(2, 0, 1) / 255
+            results[number] = pixels if len(images[number]) == 3 else luma(pixels[None])[0]
+    return results
