@@ -257,7 +257,7 @@ class DAE(Model):
         height, width = pixels.shape[:2]
         scale = self.estimator.scale
         found = torch.empty((3, 1, 1, -(-height // scale), -(-width // scale)))
-        for part in self._tiles(pixels, 2 * TILE if tile is None else tile, self.estimator.halo):
+        for part in self._tiles(pixels, TILE if tile is None else tile, self.estimator.halo):
             readings = torch.stack(self.estimator(self._window(pixels[part.window()])))
             found[(..., *part.kept(scale))] = readings[(..., *part.middle(scale))].cpu()
         weighted, trust, evidence = found
