@@ -75,7 +75,8 @@ def by_camera(clean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A photograph as a camera might take it, without noise and with it; (height, width, 3) uint8 each."""
     height, width = (length // 2 * 2 for length in clean.shape[:2])
     x = torch.from_numpy(clean[:height, :width].copy()).permute(2, 0, 1)[None] / 255
-    pair = add_noise(x, torch.Generator().manual_seed(NIGHT), Noise(camera=1.0, plain=0.0, clean=0.0, grey=0.0))
+    by_night = Noise(camera=1.0, compressed=0.0, plain=0.0, clean=0.0, grey=0.0)
+    pair = add_noise(x, torch.Generator().manual_seed(NIGHT), by_night)
     target, noisy = ((255 * part[0]).round().byte().permute(1, 2, 0).numpy() for part in pair)
     return target, noisy
 

@@ -46,14 +46,17 @@ def test_grey_pictures_are_saved_as_grey(photo):
     assert jpeg.saved(photo[:1], 80, True).shape == (1, 96, 160)
 
 
-def test_pictures_that_belong_together_are_saved_alike(photo):
+@pytest.mark.parametrize(("qualities", "is_kept"), [((60, 98), True), (jpeg.LOW_QUALITIES, False)])
+def test_the_traces_of_good_quality_belong_to_the_picture(photo, qualities, is_kept):
     batch = photo[None].expand(12, -1, -1, -1)
-    one, other = jpeg.save([batch, batch], torch.Generator().manual_seed(0), 0.5)
-    assert torch.equal(one, other)
-    saved = (one != batch).flatten(1).any(dim=1)
+    clean, noisy = jpeg.save(batch, batch, torch.Generator().manual_seed(0), 0.5, qualities)
+    assert torch.equal(clean, noisy if is_kept else batch)
+    saved = (noisy != batch).flatten(1).any(dim=1)
     assert 2 <= saved.sum() <= 10
-    assert len({float(x.sum()) for x in one[saved]}) > 1  # each in its own way
+    assert len({float(x.sum()) for x in noisy[saved]}) > 1  # each in its own way
 
 
 def test_a_share_of_zero_saves_none(photo):
-    assert torch.equal(jpeg.save([photo[None]], torch.Generator().manual_seed(0), 0.0)[0], photo[None])
+    pair = jpeg.save(photo[None], photo[None] / 2, torch.Generator().manual_seed(0), 0.0, jpeg.QUALITIES)
+    assert torch.equal(pair[0], photo[None])
+    assert torch.equal(pair[1], photo[None] / 2)

@@ -66,3 +66,16 @@ def test_grain_is_the_same_in_all_colours_and_strongest_in_the_middle(generator)
     noise = plain.grain(grey(), generator)
     assert torch.equal(noise[:, 0], noise[:, 2])
     assert noise.var() > 2 * plain.grain(grey(0.98), generator).var()
+
+
+def test_impulses_are_black_and_white_pixels_and_no_more_than_their_share(generator):
+    clean = grey(0.25)
+    noisy = clean + plain.impulses(clean, generator)
+    hit = noisy != clean
+    assert set(noisy[hit].tolist()) == {0.0, 1.0}
+    shares = hit.float().mean(dim=(1, 2, 3))
+    low, high = plain.IMPULSES
+    assert low / 2 < shares.min() < 3 * low
+    assert high / 2 < shares.max() < 1.2 * high
+    together = (hit[:, :1] == hit).flatten(1).all(dim=1)
+    assert 20 < together.sum() < 44

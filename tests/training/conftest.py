@@ -16,6 +16,7 @@ TINY = [
     "training.warmup_steps=5",
     "training.lr=0.003",
     "corruption.camera=0.0",
+    "corruption.compressed=0.0",
     "corruption.plain=0.0",
     "corruption.jpeg=0.0",
     "corruption.drawn=0.0",

@@ -64,8 +64,8 @@ def test_the_loss_goes_down_by_a_lot_on_a_small_problem(tmp_path, tiny):
         pixels = np.full((32, 32, 3), 60 + 15 * number, np.uint8)
         pixels[:, 16:] = 200 - 15 * number
         Image.fromarray(pixels).save(folder / f"{number}.png")
-    noise = ["corruption.clean=0.0", "corruption.clipped=0.0", "model.widths=[8, 16]"]
-    pace = ["training.steps=200", "training.batch=8", "training.lr=0.01", "training.ema=0.95"]
+    noise = ["corruption.clean=0.0", "corruption.clipped=0.0", "model.widths=[8, 16]", "data.held_out=0.4"]
+    pace = ["training.steps=300", "training.batch=8", "training.lr=0.005", "training.ema=0.95"]
     settings = [*tiny, *noise, *pace, "training.optimizer=muon"]
     result = vaetool.train("dae", folder, output=tmp_path / "m.safetensors", settings=settings, device="cpu")
     assert result.figures["psnr"] > result.before["psnr"] + 6
@@ -174,7 +174,7 @@ def test_the_best_weights_are_kept_even_if_later_ones_are_worse(fit, tiny, pictu
     from vaetool.training import loop
 
     good = loop.learning_rate_factor
-    monkeypatch.setattr(loop, "learning_rate_factor", lambda c, step, f: 100.0 if step >= 30 else good(c, step, f))
+    monkeypatch.setattr(loop, "learning_rate_factor", lambda c, step, f: 30.0 if step >= 30 else good(c, step, f))
     watcher = Watcher()
     result = fit("training.steps=40", "training.ema=0.5", reporter=watcher)
     assert watcher.figures[-1] < max(watcher.figures) - 1

@@ -10,30 +10,36 @@ from PIL import Image
 from torch import Tensor
 
 QUALITIES = (30, 98)
+LOW_QUALITIES = (8, 59)
+KEPT_FROM = 60  # quality from which what JPEG does to a picture belongs to it; below, it is to go as noise is
 SUBSAMPLED = 0.6  # share of the files with half as many colours each way (4:2:0)
 SHIFTED = 0.4  # share of the pictures that were cut afterwards, so that the blocks do not begin at the corner
 BLOCK = 16
 
 
-def save(pictures: list[Tensor], generator: torch.Generator, share: float) -> list[Tensor]:
+def save(
+    clean: Tensor, noisy: Tensor, generator: torch.Generator, share: float, qualities: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
     """Return pictures as they come back from JPEG files, if they are among the `share` that is saved so.
 
-    pictures: batches (batch, channels, height, width) in 0..1 that belong together: the n-th of each is saved alike.
+    clean, noisy: (batch, channels, height, width) in 0..1; the n-th of both is saved alike, but for the clean one at a
+    quality below `KEPT_FROM`, which stays.
     """
-    count, device = len(pictures[0]), pictures[0].device
+    count, device = len(clean), clean.device
     chosen, subsampled, shifted, quality, down, right = torch.rand(
         (6, count), generator=generator, device=device
     ).tolist()
-    low, high = QUALITIES
-    results = [batch.clone() for batch in pictures]
+    low, high = qualities
+    clean, noisy = clean.clone(), noisy.clone()
     for number in range(count):
         if chosen[number] >= share:
             continue
         corner = (int(BLOCK * down[number]), int(BLOCK * right[number])) if shifted[number] < SHIFTED else (0, 0)
         settings = round(low + (high - low) * quality[number]), subsampled[number] < SUBSAMPLED, corner
-        for result in results:
-            result[number] = saved(result[number], *settings)
-    return results
+        noisy[number] = saved(noisy[number], *settings)
+        if settings[0] >= KEPT_FROM:
+            clean[number] = saved(clean[number], *settings)
+    return clean, noisy
 
 
 def saved(picture: Tensor, quality: int, subsampled: bool, corner: tuple[int, int] = (0, 0)) -> Tensor:

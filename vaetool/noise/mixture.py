@@ -24,14 +24,16 @@ RESIZED = 0.4  # share of the camera's pictures that were resized afterwards
 class Noise:
     """Shares of the images that get each kind of noise; the rest gets white Gaussian noise.
 
-    `camera` are taken through a camera; `plain` get noise that is not white: correlated, of light, of colours, of film;
-    `clean` get none, so that a clean picture comes out clean. Of each of these:
-    `jpeg` of the camera's pictures are saved as JPEG, and of all others half as many; `clipped` of the rest are clipped
-    and rounded, as a file of eight bits is; `grey` are made grey; `drawn` of the clean ones are text, drawings,
+    `camera` are taken through a camera; `compressed` are saved as JPEG at a quality so low that its traces are to go;
+    `plain` get noise that is not white: correlated, of light, of colours, of film, single pixels; `clean` get none, so
+    that a clean picture comes out clean. Of each of these:
+    `jpeg` of the camera's pictures are saved as JPEG, and of all others half as many; `clipped` are clipped and
+    rounded, as a file of eight bits is; `grey` are grey, noise and all; `drawn` of the clean ones are text, drawings,
     foliage and dithered pictures instead of photographs.
     """
 
-    camera: float = 0.5
+    camera: float = 0.4
+    compressed: float = 0.06
     plain: float = 0.15
     clean: float = 0.1
     sigma_max: float = 55.0  # of white noise, in 8-bit units; sigma is uniform from 0 on
@@ -46,8 +48,10 @@ class Noise:
         for name in (field.name for field in fields(self) if field.name != "sigma_max"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UsageError(f"corruption.{name} is a share, from 0 to 1, not {getattr(self, name):g}")
-        if self.camera + self.plain + self.clean > 1:
-            raise UsageError("corruption.camera, plain and clean are shares of the same images: at most 1 together")
+        if self.camera + self.compressed + self.plain + self.clean > 1:
+            raise UsageError(
+                "corruption.camera, compressed, plain and clean are shares of the same images: at most 1 together"
+            )
 
 
 class Noisy(NamedTuple):
@@ -63,27 +67,37 @@ def add_noise(images: Tensor, generator: torch.Generator, noise: Noise) -> Noisy
     images: (batch, channels, height, width) in 0..1; height and width are even. What counts as clean is not always the
     image itself: of one that a camera took or that was saved as JPEG it is the same without noise.
     """
-    count = len(images)
-    images = torch.where(chance(generator, count, noise.grey), luma(images).expand_as(images), images)
-    by_camera, by_formula, clean, rest = images.split(_counts(generator, count, noise))
-    clean = _drawn(clean, generator, noise.drawn)
-    target, taken = _through_camera(by_camera, generator)
-    others = torch.cat([by_formula, clean, rest])
-    white = plain.white(rest, generator, noise.sigma_max / 255)
-    if rest.shape[1] > 1:  # a grey picture has the same noise in every colour
-        white = torch.where((rest == rest[:, :1]).all(dim=(1, 2, 3), keepdim=True), white[:, :1], white)
-    noisy = torch.cat([_plain(by_formula, generator), clean, rest + white])
-    target, taken = jpeg.save([target, taken], generator, noise.jpeg)
-    others, noisy = jpeg.save([others, noisy], generator, noise.jpeg / 2)
+    counts = _counts(generator, len(images), noise)
+    by_camera, compressed, by_formula, clean, rest = images.split(counts)
+    developed, taken = _through_camera(by_camera, generator)
+    target = torch.cat([developed, compressed, by_formula, _drawn(clean, generator, noise.drawn), rest])
+    added = torch.cat(
+        [
+            taken - developed,
+            torch.zeros_like(compressed),
+            _plain(by_formula, generator),
+            torch.zeros_like(clean),
+            plain.white(rest, generator, noise.sigma_max / 255),
+        ]
+    )
+    is_grey = chance(generator, len(images), noise.grey)
+    target = torch.where(is_grey, luma(target), target)
+    noisy = target + torch.where(is_grey, added[:, :1], added)  # the file of a grey picture has one channel
+    sizes = [counts[0], counts[1], sum(counts[2:])]
+    settings = [(noise.jpeg, jpeg.QUALITIES), (1.0, jpeg.LOW_QUALITIES), (noise.jpeg / 2, jpeg.QUALITIES)]
+    parts = zip(target.split(sizes), noisy.split(sizes), settings, strict=True)
+    pairs = [jpeg.save(clean, noisy, generator, *how) for clean, noisy, how in parts]
+    target, noisy = (torch.cat(part) for part in zip(*pairs, strict=True))
     eight_bits = (noisy.clamp(0, 1) * 255).round() / 255
-    noisy = torch.where(chance(generator, len(noisy), noise.clipped), eight_bits, noisy)
-    return Noisy(torch.cat([target, others]), torch.cat([taken, noisy]))
+    return Noisy(target, torch.where(chance(generator, len(noisy), noise.clipped), eight_bits, noisy))
 
 
 def _counts(generator: torch.Generator, count: int, noise: Noise) -> list[int]:
-    """Return how many images are the camera's, plain, clean, white: their shares on average, whatever `count` is."""
+    """Return how many images are the camera's, compressed, plain, clean, white: their shares on average, whatever
+    `count` is.
+    """
     offset = float(uniform(generator, 1, 0, 1))
-    shares = np.cumsum([noise.camera, noise.plain, noise.clean])
+    shares = np.cumsum([noise.camera, noise.compressed, noise.plain, noise.clean])
     ends = [min(count, int(share * count + offset)) for share in shares]
     return np.diff([0, *ends, count]).tolist()
 
@@ -119,14 +133,14 @@ def _photographed(images: Tensor, generator: torch.Generator) -> list[Tensor]:
 
 
 def _plain(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Return images with noise of a kind in `plain.KINDS` each, drawn evenly."""
+    """Return noise of a kind in `plain.KINDS` for each image, drawn evenly."""
     kinds = torch.randint(len(plain.KINDS), (len(images),), generator=generator, device=images.device)
-    noisy = images.clone()
+    noise = torch.zeros_like(images)
     for number, kind in enumerate(plain.KINDS):
         chosen = kinds == number
         if chosen.any():
-            noisy[chosen] += kind(images[chosen], generator)
-    return noisy
+            noise[chosen] = kind(images[chosen], generator)
+    return noise
 
 
 def _drawn(images: Tensor, generator: torch.Generator, share: float) -> Tensor:

@@ -1,11 +1,11 @@
-"""Noise by formula: white, correlated, of light, of colours, of film."""
+"""Noise by formula: white, correlated, of light, of colours, of film, single pixels."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from vaetool.noise.draws import log_uniform, normal, uniform
+from vaetool.noise.draws import chance, log_uniform, normal, uniform
 from vaetool.noise.filters import blurred, luma
 
 MAX_CORRELATED = 30 / 255  # sigma
@@ -14,6 +14,7 @@ PHOTONS = (8.0, 2000.0)  # of a white pixel
 MAX_READ = 10 / 255
 MAX_GRAIN = 25 / 255
 MAX_CHROMA = 30 / 255
+IMPULSES = (0.001, 0.1)  # share of the pixels
 
 
 def white(clean: Tensor, generator: torch.Generator, sigma_max: float) -> Tensor:
@@ -55,7 +56,16 @@ def grain(clean: Tensor, generator: torch.Generator) -> Tensor:
     return uniform(generator, count, 0, MAX_GRAIN) * (0.3 + 2.8 * light * (1 - light)) * noise.expand_as(clean)
 
 
-KINDS = (correlated, of_light, of_colours, grain)
+def impulses(clean: Tensor, generator: torch.Generator) -> Tensor:
+    """Return what makes single pixels black or white, as dead ones and dust do, in all colours or in one."""
+    share = log_uniform(generator, len(clean), *IMPULSES)
+    hit, light = torch.rand((2, *clean.shape), generator=generator, device=generator.device)
+    together = chance(generator, len(clean), 0.5)
+    hit, light = (torch.where(together, x[:, :1], x) for x in (hit, light))
+    return (hit < share) * ((light < 0.5).to(clean.dtype) - clean)
+
+
+KINDS = (correlated, of_light, of_colours, grain, impulses)
 
 
 def _unit(noise: Tensor) -> Tensor:
