@@ -16,8 +16,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from vaetool.models.ae import AE, AEConfig, Objective
-from vaetool.models.trunk import UPSAMPLINGS
+from vaetool.latents.ae import AE, AEConfig, Objective
+from vaetool.latents.trunk import UPSAMPLINGS
 
 SIZE = 64
 PERIOD = 8  # three doublings

@@ -4,8 +4,8 @@
 
 Bits per pixel are those of whole files, headers included; PSNR is over all three channels of the decoded 8 bits,
 MS-SSIM the mean of the channels'. A curve is the mean over the pictures at each quality; BD-rate is computed for each
-picture (`vaetool.metrics.bd_rate`) and then averaged: percent of the reference's bits, MS-SSIM in dB. Seconds are
-medians of five in this process, at the quality nearest to 1 bit per pixel.
+picture (`vaetool.images.metrics.bd_rate`) and then averaged: percent of the reference's bits, MS-SSIM in dB. Seconds
+are medians of five in this process, at the quality nearest to 1 bit per pixel.
 
 The peers are Pillow's: AVIF in both its default, 4:2:0, and 4:4:4, which is better in RGB; JPEG XL where
 pillow-jxl-plugin is installed. They are slow, so their points are read from the JSON when it holds them for the same
@@ -36,8 +36,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, features
 
+from vaetool.compression.encode import compress
 from vaetool.errors import UsageError
-from vaetool.metrics import bd_rate, ms_ssim, ms_ssim_db, psnr
+from vaetool.images.metrics import bd_rate, ms_ssim, ms_ssim_db, psnr
 
 OURS = "vaetool"
 QUALITIES = (1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
@@ -114,7 +115,7 @@ def ours(name: str, device: str) -> Codec:
     return Codec(
         {"version": vaetool.__version__, "model": name},
         QUALITIES,
-        lambda image, quality: codec.compress(image, quality=quality),
+        lambda image, quality: compress(image, codec, quality=quality),
         lambda data: vaetool.decompress(data, codec),
     )
 

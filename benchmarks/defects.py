@@ -23,11 +23,12 @@ from sklearn.decomposition import PCA
 from sklearn.metrics import roc_auc_score
 
 import vaetool
-from vaetool import images, weights
-from vaetool.conversion import whole_picture
-from vaetool.models.defect import Defect
+from vaetool import images
+from vaetool.images.conversion import whole_picture
+from vaetool.scoring.defect import Defect
 from vaetool.scoring.evaluation import PixelTally
 from vaetool.scoring.measurement import measure
+from vaetool.store import weights
 from vaetool.training.data import split
 
 PCA_SIZE, PCA_COMPONENTS = 64, 64

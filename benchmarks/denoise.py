@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from vaetool import images, load
-from vaetool.metrics import psnr
+from vaetool.images.metrics import psnr
 
 SIGMAS = (15, 25, 50)
 SEED = 0

@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from vaetool import images, load
-from vaetool.metrics import psnr, ssim
+from vaetool.images.metrics import psnr, ssim
 
 OURS, NOISY = "vaetool", "noisy"
 SHEET = 8  # pictures

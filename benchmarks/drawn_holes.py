@@ -1,4 +1,7 @@
-"""Holes of five kinds, drawn by the name of a picture; what training draws comes from other code, `vaetool.masks`."""
+"""Holes of five kinds, drawn by the name of a picture.
+
+What training draws comes from other code, `vaetool.inpainting.masks`.
+"""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ from drawn_holes import KINDS, SIDE, draw_mask
 from PIL import Image, ImageDraw
 
 from vaetool import images
-from vaetool.metrics import mean_psnr, ssim
+from vaetool.images.metrics import mean_psnr, ssim
 
 OURS, TELEA = "vaetool", "OpenCV Telea, radius 3"
 SEED = 0

@@ -29,8 +29,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import OneClassSVM
 
 import vaetool
-from vaetool import weights
 from vaetool.scoring.measurement import measure
+from vaetool.store import weights
 from vaetool.training.config import read_recipe
 
 DATA = ("MNIST", "FashionMNIST")

@@ -27,7 +27,7 @@ from scipy.ndimage import gaussian_filter
 from sklearn.metrics import roc_auc_score
 
 import vaetool
-from vaetool import detection
+from vaetool.scoring import detection
 from vaetool.scoring.calibration import Calibration, false_alarm_bound, false_alarm_rate
 from vaetool.scoring.measurement import measure
 

@@ -17,7 +17,7 @@ import numpy as np
 
 import vaetool
 from vaetool import images
-from vaetool.metrics import bd_rate, psnr
+from vaetool.images.metrics import bd_rate, psnr
 
 QUALITIES = (10, 30, 50, 70, 90)
 
@@ -61,7 +61,7 @@ def measure(model: str, pictures: list[images.Picture]) -> np.ndarray:
     found = []
     for picture in pictures:
         pixels = picture.visible_pixels()
-        files = [codec.compress(picture, quality=quality) for quality in QUALITIES]
+        files = [vaetool.compress(picture, codec, quality=quality) for quality in QUALITIES]
         decoded = [np.asarray(vaetool.decompress(data, codec)).reshape(pixels.shape) for data in files]
         count = pixels.shape[0] * pixels.shape[1]
         rows = zip(files, decoded, strict=True)

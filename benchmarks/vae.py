@@ -40,14 +40,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import vaetool
-from vaetool.latent.interpolation import PATHS, chain
-from vaetool.latent.priors import fit_mixture
-from vaetool.likelihoods import bits_per_dim
-from vaetool.models.autoencoder import Autoencoder
-from vaetool.models.trunk import TrunkConfig
-from vaetool.sampling import draw, sample
+from vaetool.latents.autoencoder import Autoencoder
+from vaetool.latents.interpolation import PATHS, chain
+from vaetool.latents.likelihoods import bits_per_dim
+from vaetool.latents.priors import fit_mixture
+from vaetool.latents.sample import draw, sample
+from vaetool.latents.trunk import TrunkConfig
+from vaetool.store.weights import find, read_header, sha256
 from vaetool.training.config import read_recipe
-from vaetool.weights import find, read_header, sha256
 
 RECIPES = Path(__file__).resolve().parent.parent / "pretrained"
 DATA = {"digits": "MNIST", "fashion": "FashionMNIST"}

@@ -22,10 +22,10 @@ from typing import Any
 
 from torch import Tensor
 
-from vaetool import weights
 from vaetool.errors import UsageError, VaetoolError, WeightsError
-from vaetool.files import write_atomically
-from vaetool.headers import SCALE
+from vaetool.files.writing import write_atomically
+from vaetool.store import weights
+from vaetool.store.headers import SCALE
 
 KEPT = ("images", "init", "steps", "seconds", "held_out", "codes")
 """What stays of the description of the training, beside the names of its data."""

@@ -128,7 +128,7 @@ def photos(tmp_path: Path, photographs: dict[str, object]) -> list[Path]:
 @pytest.fixture(scope="session")
 def tiny_dae() -> Path:
     """A small but really trained denoiser, for tests in which it matters that one works, not how well."""
-    return ROOT / "tests" / "models" / "tiny-dae.safetensors"
+    return ROOT / "tests" / "denoising" / "tiny-dae.safetensors"
 
 
 @pytest.fixture(scope="session")
@@ -136,8 +136,8 @@ def tiny_codec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small codec, alone in its folder. It is not trained: a plain transform codec, as every codec begins."""
     import torch
 
-    from vaetool import weights
-    from vaetool.models.codec import Codec, CodecConfig
+    from vaetool.compression.codec import Codec, CodecConfig
+    from vaetool.store import weights
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -152,8 +152,8 @@ def tiny_mae(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small inpainter. It is not trained, but adds something to the smooth filling of a hole."""
     import torch
 
-    from vaetool import weights
-    from vaetool.models.mae import MAE, MAEConfig
+    from vaetool.inpainting.mae import MAE, MAEConfig
+    from vaetool.store import weights
 
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -247,9 +247,9 @@ def tiny_vae(tmp_path_factory: pytest.TempPathFactory, digit_folders: Path) -> P
     """A small VAE of those digits, trained for a second, that knows the directions `0`, `1` and `2`."""
     import torch
 
-    from vaetool import weights
-    from vaetool.latent.directions import named_directions
-    from vaetool.models.vae import VAE, Objective, VAEConfig
+    from vaetool.latents.directions import named_directions
+    from vaetool.latents.vae import VAE, Objective, VAEConfig
+    from vaetool.store import weights
 
     paths = sorted(digit_folders.rglob("*.png"))
     config = VAEConfig(channels=1, size=16, latent=4, widths=(8, 16), blocks=(0, 0), decoder_widths=(16, 8))
@@ -274,7 +274,9 @@ def tiny_vae(tmp_path_factory: pytest.TempPathFactory, digit_folders: Path) -> P
 @pytest.fixture(scope="session")
 def scorer(tmp_path_factory: pytest.TempPathFactory, tiny_vae: Path, digit_folders: Path) -> Path:
     """The small VAE of digits, calibrated with 72 pictures."""
-    from vaetool import detection, load, weights
+    from vaetool import load
+    from vaetool.scoring import detection
+    from vaetool.store import weights
 
     model = load(tiny_vae, device="cpu")
     detection.calibrate(model, sorted(digit_folders.rglob("*.png")))

@@ -13,10 +13,10 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from vaetool import weights
 from vaetool.errors import ModelNotFoundError, UsageError, WrongKindError
 from vaetool.estimator import CodeTransformer
-from vaetool.models.ae import AE, AEConfig
+from vaetool.latents.ae import AE, AEConfig
+from vaetool.store import weights
 
 TINY = ("model.widths=[8,16]", "model.blocks=[0,0]", "model.decoder_widths=[16,8]", "training.batch=32")
 

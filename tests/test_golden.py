@@ -17,9 +17,8 @@ from PIL import Image
 
 import vaetool
 from vaetool import images
-from vaetool.compression import compress, restore
-from vaetool.decompression import find_codec
-from vaetool.entropy import container
+from vaetool.compression.decode import find_codec
+from vaetool.compression.encode import compress, container, restore
 from vaetool.images import MAX_PIXELS, Picture
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -11,10 +11,11 @@ from sklearn.datasets import load_digits
 from sklearn.model_selection import StratifiedKFold, cross_val_score
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from vaetool import detection, weights
 from vaetool.errors import UsageError, WrongKindError
 from vaetool.estimator import OutlierDetector
-from vaetool.models.ae import AE, AEConfig
+from vaetool.latents.ae import AE, AEConfig
+from vaetool.scoring import detection
+from vaetool.store import weights
 
 TINY = ("model.widths=[8,16]", "model.blocks=[0,0]", "model.decoder_widths=[16,8]", "training.batch=32")
 

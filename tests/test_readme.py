@@ -25,7 +25,7 @@ import pytest
 
 from vaetool import load
 from vaetool.cli import app
-from vaetool.compression import compress
+from vaetool.compression.encode import compress
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"

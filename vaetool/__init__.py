@@ -26,9 +26,10 @@ from vaetool.errors import (
 )
 
 if TYPE_CHECKING:
-    from vaetool.decompression import decompress
+    from vaetool.compression.decode import decompress
+    from vaetool.compression.encode import compress
+    from vaetool.store.weights import list_models, load
     from vaetool.training.loop import train
-    from vaetool.weights import list_models, load
 
 __version__ = "0.1.0"
 
@@ -43,6 +44,7 @@ __all__ = [
     "WeightsError",
     "WrongKindError",
     "__version__",
+    "compress",
     "decompress",
     "list_models",
     "load",
@@ -50,9 +52,10 @@ __all__ = [
 ]
 
 _LAZY = {
-    "decompress": "vaetool.decompression",
-    "list_models": "vaetool.weights",
-    "load": "vaetool.weights",
+    "compress": "vaetool.compression.encode",
+    "decompress": "vaetool.compression.decode",
+    "list_models": "vaetool.store.weights",
+    "load": "vaetool.store.weights",
     "train": "vaetool.training.loop",
 }
 

@@ -16,20 +16,20 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from vaetool.animation import resize
-from vaetool.compression import Target, compress_picture
-from vaetool.decompression import decompress_picture
+from vaetool.compression.decode import decompress_picture
+from vaetool.compression.encode import Target, compress_picture
+from vaetool.denoising.dae import DAE
+from vaetool.denoising.noise.mixture import Noise, add_noise
 from vaetool.errors import UsageError
-from vaetool.files import write_atomically
+from vaetool.files.writing import write_atomically
 from vaetool.images import Picture, encode
-from vaetool.metrics import psnr
-from vaetool.models.dae import DAE
-from vaetool.morphing import find_direction, morph_along
-from vaetool.morphing import morph as morph_pictures
-from vaetool.noise.mixture import Noise, add_noise
-from vaetool.sampling import sample as sample_pictures
-from vaetool.sampling import sheet
-from vaetool.weights import load
+from vaetool.images.animation import resize
+from vaetool.images.metrics import psnr
+from vaetool.latents.morph import find_direction, morph_along
+from vaetool.latents.morph import morph as morph_pictures
+from vaetool.latents.sample import sample as sample_pictures
+from vaetool.latents.sample import sheet
+from vaetool.store.weights import load
 
 SIGMAS = (15, 50)
 QUALITIES = (10, 50)
@@ -39,7 +39,7 @@ SAMPLED, SAMPLES = ("fashion", "digits", "faces"), 36
 FRAMES = 10
 FACE = 128  # pixels a side of frames
 SEED = 0
-NIGHT = 4  # the seed of a camera at a high ISO
+NIGHT = 6  # the seed of a camera at a high ISO
 MARGIN, CAPTION = 8, 22  # pixels
 
 
@@ -75,7 +75,7 @@ def by_camera(clean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A photograph as a camera might take it, without noise and with it; (height, width, 3) uint8 each."""
     height, width = (length // 2 * 2 for length in clean.shape[:2])
     x = torch.from_numpy(clean[:height, :width].copy()).permute(2, 0, 1)[None] / 255
-    by_night = Noise(camera=1.0, compressed=0.0, plain=0.0, clean=0.0, grey=0.0)
+    by_night = Noise(camera=1.0, compressed=0.0, plain=0.0, clean=0.0, jpeg=0.0, grey=0.0)
     pair = add_noise(x, torch.Generator().manual_seed(NIGHT), by_night)
     target, noisy = ((255 * part[0]).round().byte().permute(1, 2, 0).numpy() for part in pair)
     return target, noisy

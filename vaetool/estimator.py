@@ -24,17 +24,17 @@ from PIL import Image
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, check_non_negative, validate_data
 
-from vaetool.conversion import whole_picture
 from vaetool.errors import UsageError, WrongKindError
-from vaetool.headers import with_article
-from vaetool.models.autoencoder import Autoencoder
-from vaetool.models.scorer import Scorer
-from vaetool.models.trunk import LARGEST, SMALLEST
+from vaetool.images.conversion import whole_picture
+from vaetool.latents.autoencoder import Autoencoder
+from vaetool.latents.trunk import LARGEST, SMALLEST
 from vaetool.scoring.calibration import calibration_of, check_alpha
 from vaetool.scoring.measurement import FEWEST_IMAGES
+from vaetool.scoring.scorer import Scorer
+from vaetool.store.headers import with_article
+from vaetool.store.weights import load
 from vaetool.training.data import FEW_TO_CALIBRATE
 from vaetool.training.loop import train
-from vaetool.weights import load
 
 KINDS = ("vae", "ae")
 CALIBRATING = 0.3
@@ -211,7 +211,7 @@ class CodeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _OfPict
 class OutlierDetector(OutlierMixin, _OfPictures):
     """Pictures unlike those that it was fitted to, which are to be good ones; as a scikit-learn outlier detector.
 
-    Scores are the negative ones of `vaetool.detection`: higher for the more usual.
+    Scores are the negative ones of `vaetool.scoring.detection`: higher for the more usual.
 
     model: the name or the path of one that is trained already, with other pictures, and which `fit` calibrates; without
     it, `fit` trains a VAE on seven tenths of the pictures, of few on half, and calibrates it with the others.

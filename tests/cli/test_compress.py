@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from vaetool import images
-from vaetool.metrics import psnr
+from vaetool.images.metrics import psnr
 
 
 def names(folder: Path) -> list[str]:

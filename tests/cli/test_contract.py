@@ -84,9 +84,8 @@ def test_help_and_version_start_without_the_heavy_imports(python, arguments):
 
 
 def test_files_and_words_need_no_torch(python):
-    code = (
-        "import sys, vaetool.batch, vaetool.console, vaetool.errors, vaetool.images; sys.exit('torch' in sys.modules)"
-    )
+    modules = "vaetool.files.batch, vaetool.files.console, vaetool.errors, vaetool.images"
+    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     process = python("-c", code)
     process.communicate(timeout=60)
     assert process.returncode == 0

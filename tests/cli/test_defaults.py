@@ -11,18 +11,19 @@ from typing import Any
 import pytest
 
 import vaetool
-from vaetool import demo, detection
-from vaetool.animation import encode_frames
+from vaetool import demo
 from vaetool.cli import COMMANDS
-from vaetool.compression import compress, compress_picture
-from vaetool.decompression import decompress_picture
-from vaetool.denoising import denoise_picture
-from vaetool.exploration import explore
+from vaetool.compression.decode import decompress_picture
+from vaetool.compression.encode import compress, compress_picture
+from vaetool.denoising.dae import DAE
+from vaetool.denoising.task import denoise_picture
 from vaetool.images import MAX_PIXELS
-from vaetool.inpainting import Holes, inpaint_picture
-from vaetool.models.dae import DAE
-from vaetool.morphing import find_direction, morph, morph_along
-from vaetool.sampling import draw, sample
+from vaetool.images.animation import encode_frames
+from vaetool.inpainting.task import Holes, inpaint_picture
+from vaetool.latents.explore import explore
+from vaetool.latents.morph import find_direction, morph, morph_along
+from vaetool.latents.sample import draw, sample
+from vaetool.scoring import detection
 from vaetool.training.loop import train
 
 LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from vaetool import catalogue, load
+from vaetool import load
 from vaetool.cli.info import info
 from vaetool.cli.models import models
-from vaetool.compression import compress
+from vaetool.compression.encode import compress
+from vaetool.store import catalogue
 
 
 @pytest.fixture
@@ -229,7 +230,7 @@ def test_info_of_an_empty_folder_advises_no_option_that_it_has_not(tmp_path, vae
 
 
 def test_what_a_file_says_of_itself_cannot_colour_the_terminal(here, vaetool):
-    from vaetool import weights
+    from vaetool.store import weights
 
     model = weights.load("part.safetensors", device="cpu")
     weights.save("loud.safetensors", model, {"data": ["\x1b[31mred\nnew line"]})

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from vaetool.cli.morph import read_span
-from vaetool.morphing import morph_along
+from vaetool.latents.morph import morph_along
 
 
 @pytest.fixture

@@ -16,8 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaetool import detection, load, weights
+from vaetool import load
 from vaetool.cli.scoring import ALPHA, Level
+from vaetool.scoring import detection
+from vaetool.store import weights
 
 
 @pytest.fixture(scope="session")
@@ -25,7 +27,7 @@ def finder(tmp_path_factory, digit_folders) -> Path:
     """A model that finds places, of random weights: it knows nothing, but has maps."""
     import torch
 
-    from vaetool.models.defect import Defect, DefectConfig
+    from vaetool.scoring.defect import Defect, DefectConfig
     from vaetool.scoring.heatmaps import levels
 
     with torch.random.fork_rng():

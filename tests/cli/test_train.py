@@ -14,8 +14,8 @@ import pytest
 import torch
 from PIL import Image
 
-from vaetool import weights
 from vaetool.cli.train import train
+from vaetool.store import weights
 
 SMALL = [
     "model.widths=[4,8]",

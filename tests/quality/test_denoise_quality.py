@@ -14,7 +14,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 import vaetool
-from vaetool.metrics import psnr
+from vaetool.images.metrics import psnr
 
 MODEL = "photo-denoise-gaussian"
 

@@ -13,8 +13,8 @@ from scipy import ndimage
 from sklearn.datasets import load_sample_images
 
 import vaetool
-from vaetool.images import fill_hidden
-from vaetool.metrics import psnr
+from vaetool.images.filling import fill_hidden
+from vaetool.images.metrics import psnr
 
 MODEL = "photo-inpaint"
 

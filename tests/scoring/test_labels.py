@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from vaetool.errors import FileError, UsageError
-from vaetool.mask_folder import MaskFolder
+from vaetool.files.mask_folder import MaskFolder
 from vaetool.scoring.labels import labels_of_folders, read_labels
 
 

@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from vaetool import train, weights
+from vaetool import train
 from vaetool.errors import UsageError
-from vaetool.models.adversary import PatchDiscriminator
+from vaetool.nn.adversary import PatchDiscriminator
+from vaetool.store import weights
 from vaetool.training.adversarial import WEIGHT, Adversary
 from vaetool.training.checkpoints import state_path
 from vaetool.training.config import read_recipe

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from vaetool import train, weights
+from vaetool import train
 from vaetool.errors import UsageError, WeightsError
+from vaetool.store import weights
 from vaetool.training import checkpoints
 from vaetool.training.checkpoints import state_path
 from vaetool.training.report import Reporter

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from vaetool import detection, train, weights
+from vaetool import train
 from vaetool.errors import TrainingError
+from vaetool.images.sources import find_sources
+from vaetool.scoring import detection
+from vaetool.store import weights
 from vaetool.training import loop
 from vaetool.training.completion import summary
 from vaetool.training.data import split, split_calibration
 from vaetool.training.report import Reporter
-from vaetool.training.sources import find_sources
 
 
 class Listener(Reporter):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from vaetool.errors import UsageError
+from vaetool.store.weights import bundled_folder
 from vaetool.training.config import DEFAULT_MINUTES, TrainingConfig, read_recipe
-from vaetool.weights import bundled_folder
 
 RECIPES = sorted(bundled_folder().glob("*.toml"))
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vaetool.errors import TrainingError, UsageError
+from vaetool.images.sources import find_sources
 from vaetool.training.data import DataConfig, PixelStore, load_store, split, split_calibration
-from vaetool.training.sources import find_sources
 
 
 def coded(number: int, height: int, width: int) -> np.ndarray:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from vaetool.denoising.dae import DAE, DAEConfig
 from vaetool.errors import UsageError
-from vaetool.models.dae import DAE, DAEConfig
 from vaetool.training.distributed import Processes, is_first_process, join_processes
 
 

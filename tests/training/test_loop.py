@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 
 import vaetool
-from vaetool import weights
+from vaetool.denoising.dae import DAE
 from vaetool.errors import TrainingError, UsageError, WrongKindError
-from vaetool.models.dae import DAE
-from vaetool.training import sources
+from vaetool.images import sources
+from vaetool.store import weights
 from vaetool.training.config import read_recipe
 from vaetool.training.distributed import Processes
 from vaetool.training.loop import Run

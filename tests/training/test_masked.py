@@ -7,9 +7,9 @@ import torch
 
 import vaetool
 from vaetool import train
+from vaetool.denoising.dae import DAE, DAEConfig
 from vaetool.errors import UsageError, WrongKindError
-from vaetool.models.dae import DAE, DAEConfig
-from vaetool.models.mae import MAE, MAEConfig
+from vaetool.inpainting.mae import MAE, MAEConfig
 from vaetool.training.distributed import has_bf16_units
 
 TINY = (
@@ -54,7 +54,7 @@ def test_a_run_ends_with_a_model_that_fills_holes(fit_mae, photographs):
 
 
 def test_squares_of_a_grid_can_be_hidden_instead(fit_mae):
-    header = vaetool.weights.read_header(fit_mae(patch=8, ratio=0.5).path)
+    header = vaetool.store.weights.read_header(fit_mae(patch=8, ratio=0.5).path)
     assert header.training["recipe"]["corruption"]["patch"] == 8
     assert header.training["recipe"]["corruption"]["ratio"] == 0.5
     with pytest.raises(UsageError, match="give their side"):

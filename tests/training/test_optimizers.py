@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vaetool.models.codec import Codec, CodecConfig
-from vaetool.models.dae import DAE, DAEConfig
+from vaetool.compression.codec import Codec, CodecConfig
+from vaetool.denoising.dae import DAE, DAEConfig
 from vaetool.training.config import TrainingConfig
 from vaetool.training.optimizers import (
     MUON_LR_RATIO,

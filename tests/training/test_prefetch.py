@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import vaetool
-from vaetool.models.base import Batch
+from vaetool.nn.base import Batch
 from vaetool.training.prefetch import Prefetcher
 
 

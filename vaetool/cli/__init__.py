@@ -14,8 +14,8 @@ import typer
 
 from vaetool import __version__
 from vaetool.cli import compress, decompress, demo, denoise, info, inpaint, latent, models, morph, sample, score, train
-from vaetool.console import INTERRUPTED, Console, guarded
 from vaetool.errors import UsageError
+from vaetool.files.console import INTERRUPTED, Console, guarded
 
 COMMANDS = (
     denoise.denoise,

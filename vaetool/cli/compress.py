@@ -69,8 +69,8 @@ def compress(
     Size, transparency, grey, 16 bits, EXIF and colour profile are kept. A picture that takes no more without any loss,
     as drawings and icons do, is stored so. `vaetool decompress` gives the picture back, on any machine.
     """
-    from vaetool.compression import Target, compress_picture
-    from vaetool.entropy.container import SUFFIX
+    from vaetool.compression.container import SUFFIX
+    from vaetool.compression.encode import Target, compress_picture
 
     target = Target(quality, bpp, target_size, target_psnr)
     jobs = run.jobs(inputs, output, extension=SUFFIX)

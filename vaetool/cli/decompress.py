@@ -56,7 +56,7 @@ def decompress(
 
     A file decodes to the same code on every machine, and to pixels that differ by one level at most.
     """
-    from vaetool.decompression import COMPRESSED, decompress_picture
+    from vaetool.compression.decode import COMPRESSED, decompress_picture
     from vaetool.images import MAX_PIXELS, format_for
 
     extension = f".{(format_name or 'png').lower()}"

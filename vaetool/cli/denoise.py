@@ -68,7 +68,7 @@ def denoise(
     jobs = run.jobs(inputs, output, suffix="denoised")
 
     from vaetool import load
-    from vaetool.denoising import denoise_picture
+    from vaetool.denoising.task import denoise_picture
 
     denoiser = load(model, kind="dae", device=run.device)
 

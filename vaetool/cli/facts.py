@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from vaetool.console import Console
 from vaetool.errors import one_line
+from vaetool.files.console import Console
 
 
 def show(facts: Mapping[str, Any], console: Console, *, first: bool = True) -> None:

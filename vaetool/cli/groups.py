@@ -20,7 +20,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 from typer.models import OptionInfo
 
-from vaetool.console import Console
+from vaetool.files.console import Console
 
 
 def between(low: float, high: float, kind: type[float] = float, *, auto: bool = False) -> Callable[[str], Any]:

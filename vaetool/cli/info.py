@@ -9,10 +9,10 @@ import typer
 
 from vaetool.cli.facts import show
 from vaetool.cli.groups import WordOptions, with_options
-from vaetool.console import Report
 from vaetool.errors import FileError, VaetoolError
-from vaetool.headers import SUFFIX, is_safetensors, read_header
-from vaetool.inputs import FileKind, Source, expand, read_head
+from vaetool.files.console import Report
+from vaetool.files.inputs import FileKind, Source, expand, read_head
+from vaetool.store.headers import SUFFIX, is_safetensors, read_header
 
 COMPRESSED = ".vae"
 
@@ -55,7 +55,7 @@ def read(source: Source) -> dict[str, Any]:
     head = read_head(source)
     if is_safetensors(head) or not (source.suffix.lower() == COMPRESSED or _sniff(head)):
         return read_header(source).facts()
-    from vaetool.decompression import describe
+    from vaetool.compression.decode import describe
 
     try:
         return {"path": str(source), **describe(source.read_bytes())}
@@ -66,7 +66,7 @@ def read(source: Source) -> dict[str, Any]:
 def _sniff(head: bytes) -> tuple[str, ...]:
     if is_safetensors(head):
         return (SUFFIX,)
-    from vaetool.entropy.container import is_vae  # which imports numpy, of no use for models
+    from vaetool.compression.container import is_vae  # which imports numpy, of no use for models
 
     return (COMPRESSED,) if is_vae(head) else ()
 

@@ -12,7 +12,7 @@ from vaetool.cli.options import Inputs, ModelName, Output, Quality, RunOptions
 
 if TYPE_CHECKING:
     from vaetool.images import Picture
-    from vaetool.inpainting import Holed
+    from vaetool.inpainting.task import Holed
 
 HOLES = "Holes: one of these"
 
@@ -109,7 +109,7 @@ def inpaint(
 
     from vaetool import load
     from vaetool.images import MAX_PIXELS
-    from vaetool.inpainting import Holes, inpaint_picture
+    from vaetool.inpainting.task import Holes, inpaint_picture
 
     holes = Holes(mask, box or (), alpha, color, invert_mask, dilate, run.max_pixels or MAX_PIXELS)
     inpainter = load(model, kind="mae", device=run.device)

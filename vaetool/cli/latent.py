@@ -79,8 +79,8 @@ def latent(
         raise UsageError("where to? Name a folder with -o")
 
     from vaetool import load
-    from vaetool.exploration import explore
-    from vaetool.headers import WITH_CODES
+    from vaetool.latents.explore import explore
+    from vaetool.store.headers import WITH_CODES
 
     autoencoder = load(model, kind=WITH_CODES, device=run.device)
     result = explore(autoencoder, data, output, root=root, format=format, tsne=tsne, force=force, warn=run.console.warn)

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from vaetool import catalogue
 from vaetool.cli.facts import show, size, table
 from vaetool.cli.groups import WordOptions, with_options
-from vaetool.console import Console, Report
 from vaetool.errors import UsageError, VaetoolError, WeightsError
+from vaetool.files.console import Console, Report
+from vaetool.store import catalogue
 
 
 class Action(StrEnum):

@@ -14,7 +14,7 @@ from vaetool.cli.options import FILES, ComputeOptions, ModelName
 from vaetool.errors import UsageError
 
 if TYPE_CHECKING:
-    from vaetool.inputs import Source
+    from vaetool.files.inputs import Source
 
 DIRECTION = "Direction"
 
@@ -139,8 +139,9 @@ def morph(
         raise UsageError(f"--direction changes one picture, not {len(sources)}")
     span = read_span(alpha)
 
-    from vaetool import animation, load
-    from vaetool.headers import WITH_CODES
+    from vaetool import load
+    from vaetool.images import animation
+    from vaetool.store.headers import WITH_CODES
 
     target = output if output is not None else _beside(sources[0])
     if target == "-":
@@ -150,7 +151,7 @@ def morph(
     else:
         animation.check_new(target, force=force)
 
-    from vaetool.morphing import find_direction, morph, morph_along
+    from vaetool.latents.morph import find_direction, morph, morph_along
 
     autoencoder = load(model, kind=WITH_CODES, device=run.device)
     images = [_read(source) for source in sources]
@@ -188,7 +189,7 @@ def read_span(text: str) -> tuple[float, float]:
 
 def _sources(arguments: list[str]) -> list[Source]:
     """What was named, in order; a picture that is named twice is there twice."""
-    from vaetool.inputs import expand
+    from vaetool.files.inputs import expand
 
     if not arguments:
         raise UsageError("which pictures? Name two or more, or one and --direction")
@@ -208,6 +209,6 @@ def _read(source: Source) -> Any:
     if isinstance(source, Path):
         return source
     from vaetool import images
-    from vaetool.inputs import standard_input
+    from vaetool.files.inputs import standard_input
 
     return images.read(standard_input())

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from vaetool.cli.groups import WordOptions, between
-from vaetool.console import Report
 from vaetool.errors import FileError, UsageError, one_line
+from vaetool.files.console import Report
 
 if TYPE_CHECKING:
+    from vaetool.files.inputs import FileKind, Shard
+    from vaetool.files.inputs import Inputs as FoundInputs
+    from vaetool.files.planning import Job
     from vaetool.images import Picture
-    from vaetool.inputs import FileKind, Shard
-    from vaetool.inputs import Inputs as FoundInputs
-    from vaetool.planning import Job
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -157,8 +157,8 @@ class RunOptions(ComputeOptions):
         Ends the command when no work is left: after --dry-run, an empty list or shard, when all results exist or all
         files are missing.
         """
-        from vaetool import inputs as sources
-        from vaetool import planning
+        from vaetool.files import inputs as sources
+        from vaetool.files import planning
 
         kind = kind or sources.IMAGES
         found = sources.expand(
@@ -188,8 +188,8 @@ class RunOptions(ComputeOptions):
 
         A shard, which takes a sorted list, and a dry run need all names first.
         """
-        from vaetool import inputs as sources
-        from vaetool import planning
+        from vaetool.files import inputs as sources
+        from vaetool.files import planning
 
         if self.dry_run or self.shard is not None or sources.slurm_shard() is not None:
             return iter(self.jobs(inputs, no_output=True))
@@ -205,7 +205,7 @@ class RunOptions(ComputeOptions):
         write: Callable[[U, Job], bytes | None],
     ) -> int:
         """`batch.run` with these options; returns the exit code."""
-        from vaetool import batch
+        from vaetool.files import batch
 
         report = Report(self.console)
         batch.run(jobs, read=read, work=work, write=write, report=report, threads=self.threads)
@@ -236,7 +236,7 @@ class RunOptions(ComputeOptions):
         return write
 
     def _shard(self, found: FoundInputs) -> Shard | None:
-        from vaetool.inputs import parse_shard, slurm_shard
+        from vaetool.files.inputs import parse_shard, slurm_shard
 
         if self.shard is not None:
             return parse_shard(self.shard)
@@ -246,8 +246,8 @@ class RunOptions(ComputeOptions):
         return shard
 
     def _check_outputs(self, jobs: Sequence[Job], extension: str | None) -> None:
-        from vaetool.files import is_special
-        from vaetool.inputs import IMAGES, Stream
+        from vaetool.files.inputs import IMAGES, Stream
+        from vaetool.files.writing import is_special
 
         if any(job.output is Stream.STANDARD for job in jobs) and not self.dry_run:
             if self.json:

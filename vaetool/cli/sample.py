@@ -97,10 +97,10 @@ def sample(
     format_name = "PNG" if folder or output == "-" else format_for(output)
 
     from vaetool import load
-    from vaetool.files import write_atomically
-    from vaetool.headers import WITH_CODES
+    from vaetool.files.writing import write_atomically
     from vaetool.images import Picture, encode
-    from vaetool.sampling import draw, pictures_of, sheet
+    from vaetool.latents.sample import draw, pictures_of, sheet
+    from vaetool.store.headers import WITH_CODES
 
     autoencoder = load(model, kind=WITH_CODES, device=run.device)
     drawn = draw(autoencoder, count, temperature=temperature, prior=prior, latents=latents, seed=seed)
@@ -143,7 +143,7 @@ def _paths(output: str, files: int | None) -> list[Path]:
 
 
 def _check_new(paths: list[Path]) -> None:
-    from vaetool.files import is_special
+    from vaetool.files.writing import is_special
 
     existing = [path for path in paths if os.path.lexists(path) and not is_special(path)]
     if existing:

@@ -188,8 +188,8 @@ def score(
 
     from vaetool import load
     from vaetool.cli.scoring import Level, Look, Session
-    from vaetool.headers import WITH_SCORES
-    from vaetool.mask_folder import MaskFolder
+    from vaetool.files.mask_folder import MaskFolder
+    from vaetool.store.headers import WITH_SCORES
 
     scorer = load(model, kind=WITH_SCORES, device=run.device)
     if (heatmap or masks) and not hasattr(scorer, "maps"):
@@ -227,7 +227,7 @@ def _known(
 
 def _check_files(wanted: dict[str, tuple[Path | None, tuple[str, ...]]], *, force: bool) -> None:
     """Refuses results, by option, that are not called as they should be, or exist."""
-    from vaetool.files import is_special
+    from vaetool.files.writing import is_special
 
     for option, (path, suffixes) in wanted.items():
         if path is None or is_special(path):

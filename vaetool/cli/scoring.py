@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vaetool.batch import Read, read_all
 from vaetool.cli.options import RunOptions
 from vaetool.cli.verdicts import Tally, Verdicts, tell_evaluation
-from vaetool.console import Report
-from vaetool.conversion import from_unit, to_unit
-from vaetool.detection import Score, score
 from vaetool.errors import FileError
-from vaetool.files import write_atomically
-from vaetool.mask_folder import MaskFolder
+from vaetool.files.batch import Read, read_all
+from vaetool.files.console import Report
+from vaetool.files.mask_folder import MaskFolder
+from vaetool.files.writing import write_atomically
+from vaetool.images.conversion import from_unit, to_unit
 from vaetool.scoring import heatmaps
 from vaetool.scoring.calibration import (
     benjamini_hochberg,
@@ -30,13 +29,14 @@ from vaetool.scoring.calibration import (
     false_alarm_rate,
 )
 from vaetool.scoring.curves import draw_curves
+from vaetool.scoring.detection import Score, score
 from vaetool.scoring.evaluation import Evaluation, PixelTally, evaluate
 from vaetool.scoring.labels import Labels, map_of, mask_for
 from vaetool.scoring.report import Entry, Page, thumbnail
 
 if TYPE_CHECKING:
+    from vaetool.files.planning import Job
     from vaetool.images import Picture
-    from vaetool.planning import Job
 
 BATCH = 16
 """Pictures whose scores come together: lines do not wait for more of them."""

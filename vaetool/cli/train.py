@@ -11,7 +11,7 @@ import typer
 from vaetool.cli.groups import with_options
 from vaetool.cli.options import ComputeOptions
 from vaetool.errors import UsageError
-from vaetool.headers import KIND_MODULES
+from vaetool.store.headers import KIND_MODULES
 
 RECIPE = "Recipe"
 

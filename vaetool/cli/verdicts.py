@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from vaetool.console import Console, Report
 from vaetool.errors import one_line
+from vaetool.files.console import Console, Report
 
 if TYPE_CHECKING:
     import numpy as np
     from rich.console import Console as RichConsole
 
-    from vaetool.detection import Score
-    from vaetool.planning import Job
+    from vaetool.files.planning import Job
+    from vaetool.scoring.detection import Score
     from vaetool.scoring.evaluation import Evaluation
 
 OUTLIER, NORMAL = "outlier", "normal"

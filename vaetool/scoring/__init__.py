@@ -1,1 +1,1 @@
-"""How unusual a picture is: statistics of it, and what is known of those of good pictures."""
+"""How unusual a picture is: models that tell, what is known of the scores of good pictures, evaluation, reports."""

@@ -167,7 +167,7 @@ def calibration_of(model: Any, by: str | None) -> tuple[str, Calibration]:
     if calibration is None or not set(needed) <= set(calibration.names):
         raise UsageError(
             f"this {model.kind} was not calibrated with good pictures, which is done when its training ends: "
-            "train it again, or use vaetool.detection.calibrate"
+            "train it again, or use vaetool.scoring.detection.calibrate"
         )
     return chosen, calibration
 

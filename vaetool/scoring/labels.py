@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from vaetool import inputs
-from vaetool.conversion import from_unit
 from vaetool.errors import FileError, UsageError
+from vaetool.files import inputs
+from vaetool.images.conversion import from_unit
 
 WORDS = {"0": False, "normal": False, "1": True, "outlier": True}
 COLUMNS = ("path", "label")
@@ -87,8 +87,8 @@ def _place(path: object) -> str:
 def map_of(model: Any, image: Any) -> tuple[np.ndarray, np.ndarray]:
     """What a model that has `maps` sees of a picture, and how unusual each point of it is.
 
-    image: of any kind, see `vaetool.conversion.unpack`. Returns (height, width, channels) uint8 and (height, width)
-    float32.
+    image: of any kind, see `vaetool.images.conversion.unpack`. Returns (height, width, channels) uint8 and (height,
+    width) float32.
     """
     x = model.prepare(image)
     seen = from_unit(x.permute(1, 2, 0).numpy(), np.dtype(np.uint8))

@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from vaetool.conversion import from_unit, to_unit
 from vaetool.errors import one_line
+from vaetool.images.conversion import from_unit, to_unit
 from vaetool.scoring.calibration import Calibration
 from vaetool.scoring.curves import draw_curves, draw_histogram
 from vaetool.scoring.evaluation import Evaluation

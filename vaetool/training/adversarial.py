@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vaetool.models.adversary import PatchDiscriminator, discriminator_loss, generator_loss, r1_penalty
+from vaetool.nn.adversary import PatchDiscriminator, discriminator_loss, generator_loss, r1_penalty
 from vaetool.training.config import Recipe
 from vaetool.training.distributed import Processes
 

@@ -12,20 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaetool import weights
 from vaetool.errors import ImageError
-from vaetool.latent.baseline import MOST_NUMBERS, pca_psnr
-from vaetool.latent.directions import named_directions
-from vaetool.latent.priors import MOST_CODES, fit_mixture
-from vaetool.models.autoencoder import Autoencoder
-from vaetool.models.base import Batch
-from vaetool.models.scorer import Scorer
-from vaetool.models.vae import VAE
+from vaetool.images.sources import Source
+from vaetool.latents.autoencoder import Autoencoder
+from vaetool.latents.baseline import MOST_NUMBERS, pca_psnr
+from vaetool.latents.directions import named_directions
+from vaetool.latents.priors import MOST_CODES, fit_mixture
+from vaetool.latents.vae import VAE
+from vaetool.nn.base import Batch
 from vaetool.scoring.measurement import FEWEST_IMAGES
+from vaetool.scoring.scorer import Scorer
+from vaetool.store import weights
 from vaetool.training.config import Recipe
 from vaetool.training.data import PixelStore
 from vaetool.training.preparation import Images
-from vaetool.training.sources import Source
 
 IWAE_SAMPLES = 50
 

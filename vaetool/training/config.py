@@ -26,10 +26,10 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
 from vaetool.errors import UsageError
-from vaetool.headers import with_article
-from vaetool.models.base import Model, dataclass_from
+from vaetool.nn.base import Model, dataclass_from
+from vaetool.store.headers import with_article
+from vaetool.store.weights import model_class
 from vaetool.training.data import DataConfig
-from vaetool.weights import model_class
 
 BUDGETS = ("minutes", "epochs", "steps")
 OPTIONS = {

@@ -19,10 +19,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vaetool.conversion import shrunk, whole_picture
 from vaetool.errors import ImageError, TrainingError, UsageError
+from vaetool.images.conversion import shrunk, whole_picture
+from vaetool.images.sources import Source
 from vaetool.scoring.measurement import FEWEST_IMAGES, MOST_IMAGES
-from vaetool.training.sources import Source
 
 LARGEST_ENLARGEMENT = 8.0
 FEW_TO_CALIBRATE = 30

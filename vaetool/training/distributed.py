@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from vaetool.errors import UsageError
-from vaetool.models.base import Batch
+from vaetool.nn.base import Batch
 
 CPU = torch.device("cpu")
 

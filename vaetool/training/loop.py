@@ -17,11 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaetool import weights
 from vaetool.errors import TrainingError, UsageError, WrongKindError
-from vaetool.models.autoencoder import Autoencoder
-from vaetool.models.base import Batch, Model
-from vaetool.models.scorer import Scorer
+from vaetool.images.sources import find_sources
+from vaetool.latents.autoencoder import Autoencoder
+from vaetool.nn.base import Batch, Model
+from vaetool.scoring.scorer import Scorer
+from vaetool.store import weights
 from vaetool.training import checkpoints
 from vaetool.training.adversarial import WEIGHT, Adversary
 from vaetool.training.checkpoints import Progress, Result
@@ -33,7 +34,6 @@ from vaetool.training.optimizers import follow, learning_rate_factor, make_optim
 from vaetool.training.prefetch import Prefetcher
 from vaetool.training.preparation import batch_size, new_model, read_images, settle_channels
 from vaetool.training.report import Reporter
-from vaetool.training.sources import find_sources
 
 
 def train(

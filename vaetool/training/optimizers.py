@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vaetool.models.base import Model
+from vaetool.nn.base import Model
 from vaetool.training.config import TrainingConfig
 from vaetool.training.distributed import has_bf16_units
 

@@ -9,7 +9,7 @@ from typing import Self
 
 import torch
 
-from vaetool.models.base import Batch
+from vaetool.nn.base import Batch
 
 Make = Callable[[int, int], Batch]
 

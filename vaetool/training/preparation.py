@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from vaetool import weights
 from vaetool.errors import ImageError, TrainingError, UsageError
-from vaetool.models.base import Model
+from vaetool.images.sources import Source
+from vaetool.nn.base import Model
+from vaetool.store import weights
 from vaetool.training.config import Recipe, TrainingConfig
 from vaetool.training.data import PixelStore, load_store, split, split_calibration
-from vaetool.training.sources import Source
 
 HELD_OUT_CROPS = 32
 HELD_OUT_PICTURES = 1000

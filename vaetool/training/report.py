@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from vaetool.errors import UsageError, one_line
-from vaetool.files import write_atomically
-from vaetool.headers import with_article
-from vaetool.latent.plots import overview
-from vaetool.latent.views import look
+from vaetool.files.writing import write_atomically
+from vaetool.latents.plots import overview
+from vaetool.latents.views import look
+from vaetool.store.headers import with_article
 from vaetool.training.checkpoints import latent_path, log_path, picture_path
 from vaetool.training.curves import draw
 from vaetool.training.words import change, clock, figure, sentence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.live import Live
 
-    from vaetool.models.autoencoder import Autoencoder
+    from vaetool.latents.autoencoder import Autoencoder
     from vaetool.training.checkpoints import Progress
     from vaetool.training.config import Recipe
 

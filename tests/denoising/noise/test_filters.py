@@ -1,0 +1,44 @@
+"""Filters of batches against the same for one picture, by scipy or by loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from vaetool.denoising.noise.filters import blurred, local_mean, luma
+
+
+def pictures(count: int = 3, height: int = 40, width: int = 48) -> torch.Tensor:
+    return torch.rand((count, 3, height, width), generator=torch.Generator().manual_seed(0))
+
+
+def test_each_picture_is_blurred_by_its_own_sigma():
+    x, sigmas = pictures(), [0.3, 1.0, 2.5]
+    result = blurred(x, torch.tensor(sigmas).reshape(-1, 1, 1, 1))
+    for number, sigma in enumerate(sigmas):
+        for channel in range(3):
+            expected = gaussian_filter(x[number, channel].numpy(), sigma, mode="mirror", radius=8)
+            assert result[number, channel].numpy() == pytest.approx(expected, abs=1e-5)
+
+
+def test_pictures_smaller_than_the_kernel_are_blurred_too():
+    assert torch.allclose(blurred(torch.full((1, 1, 5, 3), 0.4), torch.full((1, 1, 1, 1), 4.0)), torch.tensor(0.4))
+
+
+@pytest.mark.parametrize("size", [1, 3, 17])
+def test_a_local_mean_takes_what_is_inside_the_picture(size):
+    x = pictures(1, 9, 12)[:, :1]
+    result = local_mean(x, size)[0, 0].numpy()
+    reach = size // 2
+    for row in range(9):
+        for column in range(12):
+            part = x[0, 0, max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1]
+            assert result[row, column] == pytest.approx(float(part.mean()), abs=1e-5)
+
+
+def test_luma_is_that_of_the_standard():
+    assert np.allclose(luma(torch.eye(3)[:, :, None, None]).flatten(), (0.299, 0.587, 0.114))
+    grey = torch.full((1, 1, 2, 2), 0.7)
+    assert torch.equal(luma(grey), grey)

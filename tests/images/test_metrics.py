@@ -1,0 +1,234 @@
+"""The figures of merit against their formulas written out, and against what is known of them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vaetool.errors import UsageError
+from vaetool.images.metrics import bd_rate, ms_ssim, ms_ssim_db, psnr, ssim
+
+WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
+
+
+@pytest.fixture(scope="module")
+def photo(photographs) -> np.ndarray:
+    """(184, 200, 3) in 0..1."""
+    return np.asarray(photographs["china"].resize((200, 184), Image.Resampling.LANCZOS)) / 255
+
+
+@pytest.fixture(scope="module")
+def noise(photo) -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 1, photo.shape)
+
+
+def written_out(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Means of SSIM and of its contrast-structure part over one channel in 0..1, every window on its own."""
+    line = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
+    window = np.outer(line, line) / line.sum() ** 2
+    similarities, contrasts = [], []
+    for top in range(x.shape[0] - 10):
+        for left in range(x.shape[1] - 10):
+            a, b = (image[top : top + 11, left : left + 11] for image in (x, y))
+            mean_a, mean_b = (window * a).sum(), (window * b).sum()
+            variances = (window * (a - mean_a) ** 2).sum() + (window * (b - mean_b) ** 2).sum()
+            covariance = (window * (a - mean_a) * (b - mean_b)).sum()
+            contrasts.append((2 * covariance + 0.03**2) / (variances + 0.03**2))
+            luminance = (2 * mean_a * mean_b + 0.01**2) / (mean_a**2 + mean_b**2 + 0.01**2)
+            similarities.append(luminance * contrasts[-1])
+    return float(np.mean(similarities)), float(np.mean(contrasts))
+
+
+def pooled(x: np.ndarray) -> np.ndarray:
+    """The means of 2x2 pixels, one by one."""
+    return np.array(
+        [[x[i : i + 2, j : j + 2].mean() for j in range(0, x.shape[1] - 1, 2)] for i in range(0, x.shape[0] - 1, 2)]
+    )
+
+
+# SSIM and MS-SSIM
+
+
+@pytest.mark.parametrize("measure", [ssim, ms_ssim])
+def test_equal_pictures_have_similarity_1(measure, photo):
+    assert measure(photo, photo.copy()) == pytest.approx(1, abs=1e-12)
+
+
+def test_ssim_is_its_formula(photo, noise):
+    x, y = photo[60:80, 60:83], (photo + 0.1 * noise)[60:80, 60:83]
+    by_channel = [written_out(x[..., channel], y[..., channel])[0] for channel in range(3)]
+    assert ssim(y, x) == pytest.approx(np.mean(by_channel), rel=1e-9)
+
+
+def test_ms_ssim_is_its_formula(photo, noise):
+    """On a picture that has odd sizes at some of its scales."""
+    x, y = photo[:179, :183, 1], (0.9 * photo + 0.2 * noise)[:179, :183, 1]
+    similarity, product, scaled = 0.0, 1.0, (x, y)
+    for weight in WEIGHTS:
+        similarity, contrast = written_out(*scaled)
+        product *= (similarity if weight == WEIGHTS[-1] else contrast) ** weight
+        scaled = tuple(pooled(image) for image in scaled)
+    assert ms_ssim(y, x) == pytest.approx(product, rel=1e-9)
+    assert product < 0.95
+
+
+def test_between_flat_pictures_only_luminance_differs():
+    dark, bright = np.full((176, 176), 0.2), np.full((176, 176), 0.6)
+    luminance = (2 * 0.2 * 0.6 + 0.01**2) / (0.2**2 + 0.6**2 + 0.01**2)
+    assert ssim(dark, bright) == pytest.approx(luminance)
+    assert ms_ssim(dark, bright) == pytest.approx(luminance**0.1333)
+
+
+@pytest.mark.parametrize("measure", [ssim, ms_ssim])
+def test_more_noise_is_less_similar(measure, photo, noise):
+    values = [measure(photo + sigma * noise, photo) for sigma in (0.01, 0.03, 0.1, 0.3)]
+    assert values == sorted(values, reverse=True)
+    assert len(set(values)) == 4
+
+
+@pytest.mark.parametrize("measure", [ssim, ms_ssim])
+def test_a_change_of_brightness_is_forgiven_where_noise_of_the_same_psnr_is_not(measure, photo, noise):
+    noisy = photo + 0.1 * noise
+    brighter = photo + np.sqrt(np.mean((noisy - photo) ** 2))
+    assert psnr(brighter, photo) == pytest.approx(psnr(noisy, photo))
+    assert 1 - measure(brighter, photo) < 0.5 * (1 - measure(noisy, photo))
+
+
+def test_fine_noise_costs_less_at_many_scales_than_at_one(photo, noise):
+    assert ms_ssim(photo + 0.1 * noise, photo) > ssim(photo + 0.1 * noise, photo) + 0.1
+
+
+def test_a_negative_is_not_similar_at_all(photo):
+    assert ssim(1 - photo, photo) < 0
+    assert ms_ssim(1 - photo, photo) == 0
+
+
+@pytest.mark.parametrize("measure", [ssim, ms_ssim])
+def test_the_order_of_the_two_does_not_matter(measure, photo, noise):
+    noisy = photo + 0.1 * noise
+    assert measure(noisy, photo) == pytest.approx(measure(photo, noisy), rel=1e-12)
+
+
+@pytest.mark.parametrize("measure", [ssim, ms_ssim])
+def test_eight_bits_are_measured_with_a_peak_of_255(measure, photo, noise):
+    x, y = (np.rint(255 * image.clip(0, 1)).astype(np.uint8) for image in (photo, photo + 0.1 * noise))
+    assert measure(y, x, peak=255) == pytest.approx(measure(y / 255, x / 255), rel=1e-9)
+    assert measure(y, x, peak=255) != pytest.approx(measure(y, x, peak=100), rel=1e-3)
+
+
+@pytest.mark.parametrize("measure", [ssim, ms_ssim])
+def test_a_colour_picture_is_the_mean_of_its_channels(measure, photo, noise):
+    noisy = photo + np.array([0.02, 0.1, 0.3]) * noise
+    by_channel = [measure(noisy[..., channel], photo[..., channel]) for channel in range(3)]
+    assert measure(noisy, photo) == pytest.approx(np.mean(by_channel), rel=1e-12)
+    assert by_channel[0] > by_channel[1] > by_channel[2]
+
+
+@pytest.mark.parametrize(("measure", "side"), [(ssim, 11), (ms_ssim, 176)])
+def test_a_picture_that_is_too_small_is_refused(measure, side):
+    fits = np.zeros((side, side + 1))
+    assert measure(fits, fits) == 1
+    for small in (fits[1:], fits[:, 2:]):
+        with pytest.raises(UsageError, match=f"at least {side} pixels a side"):
+            measure(small, small)
+
+
+@pytest.mark.parametrize("measure", [ssim, ms_ssim])
+@pytest.mark.parametrize("shape", [(176, 180), (176, 176, 1), (176,), (1, 176, 176, 3)], ids=str)
+def test_pictures_of_different_or_strange_shapes_are_refused(measure, shape):
+    pairs = [(shape, (176, 176))]
+    if len(shape) not in (2, 3):
+        pairs.append((shape, shape))
+    for pair in pairs:
+        with pytest.raises(UsageError, match="one shape"):
+            measure(*(np.zeros(size) for size in pair))
+
+
+def test_ms_ssim_in_db_counts_nines():
+    assert [ms_ssim_db(value) for value in (0.0, 0.9, 0.999)] == pytest.approx([0, 10, 30])
+    assert ms_ssim_db(1.0) == float("inf")
+
+
+# BD-rate
+
+QUALITIES = np.array([28.0, 31.0, 33.5, 37.0, 40.0])
+REFERENCE = np.stack([np.exp(0.2 * QUALITIES - 6) * (1 + 0.1 * np.sin(QUALITIES)), QUALITIES], axis=1)
+
+
+def above(curve: np.ndarray, decibels: float) -> np.ndarray:
+    """The same rates at a quality so much higher."""
+    return np.stack([curve[:, 0], curve[:, 1] + decibels], axis=1)
+
+
+@pytest.mark.parametrize(("factor", "percent"), [(0.5, -50), (1, 0), (1.17, 17), (3, 200)])
+def test_so_much_more_bits_at_every_quality_are_the_bd_rate(factor, percent):
+    assert bd_rate(REFERENCE, REFERENCE * [factor, 1]) == pytest.approx(percent, abs=1e-9)
+
+
+def test_a_gap_that_grows_with_quality_is_averaged_in_log_rate():
+    """20 % more bits at one end, 80 % at the other, and log rate linear over quality in both."""
+    flat, steep = [(1, 30), (8, 40)], [(1.2, 30), (8 * 1.8, 40)]
+    assert bd_rate(flat, steep) == pytest.approx(100 * (np.sqrt(1.2 * 1.8) - 1))
+    assert bd_rate(steep, flat) == pytest.approx(100 * (1 / np.sqrt(1.2 * 1.8) - 1))
+
+
+def test_between_points_log_rate_is_the_monotone_cubic():
+    """By hand: log rates 0, 1, 5 have the slopes 0, 2·1·4 / (1 + 4) = 1.6, (3·4 - 1) / 2 = 5.5.
+
+    A cubic's mean over an interval of length 1 is that of its ends plus the difference of their slopes / 12.
+    """
+    mean = ((0.5 + (0 - 1.6) / 12) + (3 + (1.6 - 5.5) / 12)) / 2
+    line, curved = [(1, 30), (np.exp(2), 32)], [(1, 30), (np.exp(1), 31), (np.exp(5), 32)]
+    assert bd_rate(line, curved) == pytest.approx(100 * (np.exp(mean - 1) - 1))
+
+
+def test_only_qualities_that_both_reach_count():
+    q = np.arange(20, 51, 2.0)
+    halved_within = np.where((q >= 28) & (q <= 38), 0.5, 30.0) * np.exp(0.2 * q)
+    halved_within[-6:] *= 1000  # rates still rise with quality
+    halved_within[:4] /= 1e6
+    reference = np.stack([np.exp(0.2 * q), q], axis=1)[(q >= 30) & (q <= 36)]
+    assert bd_rate(reference, np.stack([halved_within, q], axis=1)) == pytest.approx(-50)
+
+
+def test_the_order_of_the_points_and_the_unit_of_rate_do_not_matter():
+    other = above(REFERENCE * [0.8, 1], 0.7)
+    expected = bd_rate(REFERENCE, other)
+    assert abs(expected) > 20
+    assert bd_rate(REFERENCE[::-1], other[[2, 0, 4, 1, 3]]) == pytest.approx(expected)
+    assert bd_rate(REFERENCE * [8, 1], other * [8, 1]) == pytest.approx(expected)
+
+
+def test_a_point_that_costs_more_and_is_no_better_is_left_out():
+    bits, quality = REFERENCE[2]
+    for wasteful in ([1.01 * bits, quality], [1.01 * bits, quality - 0.1], [bits, quality - 0.1]):
+        assert bd_rate(REFERENCE, [*REFERENCE, wasteful]) == pytest.approx(0, abs=1e-9)
+    recovering = [[1.01 * bits, quality - 0.3], [1.02 * bits, quality - 0.1]]
+    assert bd_rate(REFERENCE, [*REFERENCE, *recovering]) == pytest.approx(0, abs=1e-9)
+    assert bd_rate(REFERENCE, [*REFERENCE, [1.01 * bits, quality + 0.5]]) < -0.1
+
+
+@pytest.mark.parametrize("gap", [12, 20])
+def test_curves_without_qualities_in_common_are_refused(gap):
+    with pytest.raises(UsageError, match=r"no qualities in common: 28\.00 to 40\.00 dB"):
+        bd_rate(REFERENCE, above(REFERENCE, gap))
+    assert bd_rate(REFERENCE, above(REFERENCE, 11)) < 0
+
+
+@pytest.mark.parametrize(
+    ("curve", "words"),
+    [
+        ([], "two points"),
+        ([(1, 30)], "two points"),
+        ([(1, 30), (2, 29)], "two points"),
+        ([(0, 30), (2, 35)], "above zero"),
+        ([(1, 30), (2, float("inf"))], "finite"),
+        ([(float("nan"), 30), (2, 35)], "finite"),
+    ],
+    ids=str,
+)
+def test_what_is_no_curve_is_refused(curve, words):
+    for pair in ((curve, REFERENCE), (REFERENCE, curve)):
+        with pytest.raises(UsageError, match=words):
+            bd_rate(*pair)

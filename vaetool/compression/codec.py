@@ -1,0 +1,328 @@
+"""Learned codec: an autoencoder whose code is rounded, under a learned prior (Ballé, Laparra & Simoncelli 2017).
+
+The training loss is the negative ELBO: with a uniform posterior of width one around each number of the code, the KL to
+the prior is the rate, in bits, and the likelihood of the picture is the distortion. One network serves all qualities:
+gains scale the code before rounding, and lambda, which weighs distortion, is geometric in quality from 1 to 100.
+
+An untrained codec is a plain one that works, a cosine transform of blocks with a fixed prior; training goes on from it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vaetool.compression.container import Coded
+from vaetool.compression.entropy import tables
+from vaetool.compression.entropy.coder import Decoder, Encoder, Tables
+from vaetool.compression.entropy.latents import MEAN_BITS, decode_latents, encode_latents, least_hyper_bits
+from vaetool.compression.entropy.prior import NORMALISED_LIMIT, PASSES, ExactPrior, Prior, pass_mask, table_index
+from vaetool.compression.grid import HYPER_STRIDE, QUALITIES, STRIDE, hyper_positions, positions, tiles
+from vaetool.compression.quality import KNOTS, hats, lagrangian, nominal_gain
+from vaetool.compression.transforms import Analysis, HyperAnalysis, Synthesis
+from vaetool.errors import ImageError, UsageError
+from vaetool.images.conversion import from_unit, to_unit
+from vaetool.images.tiling import pad_to_multiple
+from vaetool.nn.base import Batch, Losses, Model, register
+
+HYPER_WIDTH = 192
+
+TILE = 64
+"""Positions of y a side that are coded as one: 1,024 pixels."""
+
+SMOOTHEST = 10.0
+"""Index of the smallest scale, 0.14, under which noise may stand for rounding: half of it is beyond ±¼."""
+
+SPARED = 16  # bytes of a stream that may not be there: the coder's last words, and zeros at the end
+
+VALIDATED = (10.0, 35.0, 60.0, 85.0)
+
+
+@dataclass(frozen=True)
+class CodecConfig:
+    """What shapes a codec."""
+
+    channels: int = 3
+    latent: int = 320  # channels of y, at 1/16 of the picture's size
+    hyper: int = 64  # channels of z, at 1/64
+    encoder_blocks: int = 3
+    decoder_blocks: int = 6
+    prior_width: int = 128
+
+    def __post_init__(self) -> None:
+        if self.channels != 3:
+            raise UsageError(f"model.channels must be 3, not {self.channels}: grey pictures are coded as colour")
+        if self.latent % PASSES:
+            raise UsageError(f"model.latent must be a multiple of {PASSES}, not {self.latent}")
+
+
+@dataclass(frozen=True)
+class Qualities:
+    """The qualities that a codec is trained for: each image gets one of them, at random."""
+
+    quality_min: float = 1.0
+    quality_max: float = 100.0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.quality_min <= self.quality_max <= QUALITIES:
+            raise UsageError(f"corruption.quality_min and quality_max must be from 1 to {QUALITIES}, in this order")
+
+
+class Exact(NamedTuple):
+    """What coding needs of the weights beside the transforms, and the checksum of those that it was made of."""
+
+    checksum: int
+    identity: bytes
+    prior: ExactPrior
+    tables: Tables
+
+
+@register("codec")
+class Codec(Model):
+    """The codec. See the module's docstring."""
+
+    Config = CodecConfig
+    Corruption = Qualities
+    figure = "elbo"
+    config: CodecConfig
+    lr_ratios: ClassVar[Mapping[str, float]] = {"prior": 10.0, "hyper_encoder": 10.0}
+    """The transforms begin close to where they should be, the prior knows nothing."""
+    stride = 64
+
+    def __init__(self, config: CodecConfig) -> None:
+        super().__init__(config)
+        self.encoder = Analysis(config.latent, config.encoder_blocks)
+        self.decoder = Synthesis(config.latent, config.decoder_blocks)
+        self.hyper_encoder = HyperAnalysis(config.latent, config.hyper, HYPER_WIDTH)
+        self.prior = Prior(self.encoder.coarse_spread, config.hyper, config.prior_width)
+        nominal = nominal_gain(torch.linspace(1, QUALITIES, KNOTS))
+        self.log_gain = nn.Parameter(nominal.log()[:, None].repeat(1, config.latent))
+        self.log_restore = nn.Parameter(-nominal.log()[:, None].repeat(1, config.latent))
+        self._exact: Exact | None = None
+
+    def normaliser(self, quality: Tensor) -> Tensor:
+        """What y is divided by for the prior's networks, (batch, latent, 1, 1): about its sigma, one at least."""
+        sigma = nominal_gain(quality)[:, None] * self.encoder.coarse_spread
+        return sigma.clamp_min(1)[:, :, None, None]
+
+    def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Qualities) -> Batch:
+        """Images, a quality for each, and the noise that stands for rounding in the rate."""
+        count, _, height, width = clean.shape
+        low, high = corruption.quality_min, corruption.quality_max
+        y = torch.rand(
+            (count, self.config.latent, height // STRIDE, width // STRIDE), generator=generator, device=clean.device
+        )
+        low_size = height // self.stride, width // self.stride
+        z = torch.rand((count, self.config.hyper, *low_size), generator=generator, device=clean.device)
+        quality = low + (high - low) * torch.rand(count, generator=generator, device=clean.device)
+        return {"clean": clean, "quality": quality, "y_noise": y - 0.5, "z_noise": z - 0.5}
+
+    def code(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+        """The reconstruction, and bits of y and of z per image, for training: rounding lets gradients through."""
+        quality = batch["quality"]
+        knots = hats(quality)
+        scale = self.normaliser(quality)
+        y = self.encoder(batch["clean"], knots) * (knots @ self.log_gain).exp()[:, :, None, None]
+        z = self.hyper_encoder((y / scale).clamp(-NORMALISED_LIMIT, NORMALISED_LIMIT))
+        z_mean, z_index = ((knots @ table)[:, :, None, None] for table in (self.prior.z_mean, self.prior.z_index))
+        z_bits = _bits(z - z_mean, batch["z_noise"], table_index(z_index).clamp(0, tables.COUNT - 1))
+        features = self.prior.features(_rounded(z - z_mean) + z_mean, knots)
+        known = torch.zeros_like(y)
+        restored = known
+        y_bits = torch.zeros(len(y), device=y.device)
+        for number in range(PASSES):
+            features, raw = self.prior.step(number, features, known, knots)
+            mean, index = raw.chunk(2, dim=1)
+            mean, index = mean * scale, table_index(index).clamp(0, tables.COUNT - 1)
+            mask = pass_mask(number, y.shape[1:], y.device)
+            bits = _bits(y - mean, batch["y_noise"], index)
+            y_bits = y_bits + (bits * mask).sum(dim=(1, 2, 3))
+            restored = torch.where(mask, _rounded(y - mean) + mean, restored)
+            known = (restored / scale).clamp(-NORMALISED_LIMIT, NORMALISED_LIMIT)
+        picture = self.decoder(restored * (knots @ self.log_restore).exp()[:, :, None, None], knots)
+        return picture, y_bits, z_bits.sum(dim=(1, 2, 3))
+
+    def loss(self, batch: Batch) -> Losses:
+        """The negative ELBO: rate + lambda · distortion, in bits per pixel."""
+        picture, y_bits, z_bits = self.code(batch)
+        clean = batch["clean"]
+        pixels = clean.shape[2] * clean.shape[3]
+        mse = (picture - clean).square().mean(dim=(1, 2, 3)) * 255**2
+        rate = (y_bits + z_bits) / pixels
+        loss = (rate + lagrangian(batch["quality"]) * mse).mean()
+        return {"loss": loss, "bpp": rate.mean(), "z_bpp": z_bits.mean() / pixels, "mse": mse.mean()}
+
+    def validate(self, batch: Batch) -> dict[str, float]:
+        """The ELBO in bits per pixel, a mean over four qualities, and bpp and PSNR of each."""
+        figures = {}
+        elbo = 0.0
+        for quality in VALIDATED:
+            picture, y_bits, z_bits = self.code({**batch, "quality": torch.full_like(batch["quality"], quality)})
+            mse = (picture.clamp(0, 1) - batch["clean"]).square().mean(dim=(1, 2, 3)) * 255**2
+            rate = (y_bits + z_bits) / batch["clean"][0, 0].numel()
+            elbo -= (rate + lagrangian(torch.tensor(quality)) * mse).mean().item() / len(VALIDATED)
+            figures[f"bpp_{quality:g}"] = rate.mean().item()
+            figures[f"psnr_{quality:g}"] = (10 * (255**2 / mse).log10()).mean().item()
+        return {"elbo": elbo, **figures}
+
+    def example(self, batch: Batch) -> list[Tensor]:
+        """At the lowest of the measured qualities, at a middle one, and as it was."""
+        low, middle = (torch.full_like(batch["quality"], quality) for quality in VALIDATED[:2])
+        return [*(self.code({**batch, "quality": quality})[0] for quality in (low, middle)), batch["clean"]]
+
+    @property
+    def identity(self) -> bytes:
+        """Eight bytes that name these weights: the beginning of the SHA-256 of all tensors, in order of their names.
+
+        Raises WeightsError for weights that no file may be coded with, because another machine could compute otherwise.
+        """
+        return self.exact().identity
+
+    def exact(self) -> Exact:
+        """What coding needs of the weights as they are now: made once, and again whenever one of them has changed.
+
+        Weights can change without a trace but their values, by fused optimizers for one; so those are compared, by a
+        checksum that takes milliseconds. Raises WeightsError, see `identity`.
+        """
+        state = sorted(self.state_dict().items())
+        place = torch.device("cpu") if self.device.type == "mps" else self.device  # which has no float64
+        checksum = 0
+        for _, tensor in state:
+            checksum = zlib.crc32(_values(tensor), checksum)
+        if self._exact is None or (self._exact.checksum, self._exact.prior.device) != (checksum, place):
+            prior = ExactPrior(self.prior, place)
+            digest = hashlib.sha256()
+            for name, tensor in state:
+                digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+                digest.update(_values(tensor))
+            self._exact = Exact(checksum, digest.digest()[:8], prior, Tables(self.prior.counts))
+        return self._exact
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is made when it is needed: a copy makes its own."""
+        return self.__dict__ | {"_exact": None}
+
+    @torch.inference_mode()
+    def encode_pixels(self, pixels: np.ndarray, quality: int) -> tuple[Coded, dict[str, float]]:
+        """Code pixels, (height, width, 1 or 3) of any type, at a quality from 1 to 100; and the bits of y and of z.
+
+        In tiles, each with a stream of its own, so that memory does not grow with the picture.
+        """
+        exact = self.exact()
+        knots = hats(torch.tensor([float(quality)], device=self.device))
+        gain = (knots @ self.log_gain).exp()[:, :, None, None]
+        scale = self.normaliser(torch.tensor([float(quality)], device=self.device))
+        streams, checksum, bits, z_bits = [], 0, 0.0, 0.0
+        for rows, columns in tiles(pixels.shape[0], pixels.shape[1], TILE):
+            (top, left), window = _window(rows, columns, _reach(self.config.encoder_blocks), STRIDE)
+            y = self.encoder(self._prepared(pixels[window]), knots) * gain
+            y = y[:, :, top:, left:][:, :, : rows.stop - rows.start, : columns.stop - columns.start]
+            below, beside = -y.shape[2] % HYPER_STRIDE, -y.shape[3] % HYPER_STRIDE
+            normalised = (y / scale).clamp(-NORMALISED_LIMIT, NORMALISED_LIMIT)
+            z = self.hyper_encoder(F.pad(normalised, (0, beside, 0, below)))
+            coder = Encoder(exact.tables, checksum)
+            place = exact.prior.device
+            z_bits += encode_latents(exact.prior, z[0].to(place), y[0].to(place), quality, coder)
+            streams.append(coder.finish())
+            checksum, bits = coder.checksum, bits + coder.bits
+        coded = Coded(exact.identity, quality, TILE, checksum, round(z_bits), tuple(streams))
+        return coded, {"z_bits": z_bits, "y_bits": bits - z_bits}
+
+    @torch.inference_mode()
+    def decode_pixels(
+        self, coded: Coded, height: int, width: int, channels: int = 3, dtype: Any = np.uint8
+    ) -> np.ndarray:
+        """The pixels that were coded, (height, width, channels) of a type.
+
+        Raises ImageError for streams that these weights did not make.
+        """
+        exact = self.exact()
+        if coded.model != exact.identity:
+            raise ImageError(f"was made with other weights ({coded.model.hex()})")
+        _check_lengths(coded, height, width, exact)
+        y = np.empty((self.config.latent, positions(height), positions(width)), np.int16)
+        checksum = 0
+        for (rows, columns), stream in zip(tiles(height, width, coded.tile), coded.streams, strict=True):
+            decoder = Decoder(exact.tables, stream, checksum)
+            size = rows.stop - rows.start, columns.stop - columns.start
+            y[:, rows, columns] = decode_latents(exact.prior, coded.quality, *size, decoder).cpu().numpy()
+            checksum = decoder.checksum
+        if checksum != coded.checksum:
+            raise ImageError("damaged: its streams decode to other numbers than were coded")
+        return self._synthesised(y, coded.quality, np.empty((height, width, channels), dtype))
+
+    def _synthesised(self, y: np.ndarray, quality: int, pixels: np.ndarray) -> np.ndarray:
+        """Fill `pixels`, (height, width, channels), with the picture of y in sixteenths, tile by tile."""
+        height, width, channels = pixels.shape
+        knots = hats(torch.tensor([float(quality)], device=self.device))
+        restore = (knots @ self.log_restore).exp()[:, :, None, None] / 2**MEAN_BITS
+        for rows, columns in tiles(height, width, TILE):
+            (top, left), window = _window(rows, columns, _reach(self.config.decoder_blocks + 1))
+            latents = torch.from_numpy(y[(slice(None), *window)]).to(self.device)[None]
+            picture = self.decoder(latents.float() * restore, knots)[0].permute(1, 2, 0)
+            kept = pixels[rows.start * STRIDE : rows.stop * STRIDE, columns.start * STRIDE : columns.stop * STRIDE]
+            picture = picture[top * STRIDE :, left * STRIDE :][: kept.shape[0], : kept.shape[1]]
+            if channels == 1:
+                picture = picture.mean(dim=2, keepdim=True)
+            kept[:] = from_unit(picture.clamp(0, 1).cpu().numpy(), pixels.dtype)
+        return pixels
+
+    def _prepared(self, pixels: np.ndarray) -> Tensor:
+        """Part of a picture as the encoder takes it: (1, 3, height, width) in 0..1, mirrored to multiples of 16."""
+        values = pad_to_multiple(to_unit(pixels).astype(np.float32, copy=False), STRIDE)
+        return torch.from_numpy(values).to(self.device).permute(2, 0, 1)[None].expand(-1, 3, -1, -1)
+
+
+def _check_lengths(coded: Coded, height: int, width: int, exact: Exact) -> None:
+    """Raises ImageError for streams that cannot hold what they should, before minutes are spent on a tiny file."""
+    least = least_hyper_bits(exact.prior, coded.quality, exact.tables) / 8
+    for sides, stream in zip(tiles(height, width, coded.tile), coded.streams, strict=True):
+        if len(stream) + SPARED < least * math.prod(hyper_positions(side.stop - side.start) for side in sides):
+            raise ImageError("damaged: its streams are too short for a picture of its size")
+
+
+def _values(tensor: Tensor) -> memoryview:
+    return tensor.detach().cpu().contiguous().numpy().data
+
+
+def _reach(blocks: int) -> int:
+    """Positions of y from which so many blocks reach into a tile: each one patch far, half a position.
+
+    So does, for less, the synthesis's filter over pixels.
+    """
+    return -(-blocks // 2)
+
+
+def _window(rows: slice, columns: slice, halo: int, scale: int = 1) -> tuple[tuple[int, int], tuple[slice, slice]]:
+    """A tile with its surroundings: where it begins in them, in positions, and where they are, times `scale`."""
+    top, left = min(halo, rows.start), min(halo, columns.start)
+    window = (
+        slice((rows.start - top) * scale, (rows.stop + halo) * scale),
+        slice((columns.start - left) * scale, (columns.stop + halo) * scale),
+    )
+    return (top, left), window
+
+
+def _bits(distance: Tensor, noise: Tensor, index: Tensor) -> Tensor:
+    """Bits of rounded numbers at a distance from their means; their gradients, in two parts.
+
+    Scales learn from the rounded numbers, which are what is coded. Rounding has no gradient, so numbers and means learn
+    from noise in its place (Ballé et al. 2017), under scales that are not too small for noise.
+    """
+    coded = tables.interval_bits(distance.detach().round(), index)
+    noisy = tables.interval_bits(distance + noise, index.detach().clamp_min(SMOOTHEST))
+    return coded + (noisy - noisy.detach())
+
+
+def _rounded(x: Tensor) -> Tensor:
+    """Rounded; the gradient passes as if it were not."""
+    return x + (x.round() - x).detach()

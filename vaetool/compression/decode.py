@@ -1,0 +1,148 @@
+"""The task behind `vaetool decompress` and `info`: what is in a .vae file, and the picture itself.
+
+A file names its codec by an identity that is made of the weights, so that a codec is found wherever it lies and
+whatever it is called. Telling what is in a file needs no torch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vaetool.compression import container
+from vaetool.compression.container import Container
+from vaetool.compression.encode import LEARNED, LOSSLESS, restore, sizes_of
+from vaetool.errors import ImageError, WeightsError
+from vaetool.files.inputs import FileKind
+from vaetool.images import MAX_PIXELS, Picture, to_pil
+from vaetool.store import catalogue
+from vaetool.store.headers import SUFFIX, read_header
+from vaetool.store.weights import load
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from vaetool.compression.codec import Codec
+
+KIND = "codec"
+
+
+def _sniff(head: bytes) -> tuple[str, ...]:
+    return (container.SUFFIX,) if container.is_vae(head) else ()
+
+
+COMPRESSED = FileKind("compressed pictures", _sniff, frozenset({container.SUFFIX}))
+
+
+def decompress(
+    source: bytes | str | os.PathLike[str], codec: Codec | None = None, *, device: str = "auto"
+) -> Image.Image:
+    """The picture in a .vae file, its bytes or its path, as a Pillow image with alpha, ICC profile and EXIF.
+
+    codec, device: see `decompress_picture`. Raises ImageError; also for 16-bit colour, which Pillow cannot hold.
+    """
+    if isinstance(source, bytes):
+        return to_pil(decompress_picture(source, codec, device=device)[0])
+    try:
+        return to_pil(decompress_picture(Path(source).read_bytes(), codec, device=device)[0])
+    except OSError as error:
+        raise ImageError(f"{os.fspath(source)}: {error.strerror or error}") from error
+    except ImageError as error:
+        raise ImageError(f"{os.fspath(source)}: {error}") from error
+
+
+def decompress_picture(
+    data: bytes, codec: Codec | None = None, *, device: str = "auto", max_pixels: int = MAX_PIXELS
+) -> tuple[Picture, dict[str, Any]]:
+    """The picture in the bytes of a .vae file, and facts for a report: `form`, and `quality` and `codec` if it has one.
+
+    codec: is used if it is the one that the file needs; otherwise that is looked for among all codecs in the
+    catalogue's folders, and loaded on `device`.
+    Raises ImageError when the file is damaged, larger than `max_pixels`, or its codec is not there.
+    """
+    content = container.unpack(data, max_pixels)
+    if content.coded is not None:
+        identity = content.coded.model
+        if codec is None or codec.identity != identity:
+            codec = find_codec(identity, device)
+    return restore(content, codec), _form(content)
+
+
+def describe(data: bytes) -> dict[str, Any]:
+    """What is in the bytes of a .vae file, as plain values, without decoding it and without torch.
+
+    Raises ImageError.
+    """
+    content = container.unpack(data, max_pixels=2**62)  # nothing is decoded
+    return {
+        "kind": "picture",
+        "width": content.width,
+        "height": content.height,
+        "channels": "grey" if content.channels == 1 else "RGB",
+        "depth": content.depth,
+        **_form(content),
+        "alpha": bool(content.alpha),
+        "icc_profile": bool(content.icc),
+        "exif": bool(content.exif),
+        **sizes_of(content, len(data)),
+    }
+
+
+def find_codec(identity: bytes, device: str = "auto") -> Codec:
+    """The codec that files call by these eight bytes. Raises ImageError if it is in none of the catalogue's folders."""
+    for path in _codecs(identity):
+        try:
+            modified = path.stat().st_mtime_ns
+            if _identity(path, modified, device) == identity:
+                return _loaded(path, modified, device)
+        except (OSError, WeightsError):
+            continue  # damaged, so not the one
+    raise ImageError(f"needs the codec {identity.hex()}, which is not here: name its file with -m FILE")
+
+
+def _form(content: Container) -> dict[str, Any]:
+    if content.coded is None:
+        return {"form": LOSSLESS}
+    identity = content.coded.model.hex()
+    name = next((name for name, (_, listed) in _listed().items() if listed == identity), None)
+    codec = {"id": identity} | ({"name": name} if name else {})
+    return {"form": LEARNED, "quality": content.coded.quality, "codec": codec}
+
+
+def _listed() -> dict[str, tuple[Path, str]]:
+    """Files and identities of the bundled codecs, as the manifest has them."""
+    try:
+        entries = catalogue.manifest()
+    except WeightsError:
+        return {}
+    folder = catalogue.bundled_folder()
+    return {
+        name: (folder / str(entry.get("file")), str(entry["id"]))
+        for name, entry in entries.items()
+        if entry.get("kind") == KIND and "id" in entry
+    }
+
+
+def _codecs(identity: bytes) -> Iterator[Path]:
+    """The files of all codecs, also of those whose name another one has taken; first what the manifest says it is."""
+    likely = [path for path, listed in _listed().values() if listed == identity.hex()]
+    paths = [path for folder in catalogue.search_folders() for path in sorted(folder.glob(f"*{SUFFIX}"))]
+    for path in dict.fromkeys([*likely, *paths]):
+        try:
+            if read_header(path).kind == KIND:
+                yield path
+        except WeightsError:
+            continue  # a damaged one does not hide the others
+
+
+@lru_cache(maxsize=256)
+def _identity(path: Path, modified: int, device: str) -> bytes:
+    return _loaded(path, modified, device).identity
+
+
+@lru_cache(maxsize=2)
+def _loaded(path: Path, modified: int, device: str) -> Codec:
+    return load(path, kind=KIND, device=device)

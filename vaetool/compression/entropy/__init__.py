@@ -1,0 +1,1 @@
+"""Exact probabilities, the range coder, and the streams of a codec."""

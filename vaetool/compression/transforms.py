@@ -1,0 +1,179 @@
+"""The codec's transforms: pictures to the latent y and back, and y to the hyper-latent z.
+
+They begin as cosine transforms of blocks, exact up to the code's width, to which residual blocks add nothing yet.
+Inside, every channel is divided by the sigma that photographs have along its cosine, so that all are of one size.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vaetool.compression.grid import STRIDE
+from vaetool.compression.quality import KNOTS
+from vaetool.nn.blocks import LEAK
+
+PATCH = 8
+
+
+class Block(nn.Module):
+    """A residual block in two halves: 1x1, depthwise 3x3, 1x1; then a gated pair of 1x1 (after Li, Li & Lu 2024)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(width, width, 1)
+        self.local = nn.Conv2d(width, width, 3, padding=1, groups=width)
+        self.leave = nn.Conv2d(width, width, 1)
+        self.gate = nn.Conv2d(width, 2 * width, 1)
+        self.close = nn.Conv2d(width, width, 1)
+        for last in (self.leave, self.close):
+            for parameter in last.parameters():
+                nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any (batch, width, height, width) → the same shape."""
+        x = self.leave(self.local(F.leaky_relu_(self.enter(x), LEAK))).add_(x)  # in place: a CPU waits for memory
+        opening, value = self.gate(x).chunk(2, dim=1)
+        return self.close(torch.relu(opening) * value).add_(x)
+
+
+class Modulation(nn.Module):
+    """Scales and shifts channels by quality."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.zeros(KNOTS, width))
+        self.shift = nn.Parameter(torch.zeros(KNOTS, width))
+
+    def forward(self, x: Tensor, knots: Tensor) -> Tensor:
+        """(batch, width, height, width) and (batch, KNOTS) → the first's shape."""
+        x = x * (1 + knots @ self.scale)[:, :, None, None]
+        return x.add_((knots @ self.shift)[:, :, None, None])
+
+
+class Deblocking(nn.Module):
+    """A residual filter over finished pixels, two of them a side at a time: patches know nothing of their edges."""
+
+    def __init__(self, channels: int, width: int = 48) -> None:
+        super().__init__()
+        self.enter = nn.Conv2d(4 * channels, width, 3, padding=1)
+        self.modulation = Modulation(width)
+        self.leave = nn.Conv2d(width, 4 * channels, 3, padding=1)
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor, knots: Tensor) -> Tensor:
+        """(batch, channels, height, width), both sides even, and (batch, KNOTS) → the first's shape."""
+        hidden = self.modulation(self.enter(F.pixel_unshuffle(x, 2)), knots)
+        return F.pixel_shuffle(self.leave(F.leaky_relu_(hidden, LEAK)), 2).add_(x)
+
+
+class Analysis(nn.Module):
+    """Pictures to y, in pixels' units: (batch, 3, 16 h, 16 w) in 0..1 → (batch, latent, h, w)."""
+
+    spread: Tensor
+    coarse_spread: Tensor
+
+    def __init__(self, latent: int, blocks: int) -> None:
+        super().__init__()
+        basis, spread = cosine_basis(PATCH)
+        coarse, coarse_spread = cosine_basis(STRIDE, latent)
+        width = len(basis)
+        self.head = nn.Conv2d(width, width, 1)
+        self.modulation = Modulation(width)
+        self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
+        self.shrink = nn.Conv2d(width, latent, 2, 2)
+        self.register_buffer("spread", spread)
+        self.register_buffer("coarse_spread", coarse_spread)
+        change = change_of_basis(coarse, basis) * spread[:, None, None] / coarse_spread[:, None, None, None]
+        _set(self.head, basis.reshape(width, width, 1, 1))
+        _set(self.shrink, change)
+
+    def forward(self, x: Tensor, knots: Tensor) -> Tensor:
+        """See the class; knots: (batch, KNOTS)."""
+        x = self.head(F.pixel_unshuffle(x - 0.5, PATCH)) / self.spread[:, None, None]
+        for number, block in enumerate(self.blocks):
+            x = block(x)
+            if number == 0:
+                x = self.modulation(x, knots)
+        return self.shrink(x) * self.coarse_spread[:, None, None]
+
+
+class Synthesis(nn.Module):
+    """`Analysis` turned round: y in pixels' units to pictures."""
+
+    spread: Tensor
+    coarse_spread: Tensor
+
+    def __init__(self, latent: int, blocks: int) -> None:
+        super().__init__()
+        basis, spread = cosine_basis(PATCH)
+        coarse, coarse_spread = cosine_basis(STRIDE, latent)
+        width = len(basis)
+        self.grow = nn.Conv2d(latent, 4 * width, 1)
+        self.modulation = Modulation(width)
+        self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
+        self.tail = nn.Conv2d(width, width, 1)
+        self.deblocking = Deblocking(3)
+        self.register_buffer("spread", spread)
+        self.register_buffer("coarse_spread", coarse_spread)
+        change = change_of_basis(coarse, basis) / spread[:, None, None] * coarse_spread[:, None, None, None]
+        _set(self.grow, change.permute(1, 2, 3, 0).reshape(4 * width, latent, 1, 1))
+        _set(self.tail, basis.T.reshape(width, width, 1, 1))
+
+    def forward(self, y: Tensor, knots: Tensor) -> Tensor:
+        """See the class; knots: (batch, KNOTS)."""
+        x = self.modulation(F.pixel_shuffle(self.grow(y / self.coarse_spread[:, None, None]), 2), knots)
+        for block in self.blocks:
+            x = block(x)
+        x = F.pixel_shuffle(self.tail(x * self.spread[:, None, None]), PATCH)
+        return self.deblocking(x, knots).add_(0.5)
+
+
+class HyperAnalysis(nn.Sequential):
+    """Normalised y to z: (batch, latent, 4 h, 4 w) → (batch, hyper, h, w)."""
+
+    def __init__(self, latent: int, hyper: int, width: int) -> None:
+        super().__init__(
+            nn.Conv2d(latent, width, 1),
+            nn.LeakyReLU(LEAK),
+            nn.Conv2d(width, width, 2, 2),
+            nn.LeakyReLU(LEAK),
+            nn.Conv2d(width, hyper, 2, 2),
+        )
+
+
+def cosine_basis(size: int, keep: int | None = None) -> tuple[Tensor, Tensor]:
+    """The orthonormal cosine transform of square colour patches, the strongest `keep` of its vectors, and their sigma.
+
+    Returns (vectors, 3 · size²), each over (channel, row, column), and (vectors,): the standard deviation of pictures
+    in 0..1 along each, by the rule that amplitude falls with frequency, as was measured on photographs.
+    """
+    frequency, place = torch.meshgrid(*[torch.arange(size, dtype=torch.float64)] * 2, indexing="ij")
+    cosines = torch.cos(math.pi * (2 * place + 1) * frequency / (2 * size)) * math.sqrt(2 / size)
+    cosines[0] /= math.sqrt(2)
+    colours = F.normalize(torch.tensor([[1, 1, 1], [1, 0, -1], [-0.5, 1, -0.5]], dtype=torch.float64))
+    vectors = torch.einsum("kc,ui,vj->kuvcij", colours, cosines, cosines).reshape(3 * size**2, -1)
+    sums = frequency + frequency.T
+    rise = 1 / sums.clamp_min(0.25) * (size / 16)
+    sigma = torch.stack([rise, 0.35 * rise / sums.clamp_min(1) ** 0.2, 0.18 * rise / sums.clamp_min(1) ** 0.2])
+    order = sigma.flatten().argsort(descending=True, stable=True)[:keep]
+    order = order if keep else torch.arange(3 * size**2)
+    return vectors[order].float(), sigma.flatten()[order].float()
+
+
+def change_of_basis(coarse: Tensor, fine: Tensor) -> Tensor:
+    """Vectors over patches twice the size, in terms of those over the four patches within: (vectors, fine, 2, 2)."""
+    size = math.isqrt(fine.shape[1] // 3)
+    patches = coarse.reshape(-1, 3, 2, size, 2, size).permute(0, 2, 4, 1, 3, 5).flatten(3)
+    return torch.einsum("mabp,fp->mfab", patches, fine)
+
+
+def _set(layer: nn.Conv2d, weight: Tensor) -> None:
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.zero_()
+        layer.weight.copy_(weight)

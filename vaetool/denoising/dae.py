@@ -1,0 +1,336 @@
+"""Denoising autoencoder: noisy picture in, clean picture out (Vincent et al. 2008).
+
+A bias-free U-shaped network at half resolution (Mohan et al. 2020), conditioned on the sigma of the noise, which a
+small second network reads off the noisy picture itself. Sigma is the root mean square of what is to go, whatever its
+spectrum, around each place. Bias-free means f(a·x, a·sigma) = a·f(x, sigma) for both: they keep working above the noise
+they were trained on, and a constant picture has a sigma of exactly zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vaetool.denoising.noise.filters import local_mean
+from vaetool.denoising.noise.mixture import Noise, add_noise
+from vaetool.errors import UsageError
+from vaetool.images.conversion import from_unit, network_input, to_unit, unpack
+from vaetool.images.tiling import Tile, pad_to_multiple, tiles
+from vaetool.nn.base import Batch, Losses, Model, register
+from vaetool.nn.blocks import UNet
+
+VISIBLE = 1 / 255
+"""Noise with a smaller sigma is left alone: it cannot be told from clean texture, nor seen in eight bits."""
+
+FLAT = 0.5 / 255
+"""Rounding to eight bits alone leaves 0.29 / 255 of detail."""
+
+MOSTLY_CLIPPED = 0.25  # share of the pixels of a place
+CLIPPED_EVIDENCE = 1e-3  # of such a place: it counts only where there is no better
+
+TOO_LOW = 2.0  # what an estimate that is too low costs, in those that are too high
+FAINT = 5 / 255  # what is added to the sigma by which errors are divided: below that they hardly weigh more
+BLIND = 0.75  # share of the crops that are cleaned by the estimate of sigma in training, not by the true one
+
+TILE = 768
+HALO = 80  # at sigma 50 tiles then differ from the whole by at most 0.7 of an 8-bit level
+
+FEW_COLOURS, FEWEST = 256, 16
+"""A picture of more colours than the first number may be a photo; one of at most the second is none."""
+
+Image = TypeVar("Image")
+
+
+@dataclass(frozen=True)
+class DAEConfig:
+    """What shapes a DAE."""
+
+    channels: int = 3
+    widths: tuple[int, ...] = (32, 64, 128, 192)  # per level; each halves the resolution
+    blocks: int = 2  # residual blocks per level, each way
+    estimator_widths: tuple[int, ...] = (32, 48, 64)  # the same for the network that reads off sigma
+    pooling: int = 17  # places of 4 pixels a side, an odd number, over which readings of sigma are averaged
+    uniform: bool = False  # one sigma for the whole picture, or one for every place
+
+    def __post_init__(self) -> None:
+        if self.channels not in (1, 3):
+            raise UsageError(f"model.channels must be 1 or 3, not {self.channels}")
+        if self.pooling % 2 == 0 or not 1 <= self.pooling <= 1025:
+            raise UsageError(f"model.pooling must be odd, from 1 to 1025, not {self.pooling}")
+
+
+class SigmaEstimator(nn.Module):
+    """The sigma of the noise from the noisy picture alone.
+
+    A U at a quarter of the resolution (`scale`), on what is left of the picture without its local mean. Each place
+    gives a reading and how far to trust it, since flat ground tells more than texture; readings are averaged by trust.
+    A place that is flatter than rounding to eight bits leaves it (a border, a title page) tells nothing, and a clipped
+    one hardly anything.
+    """
+
+    scale = 4
+    blocks = 2  # residual blocks per level, each way
+    mean = 17  # pixels a side: wide enough for the blotches that cameras leave
+
+    def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.unet = UNet(channels * self.scale**2, 2, widths, self.blocks, bias=False)
+
+    @property
+    def stride(self) -> int:
+        """Heights and widths must be multiples of this."""
+        return self.scale * self.unet.stride
+
+    @property
+    def halo(self) -> int:
+        """How far around a place its reading depends on the picture, in pixels, rounded up to a multiple of `stride`.
+
+        Two convolutions for each block, at each level there and back, those at both ends, and the local mean.
+        """
+        *levels, bottom = (self.scale * 2**level for level in range(len(self.unet.down) + 1))
+        reach = 2 * self.blocks * (2 * sum(levels) + bottom) + 2 * self.scale + self.mean // 2
+        return -(-reach // self.stride) * self.stride
+
+    def forward(self, noisy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Readings weighted by trust, the trust, and the evidence of each place, from 0 to 1.
+
+        noisy: (batch, channels, height, width), multiples of `stride`. All results: (batch, 1, height / 4, width / 4).
+        """
+        detail = noisy - local_mean(noisy, self.mean)
+        clipped = ((noisy == 0) | (noisy == 1)).any(dim=1, keepdim=True).to(noisy.dtype)
+        energy = F.avg_pool2d(detail.square().mean(dim=1, keepdim=True), self.scale)
+        evidence = torch.where(F.avg_pool2d(clipped, self.scale) < MOSTLY_CLIPPED, 1.0, CLIPPED_EVIDENCE)
+        evidence = evidence * (energy > FLAT**2)
+        reading, trust = self.unet(F.pixel_unshuffle(detail, self.scale)).abs().chunk(2, dim=1)
+        trust = (trust + 1e-6) * evidence
+        return reading * trust, trust, evidence
+
+
+def pool_readings(weighted: Tensor, trust: Tensor, window: int) -> Tensor:
+    """The map of sigma, (batch, 1, h, w), of what `SigmaEstimator` gave: averaged over `window` x `window` places."""
+    return local_mean(weighted, window) / local_mean(trust, window).clamp_min(1e-12)
+
+
+@register("dae")
+class DAE(Model):
+    """The denoiser. See the module's docstring."""
+
+    Config = DAEConfig
+    Corruption = Noise
+    figure = "psnr"
+    lr_ratios: ClassVar[dict[str, float]] = {"estimator": 2.0}
+    config: DAEConfig
+
+    def __init__(self, config: DAEConfig) -> None:
+        super().__init__(config)
+        self.estimator = SigmaEstimator(config.channels, config.estimator_widths)
+        self.unet = UNet(4 * config.channels + 1, 4 * config.channels, config.widths, config.blocks, bias=False)
+
+    @property
+    def stride(self) -> int:
+        """Heights and widths must be multiples of this."""
+        return max(2 * self.unet.stride, self.estimator.stride)  # both are powers of 2
+
+    def settle(self, sigma: Tensor, evidence: Tensor) -> Tensor:
+        """What counts of a map of sigma, (batch, 1, h, w): all of it, or (batch, 1, 1, 1) where noise is uniform.
+
+        Then it is the lower quartile of the evidence: texture can be taken for noise, but not the other way round, and
+        a picture with something smooth in it shows there how much noise it has.
+        """
+        if not self.config.uniform:
+            return sigma
+        places, order = sigma.flatten(1).sort(dim=1)
+        share = evidence.flatten(1).gather(1, order).cumsum(dim=1)
+        quartile = (share < share[:, -1:] / 4).sum(dim=1, keepdim=True)
+        return places.gather(1, quartile)[:, :, None, None]
+
+    def restore(self, noisy: Tensor, sigma: Tensor) -> Tensor:
+        """The clean pictures behind noisy ones.
+
+        noisy: (batch, channels, height, width), around 0..1, sizes multiples of `stride`. sigma: in the same units,
+        (batch, 1, h, w) of any smaller size, resized to the picture's. Where it is below `VISIBLE` nothing changes.
+        """
+        sigma = sigma.expand(len(noisy), -1, -1, -1)
+        half = F.interpolate(sigma, (noisy.shape[2] // 2, noisy.shape[3] // 2), mode="bilinear", align_corners=False)
+        residual = self.unet(torch.cat([F.pixel_unshuffle(noisy, 2), half], dim=1))
+        gate = (half / VISIBLE - 1).clamp(0, 1)
+        return noisy - F.pixel_shuffle(residual * gate, 2)
+
+    def adopt(self, other: Model) -> bool:
+        """Begin with those networks of another denoiser that have the same shape."""
+        if not isinstance(other, DAE):
+            return False
+        taken = False
+        for ours, theirs in ((self.unet, other.unet), (self.estimator, other.estimator)):
+            shapes = [{name: values.shape for name, values in part.state_dict().items()} for part in (ours, theirs)]
+            if shapes[0] == shapes[1]:
+                ours.load_state_dict(theirs.state_dict())
+                taken = True
+        return taken
+
+    def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Noise) -> Batch:
+        """Clean and noisy images, the sigma of what is to go, and which of them are to be cleaned blind."""
+        target, noisy = add_noise(clean, generator, corruption)
+        blind = torch.rand((len(clean), 1, 1, 1), generator=generator, device=clean.device) < BLIND
+        return {"clean": target, "noisy": noisy, "sigma": self.true_sigma(noisy - target), "blind": blind}
+
+    def true_sigma(self, noise: Tensor) -> Tensor:
+        """Return the root mean square of noise, (batch, channels, height, width), as `estimate` is to give it.
+
+        Over `pooling` x `pooling` places around each, (batch, 1, height / 4, width / 4); or over all of a picture,
+        (batch, 1, 1, 1).
+        """
+        power = noise.square().mean(dim=1, keepdim=True)
+        if self.config.uniform:
+            return power.mean(dim=(2, 3), keepdim=True).sqrt()
+        return local_mean(F.avg_pool2d(power, self.estimator.scale), self.config.pooling).sqrt()
+
+    def loss(self, batch: Batch) -> Losses:
+        """L1 to the clean picture, most of it blind, and how far off the estimate of sigma is."""
+        noisy, sigma = batch["noisy"], batch["sigma"]
+        weighted, trust, evidence = self.estimator(noisy)
+        estimate = pool_readings(weighted, trust, self.config.pooling)
+        # Relative to sigma, and harder on an estimate that is too low: what it leaves of the noise is seen.
+        error = (estimate - sigma) / (sigma + 2 * VISIBLE)
+        known = local_mean(evidence, self.config.pooling) > 0
+        estimation = (torch.where(error < 0, -TOO_LOW * error, error) * known).mean()
+        given = torch.where(batch["blind"], self.settle(estimate.detach(), evidence), sigma)
+        restored = (self.restore(noisy, given) - batch["clean"]).abs().mean(dim=(1, 2, 3))
+        # Relative to the noise, so that a little noise counts as much as a lot, as it does in decibels.
+        restoration = (restored / (sigma.mean(dim=(1, 2, 3)) + FAINT)).mean()
+        return {"loss": 0.1 * (restoration + 0.1 * estimation), "l1": restored.mean(), "estimation": estimation}
+
+    def validate(self, batch: Batch) -> dict[str, float]:
+        """Return the mean PSNR in dB, blind, and the mean error of the estimated sigma, in 8-bit units.
+
+        A picture counts for at most 50 dB: one that needs no cleaning and comes out as it was would outweigh the rest.
+        """
+        estimate = self.estimate(batch["noisy"])
+        clean = self.restore(batch["noisy"], estimate).clamp(0, 1)
+        mse = (clean - batch["clean"]).square().mean(dim=(1, 2, 3)).clamp_min(1e-5)
+        error = (estimate - batch["sigma"]).abs().mean()
+        return {"psnr": (-10 * mse.log10()).mean().item(), "sigma_error": 255 * error.item()}
+
+    def example(self, batch: Batch) -> list[Tensor]:
+        """Noisy, cleaned, clean."""
+        noisy = batch["noisy"]
+        return [noisy, self.restore(noisy, self.estimate(noisy)), batch["clean"]]
+
+    def estimate(self, noisy: Tensor) -> Tensor:
+        """What is taken as the sigma of the noise, (batch, 1, h, w) or (batch, 1, 1, 1): see `settle`."""
+        weighted, trust, evidence = self.estimator(noisy)
+        return self.settle(pool_readings(weighted, trust, self.config.pooling), evidence)
+
+    def denoise(
+        self, image: Image, sigma: float | None = None, strength: float = 1.0, tile: int | None = None
+    ) -> Image:
+        """The picture without its noise, as the same kind of image (see `vaetool.images.conversion.unpack`).
+
+        sigma: standard deviation of the noise in 8-bit units, 0..255; None estimates it.
+        strength: 0..1 is the share of the noise to take away; above 1, up to 2, noise counts as so much stronger.
+        tile: pixels a side that are computed at once; None chooses.
+        Raises UsageError for values out of range, ImageError for colours in a model of grey pictures.
+        """
+        pixels, repack = unpack(image)
+        noise = self.noise_map(pixels, tile) if sigma is None else constant_map(sigma)
+        return repack(self.denoise_pixels(pixels, noise, strength, tile))
+
+    def estimate_sigma(self, image: Any) -> float:
+        """The standard deviation of an image's noise in 8-bit units: the median over all places."""
+        return median_sigma(self.noise_map(unpack(image)[0]))
+
+    @torch.inference_mode()
+    def noise_map(self, pixels: np.ndarray, tile: int | None = None) -> np.ndarray:
+        """Return the sigma of the noise at every place, in 0..1, for pixels (height, width, channels) of any type.
+
+        float32, (height / 4, width / 4), rounded up, or (1, 1) where noise is uniform; nothing but 0 for a picture of
+        few colours, which is no photo.
+        """
+        if has_few_colours(pixels):
+            return constant_map(0)
+        height, width = pixels.shape[:2]
+        scale = self.estimator.scale
+        found = torch.empty((3, 1, 1, -(-height // scale), -(-width // scale)))
+        for part in self._tiles(pixels, TILE if tile is None else tile, self.estimator.halo):
+            readings = torch.stack(self.estimator(self._window(pixels[part.window()])))
+            found[(..., *part.kept(scale))] = readings[(..., *part.middle(scale))].cpu()
+        weighted, trust, evidence = found
+        return self.settle(pool_readings(weighted, trust, self.config.pooling), evidence)[0, 0].numpy()
+
+    @torch.inference_mode()
+    def denoise_pixels(
+        self, pixels: np.ndarray, noise: np.ndarray, strength: float = 1.0, tile: int | None = None
+    ) -> np.ndarray:
+        """Pixels (height, width, channels) without the noise whose map `noise_map` or `constant_map` gave."""
+        if not 0 <= strength <= 2:
+            raise UsageError(f"strength must be from 0 to 2, not {strength:g}")
+        clean = np.empty_like(pixels)
+        for part in self._tiles(pixels, TILE if tile is None else tile, HALO):
+            noisy = self._window(pixels[part.window()])
+            sigma = self._noise_window(noise, part) * max(strength, 1.0)
+            change = (self.restore(noisy, sigma) - noisy) * min(strength, 1.0)
+            if pixels.shape[2] == 1:
+                change = change.mean(dim=1, keepdim=True)
+            middle = change[0].permute(1, 2, 0)[part.middle()].cpu().numpy()
+            # Added to the pixels themselves: what does not change comes back exactly, in any type.
+            clean[part.kept()] = from_unit(to_unit(pixels[part.kept()]) + middle, pixels.dtype)
+        return clean
+
+    def _tiles(self, pixels: np.ndarray, tile: int, halo: int) -> Iterator[Tile]:
+        if tile < 1:
+            raise UsageError(f"tile must be 1 pixel or more, not {tile}")
+        height, width = pixels.shape[:2]
+        return tiles(height, width, tile, -(-halo // self.stride) * self.stride, self.stride)
+
+    def _window(self, pixels: np.ndarray) -> Tensor:
+        return network_input(pixels, self.config.channels, self.stride, self.device)
+
+    def _noise_window(self, noise: np.ndarray, part: Tile) -> Tensor:
+        """What of a noise map belongs to `_window`, padded like it: (1, 1, height / 4, width / 4), or 1 x 1."""
+        if noise.size > 1:
+            scale = self.estimator.scale
+            noise = pad_to_multiple(noise[part.window(scale)][..., None], self.stride // scale)[..., 0]
+        return torch.from_numpy(noise).to(self.device)[None, None]
+
+
+def constant_map(sigma: float) -> np.ndarray:
+    """A noise map that is the same everywhere; sigma in 8-bit units."""
+    if not 0 <= sigma <= 255:
+        raise UsageError(f"sigma must be from 0 to 255, not {sigma:g}")
+    return np.full((1, 1), sigma / 255, np.float32)
+
+
+def median_sigma(noise: np.ndarray) -> float:
+    """The median of a noise map, in 8-bit units."""
+    return 255 * float(np.median(noise))
+
+
+def has_few_colours(pixels: np.ndarray) -> bool:
+    """Tell whether pixels, (height, width, 1 or 3) of any type, are a drawing, a sprite or a page rather than a photo.
+
+    Of few colours, that is, or of as many as a palette has and mostly the same as its neighbour. Grey levels without
+    gaps may also be those of a dull photo.
+    """
+    colours = pixels.reshape(-1, pixels.shape[2])
+    sample = colours[:: max(1, len(colours) // 2**16)]
+    if len(_distinct(sample)) > FEW_COLOURS:
+        return False
+    found = _distinct(colours)
+    if len(found) > FEW_COLOURS or len(found) > len(colours) / FEWEST:
+        return False
+    if (found == found[:, :1]).all():
+        return len(found) <= FEWEST and (len(found) <= 4 or np.ptp(found.astype(float)) >= 2 * len(found))
+    same = (pixels[:, 1:] == pixels[:, :-1]).all(axis=2)
+    return len(found) <= FEWEST or (same.size > 0 and float(same.mean()) > 0.5)
+
+
+def _distinct(colours: np.ndarray) -> np.ndarray:
+    """Return each colour once, of (number, channels)."""
+    packed = np.ascontiguousarray(colours).view([("", colours.dtype)] * colours.shape[1])
+    return np.unique(packed).view(colours.dtype).reshape(-1, colours.shape[1])

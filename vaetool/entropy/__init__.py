@@ -1,1 +1,0 @@
-"""Exact probabilities, the range coder, and the container of compressed pictures."""

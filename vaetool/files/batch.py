@@ -1,0 +1,182 @@
+"""Many files through one model: threads read and write around it, a bad file fails alone, no half file is left.
+
+    report = Report(console)
+    run(jobs, read=images.read, work=clean, write=to_bytes, report=report, threads=4)
+    report.exit_code
+
+Knows nothing of images: `read`, `work` and `write` are functions of the caller.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from vaetool.errors import FileError, UsageError
+from vaetool.files.console import Report
+from vaetool.files.inputs import Stream, standard_input
+from vaetool.files.planning import Job
+from vaetool.files.writing import is_special, write_atomically
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+Facts = Mapping[str, Any]
+
+
+@dataclass
+class Read(Generic[T]):
+    """A file on its way: `value` is what `read` gave, or `error` says why there is none. `seconds` spent on it so far.
+
+    A job that is to be skipped has neither. in_bytes: the size of the file, if it is known.
+    """
+
+    job: Job
+    value: T | None = None
+    error: Exception | None = None
+    seconds: float = 0.0
+    warnings: tuple[str, ...] = ()
+    in_bytes: int | None = None
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """Times one step; whatever goes wrong in it is this file's error, unless the whole request is wrong."""
+        start = time.perf_counter()
+        try:
+            yield
+        except UsageError:
+            raise
+        except Exception as error:
+            self.error = error
+        finally:
+            self.seconds += time.perf_counter() - start
+
+
+@dataclass
+class _Result(Generic[T, U]):
+    item: Read[T]
+    value: U | None = None
+    facts: Facts = field(default_factory=dict)
+    out_bytes: int | None = None
+    to_stdout: bytes | None = None
+
+
+def run(
+    jobs: Sequence[Job],
+    *,
+    read: Callable[[Path | bytes], T],
+    work: Callable[[T], tuple[U, Facts]],
+    write: Callable[[U, Job], bytes | None],
+    report: Report,
+    threads: int = 1,
+) -> None:
+    """Works through all jobs and reports each, in order.
+
+    read:  a path, or the bytes of standard input or a pipe -> whatever `work` takes; its `warnings`, if any, are shown.
+    work:  the one model call, always in this thread -> its result and facts for `--json`.
+    write: the result, and the job for its output -> the bytes of the file; None when there is nothing to write.
+
+    `threads` files are read ahead and as many written behind, so memory does not grow with the number of files.
+    What `read`, `work` or `write` raises fails that file only; UsageError ends the run, as do Ctrl-C and SIGTERM, after
+    files being written are complete.
+    """
+    with report.over(len(jobs)), _workers(threads) as pool:
+        writing: deque[Future[_Result[T, U]]] = deque()
+        for item in _read_ahead(jobs, read, pool, threads):
+            writing.append(pool.submit(_write, _work(item, work), write))
+            while len(writing) >= threads:
+                _tell(writing.popleft().result(), report)
+        while writing:
+            _tell(writing.popleft().result(), report)
+
+
+def read_all(jobs: Iterable[Job], read: Callable[[Path | bytes], T], *, threads: int = 1) -> Iterator[Read[T]]:
+    """Reads the files of all jobs, in order and at most `threads` ahead, for work that wants several at once."""
+    with _workers(threads) as pool:
+        yield from _read_ahead(jobs, read, pool, threads)
+
+
+@contextmanager
+def _workers(threads: int) -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="files")
+    try:
+        yield pool
+    finally:
+        # Whatever ended the run: what is being written is finished, what has not begun is dropped.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _read_ahead(
+    jobs: Iterable[Job], read: Callable[[Path | bytes], T], pool: ThreadPoolExecutor, ahead: int
+) -> Iterator[Read[T]]:
+    pending: deque[Future[Read[T]]] = deque()
+    for job in jobs:
+        # Standard input is read in this thread, where Ctrl-C can interrupt it.
+        data = standard_input() if job.source is Stream.STANDARD else None
+        pending.append(pool.submit(_read, job, read, data))
+        if len(pending) > ahead:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _read(job: Job, read: Callable[[Path | bytes], T], data: bytes | None) -> Read[T]:
+    item: Read[T] = Read(job)
+    if job.skip:
+        return item
+    with item.attempt():
+        if job.problem:
+            raise FileError(job.problem)
+        if isinstance(job.source, Path) and is_special(job.source):
+            data = job.source.read_bytes()  # a pipe, such as the shell's <(...), can be read only once
+        if data is not None:
+            item.value, item.in_bytes = read(data), len(data)
+        elif isinstance(job.source, Path):
+            item.value = read(job.source)
+            with suppress(OSError):
+                item.in_bytes = job.source.stat().st_size
+        item.warnings = tuple(getattr(item.value, "warnings", ()))
+    return item
+
+
+def _work(item: Read[T], work: Callable[[T], tuple[U, Facts]]) -> _Result[T, U]:
+    result: _Result[T, U] = _Result(item)
+    if item.value is not None and item.error is None:
+        with item.attempt():
+            result.value, result.facts = work(item.value)
+    item.value = None  # the picture is not needed any more, and may be large
+    return result
+
+
+def _write(result: _Result[T, U], write: Callable[[U, Job], bytes | None]) -> _Result[T, U]:
+    item = result.item
+    if result.value is not None and item.error is None:
+        with item.attempt():
+            data = write(result.value, item.job)
+            result.out_bytes = None if data is None else len(data)
+            if isinstance(item.job.output, Path) and data is not None:
+                write_atomically(item.job.output, data)
+            elif item.job.output is Stream.STANDARD:
+                result.to_stdout = data
+    result.value = None
+    return result
+
+
+def _tell(result: _Result[T, U], report: Report) -> None:
+    item, job = result.item, result.item.job
+    if job.skip:
+        report.skipped(job.source, job.output)
+        return
+    if item.error is not None:
+        report.failed(job.source, item.error)
+        return
+    if result.to_stdout is not None:
+        report.console.binary(result.to_stdout)
+    sizes = {} if result.out_bytes is None else {"in_bytes": item.in_bytes, "out_bytes": result.out_bytes}
+    report.done(job.source, job.output, {**result.facts, **sizes}, seconds=item.seconds, warnings=item.warnings)

@@ -1,0 +1,44 @@
+"""Masks of many pictures, found by the names of the pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePath
+
+from vaetool.errors import FileError
+from vaetool.files import inputs
+
+ENDINGS = ("", "_mask")
+"""What follows a picture's name in that of its mask: nothing, or as in MVTec AD."""
+
+
+class MaskFolder:
+    """A folder of masks: pictures that are white where an image has a defect, or a hole.
+
+    The mask of `cracks/07.jpg` is the `07.*` or `07_mask.*` of the folder. If there are several, the one in `cracks/`,
+    or else the one in no sub-folder.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self._by_name: dict[str, list[inputs.Entry]] = {}
+        for entry in inputs.expand([str(folder)], recursive=True).entries:
+            self._by_name.setdefault(entry.place.stem, []).append(entry)
+
+    def of(self, source: object) -> Path | None:
+        """The mask of an image, if there is one.
+
+        Raises FileError if there are several.
+        """
+        image = Path(str(source)).absolute()
+        found = [entry for ending in ENDINGS for entry in self._by_name.get(image.stem + ending, [])]
+        if len(found) > 1:
+            depths = [_common_depth(entry.place, image) for entry in found]
+            found = [entry for entry, depth in zip(found, depths, strict=True) if depth == max(depths) >= 0]
+            if len(found) != 1:
+                raise FileError("several masks have its name, and not one of them is in a folder of the same name")
+        return Path(str(found[0].source)) if found else None
+
+
+def _common_depth(mask: PurePath, image: PurePath) -> int:
+    """How many folders a mask is in that are also the last ones of its image, -1 if they are others."""
+    folders, others = mask.parent.parts, image.parent.parts
+    return len(folders) if others[max(0, len(others) - len(folders)) :] == folders else -1

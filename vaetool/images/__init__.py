@@ -1,0 +1,15 @@
+"""Image files to arrays and back, with everything that is easily lost on the way either kept or said.
+
+A `Picture` is upright pixels plus what has to survive until they are written again: alpha, ICC profile, EXIF, dpi.
+What a file holds but a picture cannot (more frames, more bits, more inks) is named in `Picture.warnings`;
+what a picture holds but a format cannot is an `ImageError` that says which format to choose instead.
+
+Carried apart from pixels: nothing else. XMP, text and gamma chunks are left behind.
+"""
+
+from vaetool.images.formats import format_for
+from vaetool.images.picture import Picture
+from vaetool.images.reading import MAX_PIXELS, from_pil, read
+from vaetool.images.writing import encode, to_pil
+
+__all__ = ["MAX_PIXELS", "Picture", "encode", "format_for", "from_pil", "read", "to_pil"]

@@ -1,0 +1,114 @@
+"""Frames of one size as a file that moves, as a strip of pictures, or as a folder of them."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from vaetool.errors import UsageError
+from vaetool.files.writing import write_atomically
+
+FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
+"""By suffix; a PNG is a strip. What has no suffix is a folder."""
+
+MARGIN = 2
+"""White pixels between the frames of a strip."""
+
+
+def check_new(path: str | Path, *, force: bool = False) -> None:
+    """Whether frames can be written to `path`, and nothing is there that would be replaced, unless `force`.
+
+    Raises UsageError.
+    """
+    suffix = Path(path).suffix.lower()
+    if not _is_folder(path):
+        if suffix not in FORMATS:
+            raise UsageError(f"{Path(path).name}: frames are written as {', '.join(FORMATS)}, or into a folder")
+        if Path(path).exists() and not force:
+            raise UsageError(f"{path} exists: --force replaces it")
+    elif Path(path).exists() and not Path(path).is_dir():
+        raise UsageError(f"{path} is a file, and frames without a suffix need a folder")
+    elif _frames_in(path) and not force:
+        raise UsageError(f"{path}: holds frames already; --force replaces them")
+
+
+def write(frames: np.ndarray, path: str | Path, fps: float = 12) -> None:
+    """Frames, (frames, height, width, 1 or 3) uint8, as what `path` says: a file with a suffix of `FORMATS`, or a
+    folder of frame-0001.png and so on, instead of those that are there.
+
+    Raises FileError, UsageError for another suffix.
+    """
+    check_new(path, force=True)
+    if not _is_folder(path):
+        write_atomically(path, encode_frames(frames, Path(path).suffix, fps))
+        return
+    earlier = _frames_in(path)
+    digits = max(4, len(str(len(frames))))
+    written = [Path(path) / f"frame-{k:0{digits}}.png" for k in range(1, len(frames) + 1)]
+    for name, frame in zip(written, frames, strict=True):
+        write_atomically(name, _encoded([_image(frame)], "PNG"))
+    for name in earlier:
+        if name not in written:
+            name.unlink()
+
+
+def _is_folder(path: str | Path) -> bool:
+    return not Path(path).suffix or str(path).endswith(("/", os.sep)) or Path(path).is_dir()
+
+
+def _frames_in(folder: str | Path) -> list[Path]:
+    return [path for path in Path(folder).glob("frame-*.png") if re.fullmatch(r"frame-\d{4,}\.png", path.name)]
+
+
+def resize(frames: np.ndarray, size: int) -> np.ndarray:
+    """Frames, (frames, height, width, channels) uint8, at `size` pixels a side (Lanczos)."""
+    resized = [np.asarray(_image(frame).resize((size, size), Image.Resampling.LANCZOS)) for frame in frames]
+    return np.stack(resized).reshape(len(frames), size, size, frames.shape[3])
+
+
+def encode_frames(frames: np.ndarray, suffix: str, fps: float = 12) -> bytes:
+    """A file of frames, (frames, height, width, 1 or 3) uint8, in the format of a suffix.
+
+    GIF and WebP play for ever; a GIF counts time in hundredths of a second. WebP and PNG are lossless. A GIF has the
+    256 best colours of each frame, not dithered, which would flicker, and all greys.
+    """
+    name = FORMATS[suffix.lower()]
+    if name == "PNG":
+        return _encoded([_image(strip(frames))], name)
+    images = [_image(frame) for frame in frames]
+    if name == "GIF":
+        images = [image if image.mode == "L" else _with_palette(image) for image in images]
+        return _encoded(images, name, duration=_durations(len(images), fps, unit=10), loop=0)
+    return _encoded(images, name, duration=_durations(len(images), fps), loop=0, lossless=True)
+
+
+def strip(frames: np.ndarray) -> np.ndarray:
+    """Frames side by side, with white between them: (height, total width, channels)."""
+    spaced = np.pad(frames, ((0, 0), (0, 0), (0, MARGIN), (0, 0)), constant_values=255)
+    return np.concatenate(list(spaced), axis=1)[:, :-MARGIN]
+
+
+def _image(pixels: np.ndarray) -> Image.Image:
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
+
+
+def _with_palette(image: Image.Image) -> Image.Image:
+    return image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+
+
+def _durations(count: int, fps: float, unit: int = 1) -> list[int]:
+    """Milliseconds that frames are shown, in multiples of `unit`, so that as many seconds pass as should."""
+    ends = np.rint(np.arange(count + 1) * 1000 / (fps * unit)).astype(int) * unit
+    return np.diff(ends).tolist()
+
+
+def _encoded(images: Sequence[Image.Image], name: str, **options: object) -> bytes:
+    more = {"save_all": True, "append_images": images[1:]} if len(images) > 1 else {}
+    images[0].save(file := io.BytesIO(), name, **more, **options)
+    return file.getvalue()

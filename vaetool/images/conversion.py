@@ -1,0 +1,178 @@
+"""Any kind of image in, the same kind out: pictures, paths, Pillow images, arrays, tensors.
+
+Models work on pixels, (height, width, channels) in numpy: uint8, uint16, or float in 0..1 (and beyond, for noise that
+was not clipped), one channel or three.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from vaetool import images
+from vaetool.errors import ImageError, UsageError
+from vaetool.images import Picture
+from vaetool.images.tiling import pad_to_multiple
+
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in Pillow
+
+Repack = Callable[[np.ndarray], Any]
+
+
+def unpack(image: Any, hole: np.ndarray | None = None) -> tuple[np.ndarray, Repack]:
+    """The pixels of an image, and the function that makes an image of the same kind of other pixels.
+
+    image: a `Picture`; a Pillow image; a path (a Pillow image comes back); an array, (height, width) or (height,
+    width, 1 or 3); a tensor, (height, width) or (1 or 3, height, width). Arrays and tensors are uint8, uint16 or
+    floating point. Colours hidden by an alpha channel are filled from the visible ones, and come back as they were.
+    hole: bool, (height, width), where colours are not to be used for that either.
+    Raises ImageError for files and for a hole of another size, UsageError for other types and shapes.
+    """
+    if isinstance(image, np.ndarray | Tensor):
+        pixels, repack = _unpack_array(image) if isinstance(image, np.ndarray) else _unpack_tensor(image)
+        _check_size(hole, pixels)
+        return pixels, repack
+    picture, from_picture = _open(image)
+    _check_size(hole, picture.pixels)
+    if hole is not None and picture.alpha is not None and hole.any() and hole[picture.alpha > 0].all():
+        raise ImageError("is all hole: nothing is left of it to fill that from")
+    return picture.visible_pixels(hole), lambda changed: from_picture(picture.replace_pixels(changed))
+
+
+def unpack_mask(mask: Any) -> np.ndarray:
+    """The hole that a mask shows: bool, (height, width).
+
+    mask: an array or tensor, (height, width), also (height, width, 1) or (1, height, width), of any type, that is not 0
+    in the hole; or an image, see `unpack`, that is white there: see `white_part`.
+    Raises ImageError and UsageError as `unpack` does.
+    """
+    if isinstance(mask, Tensor):
+        mask = mask.detach().cpu().numpy()
+        mask = mask[0] if mask.ndim == 3 and len(mask) == 1 else mask
+    if not isinstance(mask, np.ndarray):
+        return white_part(_open(mask)[0])
+    values = mask[:, :, 0] if mask.ndim == 3 and mask.shape[2] == 1 else mask
+    if values.ndim != 2 or 0 in values.shape:
+        raise UsageError(f"a mask must be (height, width), not {mask.shape}")
+    return values != 0
+
+
+def white_part(mask: Picture) -> np.ndarray:
+    """The hole that a mask shows: where it is nearer to white than to black; what is transparent counts as black."""
+    top = np.iinfo(mask.pixels.dtype).max
+    grey = mask.pixels[:, :, 0] if mask.pixels.shape[2] == 1 else mask.pixels @ np.array(LUMA, np.float32)
+    white = grey > top / 2
+    return white if mask.alpha is None else white & (mask.alpha > top / 2)
+
+
+def _open(image: Any) -> tuple[Picture, Callable[[Picture], Any]]:
+    """A picture, and the function that makes an image of the same kind of another one."""
+    if isinstance(image, Picture):
+        return image, lambda picture: picture
+    if isinstance(image, Image.Image):
+        return images.from_pil(image), images.to_pil
+    if isinstance(image, str | Path):
+        try:
+            return images.read(image), images.to_pil
+        except ImageError as error:
+            raise ImageError(f"{image}: {error}") from error
+    raise UsageError(f"an image is a path, a Pillow image, an array or a tensor, not {type(image).__name__}")
+
+
+def _check_size(hole: np.ndarray | None, pixels: np.ndarray) -> None:
+    if hole is not None and hole.shape != pixels.shape[:2]:
+        (mask_height, mask_width), (height, width) = hole.shape, pixels.shape[:2]
+        raise ImageError(f"is {width} x {height} pixels, and its mask {mask_width} x {mask_height}: make them the same")
+
+
+def _unpack_array(array: np.ndarray) -> tuple[np.ndarray, Repack]:
+    pixels = array[:, :, None] if array.ndim == 2 else array
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or 0 in pixels.shape:
+        raise UsageError(f"an array must be (height, width) or (height, width, 1 or 3), not {array.shape}")
+    if pixels.dtype not in (np.uint8, np.uint16) and not np.issubdtype(pixels.dtype, np.floating):
+        raise UsageError(f"an array must be uint8, uint16 or floating point, not {array.dtype}")
+    if np.issubdtype(pixels.dtype, np.floating) and not np.isfinite(pixels).all():
+        raise UsageError("an array must hold numbers only, no NaN or infinity")
+    return pixels, lambda changed: changed.reshape(array.shape)
+
+
+def _unpack_tensor(tensor: Tensor) -> tuple[np.ndarray, Repack]:
+    if tensor.ndim not in (2, 3) or 0 in tensor.shape or (tensor.ndim == 3 and tensor.shape[0] not in (1, 3)):
+        raise UsageError(f"a tensor must be (height, width) or (1 or 3, height, width), not {tuple(tensor.shape)}")
+    detached = tensor.detach().cpu()
+    if detached.is_floating_point() and detached.dtype not in (torch.float16, torch.float32, torch.float64):
+        detached = detached.float()  # numpy has no such type
+    upright = detached.permute(1, 2, 0) if tensor.ndim == 3 else detached
+    pixels, repack = _unpack_array(upright.numpy())
+
+    def to_tensor(changed: np.ndarray) -> Tensor:
+        back = torch.from_numpy(repack(changed))
+        back = back.permute(2, 0, 1) if tensor.ndim == 3 else back
+        return back.to(tensor.device, tensor.dtype)
+
+    return pixels, to_tensor
+
+
+def to_unit(pixels: np.ndarray) -> np.ndarray:
+    """A copy of pixels as floats, at least float32, the range of a whole-number type as 0..1.
+
+    Rows, columns, channels follow each other in memory, however the pixels lie there: results do not depend on that.
+    """
+    if np.issubdtype(pixels.dtype, np.integer):
+        return np.divide(pixels, np.iinfo(pixels.dtype).max, dtype=np.float32, order="C")
+    return pixels.astype(np.result_type(pixels.dtype, np.float32), order="C")
+
+
+def from_unit(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Floats as pixels of a type: scaled, rounded and clipped for a whole-number type, as they are for a float."""
+    if np.issubdtype(dtype, np.integer):
+        top = np.iinfo(dtype).max
+        return np.rint(values * top).clip(0, top).astype(dtype)
+    return values.astype(dtype, copy=False)
+
+
+def network_input(pixels: np.ndarray, channels: int, stride: int, device: torch.device) -> Tensor:
+    """Pixels (height, width, 1 or 3) of any type as a network takes them, in 0..1: (1, channels, height, width).
+
+    Padded to multiples of `stride`; grey is all colours alike. Raises ImageError for colours where `channels` is 1.
+    """
+    if pixels.shape[2] > channels:
+        raise ImageError("is in colour, and this model is for grey pictures")
+    values = pad_to_multiple(to_unit(pixels).astype(np.float32, copy=False), stride)
+    x = torch.from_numpy(values).to(device).permute(2, 0, 1)[None]  # memory stays channels last
+    return x.expand(-1, channels, -1, -1) if x.shape[1] == 1 else x
+
+
+def whole_picture(pixels: np.ndarray, size: int, channels: int) -> np.ndarray:
+    """The middle square of pixels, (height, width, 1 or 3) of any type, at a size: (size, size, channels) uint8.
+
+    For models of whole pictures; training and use both go through here.
+    """
+    image = _in_eight_bits(pixels, channels)
+    if image.size != (size, size):
+        image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+    return np.array(image).reshape(size, size, channels)
+
+
+def shrunk(pixels: np.ndarray, longest: int, channels: int) -> np.ndarray:
+    """Pixels, (height, width, 1 or 3) of any type, at most `longest` on either side: (..., ..., channels) uint8.
+
+    For models of pictures of any shape; training and use both go through here.
+    """
+    image = _in_eight_bits(pixels, channels)
+    if max(image.size) > longest:
+        image = ImageOps.contain(image, (longest, longest), Image.Resampling.LANCZOS)
+    return np.array(image).reshape(image.height, image.width, channels)
+
+
+def _in_eight_bits(pixels: np.ndarray, channels: int) -> Image.Image:
+    if pixels.dtype != np.uint8:
+        pixels = from_unit(to_unit(pixels), np.dtype(np.uint8))
+    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
+    return image.convert("RGB" if channels == 3 else "L")

@@ -1,0 +1,105 @@
+"""A decoded image file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vaetool.images.filling import fill_hidden
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A decoded image file: upright pixels, and what has to survive until they are written again.
+
+    pixels: (height, width, channels), uint8 or uint16; channels is 1 (grey) or 3 (RGB).
+    alpha: (height, width), dtype of `pixels`, 0 = hidden; None when the file has none.
+    format: Pillow's name of the format it was read from.
+    origin: the file that it was read from, or its bytes, as long as it is that file's picture.
+    jpeg: how a JPEG file was compressed, as options of Pillow for doing the same again.
+    exif: as a TIFF block with its `Exif` prefix, without orientation and thumbnail.
+    warnings: one sentence per loss on reading.
+    Raises ValueError when shapes or dtypes do not fit together.
+    """
+
+    pixels: np.ndarray
+    alpha: np.ndarray | None = None
+    format: str = "PNG"
+    icc_profile: bytes | None = None
+    exif: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    warnings: tuple[str, ...] = ()
+    origin: Path | bytes | None = None
+    jpeg: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if self.pixels.ndim != 3 or self.pixels.shape[2] not in (1, 3):
+            raise ValueError(f"pixels must be (height, width, 1 or 3), not {self.pixels.shape}")
+        if self.pixels.dtype not in (np.uint8, np.uint16):
+            raise ValueError(f"pixels must be uint8 or uint16, not {self.pixels.dtype}")
+        if self.alpha is not None and (self.alpha.shape, self.alpha.dtype) != (
+            self.pixels.shape[:2],
+            self.pixels.dtype,
+        ):
+            raise ValueError("alpha must be (height, width) of the dtype of pixels")
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.pixels.shape[0]
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.pixels.shape[1]
+
+    def replace_pixels(self, pixels: np.ndarray) -> Picture:
+        """The same picture with other pixels; alpha, profile, EXIF, format and warnings are kept.
+
+        With pixels that do not differ where they are visible, it is this picture itself.
+        pixels: the shape of `self.pixels`; float in 0..1 (clipped), uint8 or uint16. They are scaled and rounded to
+        this picture's dtype. Where alpha is 0 the old colours stay. Raises ValueError for another shape or dtype,
+        and for values that are not numbers.
+
+        >>> Picture(np.zeros((1, 2, 1), np.uint8)).replace_pixels(np.array([[[0.5], [7.0]]])).pixels.ravel()
+        array([128, 255], dtype=uint8)
+        """
+        if pixels.shape != self.pixels.shape:
+            raise ValueError(f"new pixels are {pixels.shape}, the picture is {self.pixels.shape}")
+        new = _rescale(pixels, self.pixels.dtype)
+        if self.alpha is not None:
+            new = np.where(self.alpha[..., None] == 0, self.pixels, new)
+        if np.array_equal(new, self.pixels):
+            return self
+        return replace(self, pixels=new, origin=None)
+
+    def visible_pixels(self, hole: np.ndarray | None = None) -> np.ndarray:
+        """`pixels`, with the colours hidden under alpha == 0 filled smoothly from their visible neighbours.
+
+        For anything that looks at neighbourhoods: hidden colours cannot leak into visible ones (dark fringes).
+        hole: bool, (height, width), where neighbours do not count either.
+        Shape and dtype of `pixels`; `pixels` itself when nothing is hidden.
+        """
+        if self.alpha is None or self.alpha.all():
+            return self.pixels
+        return fill_hidden(self.pixels, self.alpha > 0 if hole is None else (self.alpha > 0) & ~hole)
+
+
+def _rescale(pixels: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    if pixels.dtype == dtype:
+        return pixels
+    if (pixels.dtype, dtype) == (np.uint8, np.uint16):
+        return pixels.astype(np.uint16) * np.uint16(257)
+    if (pixels.dtype, dtype) == (np.uint16, np.uint8):
+        return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if not np.issubdtype(pixels.dtype, np.floating):
+        raise ValueError(f"new pixels must be float, uint8 or uint16, not {pixels.dtype}")
+    if np.isnan(pixels).any():
+        raise ValueError("new pixels hold values that are not numbers")
+    full = np.iinfo(dtype).max
+    scaled = np.clip(pixels, 0, 1).astype(np.result_type(pixels.dtype, np.float32), copy=False) * full
+    return np.rint(scaled).astype(dtype)

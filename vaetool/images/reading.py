@@ -1,0 +1,285 @@
+"""Image files, and open images of Pillow, as pictures."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
+
+from vaetool.errors import ImageError
+from vaetool.images.formats import READABLE, profile_space, reason
+from vaetool.images.picture import Picture
+
+MAX_PIXELS = 200_000_000  # default of --max-pixels
+
+_ORIENTATION = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# Tags that describe how the old file stored its pixels (size, strips, tiles, bits, orientation), or repeat what is
+# carried apart or is stale once the pixels change (thumbnails, XMP, ICC, Photoshop layers): a new file has its own.
+_LAYOUT_TAGS = {*range(254, 267), 273, 274, *range(277, 282), 284, 290, 291, 301, 317, *range(320, 326), 330}
+_LAYOUT_TAGS |= {*range(338, 348), *range(512, 533), 700, 34377, 34675, 37724}
+_RESOLUTION_TAGS = {282, 283, 296}
+
+
+def read(source: str | os.PathLike[str] | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decode one image: a path, the bytes of a file, or an open binary file (read from its start, left open).
+
+    The content decides the format, never the extension. Safe to call from several threads.
+    Raises ImageError, without the path, when the source is missing, not an image, damaged, of a kind that would lose
+    too much (floating point, 32 bits), or has more than `max_pixels` pixels (then nothing has been decoded).
+    """
+    with _decoding_errors(), _binary(source) as stream:
+        head = stream.read(4096)
+        stream.seek(0)
+        if not head:
+            raise ImageError("not a readable image (empty file)")
+        notes: list[str] = []
+        with _recorded(notes), _without_pillows_limit():
+            image = Image.open(stream, formats=READABLE)
+        if image.width * image.height > max_pixels:
+            raise ImageError(
+                f"{image.width} x {image.height} pixels is more than the limit of {max_pixels}; raise --max-pixels"
+            )
+        return replace(_decode(image, head, notes), origin=_origin(source))
+
+
+def from_pil(image: Image.Image) -> Picture:
+    """An open Pillow image of any mode as a picture; the image itself is not changed. Raises ImageError like `read`.
+
+    >>> from_pil(Image.new("LA", (3, 2))).pixels.shape
+    (2, 3, 1)
+    """
+    with _decoding_errors():
+        return _decode(image, b"", [])
+
+
+@contextmanager
+def _binary(source: str | os.PathLike[str] | bytes | BinaryIO) -> Iterator[BinaryIO]:
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+    elif isinstance(source, str | os.PathLike):
+        with Path(source).open("rb") as file:
+            yield file
+    else:
+        if source.seekable():
+            source.seek(0)
+        yield source if source.seekable() else io.BytesIO(source.read())
+
+
+def _origin(source: str | os.PathLike[str] | bytes | BinaryIO) -> Path | bytes | None:
+    if isinstance(source, bytes):
+        return source
+    return Path(source) if isinstance(source, str | os.PathLike) else None
+
+
+@contextmanager
+def _decoding_errors() -> Iterator[None]:
+    """Decoders on hostile data raise nearly anything, from SyntaxError to MemoryError: all of it means one thing."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except Exception as cause:
+        raise ImageError(f"not a readable image ({reason(cause)})") from cause
+
+
+_RECORDING = threading.Lock()
+
+
+@contextmanager
+def _without_pillows_limit() -> Iterator[None]:
+    """Pillow's own limit is one number for a whole process; here every call of `read` has its own, `max_pixels`."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+@contextmanager
+def _recorded(notes: list[str]) -> Iterator[None]:
+    """Pillow's warnings become notes. One thread at a time, as warning filters are global: so never while decoding."""
+    with _RECORDING, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    notes += [" ".join(str(warning.message).split()) for warning in caught]
+
+
+def _decode(image: Image.Image, head: bytes, notes: list[str]) -> Picture:
+    with _recorded(notes):
+        notes += _frames_left_out(image)
+        if image.format == "TIFF":
+            _subdirectories(image.getexif())  # loading reads them, too late to record what they warn of
+    rawmode, bits = _storage(image, head)  # before loading, which forgets it
+    image.load()
+    with _recorded(notes):
+        exif, carried_exif = _exif(image, notes)
+    orientation = _ORIENTATION.get(exif.get(ExifTags.Base.Orientation, 1))
+    upright = image if orientation is None else image.transpose(orientation)
+    pixels, alpha = _arrays(upright, rawmode, notes)
+    if bits > 8 * pixels.itemsize:
+        notes.append(f"{bits}-bit {'grey' if pixels.shape[2] == 1 else 'RGB'} is read as 8-bit")
+    profile = image.info.get("icc_profile") or None
+    if profile and profile_space(profile) not in {"", "GRAY" if pixels.shape[2] == 1 else "RGB"}:
+        if image.mode != "CMYK":  # there, the conversion has used it and said so
+            notes.append(f"the {profile_space(profile)} colour profile does not fit the pixels and is left out")
+        profile = None
+    image_format = {"MPO": "JPEG", None: "PNG"}.get(image.format, image.format) or "PNG"
+    warned = tuple(dict.fromkeys(notes))
+    return Picture(pixels, alpha, image_format, profile, carried_exif, _dpi(image), warned, jpeg=_jpeg_options(image))
+
+
+def _jpeg_options(image: Image.Image) -> dict[str, Any] | None:
+    """How the file of an image was compressed, if it is a JPEG file of grey or colours that can be made again."""
+    tables = getattr(image, "quantization", None)
+    if image.format not in {"JPEG", "MPO"} or not tables or image.mode not in {"L", "RGB"}:
+        return None
+    options = {"qtables": tables, "progressive": bool(image.info.get("progressive"))}
+    subsampling = JpegImagePlugin.get_sampling(image) if image.mode == "RGB" else 0
+    return options | ({"subsampling": subsampling} if subsampling >= 0 else {})
+
+
+def _frames_left_out(image: Image.Image) -> list[str]:
+    frames = getattr(image, "n_frames", 1)
+    if frames == 1:
+        return []
+    which = "the first" if image.tell() == 0 else "one"
+    if image.format in {"TIFF", "MPO"}:
+        return [f"several pages: only {which} of {frames} is used"]
+    return [f"animated: only {which} of {frames} frames is used"]
+
+
+def _storage(image: Image.Image, head: bytes) -> tuple[str, int]:
+    """Pillow's raw mode of the stored pixels ('' if unknown), and their bits per channel (8 if unknown)."""
+    tiles = getattr(image, "tile", None)
+    args = tiles[0].args if tiles else None
+    rawmode = str(args[0] if isinstance(args, tuple) and args else args or "")
+    if image.format == "PPM" and isinstance(args, tuple) and args[-1] > 255:
+        return rawmode, 16
+    # The box of the header that holds the depth, and where in it: AVIF pixi, after version and number of channels;
+    # JPEG 2000 ihdr, after height, width and number of channels, one less than the depth.
+    for tag, offset, add in ((b"pixi", 9, 0), (b"ihdr", 14, 1)):
+        if image.format in {"AVIF", "JPEG2000"} and 0 <= head.find(tag) < len(head) - offset:
+            return rawmode, (head[head.find(tag) + offset] & 127) + add
+    return rawmode, 16 if ";16" in rawmode else 8
+
+
+def _arrays(image: Image.Image, rawmode: str, notes: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
+    """Pixels (height, width, 1 or 3) and alpha (height, width) of an upright image, contiguous and writable."""
+    if image.mode == "F":
+        raise ImageError("holds floating-point values; convert it to 8 or 16 bits first")
+    key = image.info.get("transparency")
+    if image.mode == "I" or image.mode.startswith("I;"):
+        pixels = _grey16(image)
+        return pixels, None if key is None else _keyed_alpha(pixels, key)
+    if image.mode in {"1", "L", "RGB"}:
+        pixels = np.atleast_3d(np.array(image.convert("L") if image.mode == "1" else image))
+        return pixels, None if key is None else _keyed_alpha(pixels, _scaled_key(key, rawmode))
+    straight = _straight(image, notes)
+    samples = np.array(straight)
+    pixels, alpha = (samples[..., :-1], samples[..., -1].copy()) if straight.mode.endswith("A") else (samples, None)
+    palette_is_grey = image.mode in {"P", "PA"} and "icc_profile" not in image.info
+    if rawmode.startswith("LA") or (palette_is_grey and (pixels == pixels[..., :1]).all()):
+        pixels = pixels[..., :1]
+    return np.ascontiguousarray(pixels), alpha
+
+
+def _straight(image: Image.Image, notes: list[str]) -> Image.Image:
+    """LA, RGB or RGBA, from the modes that are neither plain nor 16-bit."""
+    if image.mode in {"LA", "RGBA"}:
+        return image
+    if image.mode == "La":
+        return image.convert("LA")
+    if image.mode in {"PA", "RGBa"} or (image.mode == "P" and image.has_transparency_data):
+        return image.convert("RGBA")
+    if image.mode not in {"P", "RGBX"}:
+        notes.append(f"{image.mode} is converted to RGB")
+    profile = image.info.get("icc_profile") or b""
+    if image.mode == "LAB" or (image.mode == "CMYK" and profile):
+        source = ImageCms.createProfile("LAB") if image.mode == "LAB" else io.BytesIO(profile)
+        try:
+            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+        except (ImageCms.PyCMSError, OSError):
+            converted = None  # a damaged profile: Pillow's plain formula is the next best
+        if converted is not None:
+            return converted
+    return image.convert("RGB")
+
+
+def _grey16(image: Image.Image) -> np.ndarray:
+    values = np.array(image)
+    if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
+        raise ImageError(f"grey values from {values.min()} to {values.max()} do not fit 16 bits; rescale them first")
+    return values.astype(np.uint16)[..., None]
+
+
+def _scaled_key(key: Any, rawmode: str) -> np.ndarray:
+    """The transparent colour of a PNG in 8 bits; Pillow scales the pixels of other depths but not the key."""
+    values = np.array(key)
+    if rawmode in {"L;2", "L;4"} and values.max() < 16:
+        return values * {"L;2": 85, "L;4": 17}[rawmode]
+    return values >> 8 if ";16" in rawmode else values
+
+
+def _keyed_alpha(pixels: np.ndarray, key: Any) -> np.ndarray:
+    opaque = (pixels != np.asarray(key)).any(axis=2)
+    return np.where(opaque, np.iinfo(pixels.dtype).max, 0).astype(pixels.dtype)
+
+
+def _subdirectories(exif: Image.Exif) -> dict[int, dict[int, Any]]:
+    found = {}
+    for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        if tag in exif:
+            found[int(tag)] = dict(exif.get_ifd(tag))
+    photo = found.get(int(ExifTags.IFD.Exif), {})
+    if ExifTags.IFD.Interop in photo:
+        photo[ExifTags.IFD.Interop] = exif.get_ifd(ExifTags.IFD.Interop)
+    return found
+
+
+def _exif(image: Image.Image, notes: list[str]) -> tuple[Image.Exif, bytes | None]:
+    """All tags of an image, and as a block those that are true of a rewritten file, without the old thumbnail."""
+    source, carried = Image.Exif(), Image.Exif()
+    try:
+        source = image.getexif()
+        carried.endian = source.endian
+        tags = {tag: value for tag, value in source.items() if tag not in _LAYOUT_TAGS} | _subdirectories(source)
+        for tag, value in tags.items():
+            carried[tag] = value
+        block = carried.tobytes() if tags.keys() - _RESOLUTION_TAGS else None
+    except Exception:  # like the decoders, the parser raises anything; but here the pixels are sound
+        block = None
+        damaged = True
+    else:
+        damaged = bool(image.info.get("exif")) and not source  # Pillow has met the damage before, and said nothing
+    if damaged:
+        notes.append("the EXIF data is damaged and left out")
+    return source, block
+
+
+def _dpi(image: Image.Image) -> tuple[float, float] | None:
+    try:
+        x, y = (float(value) for value in image.info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    # TIFF says 1 dpi for "unknown".
+    return (x, y) if 1 < x < math.inf and 1 < y < math.inf else None

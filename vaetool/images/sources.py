@@ -1,0 +1,129 @@
+"""Where training images come from: folders, zip files (never unpacked) and torchvision's data sets."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vaetool import images
+from vaetool.errors import ImageError, UsageError
+from vaetool.files import inputs
+
+RESULTS = (".training", ".latent")
+"""The curves and plots of a run, `NAME.training.png` and so on, may lie among the images; they are none."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One image that can be read: its name, its label (the folder it lies in), where it is, and how to read it."""
+
+    name: str
+    label: str
+    origin: str  # the same for the same file, so that none is taken twice
+    read: Callable[[], np.ndarray]  # → (height, width, 1 or 3) uint8 or uint16; raises ImageError
+
+
+def find_sources(data: Iterable[str | Path], root: str | Path = ".") -> list[Source]:
+    """All images in folders, zip files and `torchvision:NAME` data sets (in `root`), each once, sorted by name.
+
+    Hidden files are left out, as they are by every command.
+    Raises UsageError if a place is missing, cannot be used, or holds no image.
+    """
+    found: dict[str, Source] = {}
+    for place in data:
+        sources = _sources_in(str(place), Path(root))
+        if not sources:
+            raise UsageError(f"{place}: holds no image")
+        for source in sources:
+            found.setdefault(source.origin, source)
+    return sorted(found.values(), key=lambda source: source.name)
+
+
+def _sources_in(place: str, root: Path) -> list[Source]:
+    if place.startswith("torchvision:"):
+        return _torchvision_sources(place.partition(":")[2], root)
+    path = Path(place)
+    if path.is_dir():
+        return _folder_sources(path)
+    if not path.exists():
+        raise UsageError(f"{place}: no such folder or zip file")
+    if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip":
+        return _zip_sources(path)
+    raise UsageError(f"{place}: not a folder, a zip file or torchvision:NAME")
+
+
+def _folder_sources(folder: Path) -> list[Source]:
+    def source(path: Path, place: PurePosixPath) -> Source:
+        label = place.parent.name
+        return Source(str(place), label, os.path.realpath(path), lambda: images.read(path).visible_pixels())
+
+    found = inputs.expand([str(folder)], recursive=True)
+    return [
+        source(entry.source, PurePosixPath(entry.place.as_posix()))
+        for entry in found.entries
+        if isinstance(entry.source, Path) and Path(entry.source.stem).suffix not in RESULTS
+    ]
+
+
+def _zip_sources(path: Path) -> list[Source]:
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
+        raise UsageError(f"{path}: a damaged zip file ({error})") from error
+    entries = [e for e in archive.infolist() if not e.is_dir() and _is_image(PurePosixPath(e.filename))]
+    if any(entry.flag_bits & 1 for entry in entries):
+        raise UsageError(f"{path}: an encrypted zip file; unpack it and name the folder")
+
+    def pixels(entry: zipfile.ZipInfo) -> np.ndarray:
+        try:
+            data = archive.read(entry)
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error) as error:
+            raise ImageError(f"cannot be read from the zip file ({error})") from error
+        return images.read(data).visible_pixels()
+
+    def source(entry: zipfile.ZipInfo) -> Source:
+        name = PurePosixPath(entry.filename)
+        return Source(str(name), name.parent.name, f"{os.path.realpath(path)}/{name}", lambda: pixels(entry))
+
+    return [source(entry) for entry in entries]
+
+
+def _is_image(name: PurePosixPath) -> bool:
+    """By the suffix; hidden names and what macOS adds to its zip files (`__MACOSX/._photo.jpg`) are none."""
+    hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
+    return not hidden and name.suffix.lower() in inputs.IMAGES.suffixes
+
+
+def _torchvision_sources(name: str, root: Path) -> list[Source]:
+    import torchvision.datasets
+
+    cls = getattr(torchvision.datasets, name, None)
+    if not (isinstance(cls, type) and issubclass(cls, torchvision.datasets.VisionDataset)):
+        raise UsageError(f"torchvision has no data set {name!r}")
+    try:
+        dataset: Any = cls(root=str(root))
+    except (RuntimeError, OSError, ImportError, TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0].partition(" You can use download")[0]
+        raise UsageError(f"torchvision:{name} is not in {root} ({reason}); name its folder with --root") from error
+    labels = getattr(dataset, "targets", None)
+
+    def pixels(index: int) -> np.ndarray:
+        image = dataset[index][0]
+        if not isinstance(image, Image.Image):
+            raise ImageError(f"is no image but a {type(image).__name__}")
+        return images.from_pil(image).visible_pixels()
+
+    def source(index: int) -> Source:
+        label = "" if labels is None else str(int(labels[index]))
+        place = f"{name}/{index:07d}"
+        return Source(place, label, f"torchvision:{os.path.realpath(root)}/{place}", lambda: pixels(index))
+
+    return [source(index) for index in range(len(dataset))]

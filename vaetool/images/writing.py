@@ -1,0 +1,99 @@
+"""Pictures as the bytes of image files, and as images of Pillow."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vaetool.errors import ImageError, UsageError
+from vaetool.images.formats import GREY_AS_RGB, WRITABLE, listing, profile_space, reason
+from vaetool.images.picture import Picture
+
+
+def to_pil(picture: Picture) -> Image.Image:
+    """A picture as a Pillow image: L, LA, RGB, RGBA, or I;16 for 16-bit grey; ICC, EXIF and dpi in its `info`.
+
+    Other modes do not come back: 1 becomes L, palettes and CMYK become RGB (or RGBA, or L where all colours are grey).
+    I;16 carries an on-off alpha as the one `info["transparency"]` value that PNG can store.
+    Raises ImageError for 16-bit colour and for 16-bit soft alpha, which Pillow cannot hold.
+    """
+    pixels, alpha, info = picture.pixels, picture.alpha, {}
+    if pixels.dtype == np.uint16:
+        if picture.pixels.shape[2] == 3:
+            raise ImageError("16-bit colour cannot be written; convert it to 8 bits first")
+        if alpha is not None:
+            pixels, info["transparency"] = _keyed(pixels, alpha)
+    elif alpha is not None:
+        pixels = np.dstack([pixels, alpha])
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    carried = {"icc_profile": picture.icc_profile, "exif": picture.exif, "dpi": picture.dpi}
+    image.info = {name: value for name, value in {**info, **carried}.items() if value is not None}
+    return image
+
+
+def encode(picture: Picture, format: str, *, quality: int | None = None, strip: bool = False) -> bytes:  # noqa: A002
+    """The bytes of an image file: `format` is Pillow's name, as `format_for` gives it.
+
+    quality: 1..100 for JPEG (default: the tables and subsampling of the file that the picture is from if that was a
+    JPEG, else 95), WebP (default: lossless) and AVIF (default 90), all without chroma subsampling where the format
+    allows and nothing else is said; the other formats are lossless and ignore it.
+    strip: leave out ICC profile and EXIF. BMP and PPM have no place for them in any case, and a grey profile is left
+    out of WebP and transparent AVIF, which store grey as RGB. dpi is kept by PNG, JPEG, TIFF and BMP.
+    Raises ImageError when the format cannot hold the picture, UsageError for a quality out of range.
+    """
+    if quality is not None and not 1 <= quality <= 100:
+        raise UsageError(f"quality must be 1..100, not {quality}")
+    writable = WRITABLE.get(format)
+    if writable is None:
+        raise ImageError(f"{format} files are not written; choose {listing(WRITABLE)}")
+    if picture.pixels.dtype == np.uint16 and writable.bits == 8:
+        raise ImageError(f"{format} holds 8 bits; write PNG or TIFF")
+    picture = _fit_alpha(picture, format)
+    if strip:
+        picture = replace(picture, icc_profile=None, exif=None)
+    elif profile_space(picture.icc_profile) == "GRAY" and (format, picture.alpha is None) in GREY_AS_RGB:
+        picture = replace(picture, icc_profile=None)
+    image = to_pil(picture)
+    # Some savers take these from `info`, some only from their options.
+    options: dict[str, Any] = {name: image.info[name] for name in ("icc_profile", "exif", "dpi") if name in image.info}
+    options |= writable.options
+    if format == "TIFF" and "exif" in options:
+        options["compression"] = "raw"  # Pillow cannot write the parts of EXIF and a compression at once
+    if quality is None and format == "JPEG" and picture.jpeg:
+        options |= picture.jpeg
+    elif quality is None and writable.lossless:
+        options |= writable.lossless
+    elif writable.quality:
+        options["quality"] = quality or writable.quality
+    file = io.BytesIO()
+    try:
+        image.save(file, format, **options)
+    except Exception as cause:
+        raise ImageError(f"cannot be written as {format} ({reason(cause)})") from cause
+    return file.getvalue()
+
+
+def _fit_alpha(picture: Picture, name: str) -> Picture:
+    if picture.alpha is None or name == "PNG" or (WRITABLE[name].alpha and picture.pixels.dtype == np.uint8):
+        return picture
+    if (picture.alpha == np.iinfo(picture.alpha.dtype).max).all():
+        return replace(picture, alpha=None)  # opaque everywhere: nothing is lost
+    if picture.pixels.dtype == np.uint16:
+        raise ImageError(f"{name} holds no transparency with 16-bit grey; write PNG")
+    raise ImageError(f"{name} holds no transparency; write PNG or WebP")
+
+
+def _keyed(pixels: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, int | None]:
+    """On-off alpha as one grey value that no visible pixel has; a visible one that had it moves by 1 of 65535."""
+    hidden = alpha == 0
+    if not (hidden | (alpha == 65535)).all():
+        raise ImageError("16-bit grey with soft transparency cannot be written; convert it to 8 bits first")
+    if not hidden.any():
+        return pixels, None
+    key = int(pixels[hidden][0, 0])
+    moved = np.where(pixels == key, key + 1 if key < 65535 else key - 1, pixels)
+    return np.where(hidden[..., None], key, moved).astype(np.uint16), key

@@ -1,0 +1,236 @@
+"""Masked autoencoder: a picture with holes in, what was there out (Pathak et al. 2016; He et al. 2022).
+
+A U-shaped network at half resolution sees the picture with its holes filled smoothly, and where they are; at the
+bottom dilated blocks see far (Iizuka et al. 2017). What it gives is added to the smooth filling, inside the hole alone.
+Given a coarse version of what is in a hole, marked as such, it makes that sharp.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vaetool.denoising.dae import DAE
+from vaetool.errors import ImageError, UsageError
+from vaetool.images.conversion import from_unit, network_input, unpack, unpack_mask
+from vaetool.images.filling import fill_from, halved
+from vaetool.inpainting.filling import push_pull
+from vaetool.inpainting.holes import CONTEXT, bounds, deep_part, grown, windows, with_surroundings
+from vaetool.inpainting.masks import Masks, draw_masks
+from vaetool.nn.base import Batch, Losses, Model, register
+from vaetool.nn.blocks import UNet
+
+UNKNOWN, COARSE = 1.0, 0.5
+"""What marks a pixel of a hole: nothing is known of it, or only a coarse version."""
+
+MASK_STD = 0.01
+FIRST_CHANGE = 0.1
+"""Of a network that begins as a denoiser: its weights for the mask, and how much of what that takes away it takes."""
+
+NOISE_FLOOR = (2 / 255) ** 2  # errors below are not seen, and not worth more training
+
+Image = TypeVar("Image")
+
+
+@dataclass(frozen=True)
+class MAEConfig:
+    """What shapes a masked autoencoder."""
+
+    channels: int = 3
+    widths: tuple[int, ...] = (32, 64, 128, 192)  # per level; each halves the resolution
+    blocks: int = 2  # residual blocks per level, each way
+    dilations: tuple[int, ...] = (1, 1, 2, 4, 8, 4)  # of the blocks at the bottom
+
+    def __post_init__(self) -> None:
+        if self.channels not in (1, 3):
+            raise UsageError(f"model.channels must be 1 or 3, not {self.channels}")
+        if not self.widths or not self.dilations or min(*self.widths, *self.dilations, self.blocks) < 1:
+            raise UsageError("model.widths, model.blocks and model.dilations must be 1 or more")
+
+
+@register("mae")
+class MAE(Model):
+    """The masked autoencoder. See the module's docstring."""
+
+    Config = MAEConfig
+    Corruption = Masks
+    figure = "psnr"
+    meets_adversary = True
+    defaults: ClassVar[dict[str, dict[str, Any]]] = {
+        "training": {"batch": 14, "crops": (128, 160, 224), "lr": 6e-4, "weight_decay": 0.01, "clip": 0.25}
+    }
+    config: MAEConfig
+
+    def __init__(self, config: MAEConfig) -> None:
+        super().__init__(config)
+        channels = config.channels
+        self.unet = UNet(4 * (channels + 1), 4 * channels, config.widths, config.blocks, dilations=config.dilations)
+        for parameter in self.unet.tail.parameters():
+            nn.init.zeros_(parameter)  # it begins as the smooth filling
+        self.low_pass = 1
+
+    @property
+    def stride(self) -> int:
+        """Heights and widths must be multiples of this."""
+        return 2 * self.unet.stride
+
+    @property
+    def last_layer(self) -> Tensor:
+        """The weights of the layer that makes pictures."""
+        return self.unet.tail.weight
+
+    def fill(self, filled: Tensor, mask: Tensor) -> Tensor:
+        """Pictures with what is in their holes.
+
+        filled: (batch, channels, height, width) in 0..1, holes filled smoothly, or with a coarse version. mask: (batch,
+        1, ...), `UNKNOWN` or `COARSE` in holes, else 0. Heights and widths are multiples of `stride`. Outside the holes
+        nothing changes.
+        """
+        inside = (mask > 0).to(filled.dtype)
+        seen = torch.cat([filled, mask], dim=1)
+        added = F.pixel_shuffle(self.unet(F.pixel_unshuffle(seen, 2)), 2)
+        return filled + added * inside
+
+    def adopt(self, other: Model) -> bool:
+        """Begin with what a denoiser knows of pictures: those of its layers that fit, and no biases.
+
+        What that takes away as noise is a small change to begin with.
+        """
+        if not isinstance(other, DAE) or other.config.channels != self.config.channels:
+            return False
+        ours, theirs = self.unet.state_dict(), other.unet.state_dict()
+        head = theirs["head.weight"][:, : 4 * self.config.channels]  # without what sees sigma
+        generator = torch.Generator().manual_seed(0)
+        mask = MASK_STD * torch.randn((len(head), 4, *head.shape[2:]), generator=generator)
+        theirs |= {"head.weight": torch.cat([head, mask], dim=1), "tail.weight": -FIRST_CHANGE * theirs["tail.weight"]}
+        fitting = {name: values for name, values in theirs.items() if name in ours and values.shape == ours[name].shape}
+        biases = {name: torch.zeros_like(values) for name, values in ours.items() if name.endswith(".bias")}
+        if fitting:
+            self.unet.load_state_dict(biases | fitting, strict=False)
+        return bool(fitting)
+
+    def begin_step(self, fraction: float, corruption: Masks) -> None:
+        """How errors are judged is the run's, not the network's."""
+        self.low_pass = corruption.low_pass
+
+    def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Masks) -> Batch:
+        """Clean pictures, the same with holes filled smoothly, and the masks."""
+        count, _, height, width = clean.shape
+        hole = draw_masks(generator, count, height, width, corruption)
+        known, halves = torch.rand((2, count, 1, 1, 1), generator=generator, device=clean.device)
+        coarse = torch.where(halves < 0.5, _blurred(clean, 2), _blurred(clean, 4))
+        refined = known < corruption.refined
+        filled = torch.where(refined & (hole > 0), coarse, push_pull(clean, hole))
+        return {
+            "clean": clean,
+            "filled": filled,
+            "mask": torch.where(refined, COARSE, UNKNOWN) * hole,
+        }
+
+    def loss(self, batch: Batch) -> Losses:
+        """Minus the mean PSNR in the holes, in nepers, so that every picture counts the same, easy or hard."""
+        return self.loss_and_fakes(batch)[0]
+
+    def loss_and_fakes(self, batch: Batch) -> tuple[Losses, Tensor]:
+        """The loss, and the filled pictures."""
+        pictures = self.fill(batch["filled"], batch["mask"])
+        error = pictures - batch["clean"]
+        inside = (batch["mask"] > 0).to(error.dtype)
+        if self.low_pass > 1:
+            error, inside = (F.avg_pool2d(x, self.low_pass, 1, self.low_pass // 2) for x in (error, inside))
+        mse = _mean_square(error, inside)
+        return {"loss": 0.5 * (mse + NOISE_FLOOR).log().mean(), "mse": mse.mean()}, pictures
+
+    def validate(self, batch: Batch) -> dict[str, float]:
+        """Mean PSNR in the holes in dB, and the energy of the gradients there, that of the true pictures being one."""
+        pictures = self.fill(batch["filled"], batch["mask"]).clamp(0, 1)
+        inside = (batch["mask"] > 0).to(pictures.dtype)
+        mse = _mean_square(pictures - batch["clean"], inside)
+        ours, theirs = (_gradient_energy(x, inside) for x in (pictures, batch["clean"]))
+        return {"psnr": (-10 * mse.clamp_min(1e-5).log10()).mean().item(), "energy": (ours / theirs).item()}
+
+    def example(self, batch: Batch) -> list[Tensor]:
+        """With holes, filled, and as it was."""
+        pictures = self.fill(batch["filled"], batch["mask"])
+        return [batch["clean"] * (batch["mask"] == 0), pictures.clamp(0, 1), batch["clean"]]
+
+    def inpaint(self, image: Image, mask: Any, *, dilate: int = 0) -> Image:
+        """The picture with its holes filled, as the same kind of image (see `vaetool.images.conversion.unpack`).
+
+        mask: where the holes are, see `vaetool.images.conversion.unpack_mask`. dilate: all within so many pixels of
+        them is filled as well. Nothing else changes, and nothing of what was in the holes is used.
+        Raises ImageError for a mask of another size or of the whole picture, and for colours in a model of grey
+        pictures; UsageError for other types and shapes.
+        """
+        hole = grown(unpack_mask(mask), dilate)
+        pixels, repack = unpack(image, hole)
+        return repack(self.inpaint_pixels(pixels, hole))
+
+    @torch.inference_mode()
+    def inpaint_pixels(self, pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:
+        """Pixels (height, width, channels) of any type, filled where `hole`, (height, width) bool, is true."""
+        if hole.all():
+            raise ImageError("is all hole: nothing is left of it to fill that from")
+        filled = pixels.copy()
+        filled[hole] = 0
+        self._fill_holes(filled, hole)
+        return filled
+
+    def _fill_holes(self, pixels: np.ndarray, hole: np.ndarray) -> None:
+        """Fill in place: first what is near enough to the known, then the rest, from half the size."""
+        deep = deep_part(hole)
+        self._fill_windows(pixels, hole, hole & ~deep, UNKNOWN)
+        box = bounds(deep)
+        if box is None:
+            return
+        part = with_surroundings(box, hole.shape)
+        region, deep = pixels[part], deep[part]
+        top = np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else 1
+        coarse, known = halved(region, ~deep)
+        coarse /= top
+        self._fill_holes(coarse, ~known)
+        coarse *= top
+        fill_from(coarse, region, ~deep)
+        self._fill_windows(region, deep, deep, COARSE)
+
+    def _fill_windows(self, pixels: np.ndarray, hole: np.ndarray, wanted: np.ndarray, mark: float) -> None:
+        """Fill in place what is wanted of a hole, window by window: what one has filled, the next one takes as known.
+
+        mark: of the hole, `UNKNOWN` or `COARSE`.
+        """
+        hole = hole.copy()
+        for part in windows(wanted, self.stride, CONTEXT[1] if mark == UNKNOWN else CONTEXT[0]):
+            x = network_input(pixels[part.window()], self.config.channels, self.stride, self.device)
+            inside = network_input(hole[part.window()].astype(np.float32)[..., None], 1, self.stride, self.device)
+            filled = push_pull(x, inside) if mark == UNKNOWN else x
+            low, high = filled.min().clamp_max(0), filled.max().clamp_min(1)  # floats may be beyond 0..1
+            result = self.fill(filled, mark * inside).clamp(low, high)
+            if pixels.shape[2] == 1:
+                result = result.mean(dim=1, keepdim=True)
+            values = result[0].permute(1, 2, 0)[part.middle()].cpu().numpy()
+            chosen = wanted[part.kept()] & hole[part.kept()]
+            pixels[part.kept()][chosen] = from_unit(values[chosen], pixels.dtype)
+            hole[part.kept()] &= ~chosen
+
+
+def _blurred(x: Tensor, factor: int) -> Tensor:
+    """As it comes from a picture so many times smaller."""
+    small = F.avg_pool2d(x, factor, ceil_mode=True)
+    return F.interpolate(small, x.shape[2:], mode="bilinear", align_corners=False)
+
+
+def _mean_square(error: Tensor, inside: Tensor) -> Tensor:
+    """Of each picture, over the hole alone, outside of which there is no error."""
+    return error.square().sum(dim=(1, 2, 3)) / (inside.sum(dim=(1, 2, 3)) * error.shape[1])
+
+
+def _gradient_energy(x: Tensor, inside: Tensor) -> Tensor:
+    """The sum of the squared differences of neighbours inside the hole."""
+    rows = (x.diff(dim=2).square() * inside[:, :, 1:]).sum()
+    columns = (x.diff(dim=3).square() * inside[:, :, :, 1:]).sum()
+    return rows + columns

@@ -1,0 +1,150 @@
+"""Drawn masks: the holes that training cuts into pictures, so that a network learns to fill them.
+
+For real use strokes, boxes, blots, scratches and marks as of text; for the masked autoencoder of He et al. 2022 square
+patches. Batched, on the images' device, seeded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vaetool.errors import UsageError
+from vaetool.nn.shapes import OCTAVES, Draw, ellipse, walk
+
+RATIO = 0.75
+
+MOST = 0.9  # of a picture
+STROKES, BOXES, BLOTS, SCRATCHES = 4, 3, 3, 10  # at most, in a picture
+STROKE_CORNERS, SCRATCH_CORNERS = 8, 12
+GLYPHS, LINES = 29, 3  # kinds of marks, and the lines that each consists of
+SPACES = 6  # one of so many kinds is a space
+CELL_WIDTH, ROW_HEIGHT = 0.7, 1.5  # of marks that are 1 high
+
+
+@dataclass(frozen=True)
+class Masks:
+    """What is hidden of pictures, and how what fills it is judged.
+
+    patch, ratio: squares of so many pixels a side, and the share of them that is hidden; 0: all other kinds of masks.
+    refined: share of the pictures of whose hole a coarse version is given, to be made sharp, as in very large holes.
+    low_pass: errors are those of means over squares of so many pixels; above 1, detail is left to an adversary.
+    """
+
+    patch: int = 0
+    ratio: float = RATIO
+    refined: float = 0.1
+    low_pass: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.patch <= 256:
+            raise UsageError(f"corruption.patch must be from 0 to 256 pixels, not {self.patch}")
+        if not 0 < self.ratio < 1:
+            raise UsageError(f"corruption.ratio must be above 0 and below 1, not {self.ratio:g}")
+        if self.ratio != RATIO and not self.patch:
+            raise UsageError("corruption.ratio is the share of square patches: give their side, corruption.patch, too")
+        if not 0 <= self.refined <= 1:
+            raise UsageError(f"corruption.refined is a share, from 0 to 1, not {self.refined:g}")
+        if not 1 <= self.low_pass <= 32:
+            raise UsageError(f"corruption.low_pass must be from 1 to 32 pixels, not {self.low_pass}")
+
+
+def draw_masks(generator: torch.Generator, count: int, height: int, width: int, masks: Masks) -> Tensor:
+    """Masks for a batch, (count, 1, height, width): 1 in the hole, else 0; every one has a hole and something else."""
+    draw = Draw(generator, count, height, width)
+    if masks.patch:
+        return patches(draw, masks.patch, masks.ratio)
+    order = draw.order()
+    kinds: tuple[Callable[[Draw], Tensor], ...] = (_strokes, _strokes, _boxes, _blots, _scratches, _text)
+    drawn = [kind(draw.part(len(part))) for kind, part in zip(kinds, order.tensor_split(len(kinds)), strict=True)]
+    inside = torch.cat(drawn)[order.argsort()]
+    return _neither_all_nor_none(inside).float()
+
+
+def patches(draw: Draw, side: int, ratio: float) -> Tensor:
+    """Of the squares of a grid exactly this share, drawn for each picture; at least one is hidden and one is not."""
+    rows, columns = -(-draw.height // side), -(-draw.width // side)
+    hidden = min(max(1, round(ratio * rows * columns)), max(1, rows * columns - 1))
+    rank = draw.normal(rows * columns).argsort(dim=1).argsort(dim=1)
+    squares = (rank < hidden).float().view(-1, 1, rows, columns)
+    grown = squares.repeat_interleave(side, dim=2).repeat_interleave(side, dim=3)
+    return grown[:, :, : draw.height, : draw.width]
+
+
+def _neither_all_nor_none(inside: Tensor) -> Tensor:
+    """The same, but the middle where there is no hole, or hardly anything else."""
+    height, width = inside.shape[2:]
+    middle = torch.zeros_like(inside)
+    middle[:, :, height // 4 : -(-3 * height // 4), width // 4 : -(-3 * width // 4)] = True
+    share = inside.float().mean(dim=(1, 2, 3), keepdim=True)
+    return torch.where((share == 0) | (share > MOST), middle, inside)
+
+
+def _strokes(draw: Draw) -> Tensor:
+    """As of a brush, from thin to two fifths of the picture wide."""
+
+    def stroke() -> Tensor:
+        length = draw.scale(0.1 * draw.width, 1.5 * draw.width)
+        radius = draw.scale(0.012 * draw.width, 0.2 * draw.width)
+        return walk(draw, length, STROKE_CORNERS, draw.even(0, 1.2)) < radius
+
+    return _some(draw, STROKES, stroke)
+
+
+def _boxes(draw: Draw) -> Tensor:
+    def box() -> Tensor:
+        offset = draw.place - draw.point()
+        beside, below = draw.even(0.06, 0.3) * draw.width, draw.even(0.06, 0.3) * draw.height
+        return (offset.real.abs() < beside) & (offset.imag.abs() < below)
+
+    return _some(draw, BOXES, box)
+
+
+def _blots(draw: Draw) -> Tensor:
+    """Rough ellipses, about as objects are."""
+
+    def blot() -> Tensor:
+        return ellipse(draw, draw.scale(0.06 * draw.width, 0.33 * draw.width), draw.scale(0.02, 0.4)) > 0
+
+    return _some(draw, BLOTS, blot)
+
+
+def _scratches(draw: Draw) -> Tensor:
+    def scratch() -> Tensor:
+        thickness = draw.scale(0.6, 4) * (1 + 0.3 * draw.smooth(OCTAVES[2:]))
+        length = draw.scale(0.2 * draw.width, 1.5 * draw.width)
+        return walk(draw, length, SCRATCH_CORNERS, draw.scale(0.02, 0.7)) < thickness
+
+    return _some(draw, SCRATCHES, scratch)
+
+
+def _some(draw: Draw, most: int, shape: Callable[[], Tensor]) -> Tensor:
+    """From one up to `most` shapes in every picture."""
+    inside, number = shape(), draw.even(0, most)
+    for count in range(1, most):
+        inside = inside | (shape() & (number > count))
+    return inside
+
+
+def _text(draw: Draw) -> Tensor:
+    """Rows of marks, each of a few straight lines between places in its cell, in a block across the picture."""
+    size = draw.scale(0.04 * draw.width, 0.2 * draw.width).clamp_min(6)
+    place = (draw.place - draw.point()) * draw.direction() / size
+    row, column = torch.floor(place.imag / ROW_HEIGHT), torch.floor(place.real / CELL_WIDTH)
+    within = place - torch.complex(CELL_WIDTH * column, ROW_HEIGHT * row)
+    glyph = ((7 * column + 13 * row + 3 * column * row) % GLYPHS).long().expand(draw.count, -1, -1, -1)
+    across, down = (0.5 + 0.3 * draw.normal(2, 2, LINES, GLYPHS)).clamp(0.1, 0.9).unbind(dim=1)
+    starts, ends = torch.complex(CELL_WIDTH * across, down).unbind(dim=1)  # (batch, LINES, GLYPHS) each
+    picture = torch.arange(draw.count, device=draw.device)[:, None, None, None]
+    nearest = torch.full(within.shape, torch.inf, device=draw.device)
+    for line in range(LINES):
+        start, end = starts[picture, line, glyph], ends[picture, line, glyph]
+        way, offset = end - start, within - start
+        along = ((offset * way.conj()).real / way.abs().square().clamp_min(1e-6)).clamp(0, 1)
+        nearest = torch.minimum(nearest, (offset - along * way).abs())
+    rows, columns = draw.even(1, 5).floor(), draw.even(8, 40)
+    block = (row >= -rows) & (row <= rows) & (column.abs() < columns) & (glyph % SPACES != 0)
+    return (nearest * size < draw.scale(0.04, 0.14) * size.clamp_min(8)) & block

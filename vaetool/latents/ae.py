@@ -1,0 +1,187 @@
+"""Autoencoder: a picture to a code and back, the code a point rather than a distribution (see `vaetool.latents.vae`).
+
+What keeps a code from learning too much by heart is chosen: a narrow code, noise at the input (Vincent et al. 2010), a
+sparse code, an encoder that contracts (Rifai et al. 2011), or `training.weight_decay`.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vaetool.errors import UsageError
+from vaetool.images.metrics import mean_psnr
+from vaetool.latents.autoencoder import Autoencoder
+from vaetool.latents.trunk import Decoder, Encoder, TrunkConfig
+from vaetool.nn.base import Batch, Losses, register
+
+RECONSTRUCTIONS = ("mse", "bce")
+SPARSITIES = ("l1", "kl")
+LARGEST_EXACT = 16
+"""Units up to which the Jacobian is computed row by row; of longer codes its norm is estimated."""
+
+
+@dataclass(frozen=True)
+class AEConfig(TrunkConfig):
+    """What shapes an autoencoder."""
+
+    reconstruction: str = "mse"  # squared error, or "bce": cross-entropy, for pixels that are nearly on or off
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.reconstruction not in RECONSTRUCTIONS:
+            raise UsageError(f"model.reconstruction must be mse or bce, not {self.reconstruction!r}")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What training does to clean images, and what it asks of codes beside the picture; penalties are per picture."""
+
+    sigma: float = 0.0  # of white noise at the input, in 8-bit units; the clean picture is what should come out
+    sparse: float = 0.0  # weight of the penalty on codes that are not sparse
+    sparsity: str = "l1"  # the sum of |z|; or "kl", by which units are on, as σ(z), in a share `rho` of cases (Ng 2011)
+    rho: float = 0.05
+    contractive: float = 0.0  # weight of the squared Frobenius norm of the encoder's Jacobian (Rifai et al. 2011)
+    stacked: float = 0.0  # share of the run in which levels learn one after the other, each from those before
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sigma <= 255:
+            raise UsageError(f"corruption.sigma must be from 0 to 255, not {self.sigma:g}")
+        for name in ("sparse", "contractive"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"corruption.{name} must be 0 or more, not {getattr(self, name):g}")
+        if self.sparsity not in SPARSITIES:
+            raise UsageError(f"corruption.sparsity must be l1 or kl, not {self.sparsity!r}")
+        if not 0 < self.rho < 1:
+            raise UsageError(f"corruption.rho must be above 0 and below 1, not {self.rho:g}")
+        if not 0 <= self.stacked <= 1:
+            raise UsageError(f"corruption.stacked is a share of the run, from 0 to 1, not {self.stacked:g}")
+
+
+@register("ae")
+class AE(Autoencoder):
+    """The autoencoder. See the module's docstring."""
+
+    Config = AEConfig
+    Corruption = Objective
+    figure = "psnr"
+    config: AEConfig
+
+    def __init__(self, config: AEConfig) -> None:
+        super().__init__(config)
+        self.encoder = Encoder(config, config.latent)
+        self.decoder = Decoder(config, config.channels)
+        self.objective = Objective()
+        self.level: int | None = None  # the one that learns alone; None: all do
+
+    def embed(self, x: Tensor) -> Tensor:
+        """See `Autoencoder.embed`."""
+        return self.encoder(x).float()
+
+    def render(self, z: Tensor) -> Tensor:
+        """See `Autoencoder.render`."""
+        output = self.decoder(z)
+        return output.sigmoid() if self.config.reconstruction == "bce" else output.clamp(0, 1)
+
+    def begin_step(self, fraction: float, corruption: Objective) -> None:
+        """Which level learns, while they do so one after the other."""
+        self.objective = corruption
+        self.level = None
+        if fraction < corruption.stacked:
+            if self.config.decoder_widths[:-1] != self.config.widths[-2::-1]:
+                raise UsageError(
+                    "corruption.stacked needs a decoder that mirrors the encoder: model.decoder_widths must begin with "
+                    f"{list(self.config.widths[-2::-1])}"
+                )
+            self.level = int(fraction / corruption.stacked * len(self.config.widths))
+
+    def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Objective) -> Batch:
+        """Pictures, pictures with noise, and if codes are to contract, the `probes` of `squared_jacobian`."""
+        batch = {"clean": clean, "noisy": clean}
+        if corruption.sigma:
+            noise = torch.randn(clean.shape, generator=generator, device=clean.device)
+            batch["noisy"] = clean + corruption.sigma / 255 * noise
+        if corruption.contractive:
+            batch["probes"] = draw_probes(len(clean), self.config.latent, generator)
+        return batch
+
+    def loss(self, batch: Batch) -> Losses:
+        """The error and the penalties, per number of the picture: a constant factor, so that all sizes train alike."""
+        x, noisy = batch["clean"], batch["noisy"]
+        if self.level is not None:
+            return {"loss": self._level_loss(x, noisy, self.level)}
+        objective = self.objective
+        if objective.contractive:
+            noisy = noisy.detach().requires_grad_()
+        z = self.embed(noisy)
+        error = self._error(self.decoder(z), x)
+        penalty = torch.zeros((), device=x.device)
+        if objective.sparse:
+            penalty = penalty + objective.sparse * sparsity(z, objective)
+        if objective.contractive:
+            penalty = penalty + objective.contractive * squared_jacobian(z, noisy, batch["probes"]).mean()
+        return {"loss": error + penalty / x[0].numel(), "reconstruction": error, "penalty": penalty}
+
+    def _error(self, output: Tensor, x: Tensor) -> Tensor:
+        """Per number of the picture."""
+        if self.config.reconstruction == "bce":
+            return F.binary_cross_entropy_with_logits(output.float(), x)
+        return F.mse_loss(output.float(), x)
+
+    def _level_loss(self, clean: Tensor, noisy: Tensor, level: int) -> Tensor:
+        """How far a level of the encoder and its counterpart of the decoder are from undoing the noise in their input.
+
+        Their input is what the levels before make of the picture; those stay as they are (Vincent et al. 2010).
+        """
+        with torch.no_grad():
+            target, given = self.encoder.features(clean, level), self.encoder.features(noisy, level)
+        output = self.decoder.levels[-1 - level](self.encoder.levels[level](given))
+        error = F.mse_loss(output.float(), target.float()) if level else self._error(self.decoder.tail(output), target)
+        # Distributed training waits for a gradient of every weight.
+        return error + 0 * torch.stack([weight.sum() for weight in self.parameters()]).sum()
+
+    def validate(self, batch: Batch) -> dict[str, float]:
+        """Mean PSNR in dB of clean pictures, there and back."""
+        clean = batch["clean"]
+        back = torch.cat([self.render(self.embed(part)) for part in clean.split(self.batch_size)])
+        return {"psnr": mean_psnr((back - clean).square().mean(dim=(1, 2, 3)).cpu().numpy())}
+
+    def example(self, batch: Batch) -> list[Tensor]:
+        """As they were, and there and back."""
+        return [batch["clean"], self.render(self.embed(batch["clean"]))]
+
+
+def sparsity(z: Tensor, objective: Objective) -> Tensor:
+    """Per picture, how far codes, (batch, latent), are from sparse: Σ |z|, or Σ KL(rho to the share that is on)."""
+    if objective.sparsity == "l1":
+        return z.abs().sum(dim=1).mean()
+    rho, on = objective.rho, z.sigmoid().mean(dim=0).clamp(1e-6, 1 - 1e-6)
+    return (rho * (rho / on).log() + (1 - rho) * ((1 - rho) / (1 - on)).log()).sum()
+
+
+def draw_probes(count: int, latent: int, generator: torch.Generator) -> Tensor:
+    """Vectors v of which Σ |vᵀJ|² is the squared Frobenius norm of a Jacobian, exactly or in expectation.
+
+    All unit vectors for short codes, else one of random signs for each picture (Hutchinson 1990): (count, vectors,
+    latent).
+    """
+    if latent <= LARGEST_EXACT:
+        return torch.eye(latent, device=generator.device).expand(count, latent, latent)
+    signs = torch.randint(2, (count, 1, latent), generator=generator, device=generator.device)
+    return 2.0 * signs - 1
+
+
+def squared_jacobian(z: Tensor, x: Tensor, probes: Tensor) -> Tensor:
+    """Σ |∂(v·z)/∂x|² over the probes v, (batch, vectors, latent), per picture: (batch,). See `draw_probes`.
+
+    z: (batch, latent), computed from x, (batch, channels, height, width), each code from its own picture alone.
+    """
+    total = torch.zeros(len(x), device=x.device)
+    for probe in probes.unbind(dim=1):
+        (gradient,) = torch.autograd.grad((probe * z).sum(), x, create_graph=True)
+        total = total + gradient.square().sum(dim=(1, 2, 3))
+    return total

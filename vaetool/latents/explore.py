@@ -1,0 +1,107 @@
+"""The task behind `vaetool latent`: the codes of pictures as a table, and plots of the space they lie in."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vaetool.errors import ImageError, TrainingError, UsageError
+from vaetool.files.writing import write_atomically
+from vaetool.images.sources import Source, find_sources
+from vaetool.latents import plots
+from vaetool.latents.autoencoder import Autoencoder
+from vaetool.latents.views import LOOKED_AT, look
+
+FORMATS = ("csv", "npy")
+TABLE, ARRAY = "codes.csv", "codes.npy"
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was written, and of how many pictures."""
+
+    path: Path
+    pictures: int
+    files: tuple[str, ...]
+
+
+def explore(
+    model: Autoencoder,
+    data: str | Path | Iterable[str | Path],
+    output: str | Path,
+    *,
+    root: str | Path = ".",
+    format: str = "csv",  # noqa: A002
+    tsne: bool = False,
+    force: bool = False,
+    warn: Callable[[str], None] = lambda message: None,
+) -> Result:
+    """Write the codes of all pictures in `data`, and plots, into the folder `output`.
+
+    data: folders, zip files, or `torchvision:NAME` (looked up in `root`); labels are sub-folders' names. format: "csv"
+    has columns name, label, z0, z1, ...; with "npy" the codes are codes.npy, (pictures, latent) float32, and codes.csv
+    has their names and labels. Plots are of a random part of the pictures. tsne: the scatter is t-SNE rather than the
+    first two principal components. force: replace files that exist. warn: is told of pictures that cannot be read.
+    Raises UsageError; TrainingError if no picture can be read.
+    """
+    if format not in FORMATS:
+        raise UsageError(f"codes are written as {' or '.join(FORMATS)}, not {format!r}")
+    folder = Path(output)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder}: is no folder")
+    if not force:
+        _check_new(folder)
+    places = [data] if isinstance(data, (str, Path)) else list(data)
+    sources, codes = encode_sources(model, find_sources(places, root), warn)
+    if not sources:
+        raise TrainingError("none of the pictures can be read")
+    some = random.Random(0).sample(sources, min(LOOKED_AT, len(sources)))
+    view = look(model, [source.read() for source in some], [source.label for source in some], tsne=tsne)
+    files = {TABLE: _table(sources, codes if format == "csv" else codes[:, :0])}
+    if format == "npy":
+        np.save(buffer := io.BytesIO(), codes)
+        files[ARRAY] = buffer.getvalue()
+    files |= {f"{name}.png": plots.draw(view, name) for name in plots.panels(view)}
+    for name, content in files.items():
+        write_atomically(folder / name, content)
+    return Result(folder, len(sources), tuple(files))
+
+
+def encode_sources(
+    model: Autoencoder, sources: Sequence[Source], warn: Callable[[str], None]
+) -> tuple[list[Source], np.ndarray]:
+    """The sources that can be read, and the codes of their pictures, (sources, latent); the others are named."""
+    readable: list[Source] = []
+
+    def pictures() -> Iterator[np.ndarray]:
+        for source in sources:
+            try:
+                pixels = source.read()
+            except ImageError as error:
+                warn(f"{source.name}: {error}; left out")
+                continue
+            readable.append(source)
+            yield pixels
+
+    codes = model.encode(pictures())
+    return readable, codes
+
+
+def _check_new(folder: Path) -> None:
+    for name in (TABLE, ARRAY, *(f"{name}.png" for name in plots.PANELS)):
+        if (folder / name).exists():
+            raise UsageError(f"{folder / name}: exists; --force replaces it")
+
+
+def _table(sources: Sequence[Source], codes: np.ndarray) -> bytes:
+    writer = csv.writer(text := io.StringIO(), lineterminator="\n")
+    writer.writerow(["name", "label", *(f"z{unit}" for unit in range(codes.shape[1]))])
+    for source, code in zip(sources, codes, strict=True):
+        writer.writerow([source.name, source.label, *(f"{value:.7g}" for value in code.tolist())])
+    return text.getvalue().encode("utf-8", "surrogateescape")

@@ -1,0 +1,168 @@
+"""The task behind `vaetool sample`: new pictures, of codes drawn from a density."""
+
+from __future__ import annotations
+
+import csv
+import math
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vaetool.errors import FileError, UsageError
+from vaetool.latents.autoencoder import Autoencoder
+from vaetool.latents.priors import Normal
+
+PRIORS = ("auto", "normal", "gmm")
+MARGIN = 2
+"""Pixels between the pictures of a sheet."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Codes, (codes, latent), and what a user should know of where they are from: `prior`, one of `PRIORS` or "file",
+    and one sentence each in `words` and, where there is something better, `warning`.
+    """
+
+    codes: np.ndarray
+    prior: str
+    words: str
+    warning: str | None = None
+
+
+def sample(
+    model: Autoencoder,
+    count: int = 64,
+    *,
+    temperature: float = 1.0,
+    prior: str = "auto",
+    latents: str | Path | None = None,
+    seed: int = 0,
+) -> np.ndarray:
+    """New pictures, (count, size, size, channels) uint8; the parameters are those of `draw`."""
+    return model.decode(draw(model, count, temperature=temperature, prior=prior, latents=latents, seed=seed).codes)
+
+
+def draw(
+    model: Autoencoder,
+    count: int = 64,
+    *,
+    temperature: float = 1.0,
+    prior: str = "auto",
+    latents: str | Path | None = None,
+    seed: int = 0,
+) -> Draw:
+    """The codes of new pictures.
+
+    prior: "normal" is N(0, I), "gmm" the mixture that was fitted to the model's codes, "auto" the one of them under
+    which held-out codes are likelier, for an ae always the mixture. temperature: what standard deviations are
+    multiplied with: below 1 more usual pictures, above 1 stranger ones. latents: a file of codes (see `read_latents`),
+    all of which are taken instead of drawing any. Same seed, same codes.
+    Raises UsageError, FileError.
+    """
+    if latents is not None:
+        codes = read_latents(latents, model.config.latent)
+        return Draw(codes, "file", f"{len(codes)} codes from {latents}")
+    if prior not in PRIORS:
+        raise UsageError(f"prior must be {', '.join(PRIORS)}, not {prior!r}")
+    if count < 1 or not 0 <= temperature < math.inf:
+        raise UsageError("at least one picture, at a temperature of 0 or more")
+    mixture, plain = model.mixture, model.kind == "ae"
+    chosen = prior
+    if prior == "auto":
+        chosen = "gmm" if plain or (mixture is not None and mixture.is_better) else "normal"
+    density = mixture if chosen == "gmm" else Normal(model.config.latent)
+    if density is None:
+        raise UsageError("no density was fitted to this model's codes, which is done when its training ends")
+    return Draw(
+        density.sample(count, temperature, np.random.default_rng(seed)),
+        chosen,
+        _words(model, chosen),
+        WHY_NOT_AE if plain else None,
+    )
+
+
+WHY_NOT_AE = (
+    "this is an ae, whose training leaves gaps between codes where pictures are anything; a vae (vaetool train vae) is "
+    "trained on codes that fill N(0, I), and samples better"
+)
+
+
+def _words(model: Autoencoder, chosen: str) -> str:
+    """Which prior it is, and how likely held-out codes are under both."""
+    mixture = model.mixture
+    name = "N(0, I)"
+    if mixture is None:
+        return f"prior: {name}, the only one that this model has"
+    fitted = "one Gaussian" if len(mixture.weights) == 1 else f"a mixture of {len(mixture.weights)} Gaussians"
+    normal, gmm = (f"{score:.1f}" for score in mixture.scores)
+    if chosen == "gmm":
+        return f"prior: {fitted}; held-out codes have {gmm} nats each, under {name} {normal}"
+    return f"prior: {name}; held-out codes have {normal} nats each, under {fitted} {gmm}"
+
+
+def read_latents(path: str | Path, latent: int) -> np.ndarray:
+    """Codes from a file, (codes, latent) float32: a NumPy array, or a CSV file of numbers, one code a line.
+
+    Where a CSV file has names of columns, as `vaetool latent` writes them, z0, z1, ... are the codes.
+    Raises FileError for a file that cannot be read, UsageError for codes of another length.
+    """
+    path = Path(path)
+    try:
+        values = np.atleast_2d(_read_array(path) if path.suffix.lower() == ".npy" else _read_csv(path))
+        if values.dtype.kind not in "fiu":
+            raise ValueError(f"but {values.dtype}")
+        with np.errstate(over="ignore"):  # infinity is refused below
+            codes = values.astype(np.float32)
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (ValueError, MemoryError, csv.Error) as error:
+        raise FileError(f"{path}: no array or table of numbers ({str(error).partition(chr(10))[0]})") from error
+    if codes.ndim != 2 or codes.shape[1] != latent or not len(codes):
+        shape = " x ".join(map(str, codes.shape))
+        raise UsageError(f"{path}: holds {shape} numbers; a code of this model has {latent}")
+    if not np.isfinite(codes).all():
+        raise FileError(f"{path}: some of its values are not numbers")
+    return codes
+
+
+def _read_array(path: Path) -> np.ndarray:
+    with path.open("rb") as file:
+        return np.lib.format.read_array(file)
+
+
+def _read_csv(path: Path) -> np.ndarray:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        rows = [row for row in csv.reader(file) if row]
+    if not rows:
+        raise ValueError("it is empty")
+    columns = [index for index, name in enumerate(rows[0]) if re.fullmatch(r"z\d+", name.strip())]
+    if columns:
+        rows = [[row[index] for index in columns if index < len(row)] for row in rows[1:]]
+    return np.array([[float(value) for value in row] for row in rows])
+
+
+def pictures_of(model: Autoencoder, codes: np.ndarray) -> Iterator[np.ndarray]:
+    """The pictures of codes one by one, (size, size, channels) uint8; few are in memory at a time."""
+    for start in range(0, len(codes), model.batch_size):
+        yield from model.decode(codes[start : start + model.batch_size])
+
+
+def sheet(pictures: Iterable[np.ndarray]) -> np.ndarray:
+    """Pictures of one size, (height, width, channels) uint8, as one: row by row, nearly square, white between them and
+    where the last row ends.
+
+    >>> sheet(np.zeros((3, 8, 8, 1), np.uint8)).shape
+    (18, 18, 1)
+    """
+    stack = np.stack(list(pictures))
+    count, height, width, channels = stack.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    whole = np.full((rows * (height + MARGIN) - MARGIN, columns * (width + MARGIN) - MARGIN, channels), 255, np.uint8)
+    for number, picture in enumerate(stack):
+        top, left = (height + MARGIN) * (number // columns), (width + MARGIN) * (number % columns)
+        whole[top : top + height, left : left + width] = picture
+    return whole

@@ -1,0 +1,284 @@
+"""Variational autoencoder (Kingma & Welling 2014): a picture as a distribution over codes, a code as a picture.
+
+Training maximises the ELBO, log p(x given z) − KL(q(z given x) to p(z)), with one z drawn per picture by the
+reparameterisation z = mean + sigma · noise. Both terms are sums, in nats per picture.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaetool.errors import UsageError
+from vaetool.images.conversion import from_unit
+from vaetool.latents.autoencoder import Autoencoder
+from vaetool.latents.likelihoods import LIKELIHOODS, bits_per_dim, gaussian_kl, log_normal
+from vaetool.latents.priors import Normal
+from vaetool.latents.trunk import Decoder, Encoder, TrunkConfig
+from vaetool.nn.base import Batch, Losses, register
+from vaetool.scoring.scorer import Scorer
+from vaetool.scoring.statistics import lossless_bits, mean_of_largest
+
+LOG_VAR_LIMITS = (-12.0, 6.0)
+ACTIVE = 0.01
+"""A unit is active if the variance of its posterior mean over pictures is larger (Burda et al. 2016, section 4.1.2)."""
+
+IWAE_SAMPLES = 16
+"""For the score of a picture."""
+
+REGRET_STEPS, REGRET_LR = 32, 0.05
+"""Of Adam, with which a picture's own posterior is found."""
+
+REGRET_DRAWS = 8
+"""By which the ELBO is estimated before and after that."""
+
+COLLAPSED = 0.1
+"""Share of units: with fewer active ones, the decoder has learned to do without the code."""
+
+
+@dataclass(frozen=True)
+class VAEConfig(TrunkConfig):
+    """What shapes a VAE."""
+
+    likelihood: str = "gaussian"  # with the likeliest sigma; or "bernoulli", or "logistic" for honest bits
+    calibration: int = 0  # good images that p-values of scores are found by; 0: none yet
+    statistics: tuple[str, ...] = ()  # names of what is known of each
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.likelihood not in LIKELIHOODS:
+            raise UsageError(f"model.likelihood must be {', '.join(LIKELIHOODS)}, not {self.likelihood!r}")
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What training does with clean images and the ELBO."""
+
+    binarise: bool = False  # each pixel on with its brightness as the probability, anew in every step
+    beta: float = 1.0  # weight of the KL (Higgins et al. 2017); 1 is the ELBO
+    warmup: float = 0.0  # share of the run over which that weight rises from zero (Sønderby et al. 2016)
+    free_nats: float = 0.0  # KL per unit that costs nothing (Kingma et al. 2016, appendix C.8)
+
+    def __post_init__(self) -> None:
+        for name in ("beta", "free_nats"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"corruption.{name} must be 0 or more, not {getattr(self, name):g}")
+        if not 0 <= self.warmup <= 1:
+            raise UsageError(f"corruption.warmup is a share of the run, from 0 to 1, not {self.warmup:g}")
+
+
+@dataclass(frozen=True)
+class Posterior:
+    """q(z given x): independent normal units, (batch, latent) each."""
+
+    mean: Tensor
+    log_var: Tensor
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """A code, mean + sigma · noise; noise: standard normal, (..., batch, latent)."""
+        return self.mean + (0.5 * self.log_var).exp() * noise
+
+    def kl(self) -> Tensor:
+        """To the prior, of every unit, (batch, latent), in nats."""
+        return gaussian_kl(self.mean, self.log_var)
+
+
+@register("vae")
+class VAE(Autoencoder, Scorer):
+    """The variational autoencoder. See the module's docstring."""
+
+    Config = VAEConfig
+    Corruption = Objective
+    figure = "elbo"
+    meets_adversary = True
+    defaults: ClassVar[dict[str, dict[str, Any]]] = {**Autoencoder.defaults, "data": {"calibration": 0.2}}
+    methods = ("typical", "elbo", "recon", "kl", "iwae", "complexity", "regret")
+    slow_methods = ("iwae", "regret")
+    default_method = "typical"
+    config: VAEConfig
+
+    def __init__(self, config: VAEConfig) -> None:
+        super().__init__(config)
+        self.likelihood = LIKELIHOODS[config.likelihood]()
+        self.encoder = Encoder(config, 2 * config.latent)
+        self.decoder = Decoder(config, config.channels * self.likelihood.outputs_per_channel)
+        self.kl_weight = 1.0
+
+    @property
+    def dims(self) -> int:
+        """Numbers in a picture."""
+        return self.config.channels * self.config.size**2
+
+    def posterior(self, x: Tensor) -> Posterior:
+        """Of pictures, (batch, channels, size, size) in 0..1."""
+        mean, log_var = self.encoder(x).float().chunk(2, dim=1)
+        return Posterior(mean, log_var.clamp(*LOG_VAR_LIMITS))
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The means of the posteriors."""
+        return self.posterior(x).mean
+
+    def draw_codes(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """One code drawn from each posterior."""
+        posterior = self.posterior(x)
+        return posterior.sample(torch.randn(posterior.mean.shape, generator=generator, device=x.device))
+
+    @torch.inference_mode()
+    def kl_per_unit(self, images: Iterable[Any]) -> np.ndarray:
+        """See `Autoencoder.kl_per_unit`."""
+        return torch.cat([self.posterior(x).kl() for x in self.prepare_all(images)]).mean(dim=0).cpu().numpy()
+
+    def render(self, z: Tensor) -> Tensor:
+        """See `Autoencoder.render`."""
+        return self.likelihood.picture(self.decoder(z))
+
+    def begin_step(self, fraction: float, corruption: Objective) -> None:
+        """The KL's weight, where it warms up."""
+        self.kl_weight = min(1.0, fraction / corruption.warmup) if corruption.warmup else 1.0
+
+    def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Objective) -> Batch:
+        """Pictures, the noise that draws their codes, and what the objective makes of their KL."""
+        if corruption.binarise:
+            clean = torch.bernoulli(clean, generator=generator)
+        noise = torch.randn((len(clean), self.config.latent), generator=generator, device=clean.device)
+        settings = torch.tensor([corruption.beta, corruption.free_nats], device=clean.device)
+        return {"clean": clean, "noise": noise, "settings": settings.expand(len(clean), 2)}
+
+    def terms(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Per picture log p(x given z), (batch,), and the KL of units, (batch, latent), in nats; what is decoded."""
+        posterior = self.posterior(x)
+        output = self.decoder(posterior.sample(noise))
+        return self.likelihood(output, x), posterior.kl(), output
+
+    def loss(self, batch: Batch) -> Losses:
+        """The negative ELBO per number of the picture: a constant factor, with which all sizes train alike."""
+        return self._loss(batch)[0]
+
+    def _loss(self, batch: Batch) -> tuple[Losses, Tensor]:
+        """It, and the decoder's output."""
+        log_likelihood, kl, output = self.terms(batch["clean"], batch["noise"])
+        beta, free = batch["settings"][0]
+        costly = kl.mean(dim=0).maximum(free).sum()
+        loss = (self.kl_weight * beta * costly - log_likelihood.mean()) / self.dims
+        return {"loss": loss, "reconstruction": log_likelihood.mean(), "kl": kl.sum(dim=1).mean()}, output
+
+    def loss_and_fakes(self, batch: Batch) -> tuple[Losses, Tensor]:
+        """The loss; of half the batch the reconstructions, and as many samples of the prior."""
+        losses, output = self._loss(batch)
+        half = (len(output) + 1) // 2
+        # What draws a code from a posterior is a code drawn from the prior.
+        fakes = torch.cat([self.likelihood.picture(output[:half]), self.render(batch["noise"][:half])])
+        return losses, fakes.float()
+
+    @property
+    def last_layer(self) -> Tensor:
+        """See `Model.last_layer`."""
+        return self.decoder.tail.weight
+
+    def validate(self, batch: Batch) -> dict[str, float]:
+        """The ELBO and its terms in nats per picture, in bits per number, and the number of active units."""
+        parts = [
+            (*self.terms(x, noise)[:2], self.embed(x))
+            for x, noise in zip(
+                batch["clean"].split(self.batch_size), batch["noise"].split(self.batch_size), strict=True
+            )
+        ]
+        log_likelihood, kl, mean = (torch.cat(part) for part in zip(*parts, strict=True))
+        elbo = (log_likelihood - kl.sum(dim=1)).mean()
+        return {
+            "elbo": elbo.item(),
+            "reconstruction": log_likelihood.mean().item(),
+            "kl": kl.sum(dim=1).mean().item(),
+            "bits_per_dim": bits_per_dim(elbo, self.dims, self.likelihood.is_density).item(),
+            "active_units": float((mean.var(dim=0) > ACTIVE).sum()) if len(mean) > 1 else float(self.config.latent),
+        }
+
+    def advice(self, figures: Mapping[str, float]) -> str | None:
+        """For a posterior that has collapsed."""
+        active, latent = figures["active_units"], self.config.latent
+        if active >= max(1, COLLAPSED * latent):
+            return None
+        return (
+            f"the posterior has collapsed: {active:.0f} of {latent} units say anything of a picture, the others are as "
+            "in the prior. Try a lower --beta, a slower start (--set corruption.warmup=0.3), free nats "
+            "(--set corruption.free_nats=0.1), another model.likelihood, or a smaller --latent"
+        )
+
+    def example(self, batch: Batch) -> list[Tensor]:
+        """As they were, reconstructed, and samples of the prior."""
+        clean = batch["clean"]
+        return [clean, self.render(self.embed(clean)), self.render(batch["noise"])]
+
+    @torch.inference_mode()
+    def components(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """See `Scorer.components`; what they are: `vaetool.scoring.statistics`."""
+        posterior = self.posterior(x)
+        noise = torch.randn(self.config.latent, generator=generator).to(x.device)  # the same for every picture
+        output = self.decoder(posterior.sample(noise))
+        log_likelihood, kl = self.likelihood(output, x), posterior.kl().sum(dim=1)
+        elbo = log_likelihood - kl
+        residuals = (self.likelihood.picture(output) - x).abs().flatten(1)
+        bits = lossless_bits(from_unit(x.permute(0, 2, 3, 1).cpu().numpy(), np.dtype(np.uint8)))
+        density = self.mixture or Normal(self.config.latent)
+        arrays = {
+            "top": mean_of_largest(residuals.cpu().numpy()),
+            "code": -density.log_density(posterior.mean.cpu().numpy()),
+            "bits": bits,
+            "complexity": bits_per_dim(elbo, self.dims, self.likelihood.is_density).cpu().numpy() - bits,
+        }
+        tensors = {"elbo": elbo, "recon": -log_likelihood / self.dims, "kl": kl}
+        return tensors | {name: torch.from_numpy(values) for name, values in arrays.items()}
+
+    def slow_components(self, x: Tensor, by: str, generator: torch.Generator) -> dict[str, Tensor]:
+        """See `Scorer.slow_components`."""
+        draws = {"iwae": IWAE_SAMPLES, "regret": REGRET_STEPS}[by]
+        noise = torch.randn((draws, 1, self.config.latent), generator=generator).to(x.device)  # for every picture
+        return {by: self._bound(x, noise) if by == "iwae" else self.regret(x, noise)}
+
+    @torch.enable_grad()
+    def regret(self, x: Tensor, noise: Tensor) -> Tensor:
+        """What the ELBO gains, (batch,) in nats, when the posterior of each picture is made the best one for it.
+
+        Likelihood regret (Xiao, Yan & Amit 2020, equation 6), of the posterior's mean and sigma rather than of the
+        encoder's weights. noise: standard normal, (steps, 1, latent); the ELBOs are estimated with the last of it.
+        """
+        with torch.no_grad():
+            start = self.posterior(x)
+
+        def elbos(posterior: Posterior, noise: Tensor) -> Iterator[Tensor]:
+            return (self.likelihood(self.decoder(posterior.sample(e)), x) - posterior.kl().sum(dim=1) for e in noise)
+
+        best = Posterior(start.mean.clone().requires_grad_(), start.log_var.clone().requires_grad_())
+        optimizer = torch.optim.Adam([best.mean, best.log_var], REGRET_LR)
+        for elbo in elbos(best, noise):
+            optimizer.zero_grad()
+            (-elbo.sum()).backward()
+            optimizer.step()
+        with torch.no_grad():
+            final, first = (torch.stack(list(elbos(each, noise[-REGRET_DRAWS:]))) for each in (best, start))
+        return (final - first).mean(dim=0)
+
+    def iwae(self, x: Tensor, samples: int, generator: torch.Generator) -> Tensor:
+        """The bound on log p(x) by importance sampling, per picture, (batch,), in nats; the ELBO if samples is 1.
+
+        log 1/k Σ p(x given z) p(z) / q(z given x), z from q (Burda, Grosse & Salakhutdinov 2016, equation 8).
+        """
+        shape = (len(x), self.config.latent)
+        return self._bound(x, (torch.randn(shape, generator=generator, device=x.device) for _ in range(samples)))
+
+    @torch.inference_mode()
+    def _bound(self, x: Tensor, noise: Iterable[Tensor]) -> Tensor:
+        """It, by one sample for each noise, (batch or 1, latent)."""
+        posterior = self.posterior(x)
+        weights = []
+        for each in noise:
+            z = posterior.sample(each)
+            log_q = log_normal(z, posterior.mean, posterior.log_var)
+            weights.append(self.likelihood(self.decoder(z), x) + log_normal(z) - log_q)
+        return torch.logsumexp(torch.stack(weights), dim=0) - math.log(len(weights))

@@ -1,0 +1,125 @@
+"""A look at the space that codes lie in: where pictures are, what its directions change, what is between them.
+
+Everything that the plots show, computed with a model; drawing is in `vaetool.latents.plots`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vaetool.errors import UsageError
+from vaetool.latents.priors import Normal
+
+if TYPE_CHECKING:
+    from vaetool.latents.autoencoder import Autoencoder
+
+LOOKED_AT = 1000
+"""So many pictures say enough of a space, and are decoded and drawn in seconds."""
+
+GRID = 12  # pictures a side of the manifold
+OUTERMOST = 0.03  # the share of codes that lies beyond each edge of the manifold
+TRAVERSED = 8  # units
+STEPS = np.linspace(-3, 3, 9)  # of a traversal, in standard deviations of the unit
+SHOWN, SAMPLES = 30, 60  # reconstructions, samples
+FEWEST_FOR_TSNE = 10
+SEED = 0
+
+
+@dataclass(frozen=True)
+class View:
+    """What is seen. Pictures are (..., size, size, channels) uint8.
+
+    points: (pictures, 2), the codes in two dimensions; axes: what those are; labels: of the pictures, "" for none.
+    manifold: (rows, columns, ...), decoded from a plane; a row has the same second coordinate, the largest on top.
+    traversals: (units, steps, ...), of `units`, the most active ones, one alone changing.
+    kl: (latent,), mean nats per unit, None for codes that are no distribution.
+    """
+
+    points: np.ndarray
+    axes: tuple[str, str]
+    labels: tuple[str, ...]
+    manifold: np.ndarray
+    traversals: np.ndarray
+    units: tuple[int, ...]
+    originals: np.ndarray
+    reconstructions: np.ndarray
+    samples: np.ndarray
+    kl: np.ndarray | None
+
+
+def look(model: Autoencoder, images: Sequence[Any], labels: Sequence[str], *, tsne: bool = False) -> View:
+    """What a model makes of images of any kind, one or more, each with its label.
+
+    tsne: points are where t-SNE (van der Maaten & Hinton 2008) puts them, instead of the first two principal
+    components; codes of two numbers are points as they are.
+    """
+    codes = model.encode(images)
+    kl = model.kl_per_unit(images)
+    plane = _Plane(codes)
+    units = np.argsort(-(codes.std(axis=0) if kl is None else kl), kind="stable")[:TRAVERSED]
+    show = images[:SHOWN]
+    density = model.mixture if model.mixture is not None and model.mixture.is_better else Normal(codes.shape[1])
+    return View(
+        points=_tsne(codes) if tsne else plane.points,
+        axes=("t-SNE", "") if tsne else plane.names,
+        labels=tuple(labels),
+        manifold=_decode(model, plane.grid()),
+        traversals=_decode(model, _traversals(codes, units)),
+        units=tuple(units.tolist()),
+        originals=_as_pictures(model, show),
+        reconstructions=model.decode(codes[:SHOWN]),
+        samples=model.decode(density.sample(SAMPLES, 1.0, np.random.default_rng(SEED))),
+        kl=kl,
+    )
+
+
+class _Plane:
+    """The plane in which codes, (codes, latent), spread most; all there is if they have two numbers or one."""
+
+    def __init__(self, codes: np.ndarray) -> None:
+        latent = codes.shape[1]
+        self.mean, self.directions, self.names = np.zeros(latent), np.eye(2, latent), ("z0", "z1")
+        if min(codes.shape) > 2:
+            self.mean = codes.mean(axis=0)
+            _, spreads, directions = np.linalg.svd(codes - self.mean, full_matrices=False)
+            first, second, *_ = np.square(spreads) / max(np.square(spreads).sum(), 1e-12)
+            self.directions = directions[:2]
+            self.names = (f"principal component 1 ({first:.0%})", f"principal component 2 ({second:.0%})")
+        self.points = (codes - self.mean) @ self.directions.T
+
+    def grid(self) -> np.ndarray:
+        """Codes in the plane, (rows, columns, latent), spaced like the quantiles of the points, the highest on top."""
+        across, upwards = np.quantile(self.points, np.linspace(OUTERMOST, 1 - OUTERMOST, GRID), axis=0).T
+        columns, rows = np.meshgrid(across, upwards[::-1])
+        return self.mean + np.stack([columns, rows], axis=-1) @ self.directions
+
+
+def _traversals(codes: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """The mean code with one unit moved, (units, steps, latent)."""
+    moved = np.broadcast_to(codes.mean(axis=0), (len(units), len(STEPS), codes.shape[1])).copy()
+    for row, unit in zip(moved, units, strict=True):
+        row[:, unit] += STEPS * codes[:, unit].std()
+    return moved
+
+
+def _tsne(codes: np.ndarray) -> np.ndarray:
+    from sklearn.manifold import TSNE
+
+    if len(codes) < FEWEST_FOR_TSNE:
+        raise UsageError(f"t-SNE needs {FEWEST_FOR_TSNE} pictures or more, not {len(codes)}")
+    return TSNE(perplexity=min(30, (len(codes) - 1) / 3), random_state=SEED).fit_transform(codes)
+
+
+def _decode(model: Autoencoder, codes: np.ndarray) -> np.ndarray:
+    """The pictures of codes, (rows, columns, latent)."""
+    pictures = model.decode(codes.reshape(-1, codes.shape[-1]))
+    return pictures.reshape(*codes.shape[:2], *pictures.shape[1:])
+
+
+def _as_pictures(model: Autoencoder, images: Sequence[Any]) -> np.ndarray:
+    """Images as the model is given them."""
+    return np.stack([np.rint(255 * model.prepare(image).permute(1, 2, 0).numpy()).astype(np.uint8) for image in images])

@@ -1,0 +1,138 @@
+"""Drawn defects: what training paints on good pictures, so that a network learns to find what does not belong there.
+
+A defect is a shape, filled with something. Shapes are signed distances in pixels: blots, bands, and cracks as random
+walks. What fills them is darker or lighter, has lost its detail or has more of it, or is from another picture.
+After Zavrtanik et al. 2021 (DRAEM) and Schlüter et al. 2022 (NSA). Batched, on the images' device, seeded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vaetool.errors import UsageError
+from vaetool.nn.shapes import OCTAVES, Draw, ellipse, walk
+
+MOST = 2  # defects in a picture
+SMALL = 5.0  # radius of a spot
+CORNERS = 24  # of a crack
+VISIBLE = 4 / 255  # mean change over a few pixels: less is none
+
+
+@dataclass(frozen=True)
+class Defects:
+    """`clean`: the share of the pictures that get no defect. `lighting`: how much the light changes across any."""
+
+    clean: float = 0.4
+    lighting: float = 0.15
+
+    def __post_init__(self) -> None:
+        for name in ("clean", "lighting"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UsageError(f"corruption.{name} must be at least 0 and below 1, not {getattr(self, name):g}")
+
+
+class Marred(NamedTuple):
+    """Pictures before and after, (batch, channels, height, width) in 0..1; the mask, (batch, 1, ...), is 0 or 1."""
+
+    clean: Tensor
+    marred: Tensor
+    mask: Tensor
+
+
+class Shape(NamedTuple):
+    """How much of every pixel a defect covers, (batch, 1, height, width) in 0..1, and whether it is small or thin.
+
+    What is, (batch, 1, 1, 1), is only seen if it is much darker or lighter than what is around it.
+    """
+
+    cover: Tensor
+    thin: Tensor
+
+
+def add_defects(images: Tensor, generator: torch.Generator, defects: Defects) -> Marred:
+    """Draw defects for a batch of good pictures, (batch, channels, height, width) in 0..1, each under other light."""
+    count, _, height, width = images.shape
+    draw = Draw(generator, count, height, width)
+    light = (1 + defects.lighting * draw.smooth(OCTAVES[:1])) * draw.even(0.8, 1.25)
+    clean = (images * light).clamp(0, 1)
+    marred, mask = clean, torch.zeros_like(clean[:, :1])
+    hit = ~draw.chance(defects.clean)
+    for _ in range(MOST):
+        shape = draw_shapes(draw)
+        changed = torch.lerp(marred, _filling(marred, shape, draw).clamp(0, 1), shape.cover * hit)
+        mask = torch.maximum(mask, _visible(changed - marred, shape.cover))
+        marred = changed
+        hit = hit & draw.chance(0.5)
+    return Marred(clean, marred, mask)
+
+
+def draw_shapes(draw: Draw) -> Shape:
+    """For every picture a blot, a band or a crack, each for a third of them, in an order that is drawn."""
+    order = draw.order()
+    shapes = []
+    for kind, part in zip((_blots, _bands, _cracks), order.tensor_split(3), strict=True):
+        if len(part):
+            shapes.append(kind(draw.part(len(part))))
+    cover, thin = (torch.cat(parts)[order.argsort()] for parts in zip(*shapes, strict=True))
+    return Shape(cover, thin)
+
+
+def _blots(draw: Draw) -> Shape:
+    """Ellipses with a rough border, from small spots to large stains."""
+    radius = draw.scale(1.5, 0.4 * draw.width)
+    distance = ellipse(draw, radius, draw.scale(0.02, 0.5))
+    return Shape(_cover(distance, draw.scale(0.2, 1.5)), radius < SMALL)
+
+
+def _bands(draw: Draw) -> Shape:
+    """Strips right across, with straight or wavy borders; at the rim only one border is seen."""
+    turned = (draw.place - draw.point()) * draw.direction()
+    width = draw.scale(4, 0.4 * draw.width)
+    distance = width - (turned.real - width).abs() + draw.scale(0.02, 0.5) * width.clamp(max=16) * draw.smooth()
+    return Shape(_cover(distance, draw.scale(0.2, 2)), width < 0)
+
+
+def _cracks(draw: Draw) -> Shape:
+    """Random walks, straight or winding, of uneven thickness."""
+    length = draw.scale(8, 1.2 * draw.width)
+    nearest = walk(draw, length, CORNERS, draw.scale(0.02, 0.7))
+    thickness = draw.scale(0.4, 2.5) * (1 + 0.3 * draw.smooth(OCTAVES[2:]))
+    return Shape(_cover(thickness - nearest, draw.scale(0.2, 0.6)), length > 0)
+
+
+def _cover(distance: Tensor, softness: Tensor) -> Tensor:
+    return torch.sigmoid(distance / softness)
+
+
+def _filling(pictures: Tensor, shape: Shape, draw: Draw) -> Tensor:
+    """What a defect is made of, as whole pictures."""
+    other = pictures.roll(1, dims=0).flip(3)
+    if draw.height == draw.width:
+        other = torch.where(draw.chance(0.5), other, other.transpose(2, 3))
+    base = torch.where(draw.chance(0.2) & ~shape.thin, other, pictures)
+    ground = local_mean(base, 15)
+    level = ground.mean(dim=(2, 3), keepdim=True).clamp_min(0.02)
+    base, ground = (x * (pictures.mean(dim=(2, 3), keepdim=True) / level) for x in (base, ground))
+    detail = torch.where(draw.chance(0.6), draw.even(0, 2), 1.0)
+    shift = torch.where(shape.thin, draw.even(0.15, 0.75), draw.scale(0.02, 0.5))
+    shift = torch.where(draw.chance(0.25), shift, -shift)
+    shift = shift * (1 + draw.even(0, 0.4) * draw.smooth(OCTAVES[2:]))
+    return (ground + detail * (base - ground)) * (1 + shift)
+
+
+def _visible(change: Tensor, cover: Tensor) -> Tensor:
+    """Where a defect covers pixels and can be seen: 0 or 1."""
+    inside = (cover > 0.3).to(change.dtype)
+    amount = change.abs().amax(dim=1, keepdim=True) * inside
+    return inside * (local_mean(amount, 7) > VISIBLE * local_mean(inside, 7))
+
+
+def local_mean(x: Tensor, size: int) -> Tensor:
+    """The mean over a square of odd `size` around every pixel, of what of it is inside the picture."""
+    rows = F.avg_pool2d(x, (size, 1), 1, (size // 2, 0), count_include_pad=False)
+    return F.avg_pool2d(rows, (1, size), 1, (0, size // 2), count_include_pad=False)

@@ -1,0 +1,86 @@
+"""What models share that say how unusual a picture is: a calibration by good pictures, which travels in their file."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaetool.nn.base import Model
+from vaetool.scoring.calibration import Calibration, calibration_of
+from vaetool.scoring.measurement import measure, measure_good
+
+MISSING = float(np.finfo(np.float32).max)
+"""Stands in a file for a component that was not computed: files hold numbers only."""
+
+
+class Scorer(Model):
+    """A model whose configuration has `calibration`, a number of images, and `statistics`, names; see `Calibration`."""
+
+    methods: ClassVar[tuple[str, ...]]
+    """What scores can be by, all of them."""
+
+    slow_methods: ClassVar[tuple[str, ...]] = ()
+    """Those of them that need more than the components of one pass."""
+
+    default_method: ClassVar[str]
+    calibration_components: Tensor
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        if config.calibration:
+            size = (config.calibration, len(config.statistics))
+            self.register_buffer("calibration_components", torch.zeros(size))
+
+    def prepare(self, image: Any) -> Tensor:
+        """An image of any kind as `components` takes it: (channels, height, width) in 0..1."""
+        raise NotImplementedError
+
+    def components(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """What scores are made of, (batch,) each, for pictures (batch, channels, size, size) in 0..1.
+
+        generator: on the CPU; what is drawn has to be the same for each picture.
+        """
+        raise NotImplementedError
+
+    def slow_components(self, x: Tensor, by: str, generator: torch.Generator) -> dict[str, Tensor]:
+        """The component of a slow method."""
+        raise NotImplementedError
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What is known of good pictures, if it is."""
+        if not self.config.calibration:
+            return None
+        values = self.calibration_components.cpu().numpy()
+        known = np.where(values == MISSING, np.nan, values.astype(np.float64))
+        return Calibration(tuple(self.config.statistics), known)
+
+    def calibrate(self, images: Iterable[Any]) -> None:
+        """See `vaetool.scoring.detection.calibrate`."""
+        self.keep_calibration(measure_good(self, images))
+
+    def keep_calibration(self, calibration: Calibration) -> None:
+        """Make a calibration part of the model."""
+        values = np.nan_to_num(calibration.components, nan=MISSING).astype(np.float32)
+        self.config = dataclasses.replace(self.config, calibration=len(values), statistics=calibration.names)
+        self.register_buffer("calibration_components", torch.from_numpy(values).to(self.device))
+
+    def forget_calibration(self) -> None:
+        """Drop what is known of good images: it is of weights that further training changes."""
+        if self.config.calibration:
+            self.config = dataclasses.replace(self.config, calibration=0, statistics=())
+            del self.calibration_components
+
+    def score(self, images: Iterable[Any], by: str | None = None) -> np.ndarray:
+        """Scores of images of any kind, (images,), higher for the more unusual; by: one of `methods`.
+
+        With p-values and verdicts: `vaetool.scoring.detection.score`.
+        """
+        by, calibration = calibration_of(self, by)
+        parts = [calibration.scores(calibration.table(found), by) for found in measure(self, images, by)]
+        return np.concatenate(parts) if parts else np.empty(0)

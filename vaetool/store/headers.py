@@ -1,0 +1,178 @@
+"""What a model file says of itself: the JSON header of a safetensors file, read with the standard library alone.
+
+Model files come from strangers. Everything in a header is checked before it is believed: a file either is a model in
+every detail, or WeightsError says in one line what it is not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from reprlib import repr as _short
+from typing import Any
+
+from vaetool.errors import WeightsError
+
+SUFFIX = ".safetensors"
+FORMAT = 1
+KIND_MODULES = {
+    "ae": "vaetool.latents.ae",
+    "codec": "vaetool.compression.codec",
+    "dae": "vaetool.denoising.dae",
+    "defect": "vaetool.scoring.defect",
+    "mae": "vaetool.inpainting.mae",
+    "vae": "vaetool.latents.vae",
+}
+WITH_CODES = ("ae", "vae")
+"""Kinds that have a code of fixed length for every picture."""
+WITH_SCORES = ("vae", "defect")
+"""Kinds that say how unusual a picture is."""
+
+MAX_HEADER_BYTES = 1 << 20
+MAX_DIMENSIONS = 8  # of a tensor; the product of very many sizes would take seconds
+MAX_LEVELS = 16  # of values inside values in the description of a model
+SCALE = ".scale"
+"""Behind the name of a tensor of eight bits: what to multiply its rows by."""
+
+DTYPE_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a model file says of itself."""
+
+    path: Path
+    kind: str
+    config: dict[str, Any]
+    training: dict[str, Any]
+    shapes: dict[str, tuple[int, ...]]
+    dtypes: dict[str, str]
+    bytes: int
+
+    def parameters(self, prefix: str = "") -> int:
+        """Number of weights in tensors whose name starts with `prefix`."""
+        return sum(prod(shape) for name, shape in self.shapes.items() if name.startswith(prefix))
+
+    def parts(self) -> dict[str, int]:
+        """Number of weights in each part of the network: encoder and decoder, or what its kind is made of."""
+        names = dict.fromkeys(name.partition(".")[0] for name in self.shapes)
+        return {part: self.parameters(f"{part}.") or self.parameters(part) for part in sorted(names)}
+
+    def facts(self) -> dict[str, Any]:
+        """All of it as plain values, weights counted instead of listed."""
+        return {
+            "path": str(self.path),
+            "kind": self.kind,
+            "bytes": self.bytes,
+            "weights": sorted(set(self.dtypes.values())),
+            "config": self.config,
+            "parameters": {"all": self.parameters(), **self.parts()},
+            "training": self.training,
+        }
+
+
+def with_article(kind: str) -> str:
+    """A kind as words.
+
+    >>> with_article("ae"), with_article("vae")
+    ('an ae', 'a vae')
+    """
+    return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
+
+
+def is_safetensors(head: bytes) -> bool:
+    """Whether the first bytes of a file, nine at least, look like those of a safetensors file."""
+    return len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= MAX_HEADER_BYTES
+
+
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """Read and check what a model file says of itself, without reading its weights and without torch.
+
+    Raises WeightsError if it is no model file of ours, is cut off, or lies about its own size.
+    """
+    path = Path(path)
+    values, size, data_bytes = _read_json(path)
+    try:
+        about = _strict_json(values.pop("__metadata__")["vaetool"])
+        form, kind, config, training = (about[key] for key in ("format", "kind", "config", "training"))
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise WeightsError(f"{path}: a safetensors file, but not a vaetool model") from None
+    if type(form) is int and form > FORMAT:
+        raise WeightsError(f"{path}: model format {_short(form)} is newer than this vaetool, which reads {FORMAT}")
+    if type(form) is not int or form != FORMAT:
+        raise WeightsError(f"{path}: unknown model format {_short(form)}; this vaetool reads format {FORMAT}")
+    if not isinstance(kind, str) or kind not in KIND_MODULES:
+        known = ", ".join(KIND_MODULES)
+        raise WeightsError(f"{path}: a model of unknown kind {_short(kind)}; this vaetool knows: {known}")
+    if not (isinstance(config, dict) and isinstance(training, dict) and _is_shallow(about, MAX_LEVELS)):
+        raise WeightsError(f"{path}: a damaged model file (its description is not as it should be)")
+    shapes = _checked_shapes(path, values, data_bytes)
+    dtypes = {name: values[name]["dtype"] for name in shapes}
+    for name in [name for name, dtype in dtypes.items() if dtype == "I8" and name + SCALE in shapes]:
+        if shapes.pop(name + SCALE) != shapes[name][:1]:
+            raise WeightsError(f"{path}: a damaged model file ({_short(name)} and its scale do not fit)")
+        del dtypes[name + SCALE]
+    return Header(path, kind, config, training, shapes, dtypes, size)
+
+
+def _read_json(path: Path) -> tuple[dict[str, Any], int, int]:
+    """The JSON at the start of a safetensors file, the size of the file, and how many bytes of tensors it holds."""
+    try:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+            raise WeightsError(f"{path}: a {'folder' if path.is_dir() else 'device or pipe'}, not a model file")
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            (length,) = struct.unpack("<Q", file.read(8))
+            if not 2 <= length <= min(size - 8, MAX_HEADER_BYTES):
+                raise ValueError
+            values = _strict_json(file.read(length).decode("utf-8"))
+            if not isinstance(values, dict):
+                raise TypeError
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror})") from error
+    except (TypeError, ValueError, RecursionError, struct.error):
+        raise WeightsError(f"{path}: not a safetensors file, or a damaged one (no other format is loaded)") from None
+    return values, size, size - 8 - length
+
+
+def _strict_json(text: str) -> Any:
+    """JSON in which no key comes twice: two readers could each believe another one of them."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if len(values) != len(pairs):
+            raise ValueError("a key comes twice")
+        return values
+
+    return json.loads(text, object_pairs_hook=unique)
+
+
+def _is_shallow(value: Any, levels: int) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    return levels > 0 and (not isinstance(value, list) or all(_is_shallow(item, levels - 1) for item in value))
+
+
+def _checked_shapes(path: Path, tensors: Mapping[str, Any], data_bytes: int) -> dict[str, tuple[int, ...]]:
+    """Shapes by name, of tensors that fill the rest of the file one after the other, with no gap and no overlap."""
+    shapes = {}
+    end = 0
+    try:
+        for name, entry in sorted(tensors.items(), key=lambda item: item[1]["data_offsets"]):
+            first, last = entry["data_offsets"]
+            shape = tuple(entry["shape"])
+            if len(shape) > MAX_DIMENSIONS or not all(type(n) is int for n in (*shape, first, last)):  # bool is no int
+                raise ValueError
+            if min((*shape, 1)) < 1 or first != end or last - first != prod(shape) * DTYPE_BYTES[entry["dtype"]]:
+                raise ValueError
+            shapes[name], end = shape, last
+    except (KeyError, TypeError, ValueError, RecursionError):
+        raise WeightsError(f"{path}: a damaged model file (its table of tensors is wrong)") from None
+    if end != data_bytes:
+        raise WeightsError(f"{path}: a damaged model file ({data_bytes} bytes of weights instead of {end})")
+    return shapes

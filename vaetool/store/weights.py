@@ -1,0 +1,224 @@
+"""Model files to models and back.
+
+A model file is safetensors with the whole configuration inside, so that a file alone rebuilds its model. Nothing here
+ever unpickles: a file is tensors and JSON, or it is refused. What needs no torch is in `vaetool.store.headers` (what a
+file says of itself) and `vaetool.store.catalogue` (which models there are), and can be imported from here as well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vaetool.errors import DeviceError, WeightsError, WrongKindError
+from vaetool.store.catalogue import bundled_folder, find, list_models, manifest, search_folders, sha256, user_folder
+from vaetool.store.headers import FORMAT, KIND_MODULES, SCALE, SUFFIX, Header, read_header, with_article
+
+if TYPE_CHECKING:
+    import torch
+
+    from vaetool.nn.base import Model
+
+__all__ = [
+    "KIND_MODULES",
+    "SUFFIX",
+    "Header",
+    "bundled_folder",
+    "find",
+    "list_models",
+    "load",
+    "manifest",
+    "model_class",
+    "read_header",
+    "resolve_device",
+    "save",
+    "search_folders",
+    "sha256",
+    "user_folder",
+    "write_tensors",
+]
+
+DEVICE_TYPES = ("cpu", "cuda", "mps")
+
+
+def resolve_device(device: str) -> torch.device:
+    """`auto` is a GPU where there is one. Asked for by name, a device must be there.
+
+    Raises DeviceError.
+    """
+    import torch
+
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(rf"({'|'.join(DEVICE_TYPES)})(:\d+)?", str(device)):
+        raise DeviceError(f"unknown device {str(device)!r}; there are auto, {', '.join(DEVICE_TYPES)}, and cuda:1 etc.")
+    try:
+        found = torch.device(device)
+        torch.empty(1, device=found)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise DeviceError(f"device {str(device)!r} is not there: {_brief(error)}") from error
+    return found
+
+
+def model_class(kind: str) -> type[Model]:
+    """The class of a kind, imported when first asked for.
+
+    Raises WrongKindError for an unknown one.
+    """
+    import importlib
+
+    from vaetool.nn.base import KINDS
+
+    if kind not in KIND_MODULES:
+        raise WrongKindError(f"unknown kind {kind!r}; there are: {', '.join(KIND_MODULES)}")
+    importlib.import_module(KIND_MODULES[kind])
+    return KINDS[kind]
+
+
+def load(name: str | os.PathLike[str], *, device: str = "auto", kind: str | tuple[str, ...] | None = None) -> Any:
+    """A model by name or path, ready to use: weights on `device` ("auto", "cpu", "cuda", "cuda:1", "mps").
+
+    `kind`: refuse models of any other, or of any but these. Weights stored in half precision, or in eight bits, are
+    computed with in single precision.
+    Raises ModelNotFoundError, WrongKindError, DeviceError, WeightsError.
+    """
+    header = read_header(find(name))
+    kinds = (kind,) if isinstance(kind, str) else kind
+    if kinds is not None and header.kind not in kinds:
+        wanted = " or ".join(map(with_article, kinds))
+        raise WrongKindError(f"{os.fspath(name)}: this is {with_article(header.kind)}; {wanted} is needed")
+
+    import torch
+
+    place = resolve_device(device)
+    model = _build(header)
+    _fill(model, header)
+    return model.requires_grad_(False).to(place).to(memory_format=torch.channels_last).eval()
+
+
+def _build(header: Header) -> Model:
+    """The network without its weights, on the device `meta`: sizes are compared before any memory is taken."""
+    import torch
+
+    cls = model_class(header.kind)
+    try:
+        with torch.device("meta"), _blueprint(len(header.shapes)):
+            model = cls.from_config(header.config)
+    except Exception as error:  # whatever a strange configuration leads to
+        raise WeightsError(f"{header.path}: its configuration makes no model ({_brief(error)})") from error
+    if {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()} != header.shapes:
+        raise WeightsError(f"{header.path}: its weights do not fit its own configuration")
+    return model
+
+
+def _blueprint(tensors: int) -> AbstractContextManager[Any]:
+    """While this lasts, this thread draws no random weights, and no more tensors than such a file has a use for.
+
+    Sizes alone cost nothing on `meta`, but building a billion layers there would take for ever, and normal numbers for
+    nothing would take the import of nine hundred modules.
+    """
+    import torch
+    from torch.overrides import TorchFunctionMode
+
+    class Blueprint(TorchFunctionMode):
+        left = 2 * tensors + 100  # tables and the like may take part in the making
+
+        def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if function in (torch.Tensor.normal_, torch.Tensor.uniform_):
+                return args[0]
+            made = function(*args, **(kwargs or {}))
+            if isinstance(made, torch.Tensor) and not any(isinstance(value, torch.Tensor) for value in args):
+                self.left -= 1
+                if self.left < 0 or not made.numel():
+                    raise ValueError("it asks for other weights than the file has")
+            return made
+
+    return Blueprint()
+
+
+def _fill(model: Model, header: Header) -> None:
+    """Reads the weights into a model that has the sizes of the header's tensors."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load as from_bytes
+
+    wanted = model.state_dict()
+    try:
+        stored = _multiplied(from_bytes(header.path.read_bytes()), header.shapes)
+        for name, tensor in stored.items():
+            if tensor.is_floating_point() != wanted[name].is_floating_point():
+                raise WeightsError(f"{header.path}: its weights are {tensor.dtype}, which its kind has no use for")
+            if not tensor.isfinite().all():
+                raise WeightsError(f"{header.path}: some of its weights are not numbers ({_brief(name)})")
+        model.load_state_dict({name: tensor.to(wanted[name].dtype) for name, tensor in stored.items()}, assign=True)
+    except OSError as error:
+        raise WeightsError(f"{header.path}: cannot be read ({error.strerror})") from error
+    except (SafetensorError, KeyError, RuntimeError) as error:  # or it was replaced since its header was read
+        raise WeightsError(f"{header.path}: a damaged model file ({_brief(error)})") from error
+
+
+def in_eight_bits(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Weights of a layer, (rows, ...), as int8, and what to multiply each row by to have them again, (rows,).
+
+    Off by at most 1/254 of the largest of its row.
+    """
+    import torch
+
+    rows = tensor.detach().float().flatten(1)
+    scale = rows.abs().amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny * 127) / 127
+    return (rows / scale[:, None]).round().to(torch.int8).view(tensor.shape), scale
+
+
+def _multiplied(stored: Mapping[str, torch.Tensor], shapes: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """What `in_eight_bits` made, as weights again."""
+    tensors = {name: tensor for name, tensor in stored.items() if name in shapes}
+    for name in stored.keys() - shapes.keys():
+        base = name.removesuffix(SCALE)
+        rows = tensors[base].float()
+        tensors[base] = rows * stored[name].view(-1, *(1,) * (rows.ndim - 1))
+    return tensors
+
+
+def _brief(text: object) -> str:
+    """At most 200 characters, on one line: a file can make a message as long as it likes."""
+    return " ".join(str(text).split())[:200]
+
+
+def save(
+    path: str | os.PathLike[str],
+    model: Model,
+    training: Mapping[str, Any],
+    weights: Mapping[str, torch.Tensor] | None = None,
+) -> None:
+    """Write a model file, atomically: `weights` (by default the model's own), its configuration, how it was trained.
+
+    Raises FileError.
+    """
+    import dataclasses
+
+    about = {
+        "format": FORMAT,
+        "kind": model.kind,
+        "config": dataclasses.asdict(model.config),
+        "training": dict(training),
+    }
+    write_tensors(path, weights or model.state_dict(), {"vaetool": json.dumps(about)})
+
+
+def write_tensors(
+    path: str | os.PathLike[str], tensors: Mapping[str, torch.Tensor], metadata: Mapping[str, str]
+) -> None:
+    """Write a safetensors file atomically: a process killed at any moment leaves the old file or the new one.
+
+    Raises FileError.
+    """
+    from safetensors.torch import save as to_bytes
+
+    from vaetool.files.writing import write_atomically
+
+    dense = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(Path(path), to_bytes(dense, dict(metadata)))
