@@ -16,7 +16,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from vaetool.latents.ae import AE, AEConfig, Objective
+from vaetool.latents.ae import AE, AEConfig, InputNoise
 from vaetool.latents.trunk import UPSAMPLINGS
 
 SIZE = 64
@@ -72,7 +72,7 @@ def train(model: AE, steps: int) -> None:
     optimizer = torch.optim.Adam(model.parameters(), 2e-3)
     for _ in range(steps):
         optimizer.zero_grad()
-        model.loss(model.corrupt(draw_discs(32, generator), generator, Objective()))["loss"].backward()
+        model.loss(model.corrupt(draw_discs(32, generator), generator, InputNoise()))["loss"].backward()
         optimizer.step()
 
 

@@ -248,7 +248,7 @@ def tiny_vae(tmp_path_factory: pytest.TempPathFactory, digit_folders: Path) -> P
     import torch
 
     from vaetool.latents.directions import named_directions
-    from vaetool.latents.vae import VAE, Objective, VAEConfig
+    from vaetool.latents.vae import VAE, Binarisation, VAEConfig
     from vaetool.store import weights
 
     paths = sorted(digit_folders.rglob("*.png"))
@@ -261,7 +261,7 @@ def tiny_vae(tmp_path_factory: pytest.TempPathFactory, digit_folders: Path) -> P
     generator = torch.Generator().manual_seed(0)
     for _ in range(60):
         optimizer.zero_grad()
-        model.loss(model.corrupt(clean, generator, Objective()))["loss"].backward()
+        model.loss(model.corrupt(clean, generator, Binarisation()))["loss"].backward()
         optimizer.step()
     codes = model.eval().encode(paths)
     model.keep_spread(codes)

@@ -72,7 +72,6 @@ def test_patches_are_cut_off_at_the_borders():
         ({"patch": 8, "ratio": 1.0}, "ratio"),
         ({"ratio": 0.5}, "patch"),
         ({"refined": 1.1}, "refined"),
-        ({"low_pass": 0}, "low_pass"),
     ],
     ids=str,
 )

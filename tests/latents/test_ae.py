@@ -8,9 +8,22 @@ import torch
 from sklearn.datasets import load_digits
 
 from vaetool.errors import UsageError
-from vaetool.latents.ae import AE, LARGEST_EXACT, AEConfig, Objective, draw_probes, sparsity, squared_jacobian
+from vaetool.latents.ae import (
+    AE,
+    LARGEST_EXACT,
+    AEConfig,
+    AEObjective,
+    InputNoise,
+    draw_probes,
+    sparsity,
+    squared_jacobian,
+)
 from vaetool.latents.baseline import pca_psnr
 from vaetool.store import weights
+from vaetool.training.config import read_recipe
+from vaetool.training.distributed import Processes
+from vaetool.training.loop import Run
+from vaetool.training.report import Reporter
 
 TINY = {"channels": 1, "size": 16, "latent": 3, "widths": (4, 8), "norm": "group"}
 
@@ -32,14 +45,15 @@ def digits() -> torch.Tensor:
     return torch.nn.functional.interpolate(pictures, size=16, mode="nearest")
 
 
-def descend(model: AE, x: torch.Tensor, objective: Objective, steps: int = 30, lr: float = 3e-3) -> list[float]:
+def descend(
+    model: AE, x: torch.Tensor, objective: AEObjective, steps: int = 30, lr: float = 3e-3, sigma: float = 0.0
+) -> list[float]:
     """The losses of a short training."""
     optimizer = torch.optim.Adam(model.parameters(), lr)
     losses = []
     for step in range(steps):
-        model.begin_step(step / steps, objective)
         optimizer.zero_grad()
-        loss = model(model.corrupt(x, seeded(step), objective))[0]["loss"]
+        loss = model(model.corrupt(x, seeded(step), InputNoise(sigma)), objective, step / steps)[0]["loss"]
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
@@ -47,11 +61,11 @@ def descend(model: AE, x: torch.Tensor, objective: Objective, steps: int = 30, l
 
 
 OBJECTIVES = {
-    "plain": Objective(),
-    "denoising": Objective(sigma=50.0),
-    "sparse": Objective(sparse=0.1),
-    "sparse by KL": Objective(sparse=1.0, sparsity="kl"),
-    "contractive": Objective(contractive=0.1),
+    "plain": (AEObjective(), 0.0),
+    "denoising": (AEObjective(), 50.0),
+    "sparse": (AEObjective(sparse=0.1), 0.0),
+    "sparse by KL": (AEObjective(sparse=1.0, sparsity="kl"), 0.0),
+    "contractive": (AEObjective(contractive=0.1), 0.0),
 }
 
 
@@ -60,7 +74,8 @@ OBJECTIVES = {
 def test_it_learns_and_every_weight_does(digits, name, reconstruction):
     model = autoencoder(reconstruction=reconstruction)
     before = {key: weight.clone() for key, weight in model.named_parameters()}
-    losses = descend(model, digits[:64], OBJECTIVES[name], steps=12)
+    objective, sigma = OBJECTIVES[name]
+    losses = descend(model, digits[:64], objective, steps=12, sigma=sigma)
     assert losses[-1] < losses[0]
     assert [key for key, weight in model.named_parameters() if torch.equal(weight, before[key])] == []
 
@@ -68,7 +83,7 @@ def test_it_learns_and_every_weight_does(digits, name, reconstruction):
 @pytest.mark.parametrize("latent", [1, 3, 400])
 def test_narrow_and_over_complete_codes_just_work(digits, latent):
     model = autoencoder(latent=latent)
-    losses = descend(model, digits[:32], Objective(contractive=0.01), steps=3)
+    losses = descend(model, digits[:32], AEObjective(contractive=0.01), steps=3)
     assert np.isfinite(losses).all()
     assert model.encode(list(digits[:5])).shape == (5, latent)
     assert model.decode(np.zeros((4, latent))).shape == (4, 16, 16, 1)
@@ -76,15 +91,15 @@ def test_narrow_and_over_complete_codes_just_work(digits, latent):
 
 def test_a_sparse_code_is_sparser(digits):
     plain, sparse = autoencoder(), autoencoder()
-    descend(plain, digits[:64], Objective())
-    descend(sparse, digits[:64], Objective(sparse=50.0))
+    descend(plain, digits[:64], AEObjective())
+    descend(sparse, digits[:64], AEObjective(sparse=50.0))
     assert sparse.embed(digits).abs().mean() < 0.5 * plain.embed(digits).abs().mean()
 
 
 def test_a_contractive_code_moves_less_with_the_picture(digits):
     plain, contractive = autoencoder(), autoencoder()
-    descend(plain, digits[:64], Objective())
-    descend(contractive, digits[:64], Objective(contractive=50.0))
+    descend(plain, digits[:64], AEObjective())
+    descend(contractive, digits[:64], AEObjective(contractive=50.0))
     assert norms(contractive, digits[:64]).mean() < 0.5 * norms(plain, digits[:64]).mean()
 
 
@@ -112,24 +127,25 @@ def test_for_long_codes_its_estimate_has_no_bias(digits):
 
 
 def test_a_share_of_units_that_are_on_as_wanted_costs_nothing():
-    objective = Objective(sparsity="kl", rho=0.2)
+    objective = AEObjective(sparsity="kl", rho=0.2)
     wanted = torch.logit(torch.tensor([[0.2, 0.2]]))
     assert sparsity(wanted, objective).item() == pytest.approx(0, abs=1e-6)
     assert sparsity(wanted + 1, objective) > 0.05
 
 
 def test_noise_has_the_sigma_that_was_asked_for(digits):
-    batch = autoencoder().corrupt(digits, seeded(), Objective(sigma=51.0))
+    batch = autoencoder().corrupt(digits, seeded(), InputNoise(sigma=51.0))
     assert (batch["noisy"] - batch["clean"]).std().item() == pytest.approx(0.2, rel=0.02)
 
 
 def test_stacked_levels_learn_one_after_the_other_then_all(digits):
-    model, objective = autoencoder(), Objective(sigma=25.0, stacked=0.5)
+    model, objective = autoencoder(), AEObjective(stacked=0.5)
     trained = []
     for fraction in (0.0, 0.25, 0.5):
-        model.begin_step(fraction, objective)
         model.zero_grad()
-        model(model.corrupt(digits[:8], seeded(), objective))[0]["loss"].backward()
+        model(model.corrupt(digits[:8], seeded(), InputNoise(25.0)), objective, fraction)[0]["loss"].backward()
+        resting = {id(weight) for weight in model.resting(objective, fraction)}
+        assert not any(weight.grad.any() for weight in model.parameters() if id(weight) in resting)
         gradients = {name: weight.grad for name, weight in model.named_parameters()}
         assert all(gradient is not None for gradient in gradients.values())  # or distributed training would wait
         moved = [name.split(".") for name, gradient in gradients.items() if gradient.any()]
@@ -141,17 +157,47 @@ def test_stacked_levels_learn_one_after_the_other_then_all(digits):
     ]
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_level_whose_turn_is_over_does_not_change_by_a_bit(tmp_path, digit_folders, optimizer):
+    seen: list[dict[str, torch.Tensor]] = []
+
+    class Watcher(Reporter):
+        def step(self, progress, fraction, losses, lr, crop):
+            seen.append({name: weight.clone() for name, weight in runs[0].model.named_parameters()})
+
+    runs: list[Run] = []
+    recipe = read_recipe(
+        kind="ae",
+        settings=[
+            "model.size=16",
+            "model.latent=4",
+            "model.widths=[4,8]",
+            "model.blocks=[0,0]",
+            "model.decoder_widths=[4,4]",
+            "objective.stacked=1.0",
+            "training.steps=20",
+            "training.weight_decay=0.1",
+            f"training.optimizer={optimizer}",
+        ],
+    )
+    runs.append(Run(recipe, [digit_folders], tmp_path / "m.safetensors", Processes(), Watcher(files=False)))
+    runs[0].run()
+    first = [name for name in seen[0] if name.startswith(("encoder.levels.0.", "decoder.levels.1."))]
+    assert all(torch.equal(seen[10][name], seen[-1][name]) for name in first)
+    assert not all(torch.equal(seen[0][name], seen[9][name]) for name in first)
+
+
 def test_stacked_training_needs_a_decoder_that_mirrors_the_encoder():
     model = autoencoder(widths=(4, 8), blocks=(0, 0), decoder_widths=(8, 4))
     with pytest.raises(UsageError, match=r"decoder_widths must begin with \[4\]"):
-        model.begin_step(0.0, Objective(stacked=0.5))
+        model.loss(model.corrupt(torch.zeros(1, 1, 16, 16), seeded(), InputNoise()), AEObjective(stacked=0.5), 0.0)
 
 
 def test_the_figure_is_the_psnr_of_clean_pictures(digits):
     model = autoencoder().eval()
     with torch.no_grad():
         back = model.render(model.embed(digits))
-        figures = model.validate(model.corrupt(digits, seeded(), Objective(sigma=100.0)))
+        figures = model.validate(model.corrupt(digits, seeded(), InputNoise(100.0)))
     expected = (-10 * (back - digits).square().mean(dim=(1, 2, 3)).log10()).mean().item()
     assert figures == {"psnr": pytest.approx(expected, rel=1e-4)}
 
@@ -165,7 +211,7 @@ def test_principal_components_are_the_baseline(digits):
 
 def test_a_saved_model_gives_the_same_codes_and_pictures(tmp_path, digits):
     model = autoencoder(norm="batch", dropout=0.25)
-    descend(model, digits[:32], Objective(), steps=3)
+    descend(model, digits[:32], AEObjective(), steps=3)
     weights.save(tmp_path / "ae.safetensors", model.eval(), {})
     again = weights.load(tmp_path / "ae.safetensors", device="cpu", kind="ae")
     codes = again.encode(list(digits[:4]))
@@ -176,8 +222,6 @@ def test_a_saved_model_gives_the_same_codes_and_pictures(tmp_path, digits):
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"sigma": -1.0},
-        {"sigma": 256.0},
         {"sparse": -1.0},
         {"contractive": float("inf")},
         {"sparsity": "l2"},
@@ -186,8 +230,14 @@ def test_a_saved_model_gives_the_same_codes_and_pictures(tmp_path, digits):
     ],
 )
 def test_an_objective_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(UsageError, match="objective"):
+        AEObjective(**wrong)
+
+
+@pytest.mark.parametrize("sigma", [-1.0, 256.0])
+def test_noise_that_makes_no_sense_is_refused(sigma):
     with pytest.raises(UsageError, match="corruption"):
-        Objective(**wrong)
+        InputNoise(sigma)
 
 
 def test_an_unknown_reconstruction_is_refused():

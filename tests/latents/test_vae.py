@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from vaetool.errors import UsageError
 from vaetool.latents.likelihoods import LIKELIHOODS
 from vaetool.latents.priors import Mixture
-from vaetool.latents.vae import VAE, Objective, Posterior, VAEConfig
+from vaetool.latents.vae import VAE, Binarisation, Posterior, VAEConfig, VAEObjective
 from vaetool.store import weights
 
 TINY = {"channels": 1, "size": 16, "latent": 4, "widths": (4, 8)}
@@ -33,14 +33,13 @@ def digits() -> torch.Tensor:
     return torch.nn.functional.interpolate(pictures, size=16, mode="nearest")
 
 
-def descend(model: VAE, x: torch.Tensor, objective: Objective, steps: int = 12) -> list[dict[str, float]]:
+def descend(model: VAE, x: torch.Tensor, objective: VAEObjective, steps: int = 12) -> list[dict[str, float]]:
     """The losses of a short training."""
     optimizer = torch.optim.Adam(model.parameters(), 5e-3)
     history = []
     for step in range(steps):
-        model.begin_step(step / steps, objective)
         optimizer.zero_grad()
-        losses = model(model.corrupt(x, seeded(step), objective))[0]
+        losses = model(model.corrupt(x, seeded(step), Binarisation()), objective, step / steps)[0]
         losses["loss"].backward()
         optimizer.step()
         history.append({name: value.item() for name, value in losses.items()})
@@ -51,14 +50,14 @@ def descend(model: VAE, x: torch.Tensor, objective: Objective, steps: int = 12) 
 def test_it_learns_and_every_weight_does(digits, likelihood):
     model = variational(likelihood=likelihood)
     before = {name: weight.clone() for name, weight in model.named_parameters()}
-    history = descend(model, digits[:50], Objective())
+    history = descend(model, digits[:50], VAEObjective())
     assert history[-1]["loss"] < history[0]["loss"]
     assert [name for name, weight in model.named_parameters() if torch.equal(weight, before[name])] == []
 
 
 def test_the_loss_is_the_negative_elbo_per_number(digits):
     model = variational(likelihood="bernoulli")
-    batch = model.corrupt(digits[:5], seeded(), Objective())
+    batch = model.corrupt(digits[:5], seeded(), Binarisation())
     losses = model.loss(batch)
     elbo = losses["reconstruction"] - losses["kl"]
     assert losses["loss"].item() == pytest.approx(-elbo.item() / 256, rel=1e-5)
@@ -71,11 +70,11 @@ def test_the_loss_is_the_negative_elbo_per_number(digits):
 def test_the_elbo_is_below_the_bound_of_many_samples_and_that_rises(digits):
     model = variational(likelihood="bernoulli")
     with torch.enable_grad():
-        descend(model, digits, Objective())
+        descend(model, digits, VAEObjective())
     x = digits[:30].repeat(4, 1, 1, 1)
     one, ten, hundred = (model.eval().iwae(x, samples, seeded()).mean() for samples in (1, 10, 100))
     assert one < ten < hundred
-    batch = model.corrupt(x, seeded(1), Objective())
+    batch = model.corrupt(x, seeded(1), Binarisation())
     assert one.item() == pytest.approx(model.validate(batch)["elbo"], rel=0.01)
 
 
@@ -92,25 +91,22 @@ def test_gradients_go_through_the_sample_to_its_mean_and_sigma():
 
 def test_beta_weighs_the_kl(digits):
     model = variational()
-    plain, heavy = (model.loss(model.corrupt(digits, seeded(), Objective(beta=beta))) for beta in (1.0, 5.0))
+    plain, heavy = (
+        model.loss(model.corrupt(digits, seeded(), Binarisation()), VAEObjective(beta=beta)) for beta in (1.0, 5.0)
+    )
     assert (heavy["loss"] - plain["loss"]).item() == pytest.approx(4 * plain["kl"].item() / 256, rel=1e-2)
 
 
 def test_the_weight_of_the_kl_warms_up(digits):
-    model, objective = variational(), Objective(warmup=0.5)
-    seen = []
-    for fraction in (0.0, 0.25, 0.5, 1.0):
-        model.begin_step(fraction, objective)
-        seen.append(model.kl_weight)
-    assert seen == [0, 0.5, 1, 1]
-    model.begin_step(0.0, objective)
-    losses = model.loss(model.corrupt(digits, seeded(), objective))
+    model, objective = variational(), VAEObjective(warmup=0.5)
+    assert [objective.kl_weight(fraction) for fraction in (0.0, 0.25, 0.5, 1.0)] == [0, 0.5, 1, 1]
+    losses = model.loss(model.corrupt(digits, seeded(), Binarisation()), objective, 0.0)
     assert losses["loss"].item() == pytest.approx(-losses["reconstruction"].item() / 256, rel=1e-5)
 
 
 def test_free_nats_cost_nothing(digits):
-    model, free = variational(), Objective(free_nats=100.0)
-    losses = model.loss(model.corrupt(digits, seeded(), free))
+    model, free = variational(), VAEObjective(free_nats=100.0)
+    losses = model.loss(model.corrupt(digits, seeded(), Binarisation()), free)
     assert losses["loss"].item() == pytest.approx((400 - losses["reconstruction"].item()) / 256, rel=1e-5)
     losses["loss"].backward()
     deviations = model.encoder.tail.weight.grad  # of the KL alone nothing is left: what is, comes from the picture
@@ -119,9 +115,9 @@ def test_free_nats_cost_nothing(digits):
 
 
 def test_binarised_pixels_are_on_as_often_as_they_are_bright(digits):
-    model, objective = variational(), Objective(binarise=True)
+    model, corruption = variational(), Binarisation(binarise=True)
     x = digits[:1].expand(2000, -1, -1, -1)
-    clean = model.corrupt(x, seeded(), objective)["clean"]
+    clean = model.corrupt(x, seeded(), corruption)["clean"]
     assert set(clean.unique().tolist()) == {0, 1}
     assert (clean.mean(dim=0) - digits[0]).abs().max() < 0.06
 
@@ -131,7 +127,7 @@ def test_units_are_active_if_their_means_vary(digits):
     with torch.no_grad():
         model.encoder.tail.weight.mul_(100)
         model.encoder.tail.weight[:3] = 0
-    assert model.eval().validate(model.corrupt(digits, seeded(), Objective()))["active_units"] == 1
+    assert model.eval().validate(model.corrupt(digits, seeded(), Binarisation()))["active_units"] == 1
 
 
 @pytest.mark.parametrize(("latent", "active", "warned"), [(64, 6, True), (64, 7, False), (2, 0, True), (2, 1, False)])
@@ -175,8 +171,8 @@ def test_pictures_of_any_kind_and_size_are_encoded(photographs):
 
 @pytest.mark.parametrize("wrong", [{"beta": -1.0}, {"free_nats": float("nan")}, {"warmup": 2.0}])
 def test_an_objective_that_makes_no_sense_is_refused(wrong):
-    with pytest.raises(UsageError, match="corruption"):
-        Objective(**wrong)
+    with pytest.raises(UsageError, match="objective"):
+        VAEObjective(**wrong)
 
 
 def test_an_unknown_likelihood_is_refused():

@@ -147,7 +147,7 @@ def test_a_recipe_for_another_kind_is_refused(recipe_file):
 
 def test_a_recipe_as_plain_values_is_a_recipe_again(recipe_file):
     values = read_recipe(recipe_file).as_dict()
-    assert list(values) == ["kind", "model", "corruption", "data", "training"]
+    assert list(values) == ["kind", "model", "corruption", "objective", "data", "training"]
     assert values["training"]["batch"] == 2
 
 

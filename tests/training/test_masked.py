@@ -87,7 +87,7 @@ def test_weights_that_do_not_fit_are_refused_as_a_beginning(fit_mae):
 
 
 def test_the_second_stage_is_against_an_adversary_from_its_first_step_on(fit_mae, same_weights):
-    settings = ("corruption.low_pass=4", "training.adversarial_from=0.0")
+    settings = ("objective.low_pass=4", "training.adversarial_from=0.0")
     alone = fit_mae(*settings, name="alone")
     against = fit_mae(*settings, name="against", adversarial=True)
     assert not same_weights(alone.path, against.path)

@@ -151,8 +151,8 @@ class Codec(Model):
         picture = self.decoder(restored * (knots @ self.log_restore).exp()[:, :, None, None], knots)
         return picture, y_bits, z_bits.sum(dim=(1, 2, 3))
 
-    def loss(self, batch: Batch) -> Losses:
-        """The negative ELBO: rate + lambda · distortion, in bits per pixel."""
+    def loss(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> Losses:
+        """Return the negative ELBO: rate + lambda · distortion, in bits per pixel."""
         picture, y_bits, z_bits = self.code(batch)
         clean = batch["clean"]
         pixels = clean.shape[2] * clean.shape[3]

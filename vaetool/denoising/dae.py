@@ -191,8 +191,8 @@ class DAE(Model):
             return power.mean(dim=(2, 3), keepdim=True).sqrt()
         return local_mean(F.avg_pool2d(power, self.estimator.scale), self.config.pooling).sqrt()
 
-    def loss(self, batch: Batch) -> Losses:
-        """L1 to the clean picture, most of it blind, and how far off the estimate of sigma is."""
+    def loss(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> Losses:
+        """Return the L1 to the clean picture, most of it blind, and how far off the estimate of sigma is."""
         noisy, sigma = batch["noisy"], batch["sigma"]
         weighted, trust, evidence = self.estimator(noisy)
         estimate = pool_readings(weighted, trust, self.config.pooling)

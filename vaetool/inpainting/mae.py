@@ -53,12 +53,24 @@ class MAEConfig:
             raise UsageError("model.widths, model.blocks and model.dilations must be 1 or more")
 
 
+@dataclass(frozen=True)
+class MAEObjective:
+    """How training judges what fills a hole."""
+
+    low_pass: int = 1  # errors are those of means over squares of so many pixels; above 1, detail is an adversary's
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.low_pass <= 32:
+            raise UsageError(f"objective.low_pass must be from 1 to 32 pixels, not {self.low_pass}")
+
+
 @register("mae")
 class MAE(Model):
     """The masked autoencoder. See the module's docstring."""
 
     Config = MAEConfig
     Corruption = Masks
+    Objective = MAEObjective
     figure = "psnr"
     meets_adversary = True
     defaults: ClassVar[dict[str, dict[str, Any]]] = {
@@ -72,7 +84,6 @@ class MAE(Model):
         self.unet = UNet(4 * (channels + 1), 4 * channels, config.widths, config.blocks, dilations=config.dilations)
         for parameter in self.unet.tail.parameters():
             nn.init.zeros_(parameter)  # it begins as the smooth filling
-        self.low_pass = 1
 
     @property
     def stride(self) -> int:
@@ -114,10 +125,6 @@ class MAE(Model):
             self.unet.load_state_dict(biases | fitting, strict=False)
         return bool(fitting)
 
-    def begin_step(self, fraction: float, corruption: Masks) -> None:
-        """How errors are judged is the run's, not the network's."""
-        self.low_pass = corruption.low_pass
-
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Masks) -> Batch:
         """Clean pictures, the same with holes filled smoothly, and the masks."""
         count, _, height, width = clean.shape
@@ -132,17 +139,20 @@ class MAE(Model):
             "mask": torch.where(refined, COARSE, UNKNOWN) * hole,
         }
 
-    def loss(self, batch: Batch) -> Losses:
-        """Minus the mean PSNR in the holes, in nepers, so that every picture counts the same, easy or hard."""
-        return self.loss_and_fakes(batch)[0]
+    def loss(self, batch: Batch, objective: MAEObjective | None = None, fraction: float = 1.0) -> Losses:
+        """Return minus the mean PSNR in the holes, in nepers, so that every picture counts the same, easy or hard."""
+        return self.loss_and_fakes(batch, objective, fraction)[0]
 
-    def loss_and_fakes(self, batch: Batch) -> tuple[Losses, Tensor]:
-        """The loss, and the filled pictures."""
+    def loss_and_fakes(
+        self, batch: Batch, objective: MAEObjective | None = None, fraction: float = 1.0
+    ) -> tuple[Losses, Tensor]:
+        """Return the loss, and the filled pictures."""
+        low_pass = (objective or MAEObjective()).low_pass
         pictures = self.fill(batch["filled"], batch["mask"])
         error = pictures - batch["clean"]
         inside = (batch["mask"] > 0).to(error.dtype)
-        if self.low_pass > 1:
-            error, inside = (F.avg_pool2d(x, self.low_pass, 1, self.low_pass // 2) for x in (error, inside))
+        if low_pass > 1:
+            error, inside = (F.avg_pool2d(x, low_pass, 1, low_pass // 2) for x in (error, inside))
         mse = _mean_square(error, inside)
         return {"loss": 0.5 * (mse + NOISE_FLOOR).log().mean(), "mse": mse.mean()}, pictures
 

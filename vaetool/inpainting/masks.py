@@ -31,13 +31,11 @@ class Masks:
 
     patch, ratio: squares of so many pixels a side, and the share of them that is hidden; 0: all other kinds of masks.
     refined: share of the pictures of whose hole a coarse version is given, to be made sharp, as in very large holes.
-    low_pass: errors are those of means over squares of so many pixels; above 1, detail is left to an adversary.
     """
 
     patch: int = 0
     ratio: float = RATIO
     refined: float = 0.1
-    low_pass: int = 1
 
     def __post_init__(self) -> None:
         if not 0 <= self.patch <= 256:
@@ -48,8 +46,6 @@ class Masks:
             raise UsageError("corruption.ratio is the share of square patches: give their side, corruption.patch, too")
         if not 0 <= self.refined <= 1:
             raise UsageError(f"corruption.refined is a share, from 0 to 1, not {self.refined:g}")
-        if not 1 <= self.low_pass <= 32:
-            raise UsageError(f"corruption.low_pass must be from 1 to 32 pixels, not {self.low_pass}")
 
 
 def draw_masks(generator: torch.Generator, count: int, height: int, width: int, masks: Masks) -> Tensor:

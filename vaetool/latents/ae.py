@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaetool.errors import UsageError
@@ -38,10 +38,20 @@ class AEConfig(TrunkConfig):
 
 
 @dataclass(frozen=True)
-class Objective:
-    """What training does to clean images, and what it asks of codes beside the picture; penalties are per picture."""
+class InputNoise:
+    """What training does to clean images."""
 
     sigma: float = 0.0  # of white noise at the input, in 8-bit units; the clean picture is what should come out
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.sigma <= 255:
+            raise UsageError(f"corruption.sigma must be from 0 to 255, not {self.sigma:g}")
+
+
+@dataclass(frozen=True)
+class AEObjective:
+    """What training asks of codes beside the picture; penalties are per picture."""
+
     sparse: float = 0.0  # weight of the penalty on codes that are not sparse
     sparsity: str = "l1"  # the sum of |z|; or "kl", by which units are on, as σ(z), in a share `rho` of cases (Ng 2011)
     rho: float = 0.05
@@ -49,17 +59,15 @@ class Objective:
     stacked: float = 0.0  # share of the run in which levels learn one after the other, each from those before
 
     def __post_init__(self) -> None:
-        if not 0 <= self.sigma <= 255:
-            raise UsageError(f"corruption.sigma must be from 0 to 255, not {self.sigma:g}")
         for name in ("sparse", "contractive"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(f"corruption.{name} must be 0 or more, not {getattr(self, name):g}")
+                raise UsageError(f"objective.{name} must be 0 or more, not {getattr(self, name):g}")
         if self.sparsity not in SPARSITIES:
-            raise UsageError(f"corruption.sparsity must be l1 or kl, not {self.sparsity!r}")
+            raise UsageError(f"objective.sparsity must be l1 or kl, not {self.sparsity!r}")
         if not 0 < self.rho < 1:
-            raise UsageError(f"corruption.rho must be above 0 and below 1, not {self.rho:g}")
+            raise UsageError(f"objective.rho must be above 0 and below 1, not {self.rho:g}")
         if not 0 <= self.stacked <= 1:
-            raise UsageError(f"corruption.stacked is a share of the run, from 0 to 1, not {self.stacked:g}")
+            raise UsageError(f"objective.stacked is a share of the run, from 0 to 1, not {self.stacked:g}")
 
 
 @register("ae")
@@ -67,7 +75,8 @@ class AE(Autoencoder):
     """The autoencoder. See the module's docstring."""
 
     Config = AEConfig
-    Corruption = Objective
+    Corruption = InputNoise
+    Objective = AEObjective
     figure = "psnr"
     config: AEConfig
 
@@ -75,8 +84,6 @@ class AE(Autoencoder):
         super().__init__(config)
         self.encoder = Encoder(config, config.latent)
         self.decoder = Decoder(config, config.channels)
-        self.objective = Objective()
-        self.level: int | None = None  # the one that learns alone; None: all do
 
     def embed(self, x: Tensor) -> Tensor:
         """See `Autoencoder.embed`."""
@@ -87,34 +94,23 @@ class AE(Autoencoder):
         output = self.decoder(z)
         return output.sigmoid() if self.config.reconstruction == "bce" else output.clamp(0, 1)
 
-    def begin_step(self, fraction: float, corruption: Objective) -> None:
-        """Which level learns, while they do so one after the other."""
-        self.objective = corruption
-        self.level = None
-        if fraction < corruption.stacked:
-            if self.config.decoder_widths[:-1] != self.config.widths[-2::-1]:
-                raise UsageError(
-                    "corruption.stacked needs a decoder that mirrors the encoder: model.decoder_widths must begin with "
-                    f"{list(self.config.widths[-2::-1])}"
-                )
-            self.level = int(fraction / corruption.stacked * len(self.config.widths))
-
-    def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Objective) -> Batch:
-        """Pictures, pictures with noise, and if codes are to contract, the `probes` of `squared_jacobian`."""
-        batch = {"clean": clean, "noisy": clean}
+    def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: InputNoise) -> Batch:
+        """Return pictures, pictures with noise, and the `probes` of `squared_jacobian`."""
+        noisy = clean
         if corruption.sigma:
             noise = torch.randn(clean.shape, generator=generator, device=clean.device)
-            batch["noisy"] = clean + corruption.sigma / 255 * noise
-        if corruption.contractive:
-            batch["probes"] = draw_probes(len(clean), self.config.latent, generator)
-        return batch
+            noisy = clean + corruption.sigma / 255 * noise
+        return {"clean": clean, "noisy": noisy, "probes": draw_probes(len(clean), self.config.latent, generator)}
 
-    def loss(self, batch: Batch) -> Losses:
-        """The error and the penalties, per number of the picture: a constant factor, so that all sizes train alike."""
+    def loss(self, batch: Batch, objective: AEObjective | None = None, fraction: float = 1.0) -> Losses:
+        """Return the error and the penalties per number of the picture: a constant factor, so that all sizes train
+        alike.
+        """
+        objective = objective or AEObjective()
         x, noisy = batch["clean"], batch["noisy"]
-        if self.level is not None:
-            return {"loss": self._level_loss(x, noisy, self.level)}
-        objective = self.objective
+        level = self._level(objective, fraction)
+        if level is not None:
+            return {"loss": self._level_loss(x, noisy, level)}
         if objective.contractive:
             noisy = noisy.detach().requires_grad_()
         z = self.embed(noisy)
@@ -125,6 +121,28 @@ class AE(Autoencoder):
         if objective.contractive:
             penalty = penalty + objective.contractive * squared_jacobian(z, noisy, batch["probes"]).mean()
         return {"loss": error + penalty / x[0].numel(), "reconstruction": error, "penalty": penalty}
+
+    def _level(self, objective: AEObjective, fraction: float) -> int | None:
+        """Return the level that learns alone when a share of the run is over; None where all learn together."""
+        if fraction >= objective.stacked:
+            return None
+        if self.config.decoder_widths[:-1] != self.config.widths[-2::-1]:
+            raise UsageError(
+                "objective.stacked needs a decoder that mirrors the encoder: model.decoder_widths must begin with "
+                f"{list(self.config.widths[-2::-1])}"
+            )
+        return int(fraction / objective.stacked * len(self.config.widths))
+
+    def resting(self, objective: AEObjective, fraction: float) -> list[nn.Parameter]:
+        """Return all weights but those of the level that learns alone, and of its counterpart in the decoder."""
+        level = self._level(objective, fraction)
+        if level is None:
+            return []
+        parts = [self.encoder.levels[level], self.decoder.levels[-1 - level]]
+        if level == 0:
+            parts.append(self.decoder.tail)
+        learning = {id(weight) for part in parts for weight in part.parameters()}
+        return [weight for weight in self.parameters() if id(weight) not in learning]
 
     def _error(self, output: Tensor, x: Tensor) -> Tensor:
         """Per number of the picture."""
@@ -155,7 +173,7 @@ class AE(Autoencoder):
         return [batch["clean"], self.render(self.embed(batch["clean"]))]
 
 
-def sparsity(z: Tensor, objective: Objective) -> Tensor:
+def sparsity(z: Tensor, objective: AEObjective) -> Tensor:
     """Per picture, how far codes, (batch, latent), are from sparse: Σ |z|, or Σ KL(rho to the share that is on)."""
     if objective.sparsity == "l1":
         return z.abs().sum(dim=1).mean()

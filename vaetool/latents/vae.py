@@ -57,10 +57,16 @@ class VAEConfig(TrunkConfig):
 
 
 @dataclass(frozen=True)
-class Objective:
-    """What training does with clean images and the ELBO."""
+class Binarisation:
+    """What training does to clean images."""
 
     binarise: bool = False  # each pixel on with its brightness as the probability, anew in every step
+
+
+@dataclass(frozen=True)
+class VAEObjective:
+    """What training makes of the ELBO."""
+
     beta: float = 1.0  # weight of the KL (Higgins et al. 2017); 1 is the ELBO
     warmup: float = 0.0  # share of the run over which that weight rises from zero (Sønderby et al. 2016)
     free_nats: float = 0.0  # KL per unit that costs nothing (Kingma et al. 2016, appendix C.8)
@@ -68,9 +74,13 @@ class Objective:
     def __post_init__(self) -> None:
         for name in ("beta", "free_nats"):
             if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(f"corruption.{name} must be 0 or more, not {getattr(self, name):g}")
+                raise UsageError(f"objective.{name} must be 0 or more, not {getattr(self, name):g}")
         if not 0 <= self.warmup <= 1:
-            raise UsageError(f"corruption.warmup is a share of the run, from 0 to 1, not {self.warmup:g}")
+            raise UsageError(f"objective.warmup is a share of the run, from 0 to 1, not {self.warmup:g}")
+
+    def kl_weight(self, fraction: float) -> float:
+        """Return the weight of the KL when a share of the run is over."""
+        return self.beta * (min(1.0, fraction / self.warmup) if self.warmup else 1.0)
 
 
 @dataclass(frozen=True)
@@ -94,7 +104,8 @@ class VAE(Autoencoder, Scorer):
     """The variational autoencoder. See the module's docstring."""
 
     Config = VAEConfig
-    Corruption = Objective
+    Corruption = Binarisation
+    Objective = VAEObjective
     figure = "elbo"
     meets_adversary = True
     defaults: ClassVar[dict[str, dict[str, Any]]] = {**Autoencoder.defaults, "data": {"calibration": 0.2}}
@@ -108,7 +119,6 @@ class VAE(Autoencoder, Scorer):
         self.likelihood = LIKELIHOODS[config.likelihood]()
         self.encoder = Encoder(config, 2 * config.latent)
         self.decoder = Decoder(config, config.channels * self.likelihood.outputs_per_channel)
-        self.kl_weight = 1.0
 
     @property
     def dims(self) -> int:
@@ -138,17 +148,12 @@ class VAE(Autoencoder, Scorer):
         """See `Autoencoder.render`."""
         return self.likelihood.picture(self.decoder(z))
 
-    def begin_step(self, fraction: float, corruption: Objective) -> None:
-        """The KL's weight, where it warms up."""
-        self.kl_weight = min(1.0, fraction / corruption.warmup) if corruption.warmup else 1.0
-
-    def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Objective) -> Batch:
-        """Pictures, the noise that draws their codes, and what the objective makes of their KL."""
+    def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Binarisation) -> Batch:
+        """Return pictures, and the noise that draws their codes."""
         if corruption.binarise:
             clean = torch.bernoulli(clean, generator=generator)
         noise = torch.randn((len(clean), self.config.latent), generator=generator, device=clean.device)
-        settings = torch.tensor([corruption.beta, corruption.free_nats], device=clean.device)
-        return {"clean": clean, "noise": noise, "settings": settings.expand(len(clean), 2)}
+        return {"clean": clean, "noise": noise}
 
     def terms(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Per picture log p(x given z), (batch,), and the KL of units, (batch, latent), in nats; what is decoded."""
@@ -156,21 +161,22 @@ class VAE(Autoencoder, Scorer):
         output = self.decoder(posterior.sample(noise))
         return self.likelihood(output, x), posterior.kl(), output
 
-    def loss(self, batch: Batch) -> Losses:
-        """The negative ELBO per number of the picture: a constant factor, with which all sizes train alike."""
-        return self._loss(batch)[0]
+    def loss(self, batch: Batch, objective: VAEObjective | None = None, fraction: float = 1.0) -> Losses:
+        """Return the negative ELBO per number of the picture: a constant factor, with which all sizes train alike."""
+        return self._loss(batch, objective or VAEObjective(), fraction)[0]
 
-    def _loss(self, batch: Batch) -> tuple[Losses, Tensor]:
-        """It, and the decoder's output."""
+    def _loss(self, batch: Batch, objective: VAEObjective, fraction: float) -> tuple[Losses, Tensor]:
+        """Return it, and the decoder's output."""
         log_likelihood, kl, output = self.terms(batch["clean"], batch["noise"])
-        beta, free = batch["settings"][0]
-        costly = kl.mean(dim=0).maximum(free).sum()
-        loss = (self.kl_weight * beta * costly - log_likelihood.mean()) / self.dims
+        costly = kl.mean(dim=0).clamp_min(objective.free_nats).sum()
+        loss = (objective.kl_weight(fraction) * costly - log_likelihood.mean()) / self.dims
         return {"loss": loss, "reconstruction": log_likelihood.mean(), "kl": kl.sum(dim=1).mean()}, output
 
-    def loss_and_fakes(self, batch: Batch) -> tuple[Losses, Tensor]:
-        """The loss; of half the batch the reconstructions, and as many samples of the prior."""
-        losses, output = self._loss(batch)
+    def loss_and_fakes(
+        self, batch: Batch, objective: VAEObjective | None = None, fraction: float = 1.0
+    ) -> tuple[Losses, Tensor]:
+        """Return the loss; of half the batch the reconstructions, and as many samples of the prior."""
+        losses, output = self._loss(batch, objective or VAEObjective(), fraction)
         half = (len(output) + 1) // 2
         # What draws a code from a posterior is a code drawn from the prior.
         fakes = torch.cat([self.likelihood.picture(output[:half]), self.render(batch["noise"][:half])])
@@ -206,8 +212,8 @@ class VAE(Autoencoder, Scorer):
             return None
         return (
             f"the posterior has collapsed: {active:.0f} of {latent} units say anything of a picture, the others are as "
-            "in the prior. Try a lower --beta, a slower start (--set corruption.warmup=0.3), free nats "
-            "(--set corruption.free_nats=0.1), another model.likelihood, or a smaller --latent"
+            "in the prior. Try a lower --beta, a slower start (--set objective.warmup=0.3), free nats "
+            "(--set objective.free_nats=0.1), another model.likelihood, or a smaller --latent"
         )
 
     def example(self, batch: Batch) -> list[Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Self
 
 import torch
@@ -20,16 +20,22 @@ Losses = dict[str, Tensor]
 KINDS: dict[str, type[Model]] = {}
 
 
+@dataclasses.dataclass(frozen=True)
+class Nothing:
+    """A section of a recipe in which a kind has nothing to choose."""
+
+
 class Model(nn.Module):
     """An autoencoder that can be trained, saved and rebuilt.
 
-    A kind is a subclass with a frozen `Config` dataclass of what shapes the network, and a frozen `Corruption`
-    dataclass of what its training does to clean images.
+    A kind is a subclass with three frozen dataclasses, each a section of recipes: `Config`, what shapes the network;
+    `Corruption`, what training does to clean images; `Objective`, what it asks of the network.
     """
 
     kind: ClassVar[str]
     Config: ClassVar[type[Any]]
-    Corruption: ClassVar[type[Any]]
+    Corruption: ClassVar[type[Any]] = Nothing
+    Objective: ClassVar[type[Any]] = Nothing
     figure: ClassVar[str]
     """Name of the figure of merit that `validate` returns; higher is better."""
     lr_ratios: ClassVar[Mapping[str, float]] = {}
@@ -66,9 +72,6 @@ class Model(nn.Module):
         """Take over what is of use of a trained model of another kind; false if nothing is."""
         return False
 
-    def begin_step(self, fraction: float, corruption: Any) -> None:
-        """Before every training step: what changes in the course of a run; fraction: the share of it that is over."""
-
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Any) -> Batch:
         """Make a training batch of clean images, (batch, channels, height, width) in 0..1.
 
@@ -76,9 +79,17 @@ class Model(nn.Module):
         """
         raise NotImplementedError
 
-    def loss(self, batch: Batch) -> Losses:
-        """What training minimises: means over the batch."""
+    def loss(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> Losses:
+        """Return what training minimises, means over the batch.
+
+        objective: of the kind's `Objective`, whose defaults are taken without one. fraction: the share of the run that
+        is over.
+        """
         raise NotImplementedError
+
+    def resting(self, objective: Any, fraction: float) -> Iterable[nn.Parameter]:
+        """Return the weights that stay as they are in a step, at a share of the run; of most kinds there are none."""
+        return ()
 
     def validate(self, batch: Batch) -> dict[str, float]:
         """Figures on one held-out batch, the one named by `figure` among them."""
@@ -92,7 +103,7 @@ class Model(nn.Module):
         """What to show of a held-out batch: pictures before and after, each (batch, channels, height, width)."""
         raise NotImplementedError
 
-    def loss_and_fakes(self, batch: Batch) -> tuple[Losses, Tensor]:
+    def loss_and_fakes(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> tuple[Losses, Tensor]:
         """The loss, and pictures of its own making, about as many, that an adversary is to take for real ones.
 
         The real ones are `batch["clean"]`.
@@ -104,9 +115,13 @@ class Model(nn.Module):
         """The weights of the layer that makes pictures: there, the loss and an adversary are weighed."""
         raise NotImplementedError
 
-    def forward(self, batch: Batch, fakes: bool = False) -> tuple[Losses, Tensor | None]:
-        """The loss, and the fakes if wanted: distributed training wraps `forward`."""
-        return self.loss_and_fakes(batch) if fakes else (self.loss(batch), None)
+    def forward(
+        self, batch: Batch, objective: Any = None, fraction: float = 1.0, fakes: bool = False
+    ) -> tuple[Losses, Tensor | None]:
+        """Return the loss, and the fakes if wanted: distributed training wraps `forward`."""
+        if fakes:
+            return self.loss_and_fakes(batch, objective, fraction)
+        return self.loss(batch, objective, fraction), None
 
     @property
     def device(self) -> torch.device:

@@ -116,8 +116,8 @@ class Defect(Scorer):
         answers = F.pixel_shuffle(self.unet(F.pixel_unshuffle(_view(filled), 2)), 2)[:, :, :height, :width]
         return x - answers[:, :-1], answers[:, -1:]
 
-    def loss(self, batch: Batch) -> Losses:
-        """Mean cross-entropy of the mask, what it misses of each defect, and mean absolute error of the picture."""
+    def loss(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> Losses:
+        """Return cross-entropy of the mask, what it misses of each defect, absolute error of the picture: means."""
         restored, logits = self.examine(batch["marred"])
         entropy = F.binary_cross_entropy_with_logits(logits, batch["mask"])
         missed = _missed(logits.sigmoid(), batch["mask"])

@@ -38,7 +38,7 @@ OPTIONS = {
     "size": "model",
     "latent": "model",
     "upsample": "model",
-    "beta": "corruption",
+    "beta": "objective",
     "patch": "corruption",
     "ratio": "corruption",
     "adversarial": "training",
@@ -106,6 +106,7 @@ class Recipe:
     kind: str
     model: Any
     corruption: Any
+    objective: Any
     data: DataConfig
     training: TrainingConfig
 
@@ -117,7 +118,7 @@ class Recipe:
         }
 
 
-SECTIONS = ("model", "corruption", "data", "training")
+SECTIONS = ("model", "corruption", "objective", "data", "training")
 
 
 @dataclass
@@ -163,7 +164,13 @@ def read_recipe(
     _begin_with(draft, cls, preset)
     if not any(budget in draft.sections["training"] for budget in BUDGETS):
         draft.sections["training"]["minutes"] = DEFAULT_MINUTES
-    types = {"model": cls.Config, "corruption": cls.Corruption, "data": DataConfig, "training": TrainingConfig}
+    types = {
+        "model": cls.Config,
+        "corruption": cls.Corruption,
+        "objective": cls.Objective,
+        "data": DataConfig,
+        "training": TrainingConfig,
+    }
     for name, values in overrides.items():
         _check_options(kind, types[name], values, name)
     recipe = Recipe(kind=kind, **{key: _section(types[key], draft.sections[key], key) for key in SECTIONS})
@@ -218,7 +225,9 @@ def _check_options(kind: str, section: type[Any], values: Mapping[str, Any], nam
     known = [item.name for item in dataclasses.fields(section)]
     for key in values:
         if key not in known:
-            raise UsageError(f"the kind {kind} has no {key}; what there is in [{name}]: {', '.join(known)}")
+            raise UsageError(
+                f"the kind {kind} has no {key}; what there is in [{name}]: {', '.join(known) or 'nothing'}"
+            )
 
 
 def _section(cls: type[Any], values: Mapping[str, Any], name: str) -> Any:

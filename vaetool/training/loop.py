@@ -275,7 +275,6 @@ class Run:
                 group["lr"] = group["base_lr"] * factor
         size = self._crop(fraction)
         share = batches.batch(self.progress.step, size)
-        self.model.begin_step(fraction, self.recipe.corruption)
         losses = self._backward(wrapped, share, fraction, self.processes.weight(batch_size(self.config, size)))
         self.gradient_norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         for optimizer in self.optimizers:
@@ -289,12 +288,14 @@ class Run:
         """The losses of this process's share of a batch; their gradients are left at the weights."""
         adversary = self.adversary if fraction >= self.config.adversarial_from else None
         with self.processes.precision(self.config.bf16):
-            losses, fakes = wrapped(share, adversary is not None)
+            losses, fakes = wrapped(share, self.recipe.objective, fraction, adversary is not None)
         loss = losses["loss"]
         if adversary is not None:
             loss = loss + adversary.verdict(loss, fakes, self.model.last_layer, fraction, weight)
             adversary.learn(share["clean"], fakes, self.progress.step, weight)
         (loss * weight).backward()
+        for parameter in self.model.resting(self.recipe.objective, fraction):
+            parameter.grad = None  # a gradient of zero would still move it: momentum, decay
         return losses
 
     def _check_gradient(self) -> None:
