@@ -93,12 +93,12 @@ def find_tiles(root: Path) -> Tiles:
 
 
 def train(paths: list[Path], output: Path, minutes: float, folder: Path) -> None:
-    """As `vaetool train dae --corruption defects` does."""
+    """As `vaetool train defect` does."""
     place = folder / "good"
     place.mkdir()
     for path in paths:
         (place / path.name).symlink_to(path.resolve())
-    vaetool.train("dae", place, output=output, corruption="defects", minutes=minutes)
+    vaetool.train("defect", place, output=output, minutes=minutes)
 
 
 def read(path: Path) -> np.ndarray:

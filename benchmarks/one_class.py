@@ -94,7 +94,7 @@ def vae_scores(good: np.ndarray, tested: np.ndarray, minutes: float) -> tuple[di
         pictures.mkdir()
         for number, picture in enumerate(good):
             Image.fromarray(picture).save(pictures / f"{number:05d}.png")
-        vaetool.train(data=pictures, output=path, config=recipe)
+        vaetool.train(data=pictures, output=path, recipe=recipe)
         model, about = vaetool.load(path, kind="vae"), weights.read_header(path).training
     calibration = model.calibration
     assert calibration is not None

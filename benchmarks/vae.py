@@ -256,7 +256,7 @@ def trained_autoencoder(subject: Subject) -> Autoencoder | None:
         if not path.exists():
             print(f"{subject.name}: training an autoencoder for {minutes:.1f} minutes", flush=True)
             place = f"torchvision:{DATA[subject.name]}"
-            vaetool.train("ae", place, output=path, config=recipe, root=arguments.root, device=arguments.device)
+            vaetool.train("ae", place, output=path, recipe=recipe, root=arguments.root, device=arguments.device)
     return path and vaetool.load(path, kind="ae", device=arguments.device)
 
 

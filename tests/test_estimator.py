@@ -154,7 +154,7 @@ def test_pictures_of_another_shape_and_codes_of_another_width_are_value_errors(t
         ({"kind": "dae"}, UsageError, "dae"),
         ({"latent": 0}, UsageError, "latent"),
         ({"model": "nothing-of-that-name"}, ModelNotFoundError, "nothing-of-that-name"),
-        ({"model": "photo-codec"}, WrongKindError, "a vae or an ae is needed"),
+        ({"model": "photo-codec"}, WrongKindError, "an ae or a vae is needed"),
     ],
     ids=str,
 )

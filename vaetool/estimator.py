@@ -24,19 +24,18 @@ from PIL import Image
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, check_non_negative, validate_data
 
-from vaetool.errors import UsageError, WrongKindError
+from vaetool.errors import UsageError
 from vaetool.images.conversion import whole_picture
 from vaetool.latents.autoencoder import Autoencoder
 from vaetool.latents.trunk import LARGEST, SMALLEST
 from vaetool.scoring.calibration import calibration_of, check_alpha
 from vaetool.scoring.measurement import FEWEST_IMAGES
 from vaetool.scoring.scorer import Scorer
-from vaetool.store.headers import with_article
+from vaetool.store.kinds import kinds_with_codes, kinds_with_scores
 from vaetool.store.weights import load
 from vaetool.training.data import FEW_TO_CALIBRATE
 from vaetool.training.loop import train
 
-KINDS = ("vae", "ae")
 CALIBRATING = 0.3
 """Share of the pictures that an outlier detector is calibrated with rather than trained on: of few, up to half."""
 
@@ -120,7 +119,7 @@ class _OfPictures(BaseEstimator):
                 kind, data, output=output, size=size, latent=self.latent, minutes=self.minutes, settings=settings,
                 device=self.device,
             )  # fmt: skip
-            return load(output, kind=KINDS, device=self.device)
+            return load(output, kind=kinds_with_codes(), device=self.device)
 
 
 class CodeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _OfPictures):
@@ -176,7 +175,7 @@ class CodeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _OfPict
         if self.model is None:
             self.model_ = self._train(self.kind, pictures)
         else:
-            self.model_ = load(self.model, kind=KINDS, device=self.device)
+            self.model_ = load(self.model, kind=kinds_with_codes(), device=self.device)
         return self
 
     def transform(self, X: Any) -> np.ndarray:  # noqa: N803
@@ -269,9 +268,7 @@ class OutlierDetector(OutlierMixin, _OfPictures):
             self.model_ = self._train("vae", pictures[order[kept:]])
             pictures = pictures[order[:kept]]
         else:
-            self.model_ = load(self.model, device=self.device)
-            if not isinstance(self.model_, Scorer):
-                raise WrongKindError(f"{self.model}: {with_article(self.model_.kind)} gives pictures no scores")
+            self.model_ = load(self.model, device=self.device, kind=kinds_with_scores())
         self.model_.calibrate(list(pictures))
         by, calibration = calibration_of(self.model_, self.by)
         check_alpha(self.alpha, calibration.count(by))

@@ -223,7 +223,7 @@ def test_pictures_with_colours_make_a_model_with_colours(here, vaetool):
     assert vaetool("train", *call).exit_code == 0
     header = weights.read_header("m.safetensors")
     assert header.config["channels"] == 3
-    assert header.training["recipe"]["corruption"]["beta"] == 0.5
+    assert header.training["recipe"]["objective"]["beta"] == 0.5
 
 
 @pytest.mark.parametrize("kind", ["ae", "vae"])
@@ -257,7 +257,7 @@ def test_the_examples_of_the_help_page_run(here, vaetool, number):
     short = ["--set", "training.steps=2", "--set", "training.batch=1", "--set", "training.crops=[16]"]
     for name in ("faces", "drawings", "good"):
         (here / name).symlink_to("photos")
-    short += ["--set", "model.widths=[4,8,8]"] if {"ae", "vae", "defects"} & set(words) else []
+    short += ["--set", "model.widths=[4,8,8]"] if {"ae", "vae", "defect"} & set(words) else []
     if "--resume" in words:
         refused = vaetool(*words, *short)
         assert "no saved state to resume from" in refused.stderr

@@ -50,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "parts.safetensors"
-    vaetool.train("dae", folder, output=path, corruption="defects", settings=(*TINY, "training.steps=400"))
+    vaetool.train("defect", folder, output=path, settings=(*TINY, "training.steps=400"))
     return path
 
 
@@ -193,16 +193,6 @@ def test_without_any_defect_the_figure_says_nothing():
 def test_a_configuration_out_of_range_is_refused(values, words):
     with pytest.raises(UsageError, match=words):
         DefectConfig(**values)
-
-
-def test_an_unknown_corruption_is_refused_by_name(folder, tmp_path):
-    with pytest.raises(UsageError, match="no corruption 'rain'; there are: noise, defects"):
-        vaetool.train("dae", folder, output=tmp_path / "m.safetensors", corruption="rain")
-
-
-def test_a_vae_has_no_corruption_to_choose(folder, tmp_path):
-    with pytest.raises(UsageError, match="--corruption is for the kind dae, not for a vae"):
-        vaetool.train("vae", folder, output=tmp_path / "m.safetensors", corruption="defects")
 
 
 def test_it_does_not_denoise(trained):

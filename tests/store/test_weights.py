@@ -20,7 +20,8 @@ from safetensors.torch import save as to_bytes
 
 from vaetool.denoising.dae import DAE
 from vaetool.errors import DeviceError, VaetoolError, WeightsError, WrongKindError
-from vaetool.store import headers, weights
+from vaetool.store import weights
+from vaetool.store.kinds import KINDS, Kind
 
 SMALL = {"widths": [4, 8], "blocks": 1, "estimator_widths": [4, 4]}
 
@@ -179,7 +180,7 @@ def test_a_process_killed_while_it_saves_leaves_the_old_file_or_the_new_one(pyth
 
 
 def test_another_kind_than_needed_is_refused_before_the_weights_are_read(original, monkeypatch):
-    monkeypatch.setitem(headers.KIND_MODULES, "ae", "vaetool.latents.ae")
+    monkeypatch.setitem(KINDS, "ae", Kind("vaetool.latents.ae"))
     with pytest.raises(WrongKindError, match="this is a dae; an ae is needed"):
         weights.load(original, kind="ae")
 

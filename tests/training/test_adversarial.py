@@ -14,7 +14,7 @@ from vaetool import train
 from vaetool.errors import UsageError
 from vaetool.nn.adversary import PatchDiscriminator
 from vaetool.store import weights
-from vaetool.training.adversarial import WEIGHT, Adversary
+from vaetool.training.adversarial import Adversary
 from vaetool.training.checkpoints import state_path
 from vaetool.training.config import read_recipe
 from vaetool.training.distributed import Processes
@@ -55,7 +55,7 @@ def fit_vae(tmp_path, pictures):
 
 
 def new_run(pictures, tmp_path, *settings: str) -> Run:
-    recipe = read_recipe(kind="vae", settings=[*TINY, "training.steps=20", f"training.adversarial={WEIGHT}", *settings])
+    recipe = read_recipe(kind="vae", settings=[*TINY, "training.steps=20", "training.adversarial=0.5", *settings])
     return Run(recipe, [pictures], tmp_path / "m.safetensors", Processes(), Watcher())
 
 
@@ -113,7 +113,7 @@ def test_its_gradient_has_the_length_that_was_asked_for(pictures, tmp_path):
     run = new_run(pictures, tmp_path, "training.adversarial=0.3")
     adversary = run.adversary
     assert isinstance(adversary, Adversary)
-    losses, fakes = run.model(run.held_out, True)
+    losses, fakes = run.model(run.held_out, fakes=True)
     layer = run.model.last_layer
     for fraction, weight in [(0.5, 0.0), (1.0, 0.3)]:
         verdict = adversary.verdict(losses["loss"], fakes, layer, fraction, 1.0)
@@ -126,7 +126,7 @@ def test_half_of_the_fakes_are_samples_of_the_prior(pictures, tmp_path):
     run.model.eval()
     clean = torch.rand(7, 1, 16, 16)
     batch = run.model.corrupt(clean, torch.Generator().manual_seed(0), run.recipe.corruption)
-    _, fakes = run.model(batch, True)
+    _, fakes = run.model(batch, fakes=True)
     assert fakes.shape == (8, 1, 16, 16)
     assert torch.allclose(fakes[4:], run.model.render(batch["noise"][:4]), atol=1e-6)
 

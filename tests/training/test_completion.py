@@ -11,10 +11,10 @@ import torch
 from vaetool import train
 from vaetool.errors import TrainingError
 from vaetool.images.sources import find_sources
+from vaetool.latents.autoencoder import summary
 from vaetool.scoring import detection
 from vaetool.store import weights
 from vaetool.training import loop
-from vaetool.training.completion import summary
 from vaetool.training.data import split, split_calibration
 from vaetool.training.report import Reporter
 

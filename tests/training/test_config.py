@@ -161,7 +161,7 @@ def test_every_bundled_recipe_runs(path, tmp_path, pictures):
     from vaetool import train
 
     smaller = ["training.steps=2", "training.batch=1", "training.crops=[64]"]
-    result = train(None, pictures, output=tmp_path / "m.safetensors", config=path, settings=smaller, device="cpu")
+    result = train(None, pictures, output=tmp_path / "m.safetensors", recipe=path, settings=smaller, device="cpu")
     assert result.steps == 2
     assert result.path.is_file()
 

@@ -140,7 +140,7 @@ def test_the_first_budget_to_be_spent_ends_the_run(fit):
 
 def test_options_replace_the_budget_of_a_recipe(fit, tiny):
     recipe = read_recipe(kind="dae", settings=["training.steps=50", *tiny])
-    assert fit(config=recipe, epochs=1).steps == 3
+    assert fit(recipe=recipe, epochs=1).steps == 3
 
 
 def test_crops_grow_and_batches_shrink(fit):
@@ -188,6 +188,16 @@ def test_fine_tuning_never_returns_something_worse(fit, tiny_dae, same_weights, 
     start, end = weights.load(tiny_dae, device="cpu"), weights.load(result.path, device="cpu")
     assert all(torch.equal(a, b) for a, b in zip(start.parameters(), end.parameters(), strict=True))
     assert weights.read_header(result.path).training["init"] == "tiny-dae"
+
+
+def test_a_run_that_is_resumed_takes_no_other_weights(fit, tiny_dae):
+    with pytest.raises(UsageError, match="give --resume or --init, not both"):
+        fit("training.steps=5", init=tiny_dae, resume=True)
+
+
+def test_what_is_no_entry_of_a_recipe_is_refused(fit):
+    with pytest.raises(TypeError, match="has no latnet; there are: minutes, epochs, size, latent"):
+        fit("training.steps=5", latnet=3)
 
 
 def test_fine_tuning_a_model_of_another_shape_is_refused(fit, tiny_dae):

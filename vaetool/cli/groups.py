@@ -12,7 +12,7 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, get_args, get_type_hints
@@ -21,6 +21,7 @@ import typer
 from typer.models import OptionInfo
 
 from vaetool.files.console import Console
+from vaetool.training.flags import Flag
 
 
 def between(low: float, high: float, kind: type[float] = float, *, auto: bool = False) -> Callable[[str], Any]:
@@ -128,6 +129,38 @@ def with_options(command: Callable[..., int | None]) -> Callable[..., int | None
     expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     del expanded.__wrapped__
     return expanded
+
+
+def with_flags(flags: Mapping[str, Flag], panel: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Replace the parameter `flags` of a command, a dict of values by name, by one flag for each of a table."""
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        signature = inspect.signature(command, eval_str=True)
+
+        @functools.wraps(command)
+        def expanded(**values: Any) -> int:
+            return command(flags={name: values.pop(name) for name in flags}, **values)
+
+        own = [parameter for name, parameter in signature.parameters.items() if name != "flags"]
+        added = [_parameter(name, flag, panel) for name, flag in flags.items()]
+        expanded.__signature__ = signature.replace(parameters=[*own[:-1], *added, own[-1]])  # type: ignore[attr-defined]
+        return expanded
+
+    return decorate
+
+
+def _parameter(name: str, flag: Flag, panel: str) -> inspect.Parameter:
+    switch = flag.type is bool
+    option = typer.Option(
+        f"--{name}",
+        metavar=None if switch else flag.metavar,
+        help=flag.help,
+        show_default=flag.default,
+        rich_help_panel=panel,
+    )
+    annotation = Annotated[bool if switch else flag.type | None, option]  # type: ignore[valid-type]
+    default = False if switch else None
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _option(annotation: Any) -> OptionInfo | None:

@@ -80,9 +80,9 @@ def latent(
 
     from vaetool import load
     from vaetool.latents.explore import explore
-    from vaetool.store.headers import WITH_CODES
+    from vaetool.store.kinds import kinds_with_codes
 
-    autoencoder = load(model, kind=WITH_CODES, device=run.device)
+    autoencoder = load(model, kind=kinds_with_codes(), device=run.device)
     result = explore(autoencoder, data, output, root=root, format=format, tsne=tsne, force=force, warn=run.console.warn)
     run.console.say(
         f"wrote the codes of {result.pictures} pictures and {len(result.files) - 1} more files to {result.path}"

@@ -141,7 +141,7 @@ def morph(
 
     from vaetool import load
     from vaetool.images import animation
-    from vaetool.store.headers import WITH_CODES
+    from vaetool.store.kinds import kinds_with_codes
 
     target = output if output is not None else _beside(sources[0])
     if target == "-":
@@ -153,7 +153,7 @@ def morph(
 
     from vaetool.latents.morph import find_direction, morph, morph_along
 
-    autoencoder = load(model, kind=WITH_CODES, device=run.device)
+    autoencoder = load(model, kind=kinds_with_codes(), device=run.device)
     images = [_read(source) for source in sources]
     facts: dict[str, Any] = {}
     if direction is not None:

@@ -100,9 +100,9 @@ def sample(
     from vaetool.files.writing import write_atomically
     from vaetool.images import Picture, encode
     from vaetool.latents.sample import draw, pictures_of, sheet
-    from vaetool.store.headers import WITH_CODES
+    from vaetool.store.kinds import kinds_with_codes
 
-    autoencoder = load(model, kind=WITH_CODES, device=run.device)
+    autoencoder = load(model, kind=kinds_with_codes(), device=run.device)
     drawn = draw(autoencoder, count, temperature=temperature, prior=prior, latents=latents, seed=seed)
     paths = _paths(output, len(drawn.codes) if folder and not grid else None)
     if not force:

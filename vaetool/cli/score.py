@@ -189,9 +189,9 @@ def score(
     from vaetool import load
     from vaetool.cli.scoring import Level, Look, Session
     from vaetool.files.mask_folder import MaskFolder
-    from vaetool.store.headers import WITH_SCORES
+    from vaetool.store.kinds import kinds_with_scores
 
-    scorer = load(model, kind=WITH_SCORES, device=run.device)
+    scorer = load(model, kind=kinds_with_scores(), device=run.device)
     if (heatmap or masks) and not hasattr(scorer, "maps"):
         raise UsageError(f"this {scorer.kind} scores pictures as a whole: --heatmap and --masks need a defect finder")
     session = Session(run, scorer, by, Level(alpha, fdr))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from vaetool.cli.groups import with_options
+from vaetool.cli.groups import with_flags, with_options
 from vaetool.cli.options import ComputeOptions
 from vaetool.errors import UsageError
-from vaetool.store.headers import KIND_MODULES
+from vaetool.store.kinds import KINDS
+from vaetool.training.flags import FLAGS
 
 RECIPE = "Recipe"
 
@@ -19,7 +20,7 @@ Words = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KIND] DATA",
-        help=f"The kind of model ({', '.join(KIND_MODULES)}), unless the recipe names it; then folders of images, "
+        help=f"The kind of model ({', '.join(KINDS)}), unless the recipe names it; then folders of images, "
         "zip files of them, or torchvision:NAME.",
         show_default=False,
     ),
@@ -28,28 +29,9 @@ ModelFile = Annotated[
     Path | None,
     typer.Option("-o", "--output", metavar="MODEL", help="The model file to write, *.safetensors.", show_default=False),
 ]
-Config = Annotated[
+RecipeFile = Annotated[
     Path | None,
     typer.Option("--config", metavar="FILE.toml", help="The recipe; options win over it.", rich_help_panel=RECIPE),
-]
-Minutes = Annotated[
-    float | None,
-    typer.Option(
-        "--minutes",
-        metavar="M",
-        help="Stop after so many minutes; the learning rate follows the time that has passed.",
-        show_default="30, or the recipe's",
-        rich_help_panel=RECIPE,
-    ),
-]
-Epochs = Annotated[
-    float | None,
-    typer.Option(
-        "--epochs",
-        metavar="E",
-        help="Stop after so many passes: a pass has as many crops as there are images.",
-        rich_help_panel=RECIPE,
-    ),
 ]
 Preset = Annotated[
     str | None,
@@ -58,86 +40,6 @@ Preset = Annotated[
         metavar="NAME",
         help="A recipe that comes with the kind: lecture-2d or lecture-faces, of ae and vae.",
         show_default=False,
-        rich_help_panel=RECIPE,
-    ),
-]
-Size = Annotated[
-    int | None,
-    typer.Option(
-        "--size",
-        metavar="PIXELS",
-        help="Of pictures, height and width, 16 to 256: the middle square of each, resized (ae, vae). "
-        "Or of the longer side: larger pictures are shrunk to it (defect).",
-        show_default="64, 256 for defect, or the recipe's",
-        rich_help_panel=RECIPE,
-    ),
-]
-Latent = Annotated[
-    int | None,
-    typer.Option(
-        "--latent",
-        metavar="D",
-        help="Numbers in the code of a picture (ae, vae).",
-        show_default="64, or the recipe's",
-        rich_help_panel=RECIPE,
-    ),
-]
-Beta = Annotated[
-    float | None,
-    typer.Option(
-        "--beta",
-        metavar="B",
-        help="Weight of the KL: below 1 sharper reconstructions, above 1 plainer codes (vae).",
-        show_default="1, or the recipe's",
-        rich_help_panel=RECIPE,
-    ),
-]
-Upsample = Annotated[
-    str | None,
-    typer.Option(
-        "--upsample",
-        metavar="resize|transpose|shuffle",
-        help="How decoders double the resolution; transposed convolutions leave checkerboards (ae, vae).",
-        show_default="resize, or the recipe's",
-        rich_help_panel=RECIPE,
-    ),
-]
-Corruption = Annotated[
-    str | None,
-    typer.Option(
-        "--corruption",
-        metavar="noise|defects",
-        help="What a dae learns to take away; with defects, drawn on good pictures, it finds real ones (defect).",
-        show_default="noise, or the recipe's",
-        rich_help_panel=RECIPE,
-    ),
-]
-Patch = Annotated[
-    int | None,
-    typer.Option(
-        "--patch",
-        metavar="PIXELS",
-        help="Hide square patches of this side, as a masked autoencoder does, not strokes, boxes, scratches and text "
-        "(mae).",
-        show_default=False,
-        rich_help_panel=RECIPE,
-    ),
-]
-Ratio = Annotated[
-    float | None,
-    typer.Option(
-        "--ratio",
-        metavar="R",
-        help="Share of the patches that are hidden, above 0 and below 1 (mae, with --patch).",
-        show_default="0.75",
-        rich_help_panel=RECIPE,
-    ),
-]
-Adversarial = Annotated[
-    bool,
-    typer.Option(
-        "--adversarial",
-        help="Sharper pictures, less like each original: against a discriminator from half of the run on (mae, vae).",
         rich_help_panel=RECIPE,
     ),
 ]
@@ -164,21 +66,12 @@ TensorBoard = Annotated[
 
 
 @with_options
+@with_flags(FLAGS, panel=RECIPE)
 def train(
     words: Words = None,
     output: ModelFile = None,
-    config: Config = None,
-    minutes: Minutes = None,
-    epochs: Epochs = None,
+    recipe: RecipeFile = None,
     preset: Preset = None,
-    size: Size = None,
-    latent: Latent = None,
-    beta: Beta = None,
-    upsample: Upsample = None,
-    corruption: Corruption = None,
-    patch: Patch = None,
-    ratio: Ratio = None,
-    adversarial: Adversarial = False,
     init: Init = None,
     settings: Settings = None,
     resume: Resume = False,
@@ -186,6 +79,7 @@ def train(
     root: Root = Path(),
     tensorboard: TensorBoard = None,
     *,
+    flags: dict[str, Any],
     run: ComputeOptions,
 ) -> int:
     """Train a model on your own images.
@@ -193,7 +87,7 @@ def train(
     vaetool train dae photos/ -o mine.safetensors --minutes 60
     vaetool train dae photos/ -o mine.safetensors --minutes 60 --resume       goes on after Ctrl-C or a power cut
     vaetool train vae faces/ -o faces.safetensors --size 64 --latent 128 --minutes 60
-    vaetool train dae good/ -o parts.safetensors --corruption defects         finds what good parts do not have
+    vaetool train defect good/ -o parts.safetensors                           finds what good parts do not have
     vaetool train mae photos/ -o mine.safetensors --minutes 60                fills holes in pictures
     vaetool train ae drawings/ -o drawings.safetensors --preset lecture-2d
     vaetool train --config recipe.toml photos.zip -o mine.safetensors
@@ -207,8 +101,8 @@ def train(
     kind, places = kind_and_places(words or [])
     if output is None:
         raise UsageError("where to? Name the model file with -o")
-    if kind is None and config is None:
-        raise UsageError(f"which kind of model? {' or '.join(KIND_MODULES)}, or a recipe with --config")
+    if kind is None and recipe is None:
+        raise UsageError(f"which kind of model? {' or '.join(KINDS)}, or a recipe with --config")
 
     from vaetool import train as fit
     from vaetool.training.checkpoints import check_output
@@ -222,18 +116,8 @@ def train(
         kind,
         places,
         output=path,
-        config=config,
-        minutes=minutes,
-        epochs=epochs,
+        recipe=recipe,
         preset=preset,
-        size=size,
-        latent=latent,
-        beta=beta,
-        upsample=upsample,
-        corruption=corruption,
-        patch=patch,
-        ratio=ratio,
-        adversarial=adversarial,
         init=init,
         resume=resume,
         force=force,
@@ -241,6 +125,7 @@ def train(
         root=root,
         device=run.device,
         reporter=reporter,
+        **flags,
     )
     if speaks:
         run.console.say(f"wrote {result.path}")
@@ -256,6 +141,6 @@ def kind_and_places(words: list[str]) -> tuple[str | None, list[str]]:
     >>> kind_and_places(["dae", "photos/"]), kind_and_places(["./dae"])
     (('dae', ['photos/']), (None, ['./dae']))
     """
-    if words and words[0] in KIND_MODULES:
+    if words and words[0] in KINDS:
         return words[0], words[1:]
     return None, words

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,8 +16,11 @@ import torch
 from torch import Tensor
 
 from vaetool.images.conversion import from_unit, unpack, whole_picture
+from vaetool.latents.baseline import MOST_NUMBERS, pca_psnr
+from vaetool.latents.directions import named_directions
+from vaetool.latents.priors import MOST_CODES, fit_mixture
 from vaetool.latents.trunk import TrunkConfig
-from vaetool.nn.base import Model
+from vaetool.nn.base import Batch, Facts, ImageStore, Model, TrainingImages
 
 if TYPE_CHECKING:
     from vaetool.latents.priors import Mixture
@@ -177,8 +181,58 @@ class Autoencoder(Model):
         vectors, aucs = self.directions.cpu().numpy(), self.direction_aucs.tolist()
         return {name: (vectors[k], aucs[k]) for k, name in enumerate(self.config.directions)}
 
+    def complete(self, images: TrainingImages, held_out: Batch, corruption: Any, generator: torch.Generator) -> Facts:
+        """Find out what codes there are, and make that part of the model. See `Model.complete`.
+
+        Values: `codes`, log-densities in nats per code, AUCs of directions, and the `yardstick`.
+        """
+        codes = self._find_codes(images.training, held_out["clean"], corruption, generator)
+        words, values = super().complete(images, held_out, corruption, generator)
+        return Facts([summary(codes), *words], {**values, "codes": codes})
+
+    def _find_codes(
+        self, training: ImageStore, held_out: Tensor, corruption: Any, generator: torch.Generator
+    ) -> dict[str, Any]:
+        """Keep the spread of codes, a mixture as their density, and directions for labels; return facts about them.
+
+        Of ten thousand training images, at most, after what training did to them.
+        """
+        self.forget()
+        batches = islice(training.batches(self.config.size, self.batch_size), -(-MOST_CODES // self.batch_size))
+        corrupted = (self.corrupt(x, generator, corruption)["clean"] for x in batches)
+        means, drawn = self._codes(corrupted, generator)
+        unseen = self._codes(held_out.split(self.batch_size), generator)[1]
+        mixture = fit_mixture(drawn, unseen, generator.initial_seed() % 2**31)
+        directions = named_directions(means, training.labels[: len(means)])
+        # Of codes as they are drawn: a unit that says nothing has means that are all the same, and is no narrower.
+        self.keep_spread(drawn)
+        self.keep_mixture(mixture)
+        self.keep_directions(directions)
+        normal, fitted = mixture.scores.tolist()
+        return {
+            "components": len(mixture.weights),
+            "log_density": {"normal": round(normal, 3), "mixture": round(fitted, 3)},
+            "better": "mixture" if mixture.is_better else "normal",
+            "directions": {name: round(auc, 4) for name, (_, auc) in directions.items()},
+            **self.yardstick(training, held_out, generator),
+        }
+
+    @torch.inference_mode()
+    def _codes(self, batches: Iterable[Tensor], generator: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Return the codes of pictures as `embed` and as `draw_codes` gives them, (pictures, latent) each."""
+        pairs = [(self.embed(x).cpu(), self.draw_codes(x, generator).cpu()) for x in batches]
+        means, drawn = (torch.cat(part).numpy() for part in zip(*pairs, strict=True))
+        return means, drawn
+
+    def yardstick(self, training: ImageStore, held_out: Tensor, generator: torch.Generator) -> dict[str, Any]:
+        """Return the PSNR in dB, `pca_psnr`, of a linear code of the same width, as plain values."""
+        pictures = training.centre_crops(self.config.size, slice(MOST_NUMBERS // held_out[0].numel()))
+        seen, unseen = (x.flatten(1).cpu().numpy() for x in (pictures, held_out))
+        return {"pca_psnr": round(pca_psnr(seen, unseen, self.config.latent), 2)}
+
     def forget(self) -> None:
         """Drop the density and the directions: they are of codes that further training changes."""
+        super().forget()
         self._know(mixture=0, directions=())
         for name in FOUND & self._buffers.keys():
             delattr(self, name)
@@ -188,3 +242,19 @@ class Autoencoder(Model):
 
     def _keep(self, name: str, values: np.ndarray) -> None:
         self.register_buffer(name, torch.as_tensor(values, dtype=torch.float32, device=self.device))
+
+
+def summary(codes: dict[str, Any]) -> str:
+    """Return in one line what was found out about codes."""
+    densities = codes["log_density"]
+    line = (
+        f"held-out codes: {densities['normal']:.1f} nats under N(0, I), {densities['mixture']:.1f} under a mixture of "
+        f"{codes['components']}"
+    )
+    if "iwae" in codes:
+        line += f"; IWAE bound {codes['iwae']['bound']:.1f} nats, {codes['iwae']['samples']} samples"
+    if "pca_psnr" in codes:
+        line += f"; principal components of the same width: {codes['pca_psnr']:.2f} dB"
+    if codes["directions"]:
+        line += f"; AUC of directions: {', '.join(f'{name} {auc:.2f}' for name, auc in codes['directions'].items())}"
+    return line

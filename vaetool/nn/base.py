@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
 from vaetool.errors import UsageError
+from vaetool.images.sources import Source
 
 Batch = dict[str, Tensor]
 """Tensors by name, all with the same first dimension, so that any part of a batch is a batch."""
@@ -17,7 +18,38 @@ Batch = dict[str, Tensor]
 Losses = dict[str, Tensor]
 """Scalars by name; `loss` is the one to minimise, the others are its parts."""
 
-KINDS: dict[str, type[Model]] = {}
+CLASSES: dict[str, type[Model]] = {}
+
+
+class ImageStore(Protocol):
+    """Decoded images, and a label for each."""
+
+    labels: tuple[str, ...]
+
+    def batches(self, size: int, count: int) -> Iterator[Tensor]:
+        """The middle of every image, (count or fewer, channels, size, size) in 0..1 at a time."""
+
+    def centre_crops(self, size: int, part: slice = ...) -> Tensor:
+        """The middle of some images, (images, channels, size, size) in 0..1."""
+
+
+class TrainingImages(Protocol):
+    """The images of a run: those it trained on, and sources of others that it has not seen, for calibration."""
+
+    @property
+    def training(self) -> ImageStore:
+        """Those it trained on."""
+
+    @property
+    def unseen(self) -> Sequence[Source]:
+        """Those for calibration."""
+
+
+class Facts(NamedTuple):
+    """What was found out about a model: sentences to say, and plain values to keep."""
+
+    words: list[str]
+    values: dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +103,17 @@ class Model(nn.Module):
     def adopt(self, other: Model) -> bool:
         """Take over what is of use of a trained model of another kind; false if nothing is."""
         return False
+
+    def forget(self) -> None:
+        """Drop what was found out when an earlier training ended, which further training makes untrue."""
+
+    def complete(self, images: TrainingImages, held_out: Batch, corruption: Any, generator: torch.Generator) -> Facts:
+        """Find out, when training has ended, what is to travel in the model's file beside its weights.
+
+        held_out: what the figures were measured on. Returns what was found, in words, and as plain values for the file;
+        no words if there is nothing to find out.
+        """
+        return Facts([], {})
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Any) -> Batch:
         """Make a training batch of clean images, (batch, channels, height, width) in 0..1.
@@ -134,7 +177,7 @@ def register(kind: str) -> Callable[[type[Model]], type[Model]]:
 
     def decorate(cls: type[Model]) -> type[Model]:
         cls.kind = kind
-        KINDS[kind] = cls
+        CLASSES[kind] = cls
         return cls
 
     return decorate

@@ -169,9 +169,9 @@ class Defect(Scorer):
         self.good_levels = torch.from_numpy(levels(torch.cat(pixels).numpy())).to(self.good_levels)
         self.keep_calibration(Calibration(tuple(SHARES), torch.cat(scores).double().numpy()))
 
-    def forget_calibration(self) -> None:
+    def forget(self) -> None:
         """Drop what is known of good images: it is of weights that further training changes."""
-        super().forget_calibration()
+        super().forget()
         self.place_mean.zero_()
         self.place_spread.fill_(1)
         self.good_levels.zero_()

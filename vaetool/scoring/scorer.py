@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vaetool.nn.base import Model
+from vaetool.errors import ImageError
+from vaetool.nn.base import Batch, Facts, Model, TrainingImages
 from vaetool.scoring.calibration import Calibration, calibration_of
-from vaetool.scoring.measurement import measure, measure_good
+from vaetool.scoring.measurement import FEWEST_IMAGES, measure, measure_good
 
 MISSING = float(np.finfo(np.float32).max)
 """Stands in a file for a component that was not computed: files hold numbers only."""
@@ -70,11 +72,28 @@ class Scorer(Model):
         self.config = dataclasses.replace(self.config, calibration=len(values), statistics=calibration.names)
         self.register_buffer("calibration_components", torch.from_numpy(values).to(self.device))
 
-    def forget_calibration(self) -> None:
+    def forget(self) -> None:
         """Drop what is known of good images: it is of weights that further training changes."""
+        super().forget()
         if self.config.calibration:
             self.config = dataclasses.replace(self.config, calibration=0, statistics=())
             del self.calibration_components
+
+    def complete(self, images: TrainingImages, held_out: Batch, corruption: Any, generator: torch.Generator) -> Facts:
+        """Calibrate with the images that are kept for that. See `Model.complete`."""
+        words, values = super().complete(images, held_out, corruption, generator)
+        good = []
+        for source in images.unseen:
+            with suppress(
+                ImageError
+            ):  # small as the model sees them, and kept so: a thousand photographs are gigabytes
+                good.append(self.prepare(source.read()).mul(255).round().byte())
+        if len(good) < FEWEST_IMAGES:
+            found = "not calibrated: p-values for scores need thirty images or more, of which ten or more are kept"
+            return Facts([*words, f"{found} for them"], values)
+        self.calibrate(good)
+        found = f"calibrated with {len(good)} images that were neither trained nor measured on"
+        return Facts([*words, found], values)
 
     def score(self, images: Iterable[Any], by: str | None = None) -> np.ndarray:
         """Scores of images of any kind, (images,), higher for the more unusual; by: one of `methods`.

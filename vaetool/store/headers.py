@@ -17,22 +17,10 @@ from reprlib import repr as _short
 from typing import Any
 
 from vaetool.errors import WeightsError
+from vaetool.store.kinds import KINDS
 
 SUFFIX = ".safetensors"
 FORMAT = 1
-KIND_MODULES = {
-    "ae": "vaetool.latents.ae",
-    "codec": "vaetool.compression.codec",
-    "dae": "vaetool.denoising.dae",
-    "defect": "vaetool.scoring.defect",
-    "mae": "vaetool.inpainting.mae",
-    "vae": "vaetool.latents.vae",
-}
-WITH_CODES = ("ae", "vae")
-"""Kinds that have a code of fixed length for every picture."""
-WITH_SCORES = ("vae", "defect")
-"""Kinds that say how unusual a picture is."""
-
 MAX_HEADER_BYTES = 1 << 20
 MAX_DIMENSIONS = 8  # of a tensor; the product of very many sizes would take seconds
 MAX_LEVELS = 16  # of values inside values in the description of a model
@@ -106,8 +94,8 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         raise WeightsError(f"{path}: model format {_short(form)} is newer than this vaetool, which reads {FORMAT}")
     if type(form) is not int or form != FORMAT:
         raise WeightsError(f"{path}: unknown model format {_short(form)}; this vaetool reads format {FORMAT}")
-    if not isinstance(kind, str) or kind not in KIND_MODULES:
-        known = ", ".join(KIND_MODULES)
+    if not isinstance(kind, str) or kind not in KINDS:
+        known = ", ".join(KINDS)
         raise WeightsError(f"{path}: a model of unknown kind {_short(kind)}; this vaetool knows: {known}")
     if not (isinstance(config, dict) and isinstance(training, dict) and _is_shallow(about, MAX_LEVELS)):
         raise WeightsError(f"{path}: a damaged model file (its description is not as it should be)")

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from vaetool.errors import DeviceError, WeightsError, WrongKindError
 from vaetool.store.catalogue import bundled_folder, find, list_models, manifest, search_folders, sha256, user_folder
-from vaetool.store.headers import FORMAT, KIND_MODULES, SCALE, SUFFIX, Header, read_header, with_article
+from vaetool.store.headers import FORMAT, SCALE, SUFFIX, Header, read_header, with_article
+from vaetool.store.kinds import KINDS
 
 if TYPE_CHECKING:
     import torch
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from vaetool.nn.base import Model
 
 __all__ = [
-    "KIND_MODULES",
     "SUFFIX",
     "Header",
     "bundled_folder",
@@ -72,12 +72,12 @@ def model_class(kind: str) -> type[Model]:
     """
     import importlib
 
-    from vaetool.nn.base import KINDS
+    from vaetool.nn.base import CLASSES
 
-    if kind not in KIND_MODULES:
-        raise WrongKindError(f"unknown kind {kind!r}; there are: {', '.join(KIND_MODULES)}")
-    importlib.import_module(KIND_MODULES[kind])
-    return KINDS[kind]
+    if kind not in KINDS:
+        raise WrongKindError(f"unknown kind {kind!r}; there are: {', '.join(KINDS)}")
+    importlib.import_module(KINDS[kind].module)
+    return CLASSES[kind]
 
 
 def load(name: str | os.PathLike[str], *, device: str = "auto", kind: str | tuple[str, ...] | None = None) -> Any:

@@ -17,9 +17,6 @@ from vaetool.training.distributed import Processes
 RISES = 0.1
 """Share of the run in which the weight rises from zero, once the model has learnt what the pictures are of."""
 
-WEIGHT = 0.5
-"""Of the adversary's gradient, that of the loss being one, where none is given."""
-
 LR = 4e-4
 BETAS = (0.0, 0.99)  # no momentum, with which the two chase each other (Mescheder et al. 2018, section 4)
 R1_WEIGHT = 1.0

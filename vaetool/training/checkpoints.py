@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vaetool.errors import UsageError, WeightsError
 from vaetool.store.weights import SUFFIX, write_tensors
-from vaetool.training.config import BUDGETS
+from vaetool.training.flags import BUDGETS
 
 CHANGEABLE = {*BUDGETS, "lr", "lr_final", "patience", "save_minutes"}
 """What of [training] may change when a run is resumed: how long it goes on, and a learning rate that was too high."""

@@ -30,23 +30,7 @@ from vaetool.nn.base import Model, dataclass_from
 from vaetool.store.headers import with_article
 from vaetool.store.weights import model_class
 from vaetool.training.data import DataConfig
-
-BUDGETS = ("minutes", "epochs", "steps")
-OPTIONS = {
-    "minutes": "training",
-    "epochs": "training",
-    "size": "model",
-    "latent": "model",
-    "upsample": "model",
-    "beta": "objective",
-    "patch": "corruption",
-    "ratio": "corruption",
-    "adversarial": "training",
-}
-"""Keys that have a name of their own beside `--set`, and their sections."""
-
-CORRUPTIONS = {"noise": "dae", "defects": "defect"}
-"""Kinds of denoising autoencoders, by what they learn to take away."""
+from vaetool.training.flags import BUDGETS
 
 DEFAULT_MINUTES = 30.0
 """How long a run may take that was given no budget at all."""
@@ -179,36 +163,6 @@ def read_recipe(
     if cls.whole_images:
         return dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, crops=(recipe.model.size,)))
     return recipe
-
-
-def denoising_kind(kind: str | None, corruption: str) -> str:
-    """The kind that learns to take away a corruption, asked for as a `dae`.
-
-    Raises UsageError for another kind, and for a corruption that is none of `CORRUPTIONS`.
-    """
-    if corruption not in CORRUPTIONS:
-        raise UsageError(f"no corruption {corruption!r}; there are: {', '.join(CORRUPTIONS)}")
-    wanted = CORRUPTIONS[corruption]
-    if kind not in (None, "dae", wanted):
-        raise UsageError(f"--corruption is for the kind dae, not for {with_article(kind)}")
-    return wanted
-
-
-def choose_recipe(
-    base: str | Path | Recipe | None,
-    kind: str | None,
-    settings: Iterable[str],
-    preset: str | None,
-    **options: float | str | None,
-) -> Recipe:
-    """A recipe as `read_recipe` reads it, changed by some of `OPTIONS`; one budget among them replaces all others."""
-    sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
-    given = {name: value for name, value in options.items() if value is not None}
-    if given.keys() & set(BUDGETS):
-        sections["training"] = dict.fromkeys(BUDGETS, 0)
-    for name, value in given.items():
-        sections[OPTIONS[name]][name] = value
-    return read_recipe(base, kind, settings, preset, **sections)
 
 
 def _begin_with(draft: _Draft, cls: type[Model], preset: str | None) -> None:

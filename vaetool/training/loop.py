@@ -19,16 +19,15 @@ from torch import Tensor
 
 from vaetool.errors import TrainingError, UsageError, WrongKindError
 from vaetool.images.sources import find_sources
-from vaetool.latents.autoencoder import Autoencoder
 from vaetool.nn.base import Batch, Model
-from vaetool.scoring.scorer import Scorer
 from vaetool.store import weights
 from vaetool.training import checkpoints
-from vaetool.training.adversarial import WEIGHT, Adversary
+from vaetool.training.adversarial import Adversary
 from vaetool.training.checkpoints import Progress, Result
 from vaetool.training.completion import complete_file
-from vaetool.training.config import Recipe, TrainingConfig, choose_recipe, denoising_kind
+from vaetool.training.config import Recipe, TrainingConfig, read_recipe
 from vaetool.training.distributed import Processes, join_processes
+from vaetool.training.flags import sections_of
 from vaetool.training.interruptions import Interruptions
 from vaetool.training.optimizers import follow, learning_rate_factor, make_optimizers
 from vaetool.training.prefetch import Prefetcher
@@ -41,61 +40,46 @@ def train(
     data: str | Path | Iterable[str | Path] = (),
     *,
     output: str | Path,
-    config: str | Path | Recipe | None = None,
-    minutes: float | None = None,
-    epochs: float | None = None,
+    recipe: str | Path | Recipe | None = None,
     preset: str | None = None,
-    size: int | None = None,
-    latent: int | None = None,
-    beta: float | None = None,
-    upsample: str | None = None,
-    corruption: str | None = None,
-    patch: int | None = None,
-    ratio: float | None = None,
-    adversarial: bool = False,
+    settings: Iterable[str] = (),
     init: str | Path | None = None,
     resume: bool = False,
     force: bool = False,
-    settings: Iterable[str] = (),
     root: str | Path = ".",
     device: str = "auto",
     reporter: Reporter | None = None,
+    **flags: Any,
 ) -> Result:
     """Fit a model to images and write it to `output`, saving as it goes.
 
     kind: "vae", for example; may be left to the recipe. data: folders, zip files, or `torchvision:NAME` (looked up in
     `root`).
-    config: a recipe, or its file. minutes, epochs: the budget, instead of the recipe's; half an hour if there is none.
-    preset: a recipe of the kind's own, under the one that is given. size: of whole pictures, in pixels a side. latent:
-    numbers in a code. beta: weight of the KL in a VAE. upsample: "resize", "transpose" or "shuffle".
-    corruption: what a "dae" is to take away, "noise" or "defects"; with the latter it is of the kind "defect".
-    patch, ratio: pixels a side of square patches, and the share of them that a "mae" has to fill, instead of holes of
-    many shapes.
-    adversarial: sharper pictures, by an adversary in the second half of the run (`training.adversarial` is its weight).
+    recipe: one, or its file. preset: a recipe of the kind's own, under the one that is given. flags: entries of the
+    recipe that have a name of their own, as on the command line: minutes=60, latent=128 (`vaetool.training.flags`).
+    settings: more of them, as "section.key=value". Half an hour is trained if nothing says how long.
     init: begin with a model's weights, by name or path; a "mae" also with those of a "dae". resume: go on from the
-    state that an interrupted run to the same `output` left behind. force: replace a model that exists. settings: more
-    changes of the recipe, as "section.key=value". reporter: what to show and to log; nothing by default.
+    state that an interrupted run to the same `output` left behind. force: replace a model that exists. reporter: what
+    to show and to log; nothing by default.
 
     The weights kept are the averaged ones that were best on held-out images, those at the start included; with an
     adversary, which makes pictures sharper and that figure worse, the last ones.
     Raises UsageError, TrainingError, WeightsError.
     """
-    budget = {"minutes": minutes, "epochs": epochs}
-    options = {"size": size, "latent": latent, "beta": beta, "upsample": upsample, "patch": patch, "ratio": ratio}
-    weight = WEIGHT if adversarial else None
-    kind = kind if corruption is None else denoising_kind(kind, corruption)
-    recipe = choose_recipe(config, kind, settings, preset, adversarial=weight, **budget, **options)
+    if resume and init is not None:
+        raise UsageError("a run that is resumed has its weights: give --resume or --init, not both")
+    chosen = read_recipe(recipe, kind, settings, preset, **sections_of(flags))
     places = [data] if isinstance(data, (str, Path)) else list(data)
     if not places:
         raise UsageError("which images? Name a folder, a zip file or torchvision:NAME")
     path = checkpoints.check_output(output)
     if not force and not resume:
         checkpoints.check_new(path)
-    smallest = min(batch_size(recipe.training, size) for size in recipe.training.crops)
+    smallest = min(batch_size(chosen.training, size) for size in chosen.training.crops)
     with join_processes(weights.resolve_device(device), smallest) as processes:
         if reporter is None or not processes.is_first:
             reporter = Reporter(files=False)
-        run = Run(recipe, places, path, processes, reporter, root)
+        run = Run(chosen, places, path, processes, reporter, root)
         if resume:
             run.resume()
         elif init is not None:
@@ -140,10 +124,7 @@ class Run:
     def start_from(self, name: str | Path) -> None:
         """Take over the weights of another model of the same shape, or what is of use of one of another kind."""
         other = weights.load(name, device="cpu")
-        if isinstance(other, Autoencoder):
-            other.forget()
-        if isinstance(other, Scorer):
-            other.forget_calibration()
+        other.forget()
         if other.kind == self.recipe.kind and other.config == self.model.config:
             self.model.load_state_dict(other.state_dict())
         elif not self.model.adopt(other):

@@ -1,0 +1,34 @@
+"""The kinds of model: in which module each is, and what it can do beside the one thing that its job is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is known of a kind before its module, and torch with it, is imported."""
+
+    module: str
+    has_codes: bool = False  # of fixed length, one for every picture
+    gives_scores: bool = False  # says how unusual a picture is
+
+
+KINDS = {
+    "ae": Kind("vaetool.latents.ae", has_codes=True),
+    "codec": Kind("vaetool.compression.codec"),
+    "dae": Kind("vaetool.denoising.dae"),
+    "defect": Kind("vaetool.scoring.defect", gives_scores=True),
+    "mae": Kind("vaetool.inpainting.mae"),
+    "vae": Kind("vaetool.latents.vae", has_codes=True, gives_scores=True),
+}
+
+
+def kinds_with_codes() -> tuple[str, ...]:
+    """Return the names of the kinds that can `encode` pictures and `decode` codes."""
+    return tuple(name for name, kind in KINDS.items() if kind.has_codes)
+
+
+def kinds_with_scores() -> tuple[str, ...]:
+    """Return the names of the kinds that can `score` pictures."""
+    return tuple(name for name, kind in KINDS.items() if kind.gives_scores)

@@ -1,0 +1,109 @@
+"""The entries of recipes that have a name of their own, beside `--set`: for `vaetool.train` and on the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+BUDGETS = ("minutes", "epochs", "steps")
+
+
+@dataclass(frozen=True)
+class Flag:
+    """An entry of a recipe: its section and key, its type, and the words of help.
+
+    value: what a flag without a value puts there.
+    """
+
+    section: str
+    key: str
+    type: type[Any]
+    metavar: str
+    help: str
+    default: str | bool = False  # as help shows it
+    value: float | None = None
+
+
+FLAGS = {
+    "minutes": Flag(
+        "training",
+        "minutes",
+        float,
+        "M",
+        "Stop after so many minutes; the learning rate follows the time that has passed.",
+        "30, or the recipe's",
+    ),
+    "epochs": Flag(
+        "training", "epochs", float, "E", "Stop after so many passes: a pass has as many crops as there are images."
+    ),
+    "size": Flag(
+        "model",
+        "size",
+        int,
+        "PIXELS",
+        "Of pictures, height and width, 16 to 256: the middle square of each, resized (ae, vae). "
+        "Or of the longer side: larger pictures are shrunk to it (defect).",
+        "64, 256 for defect, or the recipe's",
+    ),
+    "latent": Flag("model", "latent", int, "D", "Numbers in the code of a picture (ae, vae).", "64, or the recipe's"),
+    "beta": Flag(
+        "objective",
+        "beta",
+        float,
+        "B",
+        "Weight of the KL: below 1 sharper reconstructions, above 1 plainer codes (vae).",
+        "1, or the recipe's",
+    ),
+    "upsample": Flag(
+        "model",
+        "upsample",
+        str,
+        "resize|transpose|shuffle",
+        "How decoders double the resolution; transposed convolutions leave checkerboards (ae, vae).",
+        "resize, or the recipe's",
+    ),
+    "patch": Flag(
+        "corruption",
+        "patch",
+        int,
+        "PIXELS",
+        "Hide square patches of this side, as a masked autoencoder does, not strokes, boxes, scratches and text (mae).",
+    ),
+    "ratio": Flag(
+        "corruption",
+        "ratio",
+        float,
+        "R",
+        "Share of the patches that are hidden, above 0 and below 1 (mae, with --patch).",
+        "0.75",
+    ),
+    "adversarial": Flag(
+        "training",
+        "adversarial",
+        bool,
+        "",
+        "Sharper pictures, less like each original: against a discriminator from half of the run on (mae, vae).",
+        value=0.5,
+    ),
+}
+
+
+def sections_of(flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the entries of a recipe, by section, that flags stand for; those that are None or False stand for none.
+
+    One budget among them replaces all others. Raises TypeError for a name that is no flag.
+
+    >>> sections_of({"beta": 4.0, "minutes": 5, "latent": None})
+    {'training': {'minutes': 5, 'epochs': 0, 'steps': 0}, 'objective': {'beta': 4.0}}
+    """
+    unknown = flags.keys() - FLAGS.keys()
+    if unknown:
+        raise TypeError(f"train() has no {', '.join(sorted(unknown))}; there are: {', '.join(FLAGS)}")
+    given = {name: value for name, value in flags.items() if value is not None and value is not False}
+    sections: dict[str, dict[str, Any]] = {}
+    if given.keys() & set(BUDGETS):
+        sections["training"] = dict.fromkeys(BUDGETS, 0)
+    for name, value in given.items():
+        flag = FLAGS[name]
+        sections.setdefault(flag.section, {})[flag.key] = value if flag.value is None else flag.value
+    return sections
