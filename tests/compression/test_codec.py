@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+import vaetool
 from vaetool.compression import codec as codec_module
-from vaetool.compression.codec import Codec, CodecConfig, Qualities
+from vaetool.compression.codec import Codec, CodecConfig, CodecObjective, Qualities
 from vaetool.compression.quality import hats, lagrangian, nominal_gain
 from vaetool.compression.transforms import cosine_basis
 from vaetool.errors import ImageError, UsageError, WeightsError
@@ -246,3 +247,36 @@ def test_a_codec_that_makes_no_sense_is_not_made():
         CodecConfig(latent=50)
     with pytest.raises(UsageError, match="quality_min"):
         Qualities(60.0, 20.0)
+
+
+def test_a_larger_codec_begins_as_a_smaller_one():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        small = Codec(CodecConfig(latent=32, hyper=8, encoder_blocks=1, decoder_blocks=1, prior_width=8))
+        for weight in small.parameters():
+            weight.data += 0.02 * torch.randn_like(weight)
+        large = Codec(CodecConfig(latent=32, hyper=8, encoder_blocks=2, decoder_blocks=3, prior_width=12))
+    given = small.corrupt(torch.rand(2, 3, 64, 64), torch.Generator().manual_seed(1), Qualities())
+    assert large.adopt(small)
+    (picture, *bits), (expected, *expected_bits) = large.code(given), small.code(given)
+    assert (picture - expected).abs().median() < 1e-4  # but where a number was halfway between two
+    assert torch.allclose(torch.stack(bits), torch.stack(expected_bits), rtol=1e-3)
+    assert not small.adopt(large)
+
+
+def test_structure_adds_to_the_distortion():
+    codec = Codec(CodecConfig(latent=32, hyper=8, encoder_blocks=1, decoder_blocks=1, prior_width=8))
+    clean = torch.nn.functional.interpolate(torch.rand(1, 3, 24, 24), (192, 192), mode="bilinear")
+    given = codec.corrupt(clean, torch.Generator().manual_seed(1), Qualities(20, 20))
+    plain, more = (codec.loss(given, CodecObjective(structure))["loss"] for structure in (0.0, 1.0))
+    assert more > plain
+
+
+def test_noise_gives_a_picture_of_finite_numbers():
+    """Gates multiply: without a limit white noise grew to infinity."""
+    codec = vaetool.load("photo-codec", device="cpu")
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    for quality in (5, 50, 95):
+        x = torch.from_numpy(pixels).permute(2, 0, 1)[None] / 255
+        given = codec.corrupt(x, torch.Generator().manual_seed(0), Qualities(quality, quality))
+        assert codec.code(given)[0].isfinite().all()

@@ -13,7 +13,6 @@ import hashlib
 import math
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -27,9 +26,13 @@ from vaetool.compression.entropy.coder import Decoder, Encoder, Tables
 from vaetool.compression.entropy.latents import MEAN_BITS, decode_latents, encode_latents, least_hyper_bits
 from vaetool.compression.entropy.prior import NORMALISED_LIMIT, PASSES, ExactPrior, Prior, pass_mask, table_index
 from vaetool.compression.grid import HYPER_STRIDE, QUALITIES, STRIDE, hyper_positions, positions, tiles
+from vaetool.compression.growth import graft, is_within
+from vaetool.compression.oddities import make_odd
 from vaetool.compression.quality import KNOTS, hats, lagrangian, nominal_gain
+from vaetool.compression.settings import CodecConfig, CodecObjective, Qualities
+from vaetool.compression.similarity import ms_ssim
 from vaetool.compression.transforms import Analysis, HyperAnalysis, Synthesis
-from vaetool.errors import ImageError, UsageError
+from vaetool.errors import ImageError
 from vaetool.images.conversion import from_unit, to_unit
 from vaetool.images.tiling import pad_to_multiple
 from vaetool.nn.base import Batch, Losses, Model, register
@@ -42,39 +45,17 @@ TILE = 64
 SMOOTHEST = 10.0
 """Index of the smallest scale, 0.14, under which noise may stand for rounding: half of it is beyond ±¼."""
 
+SIMILARITY = 1300.0
+"""Squared error, in 8-bit units, that 1 − MS-SSIM is worth: the ratio of the two lambdas with which codecs are trained
+for one or the other at the same rates (Bégaint et al. 2020, CompressAI).
+"""
+
+HARD = 30.0
+"""Bits per pixel at which a picture counts half: noise and the like would else outweigh photographs."""
+
 SPARED = 16  # bytes of a stream that may not be there: the coder's last words, and zeros at the end
 
 VALIDATED = (10.0, 35.0, 60.0, 85.0)
-
-
-@dataclass(frozen=True)
-class CodecConfig:
-    """What shapes a codec."""
-
-    channels: int = 3
-    latent: int = 320  # channels of y, at 1/16 of the picture's size
-    hyper: int = 64  # channels of z, at 1/64
-    encoder_blocks: int = 3
-    decoder_blocks: int = 6
-    prior_width: int = 128
-
-    def __post_init__(self) -> None:
-        if self.channels != 3:
-            raise UsageError(f"model.channels must be 3, not {self.channels}: grey pictures are coded as colour")
-        if self.latent % PASSES:
-            raise UsageError(f"model.latent must be a multiple of {PASSES}, not {self.latent}")
-
-
-@dataclass(frozen=True)
-class Qualities:
-    """The qualities that a codec is trained for: each image gets one of them, at random."""
-
-    quality_min: float = 1.0
-    quality_max: float = 100.0
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.quality_min <= self.quality_max <= QUALITIES:
-            raise UsageError(f"corruption.quality_min and quality_max must be from 1 to {QUALITIES}, in this order")
 
 
 class Exact(NamedTuple):
@@ -92,6 +73,7 @@ class Codec(Model):
 
     Config = CodecConfig
     Corruption = Qualities
+    Objective = CodecObjective
     figure = "elbo"
     config: CodecConfig
     lr_ratios: ClassVar[Mapping[str, float]] = {"prior": 10.0, "hyper_encoder": 10.0}
@@ -109,6 +91,19 @@ class Codec(Model):
         self.log_restore = nn.Parameter(-nominal.log()[:, None].repeat(1, config.latent))
         self._exact: Exact | None = None
 
+    def adopt(self, other: Model) -> bool:
+        """Begin as another codec with no more blocks and no wider a prior, which computes the same.
+
+        New blocks add nothing yet, and what there is of the prior does not listen to what is new in it.
+        """
+        if not isinstance(other, Codec) or not is_within(other.config, self.config):
+            return False
+        state, width = self.state_dict(), other.config.prior_width
+        for name, theirs in other.state_dict().items():
+            graft(state[name], theirs, name, width, self.config.prior_width - width)
+        self.load_state_dict(state)
+        return True
+
     def normaliser(self, quality: Tensor) -> Tensor:
         """What y is divided by for the prior's networks, (batch, latent, 1, 1): about its sigma, one at least."""
         sigma = nominal_gain(quality)[:, None] * self.encoder.coarse_spread
@@ -116,6 +111,8 @@ class Codec(Model):
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Qualities) -> Batch:
         """Images, a quality for each, and the noise that stands for rounding in the rate."""
+        if corruption.odd:
+            clean = make_odd(clean, generator, corruption.odd)
         count, _, height, width = clean.shape
         low, high = corruption.quality_min, corruption.quality_max
         y = torch.rand(
@@ -151,14 +148,20 @@ class Codec(Model):
         picture = self.decoder(restored * (knots @ self.log_restore).exp()[:, :, None, None], knots)
         return picture, y_bits, z_bits.sum(dim=(1, 2, 3))
 
-    def loss(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> Losses:
+    def loss(self, batch: Batch, objective: CodecObjective | None = None, fraction: float = 1.0) -> Losses:
         """Return the negative ELBO: rate + lambda · distortion, in bits per pixel."""
+        structure = (objective or CodecObjective()).structure
         picture, y_bits, z_bits = self.code(batch)
         clean = batch["clean"]
         pixels = clean.shape[2] * clean.shape[3]
         mse = (picture - clean).square().mean(dim=(1, 2, 3)) * 255**2
         rate = (y_bits + z_bits) / pixels
-        loss = (rate + lagrangian(batch["quality"]) * mse).mean()
+        distortion = mse
+        if structure:
+            distortion = mse + structure * SIMILARITY * (1 - ms_ssim(picture, clean))
+        loss = rate + lagrangian(batch["quality"]) * distortion
+        heard = loss / (1 + loss.detach() / HARD)
+        loss = (heard + (loss - heard).detach()).mean()  # the value is the loss, the gradient hears less of the hard
         return {"loss": loss, "bpp": rate.mean(), "z_bpp": z_bits.mean() / pixels, "mse": mse.mean()}
 
     def validate(self, batch: Batch) -> dict[str, float]:

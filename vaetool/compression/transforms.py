@@ -18,6 +18,9 @@ from vaetool.nn.blocks import LEAK
 
 PATCH = 8
 
+MAX_ACTIVATION = 300.0
+"""In units of a channel's sigma: gates multiply, so what is far from any photograph would grow without bound."""
+
 
 class Block(nn.Module):
     """A residual block in two halves: 1x1, depthwise 3x3, 1x1; then a gated pair of 1x1 (after Li, Li & Lu 2024)."""
@@ -37,7 +40,7 @@ class Block(nn.Module):
         """Any (batch, width, height, width) → the same shape."""
         x = self.leave(self.local(F.leaky_relu_(self.enter(x), LEAK))).add_(x)  # in place: a CPU waits for memory
         opening, value = self.gate(x).chunk(2, dim=1)
-        return self.close(torch.relu(opening) * value).add_(x)
+        return self.close(torch.relu(opening) * value).add_(x).clamp(-MAX_ACTIVATION, MAX_ACTIVATION)
 
 
 class Modulation(nn.Module):
