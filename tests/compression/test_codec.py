@@ -272,6 +272,13 @@ def test_structure_adds_to_the_distortion():
     assert more > plain
 
 
+def test_structure_needs_crops_that_are_large_enough():
+    codec = Codec(CodecConfig(latent=32, hyper=8, encoder_blocks=1, decoder_blocks=1, prior_width=8))
+    given = codec.corrupt(torch.rand(1, 3, 128, 128), torch.Generator().manual_seed(1), Qualities())
+    with pytest.raises(UsageError, match=r"needs training\.crops of 176 or more"):
+        codec.loss(given, CodecObjective(0.2))
+
+
 def test_noise_gives_a_picture_of_finite_numbers():
     """Gates multiply: without a limit white noise grew to infinity."""
     codec = vaetool.load("photo-codec", device="cpu")

@@ -32,8 +32,9 @@ from vaetool.compression.quality import KNOTS, hats, lagrangian, nominal_gain
 from vaetool.compression.settings import CodecConfig, CodecObjective, Qualities
 from vaetool.compression.similarity import ms_ssim
 from vaetool.compression.transforms import Analysis, HyperAnalysis, Synthesis
-from vaetool.errors import ImageError
+from vaetool.errors import ImageError, UsageError
 from vaetool.images.conversion import from_unit, to_unit
+from vaetool.images.metrics import MS_SSIM_SIDE
 from vaetool.images.tiling import pad_to_multiple
 from vaetool.nn.base import Batch, Losses, Model, register
 
@@ -76,7 +77,7 @@ class Codec(Model):
     Objective = CodecObjective
     figure = "elbo"
     config: CodecConfig
-    lr_ratios: ClassVar[Mapping[str, float]] = {"prior": 10.0, "hyper_encoder": 10.0}
+    lr_ratios: ClassVar[Mapping[str, float]] = {"prior": 6.0, "hyper_encoder": 6.0}
     """The transforms begin close to where they should be, the prior knows nothing."""
     stride = 64
 
@@ -158,6 +159,8 @@ class Codec(Model):
         rate = (y_bits + z_bits) / pixels
         distortion = mse
         if structure:
+            if min(clean.shape[2:]) < MS_SSIM_SIDE:
+                raise UsageError(f"objective.structure needs training.crops of {MS_SSIM_SIDE} or more")
             distortion = mse + structure * SIMILARITY * (1 - ms_ssim(picture, clean))
         loss = rate + lagrangian(batch["quality"]) * distortion
         heard = loss / (1 + loss.detach() / HARD)
