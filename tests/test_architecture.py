@@ -26,7 +26,7 @@ LAYERS = [
     {"__main__"},
     {"cli"},
     {""},  # the public names, all of which are from further down
-    {"demo", "estimator"},
+    {"demo", "estimator", "public"},
     {"training"},
     {"denoising", "inpainting", "compression", "latents", "scoring"},
     {"store"},

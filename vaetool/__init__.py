@@ -2,8 +2,7 @@
 
     import vaetool
 
-    model = vaetool.load("photo-denoise")
-    clean = model.denoise("night.jpg")
+    clean = vaetool.denoise("night.jpg")
 
 Nothing heavy is imported before it is used.
 """
@@ -28,6 +27,7 @@ from vaetool.errors import (
 if TYPE_CHECKING:
     from vaetool.compression.decode import decompress
     from vaetool.compression.encode import compress
+    from vaetool.public import denoise, inpaint, latent, morph, sample, score
     from vaetool.store.weights import list_models, load
     from vaetool.training.loop import train
 
@@ -46,16 +46,28 @@ __all__ = [
     "__version__",
     "compress",
     "decompress",
+    "denoise",
+    "inpaint",
+    "latent",
     "list_models",
     "load",
+    "morph",
+    "sample",
+    "score",
     "train",
 ]
 
 _LAZY = {
     "compress": "vaetool.compression.encode",
     "decompress": "vaetool.compression.decode",
+    "denoise": "vaetool.public",
+    "inpaint": "vaetool.public",
+    "latent": "vaetool.public",
     "list_models": "vaetool.store.weights",
     "load": "vaetool.store.weights",
+    "morph": "vaetool.public",
+    "sample": "vaetool.public",
+    "score": "vaetool.public",
     "train": "vaetool.training.loop",
 }
 

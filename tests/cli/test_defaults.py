@@ -14,7 +14,7 @@ import vaetool
 from vaetool import demo
 from vaetool.cli import COMMANDS
 from vaetool.compression.decode import decompress_picture
-from vaetool.compression.encode import compress, compress_picture
+from vaetool.compression.encode import compress_picture
 from vaetool.denoising.dae import DAE
 from vaetool.denoising.task import denoise_picture
 from vaetool.images import MAX_PIXELS
@@ -24,18 +24,17 @@ from vaetool.latents.explore import explore
 from vaetool.latents.morph import find_direction, morph, morph_along
 from vaetool.latents.sample import draw, sample
 from vaetool.scoring import detection
-from vaetool.training.loop import train
 
 LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {
-    "denoise": (DAE.denoise, denoise_picture, vaetool.load),
-    "compress": (compress, compress_picture, vaetool.load),
+    "denoise": (DAE.denoise, denoise_picture, vaetool.denoise),
+    "compress": (vaetool.compress, compress_picture, vaetool.load),
     "decompress": (vaetool.decompress, decompress_picture),
-    "inpaint": (Holes, inpaint_picture, vaetool.load),
-    "sample": (draw, sample, vaetool.load),
-    "morph": (morph, morph_along, find_direction, encode_frames, vaetool.load),
-    "latent": (explore, vaetool.load),
-    "score": (detection.score, vaetool.load),
-    "train": (train,),
+    "inpaint": (Holes, inpaint_picture, vaetool.inpaint),
+    "sample": (draw, sample, vaetool.sample),
+    "morph": (morph, morph_along, find_direction, encode_frames, vaetool.morph),
+    "latent": (explore, vaetool.latent),
+    "score": (detection.score, vaetool.score),
+    "train": (vaetool.train,),
     "demo": (demo.run,),
     "info": (),  # reads headers: no parameters
     "models": (),  # the same

@@ -12,20 +12,17 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
-from vaetool import images
 from vaetool.compression import container
 from vaetool.compression.container import Container
 from vaetool.compression.grid import QUALITIES
 from vaetool.errors import ImageError, UsageError
 from vaetool.images import Picture
 from vaetool.images.metrics import psnr
-from vaetool.store.weights import load
+from vaetool.store.weights import as_model
 
 if TYPE_CHECKING:
     from vaetool.compression.codec import Codec
@@ -93,9 +90,11 @@ def compress(
     model: a codec, or the name or path of one, to load on `device`. strip: leave out ICC profile and EXIF.
     Raises ImageError for files that cannot be read and targets out of reach, UsageError.
     """
+    from vaetool.images.conversion import as_picture  # imports torch, which describing a file does not need
+
     target = Target(quality, bpp, target_size, target_psnr)
-    codec = load(model, device=device, kind="codec") if isinstance(model, str | os.PathLike) else model
-    return compress_picture(codec, _picture(image), target, strip=strip)[0]
+    codec = as_model(model, device=device, kind=("codec",))
+    return compress_picture(codec, as_picture(image), target, strip=strip)[0]
 
 
 def compress_picture(
@@ -149,23 +148,6 @@ def sizes_of(content: Container, size: int) -> dict[str, Any]:
         "ratio": round(pixels * content.channels * content.depth / (8 * size), 2),
         "bits": bits,
     }
-
-
-def _picture(image: Any) -> Picture:
-    if isinstance(image, Picture):
-        return image
-    if isinstance(image, Image.Image):
-        return images.from_pil(image)
-    if isinstance(image, str | os.PathLike):
-        try:
-            return images.read(Path(image))
-        except ImageError as error:
-            raise ImageError(f"{os.fspath(image)}: {error}") from error
-    from vaetool.images.conversion import from_unit, unpack  # imports torch, which describing a file does not need
-
-    pixels, _ = unpack(image)
-    whole = pixels.dtype if np.issubdtype(pixels.dtype, np.integer) else np.dtype(np.uint8)
-    return Picture(np.ascontiguousarray(from_unit(pixels, whole) if pixels.dtype != whole else pixels))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from vaetool import images
 from vaetool.errors import FileError, ImageError, UsageError
 from vaetool.files.mask_folder import MaskFolder
 from vaetool.images import MAX_PIXELS, Picture
-from vaetool.images.conversion import unpack, white_part
+from vaetool.images.conversion import as_picture, unpack, unpack_mask, white_part
 from vaetool.inpainting.holes import count_holes, grown
 from vaetool.inpainting.mae import MAE
 
@@ -115,6 +115,30 @@ def inpaint_picture(model: MAE, picture: Picture, hole: np.ndarray) -> tuple[Pic
     pixels, repack = unpack(picture, hole)
     facts = {"filled": round(float(hole.mean()), 6), "holes": count_holes(hole)}
     return repack(model.inpaint_pixels(pixels, hole)), facts
+
+
+def with_hole(
+    image: Any,
+    mask: Any = None,
+    *,
+    box: Sequence[Box] = (),
+    alpha: bool = False,
+    color: str | None = None,
+    invert_mask: bool = False,
+    dilate: int | None = None,
+) -> tuple[Any, np.ndarray]:
+    """Return an image of any kind, and its hole, (height, width) bool, found in one of the ways of `Holes`.
+
+    mask: an image of any kind that is white there. With `alpha` the image comes back without transparency, as a Pillow
+    image. Raises UsageError, ImageError.
+    """
+    if mask is not None and not isinstance(mask, str | Path):
+        if box or alpha or color is not None:
+            raise UsageError("where are the holes? Give one of mask, box, alpha and color")
+        white = unpack_mask(mask)
+        return image, grown(~white if invert_mask else white, AROUND if dilate is None else dilate)
+    holed = Holes(mask, box, alpha, color, invert_mask, dilate).of(as_picture(image))
+    return (images.to_pil(holed.picture) if alpha else image), holed.hole
 
 
 def _mask_of(folder: MaskFolder, source: object, place: Path) -> Path:

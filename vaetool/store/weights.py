@@ -88,10 +88,8 @@ def load(name: str | os.PathLike[str], *, device: str = "auto", kind: str | tupl
     Raises ModelNotFoundError, WrongKindError, DeviceError, WeightsError.
     """
     header = read_header(find(name))
-    kinds = (kind,) if isinstance(kind, str) else kind
-    if kinds is not None and header.kind not in kinds:
-        wanted = " or ".join(map(with_article, kinds))
-        raise WrongKindError(f"{os.fspath(name)}: this is {with_article(header.kind)}; {wanted} is needed")
+    if kind is not None:
+        _check_kind(os.fspath(name), header.kind, (kind,) if isinstance(kind, str) else kind)
 
     import torch
 
@@ -99,6 +97,20 @@ def load(name: str | os.PathLike[str], *, device: str = "auto", kind: str | tupl
     model = _build(header)
     _fill(model, header)
     return model.requires_grad_(False).to(place).to(memory_format=torch.channels_last).eval()
+
+
+def as_model(model: str | os.PathLike[str] | Model, *, kind: tuple[str, ...], device: str = "auto") -> Any:
+    """Return a model: itself, if it is one of a kind among these, or the one of that name or path. Raises as `load`."""
+    if isinstance(model, str | os.PathLike):
+        return load(model, device=device, kind=kind)
+    _check_kind("the model", model.kind, kind)
+    return model
+
+
+def _check_kind(name: str, kind: str, wanted: tuple[str, ...]) -> None:
+    if kind not in wanted:
+        needed = " or ".join(map(with_article, wanted))
+        raise WrongKindError(f"{name}: this is {with_article(kind)}; {needed} is needed")
 
 
 def _build(header: Header) -> Model:

@@ -1,0 +1,102 @@
+"""The public functions do what the commands of their names do, for images of any kind."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import vaetool
+from vaetool.errors import ImageError, UsageError, WrongKindError
+
+
+@pytest.fixture
+def noisy(tmp_path, photographs):
+    """The path of a small noisy picture."""
+    pixels = np.asarray(photographs["flower"].resize((96, 64))).astype(float)
+    pixels += np.random.default_rng(0).normal(0, 20, pixels.shape)
+    path = tmp_path / "noisy.png"
+    Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
+    return path
+
+
+def test_denoise_is_what_the_command_does(vaetool_process, noisy, tiny_dae):
+    clean = vaetool.denoise(noisy, model=tiny_dae, device="cpu")
+    assert vaetool_process("denoise", noisy, "-m", tiny_dae, "--device", "cpu").exit_code == 0
+    assert np.array_equal(np.asarray(clean), np.asarray(Image.open(noisy.with_name("noisy.denoised.png"))))
+
+
+def test_the_same_kind_of_image_comes_back(noisy, tiny_dae):
+    model = vaetool.load(tiny_dae, device="cpu")
+    pixels = np.asarray(Image.open(noisy))
+    clean = vaetool.denoise(pixels, model=model)
+    assert isinstance(clean, np.ndarray)
+    assert torch.equal(
+        vaetool.denoise(torch.from_numpy(pixels.copy()).permute(2, 0, 1), model=model),
+        torch.from_numpy(clean).permute(2, 0, 1),
+    )
+    assert np.array_equal(np.asarray(vaetool.denoise(Image.open(noisy), model=model)), clean)
+
+
+@pytest.mark.parametrize("how", ["array", "image", "path", "box", "color", "alpha"])
+def test_holes_are_found_in_every_way(noisy, how):
+    image = Image.open(noisy)
+    pixels = np.asarray(image).copy()
+    mask = np.zeros(pixels.shape[:2], bool)
+    mask[20:30, 40:55] = True
+    given = {
+        "array": {"mask": mask},
+        "image": {"mask": Image.fromarray(mask)},
+        "path": {"mask": noisy.with_name("mask.png")},
+        "box": {"box": [(40, 20, 15, 10)]},
+        "color": {"color": "#ff00ff"},
+        "alpha": {"alpha": True},
+    }[how]
+    Image.fromarray(mask).save(noisy.with_name("mask.png"))
+    if how == "color":
+        pixels[mask] = (255, 0, 255)
+        image = Image.fromarray(pixels)
+    if how == "alpha":
+        image.putalpha(Image.fromarray((~mask * 255).astype(np.uint8)))
+    filled = np.asarray(vaetool.inpaint(image, **given, dilate=0, device="cpu"))[..., :3]
+    assert (filled != pixels)[mask].any(axis=1).mean() > 0.9
+    assert np.array_equal(filled[~mask], pixels[~mask])
+
+
+def test_one_way_to_find_holes_at_a_time():
+    with pytest.raises(UsageError, match="Give one of mask, box, alpha and color"):
+        vaetool.inpaint(np.zeros((32, 32), np.uint8), np.ones((32, 32)), box=[(0, 0, 2, 2)])
+
+
+def test_pictures_are_sampled_and_morphed(tiny_vae, digit_folders):
+    assert vaetool.sample(3, model=tiny_vae, device="cpu").shape == (3, 16, 16, 1)
+    two = sorted(digit_folders.rglob("*.png"))[:2]
+    assert vaetool.morph(two, model=tiny_vae, frames=5, size=32, device="cpu").shape == (5, 32, 32, 1)
+    along = vaetool.morph(two[:1], model=tiny_vae, direction="0", frames=4, device="cpu")
+    assert along.shape == (4, 16, 16, 1)
+    with pytest.raises(UsageError, match="a direction changes one picture, not 2"):
+        vaetool.morph(two, model=tiny_vae, direction="0", device="cpu")
+
+
+def test_codes_are_written(tiny_vae, digit_folders, tmp_path):
+    result = vaetool.latent(tiny_vae, digit_folders, tmp_path / "space", device="cpu")
+    assert (tmp_path / "space" / "codes.csv").is_file()
+    assert result.pictures > 0
+
+
+def test_a_picture_to_a_file_and_back(noisy):
+    data = vaetool.compress(noisy, quality=30, device="cpu")
+    assert vaetool.decompress(data).size == (96, 64)
+
+
+def test_a_model_of_another_kind_is_refused(noisy, tiny_vae):
+    with pytest.raises(WrongKindError, match="this is a vae; a dae is needed"):
+        vaetool.denoise(noisy, model=vaetool.load(tiny_vae, device="cpu"))
+    with pytest.raises(WrongKindError, match="this is a vae; a codec is needed"):
+        vaetool.compress(noisy, model=tiny_vae)
+
+
+def test_what_is_no_image_is_an_error_of_ours(tiny_dae, tmp_path):
+    with pytest.raises(ImageError, match=r"gone\.png"):
+        vaetool.denoise(tmp_path / "gone.png", model=tiny_dae)

@@ -1,0 +1,164 @@
+"""The public functions: each does what the command of its name does, with the same defaults.
+
+Images are of any kind (`vaetool.images.conversion.unpack`): paths, Pillow images, arrays, tensors; what comes back is
+of the same kind, a Pillow image for a path. A model is a name, a path, or one that `vaetool.load` gave: that saves
+loading it for every image.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from vaetool.inpainting.task import Box
+    from vaetool.latents.explore import Result
+    from vaetool.nn.base import Model
+    from vaetool.scoring.detection import Score
+
+    AnyModel = str | os.PathLike[str] | Model
+
+
+def denoise(
+    image: Any,
+    *,
+    model: AnyModel = "photo-denoise",
+    sigma: float | None = None,
+    strength: float = 1.0,
+    tile: int | None = None,
+    device: str = "auto",
+) -> Any:
+    """Return an image without its noise, as the same kind of image.
+
+    The parameters are those of `vaetool.denoising.dae.DAE.denoise`. Raises UsageError, ImageError.
+    """
+    return _model(model, ("dae",), device).denoise(image, sigma=sigma, strength=strength, tile=tile)
+
+
+def inpaint(
+    image: Any,
+    mask: Any = None,
+    *,
+    model: AnyModel = "photo-inpaint",
+    box: Sequence[Box] = (),
+    alpha: bool = False,
+    color: str | None = None,
+    invert_mask: bool = False,
+    dilate: int | None = None,
+    device: str = "auto",
+) -> Any:
+    """Return an image with its holes filled, as the same kind of image.
+
+    mask: an image of any kind that is white in the holes, or instead of it one of `box`, `alpha` and `color`: see
+    `vaetool.inpainting.task.Holes`. An array or tensor has no transparency and, if it is of floats, no colours by name.
+    Raises UsageError, ImageError.
+    """
+    from vaetool.inpainting.task import with_hole
+
+    image, hole = with_hole(image, mask, box=box, alpha=alpha, color=color, invert_mask=invert_mask, dilate=dilate)
+    return _model(model, ("mae",), device).inpaint(image, hole)
+
+
+def sample(
+    count: int = 64,
+    *,
+    model: AnyModel = "fashion",
+    temperature: float = 1.0,
+    prior: str = "auto",
+    latents: str | Path | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> np.ndarray:
+    """Return new pictures, (count, size, size, channels) uint8.
+
+    The parameters are those of `vaetool.latents.sample.draw`. Raises UsageError, FileError.
+    """
+    from vaetool.latents import sample as sampling
+
+    autoencoder = _with_codes(model, device)
+    return sampling.sample(autoencoder, count, temperature=temperature, prior=prior, latents=latents, seed=seed)
+
+
+def morph(
+    images: Sequence[Any],
+    *,
+    model: AnyModel = "faces",
+    frames: int = 24,
+    path: str = "slerp",
+    loop: bool = False,
+    direction: str | Path | None = None,
+    against: str | Path | None = None,
+    alpha: tuple[float, float] = (-2.0, 2.0),
+    size: int | None = None,
+    device: str = "auto",
+) -> np.ndarray:
+    """Return the frames from image to image, or of one image along a direction: (frames, size, size, channels) uint8.
+
+    See `vaetool.latents.morph`: `morph`, and with a `direction`, `find_direction` and `morph_along`; one image then.
+    size: pixels a side of the frames, instead of the model's. Raises UsageError, ImageError.
+    """
+    from vaetool.errors import UsageError
+    from vaetool.images import animation
+    from vaetool.latents import morph as morphing
+
+    autoencoder = _with_codes(model, device)
+    if direction is None:
+        pixels = morphing.morph(autoencoder, images, frames=frames, path=path, loop=loop)
+    elif len(images) != 1:
+        raise UsageError(f"a direction changes one picture, not {len(images)}")
+    else:
+        vector, _ = morphing.find_direction(autoencoder, direction, against)
+        pixels = morphing.morph_along(autoencoder, images[0], vector, alpha=alpha, frames=frames, loop=loop)
+    return pixels if size is None else animation.resize(pixels, size)
+
+
+def latent(
+    model: AnyModel,
+    data: str | Path | Iterable[str | Path],
+    output: str | Path,
+    *,
+    format: str = "csv",  # noqa: A002 - as on the command line
+    tsne: bool = False,
+    root: str | Path = ".",
+    force: bool = False,
+    device: str = "auto",
+    warn: Callable[[str], None] = lambda message: None,
+) -> Result:
+    """Write the codes of pictures, and plots of the space they lie in, into a folder.
+
+    The parameters are those of `vaetool.latents.explore.explore`. Raises UsageError, TrainingError.
+    """
+    from vaetool.latents.explore import explore
+
+    autoencoder = _with_codes(model, device)
+    return explore(autoencoder, data, output, root=root, format=format, tsne=tsne, force=force, warn=warn)
+
+
+def score(
+    images: Iterable[Any], *, model: AnyModel, by: str | None = None, alpha: float = 0.05, device: str = "auto"
+) -> list[Score]:
+    """Return how unusual images are: a score, a p-value, a verdict and the components of each, in their order.
+
+    With `vaetool.scoring.detection.score` they come one by one, for any number of images. Raises UsageError.
+    """
+    from vaetool.scoring import detection
+    from vaetool.store.kinds import kinds_with_scores
+
+    return list(detection.score(_model(model, kinds_with_scores(), device), images, by=by, alpha=alpha))
+
+
+def _with_codes(model: AnyModel, device: str) -> Any:
+    from vaetool.store.kinds import kinds_with_codes
+
+    return _model(model, kinds_with_codes(), device)
+
+
+def _model(model: AnyModel, kinds: tuple[str, ...], device: str) -> Any:
+    """Return a model that is one of some kinds; raises WrongKindError if it is of another."""
+    from vaetool.store.weights import as_model
+
+    return as_model(model, kind=kinds, device=device)
