@@ -140,3 +140,8 @@ def test_the_span_is_that_of_the_library(vaetool):
     shown = inspect.signature(morph_along).parameters["alpha"].default
     assert read_span("-2:2") == shown
     assert "-2:2" in vaetool("morph", "--help").stdout
+
+
+def test_a_device_is_written_to(vaetool, tiny_vae, digit_folders):
+    two = sorted(digit_folders.rglob("*.png"))[:2]
+    assert vaetool("morph", *two, "-m", tiny_vae, "--frames", 2, "-o", "/dev/null").exit_code == 0

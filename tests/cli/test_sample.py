@@ -172,3 +172,7 @@ def test_a_file_of_codes_that_is_missing_fails(sample):
     assert result.exit_code == 1
     assert result.stderr == "error: gone.npy: cannot be read (No such file or directory)\n"
     assert result.stderr.count("\n") == 1
+
+
+def test_a_device_is_written_to(vaetool, tiny_vae):
+    assert vaetool("sample", "-m", tiny_vae, "-n", 2, "-o", "/dev/null").exit_code == 0

@@ -96,6 +96,13 @@ def test_a_line_is_score_p_value_verdict_and_path(here, vaetool, scorer):
     assert (summary, found[:9]) == ("7 done", "outliers:")
 
 
+def test_a_picture_that_is_named_twice_is_scored_once(here, vaetool, scorer):
+    one = sorted(here.rglob("*.png"))[0]
+    assert len(vaetool("score", "-m", scorer, one, one).stdout.splitlines()) == 1
+    lines = vaetool("score", "-m", scorer, one.parent, one).stdout.splitlines()
+    assert len(lines) == len(set(lines))
+
+
 def test_json_has_every_component(here, vaetool, scorer):
     (record,) = records(vaetool("score", "-m", scorer, "bad/0.png", "--json", "--by", "iwae").stdout)
     assert record.keys() == {"path", "score", "p_value", "outlier", "by", "components"}

@@ -58,9 +58,10 @@ def decompress(
     """
     from vaetool.compression.decode import COMPRESSED, decompress_picture
     from vaetool.images import MAX_PIXELS, format_for
+    from vaetool.images.formats import format_named
 
     extension = f".{(format_name or 'png').lower()}"
-    wanted = format_for(f"x{extension}")
+    wanted = format_named(extension.removeprefix("."))
     jobs = run.jobs(inputs, output, extension=extension, kind=COMPRESSED)
     for job in jobs:
         if format_name and isinstance(job.output, Path) and job.output.suffix and format_for(job.output) != wanted:

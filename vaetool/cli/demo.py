@@ -8,7 +8,7 @@ import typer
 
 from vaetool.cli.groups import with_options
 from vaetool.cli.options import ComputeOptions
-from vaetool.errors import UsageError
+from vaetool.files.outputs import refuse_existing
 
 Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="Where the contact sheet goes; made if missing.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a contact sheet that exists.")]
@@ -24,8 +24,8 @@ def demo(folder: Folder = "vaetool-demo", force: Force = False, *, run: ComputeO
     from vaetool import demo as jobs
 
     sheet = jobs.contact_sheet_path(folder)
-    if sheet.exists() and not force:
-        raise UsageError(f"{sheet} exists: --force replaces it, or name another folder")
+    if not force:
+        refuse_existing([sheet], "--force replaces it, or name another folder")
     header_shown = False
     for row in jobs.run(folder, device=run.device):
         if run.json:

@@ -194,6 +194,8 @@ class RunOptions(ComputeOptions):
         if self.dry_run or self.shard is not None or sources.slurm_shard() is not None:
             return iter(self.jobs(inputs, no_output=True))
         entries = sources.stream(inputs or [], sources.IMAGES, self.recursive, self.files_from, self.null)
+        if inputs and len(inputs) > 1:  # else no file can come twice, and its name need not be remembered
+            entries = sources.each_once(entries)
         return (planning.Job(entry.source, None, entry.problem) for entry in entries)
 
     def process(

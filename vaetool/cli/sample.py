@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +10,7 @@ import typer
 from vaetool.cli.groups import between, with_options
 from vaetool.cli.options import FILES, ComputeOptions, ModelName, Seed
 from vaetool.errors import UsageError
+from vaetool.files.outputs import is_folder, refuse_existing
 
 CODES = "Codes"
 
@@ -93,8 +93,8 @@ def sample(
 
     from vaetool.images import format_for
 
-    folder = _is_folder(output)
-    format_name = "PNG" if folder or output == "-" else format_for(output)
+    folder = is_folder(output, without_suffix=True)
+    format_name = format_for(output) if Path(output).suffix and not folder else "PNG"
 
     from vaetool import load
     from vaetool.files.writing import write_atomically
@@ -106,7 +106,7 @@ def sample(
     drawn = draw(autoencoder, count, temperature=temperature, prior=prior, latents=latents, seed=seed)
     paths = _paths(output, len(drawn.codes) if folder and not grid else None)
     if not force:
-        _check_new(paths)
+        refuse_existing(paths)
     run.console.say(drawn.words)
     if drawn.warning is not None:
         run.console.warn(drawn.warning)
@@ -126,26 +126,9 @@ def sample(
     run.console.say(f"wrote {paths[0]}" if len(paths) == 1 else f"wrote {len(paths)} pictures to {output}")
 
 
-def _is_folder(output: str) -> bool:
-    """What has no suffix is one, as is what exists as one or ends like one."""
-    if not output:
-        raise UsageError("-o: an empty name")
-    separators = tuple(filter(None, (os.sep, os.altsep)))
-    return output != "-" and (output.endswith(separators) or Path(output).is_dir() or not Path(output).suffix)
-
-
 def _paths(output: str, files: int | None) -> list[Path]:
     """Where the results go: into so many files of a folder, or a grid into one, if None."""
     if files is not None:
         digits = max(4, len(str(files)))
         return [Path(output) / f"sample-{number:0{digits}}.png" for number in range(1, files + 1)]
-    return [Path(output) / "grid.png" if _is_folder(output) else Path(output)]
-
-
-def _check_new(paths: list[Path]) -> None:
-    from vaetool.files.writing import is_special
-
-    existing = [path for path in paths if os.path.lexists(path) and not is_special(path)]
-    if existing:
-        more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
-        raise UsageError(f"{existing[0]} exists{more}: --force replaces")
+    return [Path(output) / "grid.png" if is_folder(output, without_suffix=True) else Path(output)]

@@ -227,6 +227,7 @@ def _known(
 
 def _check_files(wanted: dict[str, tuple[Path | None, tuple[str, ...]]], *, force: bool) -> None:
     """Refuses results, by option, that are not called as they should be, or exist."""
+    from vaetool.files.outputs import refuse_existing
     from vaetool.files.writing import is_special
 
     for option, (path, suffixes) in wanted.items():
@@ -234,5 +235,5 @@ def _check_files(wanted: dict[str, tuple[Path | None, tuple[str, ...]]], *, forc
             continue
         if path.suffix.lower() not in suffixes:
             raise UsageError(f"{option}: {path}: call it *{suffixes[0]}")
-        if os.path.lexists(path) and not force:
-            raise UsageError(f"{path} exists: --force replaces")
+        if not force:
+            refuse_existing([path])

@@ -164,7 +164,7 @@ def expand(
     list is not an error.
     """
     folders: list[Path] = []
-    found = tuple(_each_once(stream(arguments, kind, recursive, files_from, null, earlier, leave_out, folders)))
+    found = tuple(each_once(stream(arguments, kind, recursive, files_from, null, earlier, leave_out, folders)))
     return Inputs(found, many=len(found) > 1 or bool(folders) or files_from is not None)
 
 
@@ -180,8 +180,8 @@ def stream(
 ) -> Iterator[Entry]:
     """What `expand` finds, one by one, for work that can begin before the last of a million names is known.
 
-    A list is read as it is written. No name is remembered: a file that is named twice comes twice. folders: takes those
-    that are found.
+    A list is read as it is written. No name is remembered: a file that is named twice comes twice (see `each_once`).
+    folders: takes those that are found.
     Raises UsageError as `expand` does: at once for arguments, on the way for folders and lists.
     """
     folders = [] if folders is None else folders
@@ -275,7 +275,7 @@ def _is_kind(path: Path, kind: FileKind) -> bool:
     return path.suffix.lower() in kind.suffixes or bool(kind.sniff(read_head(path)))
 
 
-def _each_once(entries: Iterable[Entry]) -> Iterator[Entry]:
+def each_once(entries: Iterable[Entry]) -> Iterator[Entry]:
     """Without the second mention of a path: a file named twice is worked on once."""
     seen: set[str] = set()
     for entry in entries:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 
 from vaetool.errors import UsageError
 from vaetool.files.inputs import IMAGES, READ_ONLY, Entry, FileKind, Inputs, Shard, Source, Stream, read_head
+from vaetool.files.outputs import is_folder, is_in_the_way, refuse_existing
 from vaetool.files.writing import is_special
 
 
@@ -72,12 +73,7 @@ def plan(
 
 def folder_of(output: str | None) -> Path | None:
     """The folder that `-o` names if it can be told from the text and the disk alone."""
-    return Path(output) if output is not None and _is_folder(output) else None
-
-
-def _is_folder(output: str) -> bool:
-    separators = tuple(filter(None, (os.sep, os.altsep)))
-    return output.endswith(separators) or Path(output).is_dir()
+    return Path(output) if output and is_folder(output) else None
 
 
 ExtensionOf = Callable[[Source, FileKind], str]
@@ -100,10 +96,9 @@ def _destination(
         return lambda entry, extension_of: Stream.STANDARD
     if output is None:
         return lambda entry, extension_of: named(entry, PurePath(str(entry.source)), extension_of, naming.suffix)
-    if not output:
-        raise UsageError("-o: an empty name")
+    named_folder = is_folder(output)
     target = Path(output)
-    if not (inputs.many or _is_folder(output)):
+    if not (inputs.many or named_folder):
         return lambda entry, extension_of: target
     if from_stream:
         raise UsageError("standard input has no name to use in a folder: give -o FILE or -o -")
@@ -151,19 +146,19 @@ def _refuse_inputs_as_outputs(jobs: Sequence[Job], inputs: Inputs) -> None:
 
 
 def _settle_existing(jobs: list[Job], *, force: bool, skip_existing: bool) -> list[Job]:
-    settled, in_the_way = [], []
+    settled: list[Job] = []
+    in_the_way: list[Path] = []
     for job in jobs:
         path = job.output
-        exists = isinstance(path, Path) and os.path.lexists(path) and not is_special(path)
+        exists = isinstance(path, Path) and is_in_the_way(path)
         if exists and isinstance(path, Path) and path.is_dir():
             raise UsageError(f"{path} is a folder: the result of {job.source} cannot be written there")
-        if exists and not job.problem:
+        if exists and isinstance(path, Path) and not job.problem:
             in_the_way.append(path)
             job = replace(job, skip=skip_existing)
         settled.append(job)
-    if in_the_way and not (force or skip_existing):
-        more = f" (and {len(in_the_way) - 1} more)" if len(in_the_way) > 1 else ""
-        raise UsageError(f"{in_the_way[0]} exists{more}: --force replaces, --skip-existing goes on with the rest")
+    if not (force or skip_existing):
+        refuse_existing(in_the_way, "--force replaces, --skip-existing goes on with the rest")
     return settled
 
 

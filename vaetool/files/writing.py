@@ -41,6 +41,15 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         raise FileError(f"cannot write {path}: {error.strerror or error}") from error
 
 
+def append(path: str | os.PathLike[str], data: bytes) -> None:
+    """Add to the end of a file that exists. Raises FileError, naming the path."""
+    try:
+        with Path(path).open("ab") as file:
+            file.write(data)
+    except OSError as error:
+        raise FileError(f"cannot write {path}: {error.strerror or error}") from error
+
+
 def is_special(path: Path) -> bool:
     """A device or a pipe: written to directly, never replaced."""
     # Not Path.exists, which raises for a name that is too long.

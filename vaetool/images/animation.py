@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,10 +11,11 @@ import numpy as np
 from PIL import Image
 
 from vaetool.errors import UsageError
-from vaetool.files.writing import write_atomically
+from vaetool.files.outputs import is_folder, refuse_existing
+from vaetool.files.writing import is_special, write_atomically
 
 FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
-"""By suffix; a PNG is a strip. What has no suffix is a folder."""
+"""By suffix; a PNG is a strip. What has no suffix is a folder, or a GIF where that is a device or a pipe."""
 
 MARGIN = 2
 """White pixels between the frames of a strip."""
@@ -28,10 +28,10 @@ def check_new(path: str | Path, *, force: bool = False) -> None:
     """
     suffix = Path(path).suffix.lower()
     if not _is_folder(path):
-        if suffix not in FORMATS:
+        if suffix not in FORMATS and not is_special(Path(path)):
             raise UsageError(f"{Path(path).name}: frames are written as {', '.join(FORMATS)}, or into a folder")
-        if Path(path).exists() and not force:
-            raise UsageError(f"{path} exists: --force replaces it")
+        if not force:
+            refuse_existing([Path(path)])
     elif Path(path).exists() and not Path(path).is_dir():
         raise UsageError(f"{path} is a file, and frames without a suffix need a folder")
     elif _frames_in(path) and not force:
@@ -46,7 +46,7 @@ def write(frames: np.ndarray, path: str | Path, fps: float = 12) -> None:
     """
     check_new(path, force=True)
     if not _is_folder(path):
-        write_atomically(path, encode_frames(frames, Path(path).suffix, fps))
+        write_atomically(path, encode_frames(frames, Path(path).suffix or ".gif", fps))
         return
     earlier = _frames_in(path)
     digits = max(4, len(str(len(frames))))
@@ -59,7 +59,7 @@ def write(frames: np.ndarray, path: str | Path, fps: float = 12) -> None:
 
 
 def _is_folder(path: str | Path) -> bool:
-    return not Path(path).suffix or str(path).endswith(("/", os.sep)) or Path(path).is_dir()
+    return is_folder(path, without_suffix=True)
 
 
 def _frames_in(folder: str | Path) -> list[Path]:

@@ -42,6 +42,19 @@ WRITABLE = {
 GREY_AS_RGB = {("WEBP", True), ("WEBP", False), ("AVIF", False)}  # (format, opaque)
 
 
+def format_named(name: str) -> str:
+    """Return Pillow's name of the format that people call `name`: a suffix without its dot. Raises UsageError.
+
+    >>> format_named("jpg")
+    'JPEG'
+    """
+    for known, writable in WRITABLE.items():
+        if f".{name.lower()}" in writable.suffixes:
+            return known
+    choices = listing(writable.suffixes[0].removeprefix(".") for writable in WRITABLE.values())
+    raise UsageError(f"no image format is called {name!r}; choose {choices}")
+
+
 def format_for(path: str | os.PathLike[str]) -> str:
     """Pillow's name of the format that an output path asks for by its suffix. Raises UsageError for any other suffix.
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vaetool.errors import ImageError, TrainingError, UsageError
+from vaetool.files.outputs import refuse_existing
 from vaetool.files.writing import write_atomically
 from vaetool.images.sources import Source, find_sources
 from vaetool.latents import plots
@@ -94,9 +95,7 @@ def encode_sources(
 
 
 def _check_new(folder: Path) -> None:
-    for name in (TABLE, ARRAY, *(f"{name}.png" for name in plots.PANELS)):
-        if (folder / name).exists():
-            raise UsageError(f"{folder / name}: exists; --force replaces it")
+    refuse_existing([folder / name for name in (TABLE, ARRAY, *(f"{name}.png" for name in plots.PANELS))])
 
 
 def _table(sources: Sequence[Source], codes: np.ndarray) -> bytes:

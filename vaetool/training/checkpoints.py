@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from vaetool.errors import UsageError, WeightsError
+from vaetool.files.outputs import refuse_existing
 from vaetool.store.weights import SUFFIX, write_tensors
 from vaetool.training.flags import BUDGETS
 
@@ -100,9 +101,7 @@ def check_new(output: Path) -> None:
     """Raises UsageError if a run with this output would replace files, naming the first."""
     if state_path(output).exists():
         raise UsageError(f"{output}: a run was interrupted here; go on with --resume, or begin anew with --force")
-    for path in (output, log_path(output), picture_path(output), latent_path(output)):
-        if path.exists():
-            raise UsageError(f"{path}: exists; --force replaces it")
+    refuse_existing([output, log_path(output), picture_path(output), latent_path(output)])
 
 
 def save_state(

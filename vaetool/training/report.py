@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from vaetool.errors import UsageError, one_line
-from vaetool.files.writing import write_atomically
+from vaetool.files.writing import append, write_atomically
 from vaetool.latents.plots import overview
 from vaetool.latents.views import look
 from vaetool.store.headers import with_article
@@ -51,6 +51,7 @@ class Reporter:
     files: bool = True
     tensorboard: Path | None = None
     _rows: list[dict[str, Any]] = field(default_factory=list, init=False)
+    _columns: list[str] = field(default_factory=list, init=False)  # of the log as it is on the disk
     _live: Live | None = field(default=None, init=False)
     _writer: Any = field(default=None, init=False)
     _window: list[tuple[float, int, Tensor]] = field(default_factory=list, init=False)
@@ -74,7 +75,7 @@ class Reporter:
         """Report one run; one that is resumed goes on with its log."""
         self.output = output
         self._rows = _read_rows(log_path(output), progress.step) if self.files and progress.step else []
-        self._window, self._last = [], {}
+        self._window, self._last, self._columns = [], {}, []
         resumed = f", from step {progress.step} on" if progress.step else ""
         self.say(f"training {with_article(recipe.kind)} on {images} images{resumed} → {output}")
         with ExitStack() as stack:
@@ -142,7 +143,16 @@ class Reporter:
             for name in row.keys() - {"step"}:
                 self._writer.add_scalar(name, row[name], row["step"])
         if self.files:
-            write_atomically(log_path(self.output), _csv(self._rows))
+            self._log(row)
+
+    def _log(self, row: dict[str, Any]) -> None:
+        """Append a row to the log; one with a column that is new, or the first, writes it anew."""
+        path = log_path(self.output)
+        if row.keys() <= set(self._columns) and path.is_file():
+            append(path, _csv([row], self._columns, header=False))
+            return
+        self._columns = list(dict.fromkeys(name for each in self._rows for name in each))
+        write_atomically(path, _csv(self._rows, self._columns))
 
     def interrupted(self, progress: Progress) -> None:
         """The run was stopped from outside, its state is saved."""
@@ -202,10 +212,10 @@ def _read_rows(path: Path, last_step: int) -> list[dict[str, Any]]:
         return []
 
 
-def _csv(rows: list[dict[str, Any]]) -> bytes:
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+def _csv(rows: list[dict[str, Any]], columns: list[str], *, header: bool = True) -> bytes:
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
+    if header:
+        writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().encode()
