@@ -27,13 +27,13 @@ from sklearn.utils.validation import check_array, check_is_fitted, check_non_neg
 from vaetool.errors import UsageError
 from vaetool.images.conversion import whole_picture
 from vaetool.latents.autoencoder import Autoencoder
-from vaetool.latents.trunk import LARGEST, SMALLEST
+from vaetool.latents.trunk import MAX_SIZE, MIN_SIZE
 from vaetool.scoring.calibration import calibration_of, check_alpha
-from vaetool.scoring.measurement import FEWEST_IMAGES
+from vaetool.scoring.measurement import MIN_IMAGES
 from vaetool.scoring.scorer import Scorer
 from vaetool.store.kinds import kinds_with_codes, kinds_with_scores
 from vaetool.store.weights import load
-from vaetool.training.data import FEW_TO_CALIBRATE
+from vaetool.training.data import MIN_TO_CALIBRATE
 from vaetool.training.loop import train
 
 CALIBRATING = 0.3
@@ -108,7 +108,7 @@ class _OfPictures(BaseEstimator):
     def _train(self, kind: str, pictures: np.ndarray) -> Any:
         """A new model of pictures, by way of files, from which all training starts."""
         _, height, width, channels = pictures.shape
-        size = self.size or min(max(height, SMALLEST), max(width, SMALLEST), LARGEST)
+        size = self.size or min(max(height, MIN_SIZE), max(width, MIN_SIZE), MAX_SIZE)
         recipe = {"model.channels": channels, "training.steps": self.steps, "training.seed": self.seed}
         recipe["data.calibration"] = 0.0  # codes need none, and a detector keeps pictures for that itself
         settings = [f"{key}={value}" for key, value in recipe.items()] + list(self.settings)
@@ -221,7 +221,7 @@ class OutlierDetector(OutlierMixin, _OfPictures):
     ValueError for numbers that are no such pictures and for too few, and as `vaetool.train` and `vaetool.load` do.
     """
 
-    _fewest = FEWEST_IMAGES + 2
+    _fewest = MIN_IMAGES + 2
 
     model_: Scorer
     offset_: float
@@ -263,8 +263,8 @@ class OutlierDetector(OutlierMixin, _OfPictures):
         pictures = self._pictures(X, reset=True)
         if self.model is None:
             order = np.random.default_rng(self.seed).permutation(len(pictures))
-            share = max(FEW_TO_CALIBRATE, round(CALIBRATING * len(pictures)))
-            kept = max(FEWEST_IMAGES, min(share, len(pictures) // 2))
+            share = max(MIN_TO_CALIBRATE, round(CALIBRATING * len(pictures)))
+            kept = max(MIN_IMAGES, min(share, len(pictures) // 2))
             self.model_ = self._train("vae", pictures[order[kept:]])
             pictures = pictures[order[:kept]]
         else:

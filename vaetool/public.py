@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from vaetool.inpainting.task import Box
-    from vaetool.latents.explore import Result
+    from vaetool.latents.explore import Exploration
     from vaetool.nn.base import Model
     from vaetool.scoring.detection import Score
 
@@ -127,7 +127,7 @@ def latent(
     force: bool = False,
     device: str = "auto",
     warn: Callable[[str], None] = lambda message: None,
-) -> Result:
+) -> Exploration:
     """Write the codes of pictures, and plots of the space they lie in, into a folder.
 
     The parameters are those of `vaetool.latents.explore.explore`. Raises UsageError, TrainingError.

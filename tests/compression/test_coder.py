@@ -11,7 +11,7 @@ import pytest
 from constriction import stream
 
 from vaetool.compression.entropy import tables
-from vaetool.compression.entropy.coder import BITS_PER_SQUARE, LARGEST, Decoder, Encoder, Tables
+from vaetool.compression.entropy.coder import BITS_PER_SQUARE, MAX_NUMBER, Decoder, Encoder, Tables
 from vaetool.errors import ImageError
 
 
@@ -50,7 +50,7 @@ def draw(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Numbers that fit their tables, and now and then do not."""
     rng = np.random.default_rng(seed)
     indices = rng.integers(0, tables.COUNT, count).astype(np.int32)
-    scales = tables.SMALLEST * np.exp(indices / tables.STEPS_PER_NAT)
+    scales = tables.MIN_SCALE * np.exp(indices / tables.STEPS_PER_NAT)
     scales[rng.random(count) < 0.05] *= 30
     return np.rint(rng.logistic(size=count) * scales).astype(np.int32), indices
 
@@ -68,7 +68,7 @@ def test_numbers_come_back_and_cost_what_their_tables_say(shared: Tables, count:
 
 
 def test_numbers_beyond_every_table_are_coded_as_well(shared: Tables) -> None:
-    numbers = np.array([-LARGEST, LARGEST, 0, 5000, -2], np.int32)
+    numbers = np.array([-MAX_NUMBER, MAX_NUMBER, 0, 5000, -2], np.int32)
     indices = np.array([0, 63, 0, 10, 0], np.int32)
     encoder = Encoder(shared)
     encoder.encode(numbers, indices)
@@ -88,7 +88,7 @@ def test_the_documented_decoder_reads_what_is_written(shared: Tables) -> None:
         for place in np.argsort(indices, kind="stable"):
             found[place] = plain.symbol(counts[indices[place]]) - reach[indices[place]]
         for place in np.flatnonzero(found > np.array(reach)[indices]):
-            found[place] = plain.uniform(2 * LARGEST + 1) - LARGEST
+            found[place] = plain.uniform(2 * MAX_NUMBER + 1) - MAX_NUMBER
         np.testing.assert_array_equal(found, numbers)
 
 
@@ -106,7 +106,7 @@ def test_bytes_that_no_encoder_wrote_are_numbers_or_an_error(shared: Tables, see
     rng = np.random.default_rng(seed)
     decoder = Decoder(shared, rng.bytes(rng.integers(0, 200)))
     with contextlib.suppress(ImageError):
-        assert (np.abs(decoder.decode(draw(2000, seed)[1])) <= LARGEST).all()
+        assert (np.abs(decoder.decode(draw(2000, seed)[1])) <= MAX_NUMBER).all()
 
 
 class Failing:
@@ -159,7 +159,7 @@ def test_numbers_are_chosen_with_thrift(shared: Tables) -> None:
 def test_tables_are_the_logistic_distribution() -> None:
     for index, part in enumerate(tables.split(tables.make_counts())):
         reach = tables.reaches()[index]
-        scale = tables.SMALLEST * np.exp(index / tables.STEPS_PER_NAT)
+        scale = tables.MIN_SCALE * np.exp(index / tables.STEPS_PER_NAT)
         numbers = np.arange(-reach, reach + 1)
         expected = np.tanh((numbers + 0.5) / (2 * scale)) / 2 - np.tanh((numbers - 0.5) / (2 * scale)) / 2
         np.testing.assert_allclose(part[:-1] / tables.TOTAL, expected, atol=2e-4)

@@ -10,7 +10,7 @@ from scipy import ndimage
 from vaetool import images
 from vaetool.images import Picture
 from vaetool.images.conversion import white_part
-from vaetool.inpainting.holes import CONTEXT, CORE, DEEP, count_holes, deep_part, grown, windows
+from vaetool.inpainting.holes import CONTEXT, CORE, DEEP, count_holes, deep_part, dilate_hole, windows
 
 STRIDE = 16
 LARGEST = CORE + 2 * CONTEXT[1]
@@ -60,7 +60,7 @@ def test_holes_that_touch_by_a_corner_are_one():
 def test_a_hole_grows_by_a_disc(hole, radius):
     expected = ndimage.distance_transform_edt(~hole) <= radius if hole.any() else hole
     before = hole.copy()
-    assert np.array_equal(grown(hole, radius), expected)
+    assert np.array_equal(dilate_hole(hole, radius), expected)
     assert np.array_equal(hole, before)
 
 

@@ -164,10 +164,10 @@ def test_there_is_one_way_and_not_several():
 
 def test_holes_grow_unless_they_are_boxes(tmp_path):
     save_mask(tmp_path / "mask.png")
-    grown = box(20 - AROUND, 30 + AROUND, 40 - AROUND, 60 + AROUND)
+    dilate_hole = box(20 - AROUND, 30 + AROUND, 40 - AROUND, 60 + AROUND)
     hole = marked(mask=tmp_path / "mask.png", dilate=None)
-    assert HOLE.sum() < hole.sum() <= grown.sum()
-    assert not hole[~grown].any()
+    assert HOLE.sum() < hole.sum() <= dilate_hole.sum()
+    assert not hole[~dilate_hole].any()
     assert np.array_equal(marked(box=[(40, 20, 20, 10)], dilate=None), HOLE)
     assert marked(box=[(40, 20, 20, 10)], dilate=2).sum() > HOLE.sum()
 

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 from vaetool.errors import UsageError
 from vaetool.latents.ae import (
     AE,
-    LARGEST_EXACT,
+    MAX_EXACT,
     AEConfig,
     AEObjective,
     InputNoise,
@@ -116,7 +116,7 @@ def test_for_short_codes_the_norm_of_the_jacobian_is_exact(digits):
 
 
 def test_for_long_codes_its_estimate_has_no_bias(digits):
-    latent = LARGEST_EXACT + 4
+    latent = MAX_EXACT + 4
     model = autoencoder(latent=latent)
     x = digits[:1].expand(600, -1, -1, -1).clone().requires_grad_()
     z = model.embed(x)

@@ -10,7 +10,7 @@ from torch.distributions import Normal, kl_divergence
 
 from vaetool.latents.likelihoods import (
     LIKELIHOODS,
-    SMALLEST_VARIANCE,
+    MIN_VARIANCE,
     Bernoulli,
     Gaussian,
     Logistic,
@@ -112,7 +112,7 @@ def test_the_gaussian_remembers_its_sigma_for_use(generator):
 
 def test_the_gaussian_cannot_grow_without_end(generator):
     x = pictures(generator)
-    assert Gaussian()(x, x)[0].item() == pytest.approx(-0.5 * 256 * math.log(2 * math.pi * SMALLEST_VARIANCE), rel=1e-5)
+    assert Gaussian()(x, x)[0].item() == pytest.approx(-0.5 * 256 * math.log(2 * math.pi * MIN_VARIANCE), rel=1e-5)
 
 
 def test_bernoulli_probabilities_of_a_pixel_sum_to_one():

@@ -14,7 +14,7 @@ from vaetool import load
 from vaetool.errors import UsageError
 from vaetool.latents import plots
 from vaetool.latents.vae import VAE, VAEConfig
-from vaetool.latents.views import FEWEST_FOR_TSNE, GRID, SAMPLES, SHOWN, STEPS, View, look
+from vaetool.latents.views import GRID, MIN_FOR_TSNE, SAMPLES, SHOWN, STEPS, View, look
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_tsne_needs_a_few_pictures_and_then_moves_the_points(model, paths, view)
     assert seen.axes[0] == "t-SNE"
     assert seen.points.shape == (72, 2)
     assert (seen.manifold == view.manifold).all()
-    with pytest.raises(UsageError, match=f"t-SNE needs {FEWEST_FOR_TSNE} pictures or more, not 3"):
+    with pytest.raises(UsageError, match=f"t-SNE needs {MIN_FOR_TSNE} pictures or more, not 3"):
         look(model, paths[:3], [""] * 3, tsne=True)
 
 

@@ -92,7 +92,7 @@ def test_the_same_seed_gives_the_same_mixture(generator):
 
 
 def test_the_covariances_stay_small_enough_for_a_model_file(generator, monkeypatch):
-    monkeypatch.setattr(priors, "MOST_FACTORS", 50)
+    monkeypatch.setattr(priors, "MAX_FACTORS", 50)
     codes = np.repeat(np.eye(5) * 20, 100, axis=0) + generator.normal(size=(500, 5))
     assert fit_mixture(codes, codes[:9], 0).factors.size <= 50
 

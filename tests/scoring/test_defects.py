@@ -26,14 +26,14 @@ ALWAYS = Defects(clean=0.0, lighting=0.0)
 
 def test_a_picture_that_is_left_as_it_is_has_no_defect_marked():
     drawn = add_defects(textured(200), seeded(), Defects(clean=0.5))
-    untouched = (drawn.marred == drawn.clean).all(dim=(1, 2, 3))
+    untouched = (drawn.defective == drawn.clean).all(dim=(1, 2, 3))
     assert 60 < untouched.sum() < 140
     assert not drawn.mask[untouched].any()
 
 
 def test_what_is_marked_has_changed_and_can_be_seen():
     drawn = add_defects(textured(100), seeded(), ALWAYS)
-    change = (drawn.marred - drawn.clean).abs()
+    change = (drawn.defective - drawn.clean).abs()
     per_picture = (change * drawn.mask).sum(dim=(1, 2, 3)) / drawn.mask.sum(dim=(1, 2, 3)).clamp_min(1)
     marked = drawn.mask.any(dim=3).any(dim=2)[:, 0]
     assert marked.float().mean() > 0.8
@@ -43,7 +43,7 @@ def test_what_is_marked_has_changed_and_can_be_seen():
 def test_far_from_what_is_marked_nothing_changes_much():
     drawn = add_defects(textured(100), seeded(), ALWAYS)
     near = F.max_pool2d(drawn.mask, 15, 1, 7)
-    change = F.avg_pool2d((drawn.marred - drawn.clean).abs(), 7, 1, 3)
+    change = F.avg_pool2d((drawn.defective - drawn.clean).abs(), 7, 1, 3)
     assert (change * (1 - near)).max() < 8 / 255
 
 
@@ -67,21 +67,21 @@ def test_cracks_are_long_and_thin():
 
 def test_defects_in_colour_pictures_are_where_they_are_in_all_colours():
     drawn = add_defects(textured(12, channels=3), seeded(), ALWAYS)
-    assert drawn.marred.shape == (12, 3, SIZE, SIZE)
+    assert drawn.defective.shape == (12, 3, SIZE, SIZE)
     assert drawn.mask.shape == (12, 1, SIZE, SIZE)
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_a_batch_may_be_small_and_pictures_need_not_be_square(count):
     drawn = add_defects(torch.rand((count, 1, 40, 72)), seeded(), ALWAYS)
-    assert drawn.marred.shape == (count, 1, 40, 72)
-    assert 0 <= drawn.marred.min() <= drawn.marred.max() <= 1
+    assert drawn.defective.shape == (count, 1, 40, 72)
+    assert 0 <= drawn.defective.min() <= drawn.defective.max() <= 1
     assert set(drawn.mask.unique().tolist()) <= {0.0, 1.0}
 
 
 def test_the_same_seed_draws_the_same_defects():
     first, again = (add_defects(textured(6), seeded(3), ALWAYS) for _ in range(2))
-    assert torch.equal(first.marred, again.marred)
+    assert torch.equal(first.defective, again.defective)
     assert torch.equal(first.mask, again.mask)
 
 

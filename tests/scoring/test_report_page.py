@@ -16,7 +16,7 @@ from PIL import Image
 
 from vaetool.scoring.calibration import Calibration
 from vaetool.scoring.evaluation import evaluate
-from vaetool.scoring.report import Entry, Page, thumbnail
+from vaetool.scoring.report import Page, ReportRow, thumbnail
 
 EVIL = 'evil/<img src=x onerror=alert(1)>"&amp;</script><!--{{data}}\udcff.png'
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -24,14 +24,14 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 CALIBRATION = Calibration(("recon", "kl", "iwae"), np.array([[k / 40, 1 - k / 40, np.nan] for k in range(40)]))
 
 
-def entry(number: int, path: str | None = None, *, label: bool | None = None, pictures: bytes = b"") -> Entry:
+def entry(number: int, path: str | None = None, *, label: bool | None = None, pictures: bytes = b"") -> ReportRow:
     """The one with number 0 is the least strange of a hundred."""
     components = {"recon": number / 100, "kl": 0.5}
     p = float(CALIBRATION.p_values(np.array([number / 100]), "recon")[0])
-    return Entry(path or f"parts/{number:02}.png", number / 100, p, components, label, pictures, pictures)
+    return ReportRow(path or f"parts/{number:02}.png", number / 100, p, components, label, pictures, pictures)
 
 
-def written(entries: list[Entry], *, most: int = 10_000, threshold: float = 0.05) -> str:
+def written(entries: list[ReportRow], *, most: int = 10_000, threshold: float = 0.05) -> str:
     page = Page(most)
     for each in entries:
         page.add(each)
@@ -132,7 +132,7 @@ def test_plots_have_words_and_tools_have_labels():
 
 
 def test_a_term_that_is_no_number_is_left_empty():
-    data = Outline(written([Entry("a.png", 0.3, 1.0, {"recon": float("nan"), "kl": 0.5})])).data
+    data = Outline(written([ReportRow("a.png", 0.3, 1.0, {"recon": float("nan"), "kl": 0.5})])).data
     assert data["rows"][0][1:7] == [0.3, 1.0, False, None, [None, 0.5], [None, pytest.approx(0.5, abs=0.03)]]
 
 
@@ -215,7 +215,9 @@ setTimeout(() => {
 def test_ten_thousand_images_are_sorted_filtered_and_gone_through_by_keyboard(tmp_path, small_picture):
     names = [EVIL.replace("\udcff", ""), *(f"parts/{number:05}.png" for number in range(1, 10_000))]
     entries = [entry(n // 100, name, label=n >= 9000, pictures=small_picture) for n, name in enumerate(names)]
-    entries[-1] = Entry("parts/09999.png", 2.0, 1 / 41, {"recon": 2.0, "kl": 3.0}, False, small_picture, small_picture)
+    entries[-1] = ReportRow(
+        "parts/09999.png", 2.0, 1 / 41, {"recon": 2.0, "kl": 3.0}, False, small_picture, small_picture
+    )
     page = written(entries).replace("</body>", DRIVER + "</body>")
     (tmp_path / "page.html").write_text(page, encoding="utf-8")
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1200,900", f"--user-data-dir={tmp_path}/p"]

@@ -23,10 +23,10 @@ def test_the_largest_of_few_is_one():
 
 def test_a_defect_of_a_few_pixels_moves_it_and_hardly_the_mean():
     good = np.full((1, 10_000), 0.1)
-    marred = good.copy()
-    marred[0, :50] = 1.0
-    assert mean_of_largest(marred)[0] > 5 * mean_of_largest(good)[0]
-    assert marred.mean() < 1.1 * good.mean()
+    defective = good.copy()
+    defective[0, :50] = 1.0
+    assert mean_of_largest(defective)[0] > 5 * mean_of_largest(good)[0]
+    assert defective.mean() < 1.1 * good.mean()
 
 
 def pictures(photographs) -> np.ndarray:

@@ -12,7 +12,7 @@ from vaetool.cli.options import Inputs, ModelName, Output, Quality, RunOptions
 
 if TYPE_CHECKING:
     from vaetool.images import Picture
-    from vaetool.inpainting.task import Holed
+    from vaetool.inpainting.task import MaskedPicture
 
 HOLES = "Holes: one of these"
 
@@ -114,10 +114,10 @@ def inpaint(
     holes = Holes(mask, box or (), alpha, color, invert_mask, dilate, run.max_pixels or MAX_PIXELS)
     inpainter = load(model, kind="mae", device=run.device)
 
-    def read(source: Path | bytes) -> Holed:
+    def read(source: Path | bytes) -> MaskedPicture:
         return holes.of(run.read_picture(source), source)
 
-    def work(holed: Holed) -> tuple[Picture, dict[str, Any]]:
+    def work(holed: MaskedPicture) -> tuple[Picture, dict[str, Any]]:
         return inpaint_picture(inpainter, holed.picture, holed.hole)
 
     return run.process(jobs, work, read=read, write=run.write_picture(quality))

@@ -32,7 +32,7 @@ from vaetool.scoring.curves import draw_curves
 from vaetool.scoring.detection import Score, score
 from vaetool.scoring.evaluation import Evaluation, PixelTally, evaluate
 from vaetool.scoring.labels import Labels, map_of, mask_for
-from vaetool.scoring.report import Entry, Page, thumbnail
+from vaetool.scoring.report import Page, ReportRow, thumbnail
 
 if TYPE_CHECKING:
     from vaetool.files.planning import Job
@@ -73,7 +73,7 @@ class Level:
 
 
 @dataclass
-class Looked:
+class ScoredFile:
     """A file, what is kept of its picture for the page, and its score; None: it failed, or is skipped."""
 
     file: Read[Picture]
@@ -98,7 +98,7 @@ class Look:
         self.pixels = PixelTally()
         self.outliers_without_mask = 0
 
-    def __call__(self, looked: Looked, picture: Picture) -> None:
+    def __call__(self, looked: ScoredFile, picture: Picture) -> None:
         """Looks at one; what goes wrong, with its mask for instance, is that file's error."""
         job = looked.file.job
         looked.label = self.known.of(job.source) if self.known else None
@@ -135,10 +135,12 @@ class Look:
         self.pixels.add(heat, mask)
 
 
-def score_files(model: Any, files: Iterator[Read[Picture]], look: Look, *, by: str, alpha: float) -> Iterator[Looked]:
+def score_files(
+    model: Any, files: Iterator[Read[Picture]], look: Look, *, by: str, alpha: float
+) -> Iterator[ScoredFile]:
     """All files in their order; few are in memory at a time, and of those no picture, but what a model makes of it."""
     for first in files:
-        waiting: deque[Looked] = deque()
+        waiting: deque[ScoredFile] = deque()
         chunk = chain([first], islice(files, BATCH - 1))
         for result in score(model, _pictures(chunk, look, waiting), by=by, alpha=alpha):
             while _has_no_score(waiting[0]):
@@ -148,10 +150,10 @@ def score_files(model: Any, files: Iterator[Read[Picture]], look: Look, *, by: s
         yield from waiting
 
 
-def _pictures(files: Iterable[Read[Picture]], look: Look, waiting: deque[Looked]) -> Iterator[Picture]:
+def _pictures(files: Iterable[Read[Picture]], look: Look, waiting: deque[ScoredFile]) -> Iterator[Picture]:
     """Those that can be read; all files go into `waiting`."""
     for file in files:
-        looked, picture, file.value = Looked(file), file.value, None
+        looked, picture, file.value = ScoredFile(file), file.value, None
         waiting.append(looked)
         if picture is None:
             continue
@@ -161,7 +163,7 @@ def _pictures(files: Iterable[Read[Picture]], look: Look, waiting: deque[Looked]
             yield picture
 
 
-def _has_no_score(looked: Looked) -> bool:
+def _has_no_score(looked: ScoredFile) -> bool:
     return looked.file.error is not None or looked.file.job.skip
 
 
@@ -193,7 +195,7 @@ class Session:
             verdicts.settle(self.level.threshold(self.tally.arrays()[1]))
         return verdicts
 
-    def _take(self, looked: Looked, verdicts: Verdicts, *, listed: bool) -> None:
+    def _take(self, looked: ScoredFile, verdicts: Verdicts, *, listed: bool) -> None:
         job, result = looked.file.job, looked.score
         if looked.file.error is not None:
             self.report.failed(job.source, looked.file.error)
@@ -205,7 +207,7 @@ class Session:
             if listed:
                 pictures = (looked.thumbnail, looked.heat)
                 self.page.add(
-                    Entry(str(job.source), result.score, result.p_value, result.components, looked.label, *pictures)
+                    ReportRow(str(job.source), result.score, result.p_value, result.components, looked.label, *pictures)
                 )
 
     def conclude(self, verdicts: Verdicts, look: Look, page: Path | None, roc: Path | None, title: str) -> None:

@@ -25,7 +25,7 @@ VERSION = 1
 LEARNED, STORED = 0, 1
 """The forms: coded by a model, or a lossless picture as it is."""
 
-LONGEST_SIDE = 2**24 - 1
+MAX_SIDE = 2**24 - 1
 TILES = (4, 64)  # larger ones would need gigabytes to decode
 MAX_TILES = 2**16
 MAX_SIDE_BYTES = 16 * 2**20
@@ -310,7 +310,7 @@ def _require(condition: bool, what: str) -> None:
 
 
 def _check_size(height: int, width: int) -> None:
-    fits = 1 <= height <= LONGEST_SIDE and 1 <= width <= LONGEST_SIDE
+    fits = 1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE
     _require(fits, f"a picture of {width} x {height} pixels")
 
 

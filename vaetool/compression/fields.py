@@ -6,7 +6,7 @@ from vaetool.errors import ImageError
 
 CHECKSUM_BYTES = 4
 
-_LONGEST_NUMBER = 5  # bytes
+_MAX_DIGITS = 5  # bytes
 _TOO_LARGE = 2**32
 
 
@@ -62,7 +62,7 @@ class Reader:
     def number(self) -> int:
         """See `number`. Raises ImageError for one that is longer than need be, or has more than 32 bits."""
         value = 0
-        for place in range(_LONGEST_NUMBER):
+        for place in range(_MAX_DIGITS):
             byte = self.byte()
             value |= (byte & 127) << 7 * place
             if byte < 128:

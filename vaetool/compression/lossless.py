@@ -14,7 +14,7 @@ from vaetool import images
 from vaetool.errors import ImageError
 from vaetool.images import Picture
 
-MOST_FOR_WEBP = 8_000_000  # pixels: its encoder takes minutes and gigabytes for larger ones
+MAX_FOR_WEBP = 8_000_000  # pixels: its encoder takes minutes and gigabytes for larger ones
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -27,7 +27,7 @@ def encode(pixels: np.ndarray) -> bytes:
     if pixels.dtype == np.uint16 and pixels.shape[2] == 3:  # which Pillow cannot write: one plane above the other
         pixels = pixels.transpose(2, 0, 1).reshape(-1, pixels.shape[1], 1)
     candidates = [images.encode(Picture(pixels), "PNG")]
-    if pixels.shape[0] * pixels.shape[1] <= MOST_FOR_WEBP:
+    if pixels.shape[0] * pixels.shape[1] <= MAX_FOR_WEBP:
         with suppress(ImageError):  # sides over 16383, 16 bits
             candidates.append(images.encode(Picture(pixels), "WEBP"))
     return min((data for data in candidates if _claimed_size(data) == pixels.shape[:2]), key=len)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from vaetool.images.metrics import K1, K2, SCALE_WEIGHTS, WINDOW, WINDOW_SIGMA
 
-LEAST = 1e-3
+MIN_SIMILARITY = 1e-3
 """A scale's similarity counts as no less, since the gradient of a root has no bound at zero."""
 
 
@@ -23,7 +23,7 @@ def ms_ssim(pictures: Tensor, reference: Tensor) -> Tensor:
     total = torch.ones((), device=pictures.device)
     for number, weight in enumerate(SCALE_WEIGHTS):
         is_last = number == len(SCALE_WEIGHTS) - 1
-        total = total * _similarity(pictures, reference, with_light=is_last).clamp_min(LEAST) ** weight
+        total = total * _similarity(pictures, reference, with_light=is_last).clamp_min(MIN_SIMILARITY) ** weight
         if not is_last:
             pictures, reference = F.avg_pool2d(pictures, 2), F.avg_pool2d(reference, 2)
     return total.mean(dim=1)

@@ -41,7 +41,7 @@ BLIND = 0.75  # share of the crops that are cleaned by the estimate of sigma in 
 TILE = 768
 HALO = 80  # at sigma 50 tiles then differ from the whole by at most 0.7 of an 8-bit level
 
-FEW_COLOURS, FEWEST = 256, 16
+MAX_PALETTE, MAX_DRAWN = 256, 16
 """A picture of more colours than the first number may be a photo; one of at most the second is none."""
 
 Image = TypeVar("Image")
@@ -319,15 +319,15 @@ def has_few_colours(pixels: np.ndarray) -> bool:
     """
     colours = pixels.reshape(-1, pixels.shape[2])
     sample = colours[:: max(1, len(colours) // 2**16)]
-    if len(_distinct(sample)) > FEW_COLOURS:
+    if len(_distinct(sample)) > MAX_PALETTE:
         return False
     found = _distinct(colours)
-    if len(found) > FEW_COLOURS or len(found) > len(colours) / FEWEST:
+    if len(found) > MAX_PALETTE or len(found) > len(colours) / MAX_DRAWN:
         return False
     if (found == found[:, :1]).all():
-        return len(found) <= FEWEST and (len(found) <= 4 or np.ptp(found.astype(float)) >= 2 * len(found))
+        return len(found) <= MAX_DRAWN and (len(found) <= 4 or np.ptp(found.astype(float)) >= 2 * len(found))
     same = (pixels[:, 1:] == pixels[:, :-1]).all(axis=2)
-    return len(found) <= FEWEST or (same.size > 0 and float(same.mean()) > 0.5)
+    return len(found) <= MAX_DRAWN or (same.size > 0 and float(same.mean()) > 0.5)
 
 
 def _distinct(colours: np.ndarray) -> np.ndarray:

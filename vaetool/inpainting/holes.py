@@ -40,7 +40,7 @@ def bounds(hole: np.ndarray) -> Box | None:
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
-def grown(hole: np.ndarray, radius: int) -> np.ndarray:
+def dilate_hole(hole: np.ndarray, radius: int) -> np.ndarray:
     """The hole and all within so many pixels of it."""
     box = bounds(hole)
     if radius < 1 or box is None:

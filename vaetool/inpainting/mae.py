@@ -20,7 +20,7 @@ from vaetool.errors import ImageError, UsageError
 from vaetool.images.conversion import from_unit, network_input, unpack, unpack_mask
 from vaetool.images.filling import fill_from, halved
 from vaetool.inpainting.filling import push_pull
-from vaetool.inpainting.holes import CONTEXT, bounds, deep_part, grown, windows, with_surroundings
+from vaetool.inpainting.holes import CONTEXT, bounds, deep_part, dilate_hole, windows, with_surroundings
 from vaetool.inpainting.masks import Masks, draw_masks
 from vaetool.nn.base import Batch, Losses, Model, register
 from vaetool.nn.blocks import UNet
@@ -177,7 +177,7 @@ class MAE(Model):
         Raises ImageError for a mask of another size or of the whole picture, and for colours in a model of grey
         pictures; UsageError for other types and shapes.
         """
-        hole = grown(unpack_mask(mask), dilate)
+        hole = dilate_hole(unpack_mask(mask), dilate)
         pixels, repack = unpack(image, hole)
         return repack(self.inpaint_pixels(pixels, hole))
 

@@ -17,7 +17,7 @@ from vaetool.nn.shapes import OCTAVES, Draw, ellipse, walk
 
 RATIO = 0.75
 
-MOST = 0.9  # of a picture
+MAX_SHARE = 0.9  # of a picture
 STROKES, BOXES, BLOTS, SCRATCHES = 4, 3, 3, 10  # at most, in a picture
 STROKE_CORNERS, SCRATCH_CORNERS = 8, 12
 GLYPHS, LINES = 29, 3  # kinds of marks, and the lines that each consists of
@@ -66,8 +66,8 @@ def patches(draw: Draw, side: int, ratio: float) -> Tensor:
     hidden = min(max(1, round(ratio * rows * columns)), max(1, rows * columns - 1))
     rank = draw.normal(rows * columns).argsort(dim=1).argsort(dim=1)
     squares = (rank < hidden).float().view(-1, 1, rows, columns)
-    grown = squares.repeat_interleave(side, dim=2).repeat_interleave(side, dim=3)
-    return grown[:, :, : draw.height, : draw.width]
+    dilate_hole = squares.repeat_interleave(side, dim=2).repeat_interleave(side, dim=3)
+    return dilate_hole[:, :, : draw.height, : draw.width]
 
 
 def _neither_all_nor_none(inside: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ def _neither_all_nor_none(inside: Tensor) -> Tensor:
     middle = torch.zeros_like(inside)
     middle[:, :, height // 4 : -(-3 * height // 4), width // 4 : -(-3 * width // 4)] = True
     share = inside.float().mean(dim=(1, 2, 3), keepdim=True)
-    return torch.where((share == 0) | (share > MOST), middle, inside)
+    return torch.where((share == 0) | (share > MAX_SHARE), middle, inside)
 
 
 def _strokes(draw: Draw) -> Tensor:
@@ -85,7 +85,7 @@ def _strokes(draw: Draw) -> Tensor:
     def stroke() -> Tensor:
         length = draw.scale(0.1 * draw.width, 1.5 * draw.width)
         radius = draw.scale(0.012 * draw.width, 0.2 * draw.width)
-        return walk(draw, length, STROKE_CORNERS, draw.even(0, 1.2)) < radius
+        return walk(draw, length, STROKE_CORNERS, draw.uniform(0, 1.2)) < radius
 
     return _some(draw, STROKES, stroke)
 
@@ -93,7 +93,7 @@ def _strokes(draw: Draw) -> Tensor:
 def _boxes(draw: Draw) -> Tensor:
     def box() -> Tensor:
         offset = draw.place - draw.point()
-        beside, below = draw.even(0.06, 0.3) * draw.width, draw.even(0.06, 0.3) * draw.height
+        beside, below = draw.uniform(0.06, 0.3) * draw.width, draw.uniform(0.06, 0.3) * draw.height
         return (offset.real.abs() < beside) & (offset.imag.abs() < below)
 
     return _some(draw, BOXES, box)
@@ -119,7 +119,7 @@ def _scratches(draw: Draw) -> Tensor:
 
 def _some(draw: Draw, most: int, shape: Callable[[], Tensor]) -> Tensor:
     """From one up to `most` shapes in every picture."""
-    inside, number = shape(), draw.even(0, most)
+    inside, number = shape(), draw.uniform(0, most)
     for count in range(1, most):
         inside = inside | (shape() & (number > count))
     return inside
@@ -141,6 +141,6 @@ def _text(draw: Draw) -> Tensor:
         way, offset = end - start, within - start
         along = ((offset * way.conj()).real / way.abs().square().clamp_min(1e-6)).clamp(0, 1)
         nearest = torch.minimum(nearest, (offset - along * way).abs())
-    rows, columns = draw.even(1, 5).floor(), draw.even(8, 40)
+    rows, columns = draw.uniform(1, 5).floor(), draw.uniform(8, 40)
     block = (row >= -rows) & (row <= rows) & (column.abs() < columns) & (glyph % SPACES != 0)
     return (nearest * size < draw.scale(0.04, 0.14) * size.clamp_min(8)) & block

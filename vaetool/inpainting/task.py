@@ -15,7 +15,7 @@ from vaetool.errors import FileError, ImageError, UsageError
 from vaetool.files.mask_folder import MaskFolder
 from vaetool.images import MAX_PIXELS, Picture
 from vaetool.images.conversion import as_picture, unpack, unpack_mask, white_part
-from vaetool.inpainting.holes import count_holes, grown
+from vaetool.inpainting.holes import count_holes, dilate_hole
 from vaetool.inpainting.mae import MAE
 
 AROUND = 4
@@ -26,7 +26,7 @@ Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
-class Holed:
+class MaskedPicture:
     """A picture, and its hole, (height, width) bool: what `inpaint_picture` takes."""
 
     picture: Picture
@@ -80,13 +80,13 @@ class Holes:
             colour = _colour(str(color))
             self._marked = lambda picture, source: _of_colour(picture, colour)
 
-    def of(self, picture: Picture, source: object = None) -> Holed:
+    def of(self, picture: Picture, source: object = None) -> MaskedPicture:
         """A picture with its hole; source: its path, by which its mask is found in a folder.
 
         Raises ImageError if it has none to be found so, FileError if there is no mask for it, or several.
         """
-        hole = grown(self._marked(picture, source), self._radius)
-        return Holed(replace(picture, alpha=None) if self._becomes_opaque else picture, hole)
+        hole = dilate_hole(self._marked(picture, source), self._radius)
+        return MaskedPicture(replace(picture, alpha=None) if self._becomes_opaque else picture, hole)
 
     def _by_masks(self, place: Path) -> Callable[[Picture, object], np.ndarray]:
         if place.is_dir():
@@ -136,7 +136,7 @@ def with_hole(
         if box or alpha or color is not None:
             raise UsageError("where are the holes? Give one of mask, box, alpha and color")
         white = unpack_mask(mask)
-        return image, grown(~white if invert_mask else white, AROUND if dilate is None else dilate)
+        return image, dilate_hole(~white if invert_mask else white, AROUND if dilate is None else dilate)
     holed = Holes(mask, box, alpha, color, invert_mask, dilate).of(as_picture(image))
     return (images.to_pil(holed.picture) if alpha else image), holed.hole
 

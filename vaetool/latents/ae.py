@@ -21,7 +21,7 @@ from vaetool.nn.base import Batch, Losses, register
 
 RECONSTRUCTIONS = ("mse", "bce")
 SPARSITIES = ("l1", "kl")
-LARGEST_EXACT = 16
+MAX_EXACT = 16
 """Units up to which the Jacobian is computed row by row; of longer codes its norm is estimated."""
 
 
@@ -187,7 +187,7 @@ def draw_probes(count: int, latent: int, generator: torch.Generator) -> Tensor:
     All unit vectors for short codes, else one of random signs for each picture (Hutchinson 1990): (count, vectors,
     latent).
     """
-    if latent <= LARGEST_EXACT:
+    if latent <= MAX_EXACT:
         return torch.eye(latent, device=generator.device).expand(count, latent, latent)
     signs = torch.randint(2, (count, 1, latent), generator=generator, device=generator.device)
     return 2.0 * signs - 1

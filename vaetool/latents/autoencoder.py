@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from vaetool.images.conversion import from_unit, unpack, whole_picture
-from vaetool.latents.baseline import MOST_NUMBERS, pca_psnr
+from vaetool.latents.baseline import MAX_NUMBERS, pca_psnr
 from vaetool.latents.directions import named_directions
-from vaetool.latents.priors import MOST_CODES, fit_mixture
+from vaetool.latents.priors import MAX_CODES, fit_mixture
 from vaetool.latents.trunk import TrunkConfig
 from vaetool.nn.base import Batch, Facts, ImageStore, Model, TrainingImages
 
@@ -198,7 +198,7 @@ class Autoencoder(Model):
         Of ten thousand training images, at most, after what training did to them.
         """
         self.forget()
-        batches = islice(training.batches(self.config.size, self.batch_size), -(-MOST_CODES // self.batch_size))
+        batches = islice(training.batches(self.config.size, self.batch_size), -(-MAX_CODES // self.batch_size))
         corrupted = (self.corrupt(x, generator, corruption)["clean"] for x in batches)
         means, drawn = self._codes(corrupted, generator)
         unseen = self._codes(held_out.split(self.batch_size), generator)[1]
@@ -226,7 +226,7 @@ class Autoencoder(Model):
 
     def yardstick(self, training: ImageStore, held_out: Tensor, generator: torch.Generator) -> dict[str, Any]:
         """Return the PSNR in dB, `pca_psnr`, of a linear code of the same width, as plain values."""
-        pictures = training.centre_crops(self.config.size, slice(MOST_NUMBERS // held_out[0].numel()))
+        pictures = training.centre_crops(self.config.size, slice(MAX_NUMBERS // held_out[0].numel()))
         seen, unseen = (x.flatten(1).cpu().numpy() for x in (pictures, held_out))
         return {"pca_psnr": round(pca_psnr(seen, unseen, self.config.latent), 2)}
 

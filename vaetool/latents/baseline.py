@@ -6,7 +6,7 @@ import numpy as np
 
 from vaetool.images.metrics import mean_psnr
 
-MOST_NUMBERS = 50_000_000
+MAX_NUMBERS = 50_000_000
 """Of training pictures are enough to fit components to, and a few hundred megabytes."""
 
 

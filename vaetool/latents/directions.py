@@ -13,18 +13,18 @@ import numpy as np
 
 from vaetool.errors import UsageError
 
-LEAST_AUC = 0.6
+MIN_AUC = 0.6
 """A direction that tells held-out codes apart no better than this shows nothing; 0.5 is guessing."""
 
 FOLDS = 5
 """Parts of the codes that are held out in turn; no less of each kind is needed."""
 
-MOST_LABELS, FEWEST_OF_LABEL = 40, 20
+MAX_LABELS, MIN_OF_LABEL = 40, 20
 
 STRENGTH = 0.01
 """Inverse weight of the penalty in the regression, which makes the most of few codes: the difference of their means."""
 
-SMALLEST_SPREAD = 1e-3
+MIN_SPREAD = 1e-3
 """Of a number in a code, in parts of the usual one: what never changes is not divided by nothing."""
 
 
@@ -40,10 +40,10 @@ def direction_between(having: np.ndarray, lacking: np.ndarray) -> tuple[np.ndarr
         if len(codes) < FOLDS:
             raise UsageError(f"a direction needs {FOLDS} pictures or more of each kind, not {len(codes)}")
     auc = held_out_auc(having, lacking)
-    if auc < LEAST_AUC:
+    if auc < MIN_AUC:
         raise UsageError(
             "this direction means little in these codes: it tells held-out pictures apart with an AUC of "
-            f"{auc:.2f}, and {LEAST_AUC} is the least"
+            f"{auc:.2f}, and {MIN_AUC} is the least"
         )
     return _direction(having, lacking), auc
 
@@ -56,13 +56,13 @@ def named_directions(codes: np.ndarray, labels: Sequence[str]) -> dict[str, tupl
     has one where there are more than 40 labels, which are names rather than kinds.
     """
     counts = Counter(label for label in labels if label)
-    if not 2 <= len(counts) <= MOST_LABELS:
+    if not 2 <= len(counts) <= MAX_LABELS:
         return {}
     names = np.array(labels)
     found = {}
-    for name in sorted(name for name, count in counts.items() if count >= FEWEST_OF_LABEL):
+    for name in sorted(name for name, count in counts.items() if count >= MIN_OF_LABEL):
         having, lacking = codes[names == name], codes[(names != name) & (names != "")]
-        if len(lacking) >= FOLDS and (auc := held_out_auc(having, lacking)) >= LEAST_AUC:
+        if len(lacking) >= FOLDS and (auc := held_out_auc(having, lacking)) >= MIN_AUC:
             found[name] = _direction(having, lacking), auc
     return found
 
@@ -94,7 +94,7 @@ def _normal(having: np.ndarray, lacking: np.ndarray) -> tuple[np.ndarray, np.nda
 
     codes = np.concatenate([having, lacking]).astype(np.float64)
     sigma = codes.std(axis=0)
-    sigma = sigma.clip(SMALLEST_SPREAD * np.sqrt(np.square(sigma).mean()) or 1.0)
+    sigma = sigma.clip(MIN_SPREAD * np.sqrt(np.square(sigma).mean()) or 1.0)
     kinds = np.repeat([1, 0], [len(having), len(lacking)])
     regression = LogisticRegression(C=STRENGTH, class_weight="balanced", tol=1e-3, max_iter=1000)
     normal = regression.fit((codes - codes.mean(axis=0)) / sigma, kinds).coef_[0]

@@ -24,7 +24,7 @@ TABLE, ARRAY = "codes.csv", "codes.npy"
 
 
 @dataclass(frozen=True)
-class Result:
+class Exploration:
     """What was written, and of how many pictures."""
 
     path: Path
@@ -42,7 +42,7 @@ def explore(
     tsne: bool = False,
     force: bool = False,
     warn: Callable[[str], None] = lambda message: None,
-) -> Result:
+) -> Exploration:
     """Write the codes of all pictures in `data`, and plots, into the folder `output`.
 
     data: folders, zip files, or `torchvision:NAME` (looked up in `root`); labels are sub-folders' names. format: "csv"
@@ -71,7 +71,7 @@ def explore(
     files |= {f"{name}.png": plots.draw(view, name) for name in plots.panels(view)}
     for name, content in files.items():
         write_atomically(folder / name, content)
-    return Result(folder, len(sources), tuple(files))
+    return Exploration(folder, len(sources), tuple(files))
 
 
 def encode_sources(

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 LEVELS = 256
 """Of the pixels' values."""
 
-SMALLEST_VARIANCE = (0.5 / (LEVELS - 1)) ** 2
+MIN_VARIANCE = (0.5 / (LEVELS - 1)) ** 2
 """Of the Gaussian likelihood: below it, a density could grow without end where pictures are rounded to 8 bits."""
 
 
@@ -69,7 +69,7 @@ class Gaussian(Likelihood):
         squared = (output - x).square()
         variance = self.variance
         if self.training:
-            variance = squared.mean().clamp_min(SMALLEST_VARIANCE)
+            variance = squared.mean().clamp_min(MIN_VARIANCE)
             self.variance.lerp_(variance.detach()[None].to(self.variance.dtype), 0.02)
         return -0.5 * (squared / variance + (2 * math.pi * variance).log()).sum(dim=(1, 2, 3))
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_LABELS = 20
+MAX_LABELS = 20
 """More colours than that nobody can tell apart: the rarer labels share one."""
 
 NAMED_UNITS = 32
@@ -49,7 +49,7 @@ def panels(view: View) -> list[str]:
 def _scatter(axes: Axes, view: View) -> None:
     labels = np.array(view.labels)
     found, counts = np.unique(labels, return_counts=True)
-    named = sorted(found[np.argsort(-counts, kind="stable")][:MOST_LABELS].tolist())
+    named = sorted(found[np.argsort(-counts, kind="stable")][:MAX_LABELS].tolist())
     size = 4 + 40 / np.sqrt(len(labels))
     if len(found) > len(named):
         _dots(axes, view.points[~np.isin(labels, named)], "lightgrey", "others", size)
@@ -71,7 +71,7 @@ def _dots(axes: Axes, points: np.ndarray, colour: object, label: str, size: floa
 def _twenty() -> list[object]:
     from matplotlib import colormaps
 
-    return [colormaps["tab20"](number) for number in range(MOST_LABELS)]
+    return [colormaps["tab20"](number) for number in range(MAX_LABELS)]
 
 
 def _manifold(axes: Axes, view: View) -> None:

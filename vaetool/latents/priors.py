@@ -13,16 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 
 COMPONENTS = (1, 2, 4, 8, 16, 32)
-MOST_CODES = 10_000
+MAX_CODES = 10_000
 """So many codes are fitted at most, which takes seconds."""
 
-MOST_FACTORS = 2**19
+MAX_FACTORS = 2**19
 """Numbers in all covariances together: no more than two megabytes of a model file, if one component allows."""
 
 CODES_PER_NUMBER = 4
 """A component needs so many codes for each number of a code: fewer say little about how those go together."""
 
-SMALLEST_SPREAD = 1e-3
+MIN_SPREAD = 1e-3
 """Of a number in a code, in parts of the usual spread: what never changes would otherwise have an infinite density."""
 
 RIDGE = 1e-4
@@ -93,10 +93,10 @@ def fit_mixture(codes: np.ndarray, held_out_codes: np.ndarray, seed: int) -> Mix
     Covariances are full where there are codes enough for that, else diagonal. held_out_codes: other ones, for the
     scores. At least one of each is needed; the same seed gives the same mixture.
     """
-    codes = codes[:MOST_CODES].astype(np.float64)
+    codes = codes[:MAX_CODES].astype(np.float64)
     centre, spread = codes.mean(axis=0), codes.std(axis=0)
     usual = math.sqrt(np.square(spread).mean()) or 1.0
-    spread = spread.clip(SMALLEST_SPREAD * usual)
+    spread = spread.clip(MIN_SPREAD * usual)
     weights, means, factors = _lowest_bic((codes - centre) / spread, seed)
     fitted = Mixture(weights, centre + spread * means, spread[:, None] * factors, np.zeros(2))
     densities = (Normal(codes.shape[1]), fitted)
@@ -112,7 +112,7 @@ def _lowest_bic(codes: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, n
     count, latent = codes.shape
     full = count >= CODES_PER_NUMBER * latent
     most = min(
-        count // (CODES_PER_NUMBER * (latent if full else 1)), MOST_FACTORS // latent**2, len(np.unique(codes, axis=0))
+        count // (CODES_PER_NUMBER * (latent if full else 1)), MAX_FACTORS // latent**2, len(np.unique(codes, axis=0))
     )
     if count == 1:
         codes = codes.repeat(2, axis=0)  # of which scikit-learn asks for at least two

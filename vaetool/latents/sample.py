@@ -21,7 +21,7 @@ MARGIN = 2
 
 
 @dataclass(frozen=True)
-class Draw:
+class DrawnCodes:
     """Codes, (codes, latent), and what a user should know of where they are from: `prior`, one of `PRIORS` or "file",
     and one sentence each in `words` and, where there is something better, `warning`.
     """
@@ -53,7 +53,7 @@ def draw(
     prior: str = "auto",
     latents: str | Path | None = None,
     seed: int = 0,
-) -> Draw:
+) -> DrawnCodes:
     """The codes of new pictures.
 
     prior: "normal" is N(0, I), "gmm" the mixture that was fitted to the model's codes, "auto" the one of them under
@@ -64,7 +64,7 @@ def draw(
     """
     if latents is not None:
         codes = read_latents(latents, model.config.latent)
-        return Draw(codes, "file", f"{len(codes)} codes from {latents}")
+        return DrawnCodes(codes, "file", f"{len(codes)} codes from {latents}")
     if prior not in PRIORS:
         raise UsageError(f"prior must be {', '.join(PRIORS)}, not {prior!r}")
     if count < 1 or not 0 <= temperature < math.inf:
@@ -76,7 +76,7 @@ def draw(
     density = mixture if chosen == "gmm" else Normal(model.config.latent)
     if density is None:
         raise UsageError("no density was fitted to this model's codes, which is done when its training ends")
-    return Draw(
+    return DrawnCodes(
         density.sample(count, temperature, np.random.default_rng(seed)),
         chosen,
         _words(model, chosen),

@@ -18,8 +18,8 @@ from vaetool.errors import UsageError
 UPSAMPLINGS = ("resize", "transpose", "shuffle")
 NORMS = ("none", "group", "batch")
 GROUPS = 8
-SMALLEST, LARGEST = 16, 256
-LARGEST_GRID = 4  # positions a side that are left for the dense layer, where widths are chosen by the size
+MIN_SIZE, MAX_SIZE = 16, 256
+MAX_GRID = 4  # positions a side that are left for the dense layer, where widths are chosen by the size
 WIDEST, NARROWEST = 192, 16
 
 
@@ -42,8 +42,8 @@ class TrunkConfig:
     def __post_init__(self) -> None:
         if self.channels not in (0, 1, 3):
             raise UsageError(f"model.channels must be 1 or 3, or 0 for as the pictures are, not {self.channels}")
-        if not SMALLEST <= self.size <= LARGEST:
-            raise UsageError(f"model.size must be from {SMALLEST} to {LARGEST} pixels, not {self.size}")
+        if not MIN_SIZE <= self.size <= MAX_SIZE:
+            raise UsageError(f"model.size must be from {MIN_SIZE} to {MAX_SIZE} pixels, not {self.size}")
         if not 1 <= self.latent <= 4096:
             raise UsageError(f"model.latent must be from 1 to 4096, not {self.latent}")
         # What was left open becomes explicit, so that a model file tells all that shapes its network.
@@ -82,7 +82,7 @@ def widths_for(size: int) -> tuple[int, ...]:
     >>> widths_for(28), widths_for(64), widths_for(256)
     ((48, 96, 192), (24, 48, 96, 192), (16, 16, 24, 48, 96, 192))
     """
-    levels = math.ceil(math.log2(size / LARGEST_GRID))
+    levels = math.ceil(math.log2(size / MAX_GRID))
     return tuple(max(NARROWEST, WIDEST >> level) for level in reversed(range(levels)))
 
 

@@ -25,7 +25,7 @@ OUTERMOST = 0.03  # the share of codes that lies beyond each edge of the manifol
 TRAVERSED = 8  # units
 STEPS = np.linspace(-3, 3, 9)  # of a traversal, in standard deviations of the unit
 SHOWN, SAMPLES = 30, 60  # reconstructions, samples
-FEWEST_FOR_TSNE = 10
+MIN_FOR_TSNE = 10
 SEED = 0
 
 
@@ -109,8 +109,8 @@ def _traversals(codes: np.ndarray, units: np.ndarray) -> np.ndarray:
 def _tsne(codes: np.ndarray) -> np.ndarray:
     from sklearn.manifold import TSNE
 
-    if len(codes) < FEWEST_FOR_TSNE:
-        raise UsageError(f"t-SNE needs {FEWEST_FOR_TSNE} pictures or more, not {len(codes)}")
+    if len(codes) < MIN_FOR_TSNE:
+        raise UsageError(f"t-SNE needs {MIN_FOR_TSNE} pictures or more, not {len(codes)}")
     return TSNE(perplexity=min(30, (len(codes) - 1) / 3), random_state=SEED).fit_transform(codes)
 
 

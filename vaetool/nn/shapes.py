@@ -32,17 +32,17 @@ class Draw:
         """The numbers of the pictures, shuffled."""
         return torch.randperm(self.count, generator=self.generator, device=self.device)
 
-    def even(self, low: float, high: float) -> Tensor:
+    def uniform(self, low: float, high: float) -> Tensor:
         """Uniform numbers."""
         return low + (high - low) * torch.rand((self.count, 1, 1, 1), generator=self.generator, device=self.device)
 
     def scale(self, low: float, high: float) -> Tensor:
         """Numbers whose logarithms are uniform."""
-        return self.even(math.log(low), math.log(high)).exp()
+        return self.uniform(math.log(low), math.log(high)).exp()
 
     def chance(self, share: float) -> Tensor:
         """True for a share of the pictures."""
-        return self.even(0, 1) < share
+        return self.uniform(0, 1) < share
 
     def normal(self, *shape: int) -> Tensor:
         """Normal numbers, (batch, *shape)."""
@@ -50,17 +50,17 @@ class Draw:
 
     def direction(self) -> Tensor:
         """Unit vectors, half of them almost along rows or columns."""
-        angle = self.even(0, 2 * math.pi)
+        angle = self.uniform(0, 2 * math.pi)
         straight = (angle / (math.pi / 2)).round() * (math.pi / 2) + 0.06 * self.normal(1, 1, 1)
         return torch.polar(torch.ones_like(angle), torch.where(self.chance(0.5), straight, angle))
 
     def point(self) -> Tensor:
         """Places in the pictures, x + iy."""
-        return torch.complex(self.even(0, self.width), self.even(0, self.height))
+        return torch.complex(self.uniform(0, self.width), self.uniform(0, self.height))
 
     def smooth(self, octaves: tuple[int, ...] = OCTAVES) -> Tensor:
         """Smooth noise, (batch, 1, height, width), about normal, with cells of a size that is drawn."""
-        favourite = self.even(-0.5, len(octaves) - 0.5)
+        favourite = self.uniform(-0.5, len(octaves) - 0.5)
         noise = torch.zeros((), device=self.device)
         for index, cells in enumerate(octaves):
             grid = torch.exp(-((favourite - index) ** 2)) * self.normal(1, cells + 1, cells + 1)

@@ -24,11 +24,11 @@ IMAGES_PER_STATISTIC = 10
 FITTING = 3
 """One in so many images is what `typical` is fitted on; by the others, p-values are found."""
 
-FEWEST_FOR_DRIFT = 20
+MIN_FOR_DRIFT = 20
 LOW_MEDIAN = 0.2
 """The median p-value of twenty good pictures is lower than that once in four hundred batches."""
 
-SMALLEST_SPREAD = 1e-6
+MIN_SPREAD = 1e-6
 """Of a statistic, in parts of its size: one that never changed would otherwise make anything an outlier."""
 
 
@@ -144,7 +144,7 @@ class _NormalMap:
 
         self.values, counts = np.unique(sample, return_counts=True)
         self.normal = norm.ppf((counts.cumsum() - (counts - 1) / 2) / (len(sample) + 1))
-        middle, narrowest = np.median(sample), SMALLEST_SPREAD * max(1e-6, np.abs(sample).max())
+        middle, narrowest = np.median(sample), MIN_SPREAD * max(1e-6, np.abs(sample).max())
         self.spread_below = max(middle - self.values[0], narrowest) / max(-self.normal[0], 1)
         self.spread_above = max(self.values[-1] - middle, narrowest) / max(self.normal[-1], 1)
 
@@ -224,7 +224,7 @@ def benjamini_hochberg(p: np.ndarray, fdr: float) -> np.ndarray:
 
 def drift(p: np.ndarray) -> str | None:
     """A warning, if so many pictures of a batch look unusual that the good ones may not be what they were."""
-    if len(p) < FEWEST_FOR_DRIFT or np.median(p) >= LOW_MEDIAN:
+    if len(p) < MIN_FOR_DRIFT or np.median(p) >= LOW_MEDIAN:
         return None
     return (
         f"the median p-value of these {len(p)} pictures is {np.median(p):.2g}, and .5 is usual: unless most of them "

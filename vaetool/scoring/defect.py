@@ -21,7 +21,7 @@ from vaetool.nn.base import Batch, Losses, register
 from vaetool.nn.blocks import UNet
 from vaetool.scoring.calibration import Calibration
 from vaetool.scoring.drawn import Defects, add_defects, local_mean
-from vaetool.scoring.heatmaps import LEVELS, levels, log_p
+from vaetool.scoring.heatmaps import STEPS, levels, log_p
 from vaetool.scoring.measurement import take_good
 from vaetool.scoring.scorer import Scorer
 
@@ -94,7 +94,7 @@ class Defect(Scorer):
         self.unet = UNet(8 * config.channels, 4 * config.channels + 4, config.widths, config.blocks)
         self.register_buffer("place_mean", torch.zeros(1, 1, PLACES, PLACES))
         self.register_buffer("place_spread", torch.ones(1, 1, PLACES, PLACES))
-        self.register_buffer("good_levels", torch.zeros(LEVELS))
+        self.register_buffer("good_levels", torch.zeros(STEPS))
 
     @property
     def stride(self) -> int:
@@ -118,7 +118,7 @@ class Defect(Scorer):
 
     def loss(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> Losses:
         """Return cross-entropy of the mask, what it misses of each defect, absolute error of the picture: means."""
-        restored, logits = self.examine(batch["marred"])
+        restored, logits = self.examine(batch["defective"])
         entropy = F.binary_cross_entropy_with_logits(logits, batch["mask"])
         missed = _missed(logits.sigmoid(), batch["mask"])
         error = (restored - batch["clean"]).abs().mean()
@@ -127,12 +127,12 @@ class Defect(Scorer):
 
     def validate(self, batch: Batch) -> dict[str, float]:
         """How well pixels of drawn defects are told from others: the area under the ROC curve."""
-        return {"auroc": _auroc(self.examine(batch["marred"])[1], batch["mask"])}
+        return {"auroc": _auroc(self.examine(batch["defective"])[1], batch["mask"])}
 
     def example(self, batch: Batch) -> list[Tensor]:
         """With a defect, without it, and where it was found."""
-        restored, logits = self.examine(batch["marred"])
-        return [batch["marred"], restored, logits.sigmoid().expand_as(restored)]
+        restored, logits = self.examine(batch["defective"])
+        return [batch["defective"], restored, logits.sigmoid().expand_as(restored)]
 
     def prepare(self, image: Any) -> Tensor:
         """An image of any kind (see `vaetool.images.conversion.unpack`) for the network: (channels, height, width)."""

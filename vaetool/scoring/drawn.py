@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from vaetool.errors import UsageError
 from vaetool.nn.shapes import OCTAVES, Draw, ellipse, walk
 
-MOST = 2  # defects in a picture
+MAX_DEFECTS = 2  # defects in a picture
 SMALL = 5.0  # radius of a spot
 CORNERS = 24  # of a crack
 VISIBLE = 4 / 255  # mean change over a few pixels: less is none
@@ -36,11 +36,11 @@ class Defects:
                 raise UsageError(f"corruption.{name} must be at least 0 and below 1, not {getattr(self, name):g}")
 
 
-class Marred(NamedTuple):
+class Defective(NamedTuple):
     """Pictures before and after, (batch, channels, height, width) in 0..1; the mask, (batch, 1, ...), is 0 or 1."""
 
     clean: Tensor
-    marred: Tensor
+    defective: Tensor
     mask: Tensor
 
 
@@ -54,21 +54,21 @@ class Shape(NamedTuple):
     thin: Tensor
 
 
-def add_defects(images: Tensor, generator: torch.Generator, defects: Defects) -> Marred:
+def add_defects(images: Tensor, generator: torch.Generator, defects: Defects) -> Defective:
     """Draw defects for a batch of good pictures, (batch, channels, height, width) in 0..1, each under other light."""
     count, _, height, width = images.shape
     draw = Draw(generator, count, height, width)
-    light = (1 + defects.lighting * draw.smooth(OCTAVES[:1])) * draw.even(0.8, 1.25)
+    light = (1 + defects.lighting * draw.smooth(OCTAVES[:1])) * draw.uniform(0.8, 1.25)
     clean = (images * light).clamp(0, 1)
-    marred, mask = clean, torch.zeros_like(clean[:, :1])
+    defective, mask = clean, torch.zeros_like(clean[:, :1])
     hit = ~draw.chance(defects.clean)
-    for _ in range(MOST):
+    for _ in range(MAX_DEFECTS):
         shape = draw_shapes(draw)
-        changed = torch.lerp(marred, _filling(marred, shape, draw).clamp(0, 1), shape.cover * hit)
-        mask = torch.maximum(mask, _visible(changed - marred, shape.cover))
-        marred = changed
+        changed = torch.lerp(defective, _filling(defective, shape, draw).clamp(0, 1), shape.cover * hit)
+        mask = torch.maximum(mask, _visible(changed - defective, shape.cover))
+        defective = changed
         hit = hit & draw.chance(0.5)
-    return Marred(clean, marred, mask)
+    return Defective(clean, defective, mask)
 
 
 def draw_shapes(draw: Draw) -> Shape:
@@ -118,10 +118,10 @@ def _filling(pictures: Tensor, shape: Shape, draw: Draw) -> Tensor:
     ground = local_mean(base, 15)
     level = ground.mean(dim=(2, 3), keepdim=True).clamp_min(0.02)
     base, ground = (x * (pictures.mean(dim=(2, 3), keepdim=True) / level) for x in (base, ground))
-    detail = torch.where(draw.chance(0.6), draw.even(0, 2), 1.0)
-    shift = torch.where(shape.thin, draw.even(0.15, 0.75), draw.scale(0.02, 0.5))
+    detail = torch.where(draw.chance(0.6), draw.uniform(0, 2), 1.0)
+    shift = torch.where(shape.thin, draw.uniform(0.15, 0.75), draw.scale(0.02, 0.5))
     shift = torch.where(draw.chance(0.25), shift, -shift)
-    shift = shift * (1 + draw.even(0, 0.4) * draw.smooth(OCTAVES[2:]))
+    shift = shift * (1 + draw.uniform(0, 0.4) * draw.smooth(OCTAVES[2:]))
     return (ground + detail * (base - ground)) * (1 + shift)
 
 

@@ -186,9 +186,9 @@ class PixelTally:
     def __init__(self) -> None:
         self.images = 0
         self.regions = 0
-        self._normal = np.zeros(LEVELS)
-        self._defect = np.zeros(LEVELS)
-        self._shares = np.zeros(LEVELS)  # of regions: each weighs the same, however large it is
+        self._normal = np.zeros(BINS)
+        self._defect = np.zeros(BINS)
+        self._shares = np.zeros(BINS)  # of regions: each weighs the same, however large it is
 
     def add(self, values: np.ndarray, mask: np.ndarray) -> None:
         """One image: its map, (height, width), and where its defects are, of the same shape."""
@@ -196,12 +196,12 @@ class PixelTally:
 
         levels = _levels(values)
         self.images += 1
-        self._normal += np.bincount(levels[~mask], minlength=LEVELS)
-        self._defect += np.bincount(levels[mask], minlength=LEVELS)
+        self._normal += np.bincount(levels[~mask], minlength=BINS)
+        self._defect += np.bincount(levels[mask], minlength=BINS)
         regions, count = label(mask, structure=np.ones((3, 3)))  # corners touch
         self.regions += count
         sizes = np.bincount(regions.ravel(), minlength=count + 1)
-        self._shares += np.bincount(levels[mask], weights=1 / sizes[regions[mask]], minlength=LEVELS)
+        self._shares += np.bincount(levels[mask], weights=1 / sizes[regions[mask]], minlength=BINS)
 
     def auroc(self) -> float | None:
         """Area under the ROC curve of pixels; None unless there are some in defects and some outside."""
@@ -234,8 +234,8 @@ class PixelTally:
         return bool(self._normal.any() and self._defect.any())
 
 
-LEVELS = 1 << 16
-_TWICE = (np.repeat([0, 1], LEVELS), np.tile(np.arange(LEVELS), 2))
+BINS = 1 << 16
+_TWICE = (np.repeat([0, 1], BINS), np.tile(np.arange(BINS), 2))
 """Every level once outside defects and once inside: labels and scores of a table of counts."""
 
 
@@ -243,4 +243,4 @@ def _levels(values: np.ndarray) -> np.ndarray:
     """Whole numbers, 0 to 65,535, in the order of the values: the bits of half precision, negative ones turned over."""
     largest = np.finfo(np.float16).max
     bits = np.clip(values, -largest, largest).astype(np.float16).view(np.uint16).astype(np.int64)
-    return np.where(bits < LEVELS // 2, bits + LEVELS // 2, LEVELS - 1 - bits)
+    return np.where(bits < BINS // 2, bits + BINS // 2, BINS - 1 - bits)

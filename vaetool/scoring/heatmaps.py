@@ -12,7 +12,7 @@ from PIL import Image
 
 SCALE = 4.0
 PER_DECADE = 10
-LEVELS = round(SCALE * PER_DECADE) + 1
+STEPS = round(SCALE * PER_DECADE) + 1
 
 SHOWN_FROM = 1.0
 COLOURS = {1.0: (255, 255, 0), 2.0: (255, 220, 0), 3.0: (255, 120, 0), 4.0: (255, 0, 0)}  # at −log10 p
@@ -21,14 +21,14 @@ OPACITY = 0.7
 
 
 def levels(values: np.ndarray) -> np.ndarray:
-    """What tells p-values: the values of maps that shares 1, 10^−0.1 ... 10^−4 of good pixels exceed, (LEVELS,)."""
-    shares = 10.0 ** (-np.arange(LEVELS) / PER_DECADE)
+    """What tells p-values: the values of maps that shares 1, 10^−0.1 ... 10^−4 of good pixels exceed, (STEPS,)."""
+    shares = 10.0 ** (-np.arange(STEPS) / PER_DECADE)
     return np.quantile(np.asarray(values, np.float64).ravel(), 1 - shares)
 
 
 def log_p(values: np.ndarray, good: np.ndarray) -> np.ndarray:
     """−log10 p of values of a map, of any shape, by the `levels` of good ones: 0 to 4, float32."""
-    return np.interp(values, good, np.arange(LEVELS) / PER_DECADE).astype(np.float32)
+    return np.interp(values, good, np.arange(STEPS) / PER_DECADE).astype(np.float32)
 
 
 def overlay(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:

@@ -17,10 +17,10 @@ from vaetool.errors import UsageError
 from vaetool.scoring.calibration import Calibration
 
 SEED = 0
-FEWEST_IMAGES, MOST_IMAGES = 10, 1000
+MIN_IMAGES, MAX_IMAGES = 10, 1000
 """So many calibrate a model: fewer resolve no p-value of a tenth, more would say little that is new."""
 
-MOST_SLOW = 100
+MAX_SLOW = 100
 """So many calibrate the methods that take long."""
 
 
@@ -37,14 +37,14 @@ def measure(model: Any, images: Iterable[Any], by: str) -> Iterator[dict[str, np
 
 
 def take_good(images: Iterable[Any]) -> list[Any]:
-    """Good images to calibrate a model with, in random order: `MOST_IMAGES` of them at most.
+    """Good images to calibrate a model with, in random order: `MAX_IMAGES` of them at most.
 
-    Raises UsageError for fewer than `FEWEST_IMAGES`.
+    Raises UsageError for fewer than `MIN_IMAGES`.
     """
     good = list(images)
-    if len(good) < FEWEST_IMAGES:
-        raise UsageError(f"{len(good)} images are too few to calibrate a model with: {FEWEST_IMAGES} are the least")
-    return random.Random(SEED).sample(good, min(len(good), MOST_IMAGES))  # whoever sorted them, halves are alike
+    if len(good) < MIN_IMAGES:
+        raise UsageError(f"{len(good)} images are too few to calibrate a model with: {MIN_IMAGES} are the least")
+    return random.Random(SEED).sample(good, min(len(good), MAX_IMAGES))  # whoever sorted them, halves are alike
 
 
 def measure_good(model: Any, images: Iterable[Any]) -> Calibration:
@@ -52,7 +52,7 @@ def measure_good(model: Any, images: Iterable[Any]) -> Calibration:
     good = take_good(images)
     found = _joined(measure(model, good, ""))
     for by in getattr(model, "slow_methods", ()):
-        values = _joined(measure(model, good[:MOST_SLOW], by))[by]
+        values = _joined(measure(model, good[:MAX_SLOW], by))[by]
         found[by] = np.pad(values, (0, len(good) - len(values)), constant_values=np.nan)
     return Calibration(tuple(found), np.stack(list(found.values()), axis=1).astype(np.float64))
 

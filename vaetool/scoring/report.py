@@ -26,7 +26,7 @@ from vaetool.scoring.calibration import Calibration
 from vaetool.scoring.curves import draw_curves, draw_histogram
 from vaetool.scoring.evaluation import Evaluation
 
-MOST = 10_000
+MAX_ROWS = 10_000
 """Images that a page lists: the ones with the highest scores. Its figures are of all of them."""
 
 THUMBNAIL = 128
@@ -37,7 +37,7 @@ LOSSLESS = 64
 
 
 @dataclass(frozen=True)
-class Entry:
+class ReportRow:
     """One image on the page. label: whether it is known to be an outlier. thumbnail, heat: WebP files."""
 
     path: str
@@ -52,12 +52,12 @@ class Entry:
 class Page:
     """Collects the images of a batch, of which it keeps as many as it lists, and writes the page."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, most: int = MAX_ROWS) -> None:
         self.most = most
         self.count = 0
-        self._worst: list[tuple[float, int, Entry]] = []  # a heap: the least strange of those kept comes first
+        self._worst: list[tuple[float, int, ReportRow]] = []  # a heap: the least strange of those kept comes first
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: ReportRow) -> None:
         """The next image of the batch."""
         self.count += 1
         item = (entry.score, -self.count, entry)
@@ -129,7 +129,7 @@ def thumbnail(pixels: np.ndarray, *, square: bool) -> bytes:
     return file.getvalue()
 
 
-def _data(entries: list[Entry], calibration: Calibration, threshold: float) -> str:
+def _data(entries: list[ReportRow], calibration: Calibration, threshold: float) -> str:
     """What the script of the page reads: JSON that cannot end the element that it is in."""
     names = [name for name in calibration.names if any(name in entry.components for entry in entries)]
     columns = {name: calibration.components[:, calibration.names.index(name)] for name in names}
@@ -141,7 +141,7 @@ def _data(entries: list[Entry], calibration: Calibration, threshold: float) -> s
             return None
         return round(float(known[name].searchsorted(value) / len(known[name])), 4)
 
-    def row(entry: Entry) -> list[Any]:
+    def row(entry: ReportRow) -> list[Any]:
         terms = [entry.components.get(name, math.nan) for name in names]
         ranks = [rank(name, value) for name, value in zip(names, terms, strict=True)]
         pictures = [base64.b64encode(data).decode() or None for data in (entry.thumbnail, entry.heat)]

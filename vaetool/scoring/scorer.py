@@ -14,7 +14,7 @@ from torch import Tensor
 from vaetool.errors import ImageError
 from vaetool.nn.base import Batch, Facts, Model, TrainingImages
 from vaetool.scoring.calibration import Calibration, calibration_of
-from vaetool.scoring.measurement import FEWEST_IMAGES, measure, measure_good
+from vaetool.scoring.measurement import MIN_IMAGES, measure, measure_good
 
 MISSING = float(np.finfo(np.float32).max)
 """Stands in a file for a component that was not computed: files hold numbers only."""
@@ -88,7 +88,7 @@ class Scorer(Model):
                 ImageError
             ):  # small as the model sees them, and kept so: a thousand photographs are gigabytes
                 good.append(self.prepare(source.read()).mul(255).round().byte())
-        if len(good) < FEWEST_IMAGES:
+        if len(good) < MIN_IMAGES:
             found = "not calibrated: p-values for scores need thirty images or more, of which ten or more are kept"
             return Facts([*words, f"{found} for them"], values)
         self.calibrate(good)

@@ -22,10 +22,10 @@ from torch import Tensor
 from vaetool.errors import ImageError, TrainingError, UsageError
 from vaetool.images.conversion import shrunk, whole_picture
 from vaetool.images.sources import Source
-from vaetool.scoring.measurement import FEWEST_IMAGES, MOST_IMAGES
+from vaetool.scoring.measurement import MAX_IMAGES, MIN_IMAGES
 
-LARGEST_ENLARGEMENT = 8.0
-FEW_TO_CALIBRATE = 30
+MAX_ENLARGEMENT = 8.0
+MIN_TO_CALIBRATE = 30
 """Images, if they can be had: more than their share of a small folder."""
 
 NAMED_FAILURES = 5
@@ -72,9 +72,9 @@ def split_calibration(sources: Sequence[Source], share: float, seed: int) -> tup
     more than 1000, which resolve a thousandth. None if that would leave less than 10, which resolve no p-value of .1.
     The network is trained once, on the others: it is not trained anew for parts of the images in turn.
     """
-    wanted = max(FEW_TO_CALIBRATE, round(share * len(sources)))
-    count = min(wanted, len(sources) // 3, MOST_IMAGES) if share else 0
-    if count < FEWEST_IMAGES:
+    wanted = max(MIN_TO_CALIBRATE, round(share * len(sources)))
+    count = min(wanted, len(sources) // 3, MAX_IMAGES) if share else 0
+    if count < MIN_IMAGES:
         return list(sources), []
     order = random.Random(f"calibration {seed}").sample(range(len(sources)), len(sources))
     return [sources[i] for i in sorted(order[count:])], [sources[i] for i in order[:count]]
@@ -166,7 +166,7 @@ def load_store(
     whole: instead the middle square of each, resized to `smallest`. longest: larger images are first shrunk to so many
     pixels, and what is then too small is not enlarged but mirrored.
 
-    An image smaller than that is enlarged to it, up to `LARGEST_ENLARGEMENT` times. Files that cannot be read or are
+    An image smaller than that is enlarged to it, up to `MAX_ENLARGEMENT` times. Files that cannot be read or are
     smaller still are named to `warn` and left out. channels: 1 or 3, to which all are converted.
 
     Raises TrainingError if none can be used.
@@ -244,7 +244,7 @@ def _scaled(pixels: np.ndarray, scales: Sequence[float], smallest: int, channels
     image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     image = image.convert("RGB" if channels == 3 else "L")
     shortest = min(image.size)
-    if smallest > LARGEST_ENLARGEMENT * shortest:
+    if smallest > MAX_ENLARGEMENT * shortest:
         raise ImageError(f"{image.width} x {image.height} pixels are too few for crops of {smallest}")
     large_enough = [scale for scale in scales if scale * shortest >= smallest] or [smallest / shortest]
     return [_resized(image, scale) for scale in large_enough]

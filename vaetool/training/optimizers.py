@@ -16,7 +16,7 @@ from vaetool.training.distributed import has_bf16_units
 MUON_LR_RATIO = 3.0
 """Muon's learning rate over AdamW's: 3e-3 beside 1e-3 was stable for the denoiser, 4e-3 with plain ReLUs was not."""
 
-LONGEST_WARMUP = 0.1
+MAX_WARMUP = 0.1
 """Share of a run after which the learning rate is at its peak, even if that is less than `warmup_steps`."""
 
 
@@ -128,7 +128,7 @@ def learning_rate_factor(config: TrainingConfig, step: int, fraction: float) -> 
     floor = config.lr_final / config.lr
     progress = max(0.0, fraction - config.constant) / (1 - config.constant)
     cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
-    warmup = max((step + 1) / max(1, config.warmup_steps), fraction / LONGEST_WARMUP)
+    warmup = max((step + 1) / max(1, config.warmup_steps), fraction / MAX_WARMUP)
     return min(1.0, warmup) * (floor + (1 - floor) * cosine)
 
 

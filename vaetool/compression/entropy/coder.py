@@ -18,8 +18,8 @@ from torch import Tensor
 from vaetool.compression.entropy import tables
 from vaetool.errors import ImageError
 
-LARGEST = 2**15 - 1
-"""Numbers lie within ±LARGEST."""
+MAX_NUMBER = 2**15 - 1
+"""Numbers lie within ±MAX_NUMBER."""
 
 BITS_PER_SQUARE = 6 / math.log(2)
 """What a squared error of one in a number is worth: lambda times its share of the distortion, at the nominal gain."""
@@ -27,7 +27,7 @@ BITS_PER_SQUARE = 6 / math.log(2)
 THRIFT = 0.6
 """Share of the bits saved that counts: numbers also tell of those after them. 0.3 to 1 were tried, see docs."""
 
-_ESCAPED = 2 * LARGEST + 1
+_ESCAPED = 2 * MAX_NUMBER + 1
 
 
 class Tables:
@@ -79,14 +79,14 @@ class Encoder:
         self.bits = 0.0
 
     def encode(self, numbers: np.ndarray, indices: np.ndarray) -> None:
-        """Codes numbers, (count,) int32 within ±LARGEST, each under the table of its index, (count,) in 0..63."""
+        """Codes numbers, (count,) int32 within ±MAX_NUMBER, each under the table of its index, (count,) in 0..63."""
         reach = self.tables.reach[indices]
         escaped = np.abs(numbers) > reach
         symbols = np.where(escaped, 2 * reach + 1, numbers + reach)
         for index, places in _by_table(indices):
             self._coder.encode(symbols[places], self.tables.models[index])
         if escaped.any():
-            self._coder.encode(numbers[escaped] + LARGEST, stream.model.Uniform(_ESCAPED))
+            self._coder.encode(numbers[escaped] + MAX_NUMBER, stream.model.Uniform(_ESCAPED))
         self.checksum = _checksum(numbers, self.checksum)
         self.bits += float(self.tables.bits(numbers, indices).sum())
 
@@ -118,7 +118,7 @@ class Decoder:
             numbers -= reach
             escaped = numbers > reach
             if escaped.any():
-                numbers[escaped] = self._coder.decode(stream.model.Uniform(_ESCAPED), int(escaped.sum())) - LARGEST
+                numbers[escaped] = self._coder.decode(stream.model.Uniform(_ESCAPED), int(escaped.sum())) - MAX_NUMBER
         except BaseException as error:
             if not _is_of_constriction(error):
                 raise

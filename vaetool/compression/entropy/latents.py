@@ -17,7 +17,7 @@ from vaetool.compression.grid import hyper_positions
 MEAN_BITS = 4
 """Means, and with them all latents, are in sixteenths."""
 
-LARGEST_LATENT = 2**15 - 1  # in sixteenths
+MAX_LATENT = 2**15 - 1  # in sixteenths
 
 Exchange = Callable[[Tensor, Tensor, int | None], Tensor]
 """Means in sixteenths and indices, both (count,), and which pass of y they are of, if any → whole numbers, (count,)."""
@@ -34,7 +34,7 @@ def encode_latents(prior: ExactPrior, z: Tensor, y: Tensor, quality: int, encode
         nonlocal z_bits
         values = z.flatten() if number is None else _joined([y[place(number, group)] for group in range(PASSES)])
         wanted = values.double() - mean.double() / 2**MEAN_BITS
-        wanted = wanted.clamp(-LARGEST_LATENT >> MEAN_BITS, LARGEST_LATENT >> MEAN_BITS).cpu().numpy()
+        wanted = wanted.clamp(-MAX_LATENT >> MEAN_BITS, MAX_LATENT >> MEAN_BITS).cpu().numpy()
         indices = _array(index)
         numbers = np.rint(wanted).astype(np.int32) if number is None else encoder.tables.thrifty(wanted, indices)
         encoder.encode(numbers, indices)
@@ -67,7 +67,7 @@ def _walk(prior: ExactPrior, quality: int, height: int, width: int, exchange: Ex
 
     def coded(mean: Tensor, raw: Tensor, number: int | None = None) -> Tensor:
         numbers = exchange(mean, _table(raw), number)
-        return ((numbers << MEAN_BITS) + mean).clamp(-LARGEST_LATENT, LARGEST_LATENT)
+        return ((numbers << MEAN_BITS) + mean).clamp(-MAX_LATENT, MAX_LATENT)
 
     low = (prior.hyper, hyper_positions(height), hyper_positions(width))
     z_mean, z_raw = (table[:, None, None].expand(low).flatten() for table in prior.hyper_tables(quality))
@@ -96,7 +96,7 @@ def _table(raw: Tensor) -> Tensor:
 def _mean(raw: Tensor, scale: Tensor) -> Tensor:
     """Of a mean of normalised y in units, what it is in sixteenths of y."""
     mean = raw * scale + 2 ** (2 * BITS - MEAN_BITS - 1) >> 2 * BITS - MEAN_BITS
-    return mean.clamp(-LARGEST_LATENT, LARGEST_LATENT)
+    return mean.clamp(-MAX_LATENT, MAX_LATENT)
 
 
 def _normalised(y: Tensor, scale: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ PASSES = 4
 """As many as there are classes of positions, and groups of channels."""
 
 NORMALISED_LIMIT = 64.0
-LARGEST_RAW = 2.0**15  # of the tables of z; far below what float64 holds exactly
+MAX_RAW = 2.0**15  # of the tables of z; far below what float64 holds exactly
 _SIGMA_BITS, _GAIN_BITS = 16, 8
 
 
@@ -61,7 +61,7 @@ class Prior(nn.Module):
     def _begin_with_fixed_tables(self, tails: list[FixedConv], sigma: Tensor) -> None:
         """At first every channel has the table of its sigma at each quality, whatever came before."""
         spread = (sigma * nominal_gain(torch.linspace(1, QUALITIES, KNOTS))[:, None]).clamp_min(0.15)
-        index = ((spread / (2 * tables.SMALLEST)).log() * tables.STEPS_PER_NAT - tables.COUNT // 2) / 8
+        index = ((spread / (2 * tables.MIN_SCALE)).log() * tables.STEPS_PER_NAT - tables.COUNT // 2) / 8
         for tail in tails:
             with torch.no_grad():
                 tail.weight.zero_()
@@ -204,7 +204,7 @@ def _whole(prior: Prior, name: str, device: torch.device | str) -> list[WholeCon
 
 def _check(prior: Prior) -> None:
     """Raises WeightsError for tables and units that are none."""
-    if not all(bool((table.abs() < LARGEST_RAW).all()) for table in (prior.z_mean, prior.z_index)):
+    if not all(bool((table.abs() < MAX_RAW).all()) for table in (prior.z_mean, prior.z_index)):
         raise WeightsError("the tables of its hyper-latent are damaged")
     if not tables.are_valid(prior.counts):
         raise WeightsError("its tables are damaged")

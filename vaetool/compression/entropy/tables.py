@@ -1,6 +1,6 @@
 """Distributions of rounded numbers as tables of whole numbers: 64 widths, each a fixed list of counts.
 
-Index i stands for a logistic distribution about zero with the scale SMALLEST · e^(i / STEPS_PER_NAT), over the whole
+Index i stands for a logistic distribution about zero with the scale MIN_SCALE · e^(i / STEPS_PER_NAT), over the whole
 numbers from −reach to reach, and an escape for all beyond. The counts of a table sum to 2^24. They are made once, when
 a model is made, and are stored with its weights: no machine that decodes computes a probability.
 """
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 COUNT = 64
-SMALLEST = 0.04
+MIN_SCALE = 0.04
 STEPS_PER_NAT = 8
 PRECISION = 24
 TOTAL = 2**PRECISION
@@ -25,7 +25,7 @@ _TAIL = 14.0  # scales on either side: an escape is rarer than one in a million
 
 def log_scale(index: Tensor) -> Tensor:
     """The logarithm of the scale that an index, (…), stands for; any real number between indices too."""
-    return index / STEPS_PER_NAT + math.log(SMALLEST)
+    return index / STEPS_PER_NAT + math.log(MIN_SCALE)
 
 
 def interval_bits(distance: Tensor, index: Tensor) -> Tensor:
@@ -40,7 +40,7 @@ def interval_bits(distance: Tensor, index: Tensor) -> Tensor:
 
 def reaches() -> list[int]:
     """The largest number of each table; its entries are those from −reach to reach, then the escape."""
-    scales = SMALLEST * np.exp(np.arange(COUNT) / STEPS_PER_NAT)
+    scales = MIN_SCALE * np.exp(np.arange(COUNT) / STEPS_PER_NAT)
     return [max(1, math.ceil(_TAIL * scale)) for scale in scales]
 
 
@@ -61,7 +61,7 @@ def are_valid(counts: Tensor) -> bool:
 
 
 def _logistic_counts(index: int, reach: int) -> np.ndarray:
-    scale = SMALLEST * math.exp(index / STEPS_PER_NAT)
+    scale = MIN_SCALE * math.exp(index / STEPS_PER_NAT)
     edges = (np.arange(-reach, reach + 2) - 0.5) / scale
     below = 1 / (1 + np.exp(-edges))
     probabilities = np.append(np.diff(below), 2 * below[0])

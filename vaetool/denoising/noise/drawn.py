@@ -13,7 +13,7 @@ TEXT_SIZES = (8, 26)  # pixels
 LEAVES = 400
 PALETTES = (2, 3, 4, 8, 16, 32, 64)  # colours
 
-Draw = Callable[[np.ndarray, random.Random], np.ndarray]
+Drawing = Callable[[np.ndarray, random.Random], np.ndarray]
 
 
 def text(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
@@ -91,7 +91,7 @@ def dithered(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
     return np.asarray(image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).convert("RGB"))
 
 
-KINDS: tuple[Draw, ...] = (text, shapes, leaves, foliage, dithered)
+KINDS: tuple[Drawing, ...] = (text, shapes, leaves, foliage, dithered)
 
 
 def _two_colours(rng: random.Random) -> tuple[tuple[int, ...], tuple[int, ...]]:

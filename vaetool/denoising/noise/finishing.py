@@ -18,7 +18,7 @@ DETAIL = 0.02  # contrast within five pixels at which noise reduction holds back
 SHARPENED, SHARPENING = 0.4, (0.2, 1.2)
 SMOOTHED = 0.3  # share of the cameras that smooth colours
 
-SMALLEST_SCALE = 0.5
+MIN_SCALE = 0.5
 
 
 def reduce_noise(target: Tensor, noisy: Tensor, generator: torch.Generator) -> Tensor:

@@ -14,7 +14,7 @@ from vaetool.denoising.noise import drawn, jpeg, plain
 from vaetool.denoising.noise.camera import draw_cameras, take
 from vaetool.denoising.noise.draws import chance, uniform
 from vaetool.denoising.noise.filters import luma
-from vaetool.denoising.noise.finishing import SMALLEST_SCALE, enlarged, finish, reduce_noise, resized
+from vaetool.denoising.noise.finishing import MIN_SCALE, enlarged, finish, reduce_noise, resized
 from vaetool.errors import UsageError
 
 RESIZED = 0.4  # share of the camera's pictures that were resized afterwards
@@ -110,7 +110,7 @@ def _through_camera(images: Tensor, generator: torch.Generator) -> tuple[Tensor,
     small, native = images.expand(-1, 3, -1, -1).tensor_split([_rounded(RESIZED * len(images), generator)])
     pairs = []
     if len(small):
-        large = enlarged(small, float(uniform(generator, 1, SMALLEST_SCALE, 1)))
+        large = enlarged(small, float(uniform(generator, 1, MIN_SCALE, 1)))
         # What detail is lost by making a picture larger and smaller again is put back: real ones have it.
         detail = small - resized(large, size)
         pairs.append([(resized(x, size) + detail).clamp(0, 1) for x in _photographed(large, generator)])
