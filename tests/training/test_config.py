@@ -70,14 +70,17 @@ def test_without_any_budget_a_run_takes_half_an_hour(recipe_file):
         ("data.crop=3", "unknown key 'crop' in [data]"),
         ("corruption.sigma=3", "unknown key 'sigma' in [corruption]"),
         ("optimizer.lr=3", "unknown section 'optimizer' in --set optimizer.lr=3"),
-        ("training.batch=many", "batch = 'many' in [training] must be of type int"),
-        ("training.batch=1.5", "batch = 1.5 in [training] must be of type int"),
-        ("training.compile=1", "compile = 1 in [training] must be of type bool"),
-        ("training.lr=true", "lr = True in [training] must be of type float"),
-        ("training.crops=64", "crops = 64 in [training] must be of type tuple"),
-        ("training.crops=['a']", "crops = ['a'] in [training] must be a list of int"),
+        ("training.batch=many", "batch = 'many' in [training]: must be int"),
+        ("training.batch=1.5", "batch = 1.5 in [training]: must be int"),
+        ("training.compile=1", "compile = 1 in [training]: must be bool"),
+        ("training.lr=true", "lr = True in [training]: must be float"),
+        ("training.crops=64", "crops = 64 in [training]: must be list"),
+        ("training.crops=['a']", "crops = ['a'] in [training]: each must be int"),
         ("training.crops=[]", "training.crops must be sizes in pixels"),
-        ("model.widths=[8, 1.5]", "widths = [8, 1.5] in [model] must be a list of int"),
+        ("model.blocks=-1", "blocks = -1 in [model]: must be int >= 1"),
+        ("model.widths=[0]", "widths = [0] in [model]: each must be int >= 1"),
+        ("model.widths=[]", "need one number or more"),
+        ("model.widths=[8, 1.5]", "widths = [8, 1.5] in [model]: each must be int"),
         ("training.optimizer=sgd", "there are adamw and muon"),
         ("training.lr=0.0", "training.lr must be above 0"),
         ("training.lr=nan", "training.lr must be above 0"),
@@ -131,7 +134,7 @@ def test_a_preset_changes_what_nothing_else_does():
 
 
 def test_an_element_of_a_list_without_default_is_checked_as_well():
-    with pytest.raises(UsageError, match="directions = \\[1\\] in \\[model\\] must be a list of str"):
+    with pytest.raises(UsageError, match="directions = \\[1\\] in \\[model\\]: each must be str"):
         read_recipe(kind="vae", settings=["model.directions=[1]"])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from vaetool.compression.entropy.prior import PASSES
 from vaetool.compression.grid import QUALITIES
 from vaetool.errors import UsageError
+from vaetool.nn.base import NotNegative, Positive
 
 
 @dataclass(frozen=True)
@@ -15,11 +16,11 @@ class CodecConfig:
     """What shapes a codec."""
 
     channels: int = 3
-    latent: int = 320  # channels of y, at 1/16 of the picture's size
-    hyper: int = 64  # channels of z, at 1/64
-    encoder_blocks: int = 3
-    decoder_blocks: int = 6
-    prior_width: int = 128
+    latent: Positive = 320  # channels of y, at 1/16 of the picture's size
+    hyper: Positive = 64  # channels of z, at 1/64
+    encoder_blocks: NotNegative = 3
+    decoder_blocks: NotNegative = 6
+    prior_width: Positive = 128
 
     def __post_init__(self) -> None:
         if self.channels != 3:

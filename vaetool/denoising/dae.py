@@ -22,7 +22,7 @@ from vaetool.denoising.noise.mixture import Noise, add_noise
 from vaetool.errors import UsageError
 from vaetool.images.conversion import from_unit, network_input, to_unit, unpack
 from vaetool.images.tiling import Tile, pad_to_multiple, tiles
-from vaetool.nn.base import Batch, Losses, Model, register
+from vaetool.nn.base import Batch, Losses, Model, Positive, register
 from vaetool.nn.blocks import UNet
 
 VISIBLE = 1 / 255
@@ -52,15 +52,17 @@ class DAEConfig:
     """What shapes a DAE."""
 
     channels: int = 3
-    widths: tuple[int, ...] = (32, 64, 128, 192)  # per level; each halves the resolution
-    blocks: int = 2  # residual blocks per level, each way
-    estimator_widths: tuple[int, ...] = (32, 48, 64)  # the same for the network that reads off sigma
+    widths: tuple[Positive, ...] = (32, 64, 128, 192)  # per level; each halves the resolution
+    blocks: Positive = 2  # residual blocks per level, each way
+    estimator_widths: tuple[Positive, ...] = (32, 48, 64)  # the same for the network that reads off sigma
     pooling: int = 17  # places of 4 pixels a side, an odd number, over which readings of sigma are averaged
     uniform: bool = False  # one sigma for the whole picture, or one for every place
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
             raise UsageError(f"model.channels must be 1 or 3, not {self.channels}")
+        if not (self.widths and self.estimator_widths):
+            raise UsageError("model.widths and model.estimator_widths need one number or more")
         if self.pooling % 2 == 0 or not 1 <= self.pooling <= 1025:
             raise UsageError(f"model.pooling must be odd, from 1 to 1025, not {self.pooling}")
 

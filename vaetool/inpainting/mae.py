@@ -22,7 +22,7 @@ from vaetool.images.filling import fill_from, halved
 from vaetool.inpainting.filling import push_pull
 from vaetool.inpainting.holes import CONTEXT, bounds, deep_part, dilate_hole, windows, with_surroundings
 from vaetool.inpainting.masks import Masks, draw_masks
-from vaetool.nn.base import Batch, Losses, Model, register
+from vaetool.nn.base import Batch, Losses, Model, Positive, register
 from vaetool.nn.blocks import UNet
 
 UNKNOWN, COARSE = 1.0, 0.5
@@ -42,9 +42,9 @@ class MAEConfig:
     """What shapes a masked autoencoder."""
 
     channels: int = 3
-    widths: tuple[int, ...] = (32, 64, 128, 192)  # per level; each halves the resolution
-    blocks: int = 2  # residual blocks per level, each way
-    dilations: tuple[int, ...] = (1, 1, 2, 4, 8, 4)  # of the blocks at the bottom
+    widths: tuple[Positive, ...] = (32, 64, 128, 192)  # per level; each halves the resolution
+    blocks: Positive = 2  # residual blocks per level, each way
+    dilations: tuple[Positive, ...] = (1, 1, 2, 4, 8, 4)  # of the blocks at the bottom
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):

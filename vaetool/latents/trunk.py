@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaetool.errors import UsageError
+from vaetool.nn.base import NotNegative, Positive
 
 UPSAMPLINGS = ("resize", "transpose", "shuffle")
 NORMS = ("none", "group", "batch")
@@ -30,9 +31,9 @@ class TrunkConfig:
     channels: int = 3  # 1: grey, 3: colour; 0 in a recipe: as the pictures are
     size: int = 64  # of the pictures, height and width
     latent: int = 64
-    widths: tuple[int, ...] = ()  # per level; each halves the resolution. Empty: chosen by the size
-    blocks: tuple[int, ...] = ()  # residual blocks per level, each way; empty: one at the two lowest
-    decoder_widths: tuple[int, ...] = ()  # after each doubling of the resolution; empty: the encoder's turned round
+    widths: tuple[Positive, ...] = ()  # per level; each halves the resolution. Empty: chosen by the size
+    blocks: tuple[NotNegative, ...] = ()  # residual blocks per level, each way; empty: one at the two lowest
+    decoder_widths: tuple[Positive, ...] = ()  # after each doubling; empty: the encoder's turned round
     norm: str = "group"  # or "batch" or "none"
     dropout: float = 0.0
     upsample: str = "resize"  # or "transpose", which leaves checkerboards, or "shuffle"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Protocol, Self
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +19,10 @@ Batch = dict[str, Tensor]
 
 Losses = dict[str, Tensor]
 """Scalars by name; `loss` is the one to minimise, the others are its parts."""
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+NotNegative = Annotated[int, msgspec.Meta(ge=0)]
+"""Whole numbers of a configuration, with bounds that `dataclass_from` checks."""
 
 CLASSES: dict[str, type[Model]] = {}
 
@@ -184,25 +190,27 @@ def register(kind: str) -> Callable[[type[Model]], type[Model]]:
 
 
 def dataclass_from(cls: type[Any], values: Mapping[str, Any], where: str) -> Any:
-    """A frozen dataclass from plain values; unknown keys and wrong types are refused by name.
+    """Return a frozen dataclass of plain values; unknown keys, wrong types and what is out of bounds are refused.
 
-    Lists become tuples, whole numbers become floats where a float is asked for.
-
-    Raises UsageError.
+    Types and bounds are those of the annotations (`Positive`, for one). Lists become tuples, whole numbers floats where
+    a float is asked for. Raises UsageError, naming the key.
     """
-    fields = {field.name: field for field in dataclasses.fields(cls)}
+    known = [field.name for field in dataclasses.fields(cls)]
     for key in values:
-        if key not in fields:
-            raise UsageError(f"unknown key {key!r} in {where}; known: {', '.join(fields)}")
-    return cls(**{key: _coerce(value, fields[key], where) for key, value in values.items()})
+        if key not in known:
+            raise UsageError(f"unknown key {key!r} in {where}; known: {', '.join(known)}")
+    try:
+        return msgspec.convert(dict(values), cls)
+    except msgspec.ValidationError as error:
+        raise UsageError(_in_words(str(error), values, where)) from None
 
 
-def _coerce(value: Any, field: dataclasses.Field[Any], where: str) -> Any:
-    default = field.default if field.default is not dataclasses.MISSING else None
-    if isinstance(value, list):
-        value = tuple(value)
-    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if default is not None and type(value) is not type(default):
-        raise UsageError(f"{field.name} = {value!r} in {where} must be of type {type(default).__name__}")
-    return value
+def _in_words(message: str, values: Mapping[str, Any], where: str) -> str:
+    """Return what msgspec found wrong as a sentence: "Expected `int` >= 1 - at `$.widths[0]`", for example."""
+    found = re.fullmatch(r"Expected (.+?)(?:, got .+?)? - at `\$\.(\w+)(.*)`", message)
+    if found is None:
+        return f"{where}: {message}"
+    expected, key, place = found.groups()
+    value = list(values[key]) if isinstance(values[key], tuple) else values[key]
+    wanted = expected.replace("`", "").replace("array", "list")
+    return f"{key} = {value!r} in {where}: {'each ' if place else ''}must be {wanted}"

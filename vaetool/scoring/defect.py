@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from vaetool.errors import UsageError
 from vaetool.images.conversion import shrunk, unpack
-from vaetool.nn.base import Batch, Losses, register
+from vaetool.nn.base import Batch, Losses, Positive, register
 from vaetool.nn.blocks import UNet
 from vaetool.scoring.calibration import Calibration
 from vaetool.scoring.drawn import Defects, add_defects, local_mean
@@ -56,14 +56,16 @@ class DefectConfig:
 
     channels: int = 1  # 0, in a recipe: as many as the pictures need
     size: int = 256  # pixels on the longer side: larger pictures are shrunk to it
-    widths: tuple[int, ...] = (16, 32, 64, 96, 96)  # per level; each halves the resolution
-    blocks: int = 1  # residual blocks per level, each way
+    widths: tuple[Positive, ...] = (16, 32, 64, 96, 96)  # per level; each halves the resolution
+    blocks: Positive = 1  # residual blocks per level, each way
     calibration: int = 0  # good images that p-values of scores are found by; 0: none yet
     statistics: tuple[str, ...] = ()  # names of what is known of each
 
     def __post_init__(self) -> None:
         if self.channels not in (0, 1, 3):
             raise UsageError(f"model.channels must be 1 or 3, or 0 for what the pictures need, not {self.channels}")
+        if not self.widths:
+            raise UsageError("model.widths needs one number or more")
         if not 32 <= self.size <= 4096:
             raise UsageError(f"model.size must be from 32 to 4096 pixels, not {self.size}")
 

@@ -23,7 +23,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
 from vaetool.errors import UsageError
 from vaetool.nn.base import Model, dataclass_from
@@ -157,7 +157,7 @@ def read_recipe(
     }
     for name, values in overrides.items():
         _check_options(kind, types[name], values, name)
-    recipe = Recipe(kind=kind, **{key: _section(types[key], draft.sections[key], key) for key in SECTIONS})
+    recipe = Recipe(kind=kind, **{key: dataclass_from(types[key], draft.sections[key], f"[{key}]") for key in SECTIONS})
     if recipe.training.adversarial and not cls.meets_adversary:
         raise UsageError(f"the kind {kind} does not train against an adversary (training.adversarial must be 0)")
     if cls.whole_images:
@@ -182,18 +182,6 @@ def _check_options(kind: str, section: type[Any], values: Mapping[str, Any], nam
             raise UsageError(
                 f"the kind {kind} has no {key}; what there is in [{name}]: {', '.join(known) or 'nothing'}"
             )
-
-
-def _section(cls: type[Any], values: Mapping[str, Any], name: str) -> Any:
-    """One section as its dataclass; lists are checked here, one by one, before anything computes with them."""
-    elements = {key: get_args(hint)[0] for key, hint in get_type_hints(cls).items() if get_origin(hint) is tuple}
-    for key, value in values.items():
-        if key not in elements or not isinstance(value, (list, tuple)):
-            continue
-        wanted = elements[key]
-        if any(type(item) not in ((int, float) if wanted is float else (wanted,)) for item in value):
-            raise UsageError(f"{key} = {list(value)} in [{name}] must be a list of {wanted.__name__}")
-    return dataclass_from(cls, values, f"[{name}]")
 
 
 def _merge(draft: _Draft, values: Mapping[str, Any], where: str) -> None:
