@@ -1,4 +1,4 @@
-"""`python -m vaetool`, and where the console script begins."""
+"""`python -m vaetool`, and the entry point of the console script."""
 
 import sys
 

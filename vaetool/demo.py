@@ -1,7 +1,7 @@
 """Every job once: what `vaetool demo` shows.
 
-The photographs are the two that come with scikit-learn, so nothing is downloaded; faces are made up. A job gives rows
-for the contact sheet, pictures with captions, and rows for a table.
+The photographs are the two that come with scikit-learn, so nothing is downloaded; faces are made up. A job yields rows
+of the contact sheet, pictures with captions, and for each a row of a table.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ class Strip:
 
 
 def photographs() -> dict[str, np.ndarray]:
-    """The photographs, (height, width, 3) uint8, by name."""
+    """Return the photographs, (height, width, 3) uint8, by name."""
     from sklearn.datasets import load_sample_image
 
     return {name: load_sample_image(f"{name}.jpg") for name in ("china", "flower")}
 
 
 def denoise(device: str) -> Iterator[Strip]:
-    """A camera's noise, and white noise added to eight bits, taken away again without being told how much."""
+    """Remove a camera's noise, and white noise added to eight bits, without its sigma being given."""
     models = {name: load(name, device=device) for name in ("photo-denoise", "photo-denoise-gaussian")}
     for name, clean in photographs().items():
         target, noisy = by_camera(clean)
@@ -72,7 +72,7 @@ def denoise(device: str) -> Iterator[Strip]:
 
 
 def by_camera(clean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A photograph as a camera might take it, without noise and with it; (height, width, 3) uint8 each."""
+    """Return a photograph as a camera might take it, without noise and with it; (height, width, 3) uint8 each."""
     height, width = (length // 2 * 2 for length in clean.shape[:2])
     x = torch.from_numpy(clean[:height, :width].copy()).permute(2, 0, 1)[None] / 255
     by_night = Noise(camera=1.0, compressed=0.0, plain=0.0, clean=0.0, jpeg=0.0, grey=0.0)
@@ -93,7 +93,7 @@ def _cleaned(model: DAE, name: str, what: str, clean: np.ndarray, noisy: np.ndar
 
 
 def compress(device: str) -> Iterator[Strip]:
-    """To the bytes of a file and back."""
+    """Compress photographs to the bytes of a file and back."""
     codec = load("photo-codec", device=device)
     for quality in QUALITIES:
         for name, pixels in photographs().items():
@@ -117,7 +117,7 @@ def compress(device: str) -> Iterator[Strip]:
 
 
 def inpaint(device: str) -> Iterator[Strip]:
-    """Scratches taken out of a photograph, and an object out of another."""
+    """Remove scratches from one photograph, and an object from another."""
     model = load("photo-inpaint", device=device)
     for name, what, mask in _masks():
         clean = photographs()[name]
@@ -133,7 +133,7 @@ def inpaint(device: str) -> Iterator[Strip]:
 
 
 def _masks() -> Iterator[tuple[str, str, np.ndarray]]:
-    """A photograph's name, what is taken out of it, and where that is, (height, width) bool."""
+    """Yield a photograph's name, what is removed from it, and where that is, (height, width) bool."""
     for name, what in (("flower", "scratches"), ("china", "island")):
         height, width = photographs()[name].shape[:2]
         mask = Image.new("1", (width, height))
@@ -150,7 +150,7 @@ def _masks() -> Iterator[tuple[str, str, np.ndarray]]:
 
 
 def sample(device: str) -> Iterator[Strip]:
-    """Pictures of nothing that was ever seen."""
+    """Draw pictures of things that never existed."""
     for name in SAMPLED:
         start = time.perf_counter()
         pixels = sheet(resize(sample_pictures(load(name, device=device), SAMPLES, seed=SEED), FACE // 2))
@@ -159,7 +159,7 @@ def sample(device: str) -> Iterator[Strip]:
 
 
 def morph(device: str) -> Iterator[Strip]:
-    """A face that was made up becomes another, and one that is serious smiles."""
+    """Morph a made-up face into another, and make a serious one smile."""
     start = time.perf_counter()
     faces = load("faces", device=device)
     ends = sample_pictures(faces, 2, temperature=0.8, seed=SEED)
@@ -174,7 +174,7 @@ def morph(device: str) -> Iterator[Strip]:
 
 
 def _frames(caption: str, frames: np.ndarray, start: float, words: dict[str, str]) -> Strip:
-    """Of a job that began at `start`."""
+    """Return the strip of a morph's frames, for a job that began at `start`."""
     strip = np.concatenate(list(resize(frames, FACE)), axis=1)
     figures = {"job": "morph", **words, "before": "", "after": ""}
     return Strip([(caption, strip)], {**figures, "seconds": round(time.perf_counter() - start, 2)})
@@ -184,9 +184,9 @@ JOBS: tuple[Callable[[str], Iterator[Strip]], ...] = (denoise, compress, inpaint
 
 
 def run(folder: str | Path, *, device: str = "auto") -> Iterator[dict[str, Any]]:
-    """Do every job; yields the rows of the table as they come, then writes `contact-sheet.png` into the folder.
+    """Do every job: yield the rows of the table as they come, then write `contact-sheet.png` into the folder.
 
-    Raises UsageError if `folder` is something else.
+    Raises UsageError if `folder` exists and is not a folder.
     """
     if Path(folder).exists() and not Path(folder).is_dir():
         raise UsageError(f"{folder} is not a folder")
@@ -199,12 +199,12 @@ def run(folder: str | Path, *, device: str = "auto") -> Iterator[dict[str, Any]]
 
 
 def contact_sheet_path(folder: str | Path) -> Path:
-    """Where `run` leaves its pictures."""
+    """Return the path at which `run` leaves its pictures."""
     return Path(folder) / "contact-sheet.png"
 
 
 def contact_sheet(strips: list[Strip]) -> np.ndarray:
-    """All strips below each other, (height, width, 3) uint8."""
+    """Stack all strips below each other, (height, width, 3) uint8."""
     rows = [_draw(strip) for strip in strips]
     sheet = Image.new("RGB", (max(row.width for row in rows), sum(row.height for row in rows)), "white")
     top = 0

@@ -17,7 +17,7 @@ import unicodedata
 
 
 class VaetoolError(Exception):
-    """Base of all errors here; `str(error)` is the line to show, `exit_code` what the process returns."""
+    """Base of all errors here; `str(error)` is the line to show, `exit_code` the exit code of the process."""
 
     exit_code = 1
 
@@ -57,7 +57,7 @@ class DeviceError(UsageError):
 
 
 def one_line(text: object) -> str:
-    r"""The text with control characters spelled out, so that a file name cannot break or colour a line.
+    r"""Return the text with control characters spelled out, so that a file name cannot break or colour a line.
 
     >>> print(one_line("two\nlines.png"))
     two\nlines.png

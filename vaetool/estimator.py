@@ -20,12 +20,12 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import numpy as np
-from PIL import Image
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, check_non_negative, validate_data
 
 from vaetool.errors import UsageError
 from vaetool.images.conversion import whole_picture
+from vaetool.images.picture import as_pillow
 from vaetool.latents.autoencoder import Autoencoder
 from vaetool.latents.trunk import MAX_SIZE, MIN_SIZE
 from vaetool.scoring.calibration import calibration_of, check_alpha
@@ -37,14 +37,14 @@ from vaetool.training.data import MIN_TO_CALIBRATE
 from vaetool.training.loop import train
 
 CALIBRATING = 0.3
-"""Share of the pictures that an outlier detector is calibrated with rather than trained on: of few, up to half."""
+"""Share of the pictures that an outlier detector is calibrated with, not trained on; up to half if there are few."""
 
 
 class _OfPictures(BaseEstimator):
     """What estimators of pictures share: which arrays are pictures, and how a model is made of them."""
 
     _fewest = 2
-    """Pictures to train with: one is held out."""
+    """Pictures needed to train: one of them is held out."""
 
     model: str | PathLike[str] | None
     size: int | None
@@ -65,7 +65,7 @@ class _OfPictures(BaseEstimator):
         return tags
 
     def _pictures(self, array: Any, reset: bool) -> np.ndarray:
-        """(pictures, height, width, channels) uint8; reset: remember its form, which it must have otherwise."""
+        """Return (pictures, height, width, channels) uint8; reset: remember the array's form, else require that."""
         fewest = self._fewest if reset and self.model is None else 1
         array = validate_data(self, array, reset=reset, allow_nd=True, ensure_min_samples=fewest)
         check_non_negative(array, type(self).__name__)
@@ -77,7 +77,7 @@ class _OfPictures(BaseEstimator):
         return self._in_8_bits(array, self._peak_of(array)).reshape(len(array), *shape)
 
     def _shape_of(self, array: np.ndarray) -> tuple[int, int, int]:
-        """Height, width and channels of the pictures in an array."""
+        """Return the height, width and channels of the pictures in an array."""
         shape = array.shape[1:]
         if array.ndim == 2:
             side = math.isqrt(shape[0])
@@ -106,11 +106,11 @@ class _OfPictures(BaseEstimator):
         return array if array.dtype == np.uint8 and peak == 255 else np.rint(array * (255 / peak)).astype(np.uint8)
 
     def _train(self, kind: str, pictures: np.ndarray) -> Any:
-        """A new model of pictures, by way of files, from which all training starts."""
+        """Train a new model on pictures, by way of files, from which all training starts."""
         _, height, width, channels = pictures.shape
         size = self.size or min(max(height, MIN_SIZE), max(width, MIN_SIZE), MAX_SIZE)
         recipe = {"model.channels": channels, "training.steps": self.steps, "training.seed": self.seed}
-        recipe["data.calibration"] = 0.0  # codes need none, and a detector keeps pictures for that itself
+        recipe["data.calibration"] = 0.0  # codes need none, and a detector sets pictures aside itself
         settings = [f"{key}={value}" for key, value in recipe.items()] + list(self.settings)
         with TemporaryDirectory() as folder:
             data, output = Path(folder, "pictures.zip"), Path(folder, "model.safetensors")
@@ -123,16 +123,16 @@ class _OfPictures(BaseEstimator):
 
 
 class CodeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _OfPictures):
-    """The codes of pictures, by an autoencoder that is trained on them or was trained before.
+    """Transformer of pictures into codes, by an autoencoder that is trained on them or was trained before.
 
     Pictures are (pictures, height, width), (pictures, height, width, 1 or 3), or rows of numbers as most of
-    scikit-learn wants them. As everywhere, a model sees the middle square of each.
+    scikit-learn expects. As everywhere, a model sees the middle square of each.
 
-    model: the name or the path of one that is trained already; without it, `fit` trains one of `kind`, "vae" or "ae".
+    model: the name or the path of a trained one; without it, `fit` trains one of `kind`, "vae" or "ae".
     latent: numbers in a code. size: of the pictures inside the model, 16 to 256 pixels a side; by default their own.
-    steps: of training, minutes for a thousand on a CPU; minutes: a limit to its time as well, with which results are
+    steps: of training; a thousand take minutes on a CPU. minutes: a limit on its time as well, with which results are
     not repeatable. settings: more of the recipe, as in `vaetool.train`. seed: of the weights and of training.
-    image_shape: of rows, (height, width) or (height, width, 1 or 3); by default those of a grey square.
+    image_shape: of pictures in rows, (height, width) or (height, width, 1 or 3); by default that of a grey square.
     peak: the number that stands for white; by default 255 in uint8, 65535 in uint16, and 1 in floating point.
     device: "auto", "cpu", "cuda", ...
 
@@ -179,12 +179,12 @@ class CodeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _OfPict
         return self
 
     def transform(self, X: Any) -> np.ndarray:  # noqa: N803
-        """The codes of pictures: (pictures, latent) float32."""
+        """Return the codes of pictures: (pictures, latent) float32."""
         check_is_fitted(self)
         return self.model_.encode(self._pictures(X, reset=False))
 
     def inverse_transform(self, X: Any) -> np.ndarray:  # noqa: N803
-        """The pictures of codes, (pictures, latent): in the form of those seen by `fit`, cut to their middle square."""
+        """Decode codes, (pictures, latent), into pictures of the form that `fit` saw, cut to their middle square."""
         check_is_fitted(self)
         codes = check_array(X, dtype=np.float32)
         if codes.shape[1] != self.model_.config.latent:
@@ -208,16 +208,16 @@ class CodeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _OfPict
 
 
 class OutlierDetector(OutlierMixin, _OfPictures):
-    """Pictures unlike those that it was fitted to, which are to be good ones; as a scikit-learn outlier detector.
+    """Outlier detector: finds pictures unlike those that it was fitted to, which should all be good ones.
 
-    Scores are the negative ones of `vaetool.scoring.detection`: higher for the more usual.
+    Scores are those of `vaetool.scoring.detection`, negated: higher for more usual pictures.
 
-    model: the name or the path of one that is trained already, with other pictures, and which `fit` calibrates; without
-    it, `fit` trains a VAE on seven tenths of the pictures, of few on half, and calibrates it with the others.
+    model: the name or the path of one that was trained on other pictures, which `fit` calibrates; without it, `fit`
+    trains a VAE on seven tenths of the pictures, or on half if there are few, and calibrates it with the others.
     by: one of the model's methods, "typical" for example; by default its own choice. alpha: the share of good pictures
     that may be called outliers. The other parameters are those of `CodeTransformer`.
 
-    After `fit`, `model_` is the model and `offset_` the score of the least usual picture that is no outlier. Raises
+    After `fit`, `model_` is the model and `offset_` the score below which pictures are outliers. Raises
     ValueError for numbers that are no such pictures and for too few, and as `vaetool.train` and `vaetool.load` do.
     """
 
@@ -276,23 +276,23 @@ class OutlierDetector(OutlierMixin, _OfPictures):
         return self
 
     def score_samples(self, X: Any) -> np.ndarray:  # noqa: N803
-        """Higher for the more usual picture: (pictures,)."""
+        """Return the scores of pictures, higher for more usual ones: (pictures,)."""
         check_is_fitted(self)
         return -self.model_.score(self._pictures(X, reset=False), self.by)
 
     def decision_function(self, X: Any) -> np.ndarray:  # noqa: N803
-        """Below zero for outliers: (pictures,)."""
+        """Return scores minus `offset_`, below zero for outliers: (pictures,)."""
         return self.score_samples(X) - self.offset_
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
-        """-1 for outliers, whose p-value is alpha or less, else 1: (pictures,)."""
+        """Return -1 for outliers, whose p-value is alpha or less, else 1: (pictures,)."""
         return np.where(self.decision_function(X) < 0, -1, 1)
 
 
 def _write_zip(path: Path, pictures: np.ndarray, size: int) -> None:
-    """Pictures as training would cut them."""
+    """Write pictures into a zip file, cut as training would cut them."""
     with zipfile.ZipFile(path, "w") as archive:
         for number, picture in enumerate(pictures):
             pixels, file = whole_picture(picture, size, picture.shape[2]), BytesIO()
-            Image.fromarray(pixels.squeeze(2) if pixels.shape[2] == 1 else pixels).save(file, "PNG", compress_level=1)
+            as_pillow(pixels).save(file, "PNG", compress_level=1)
             archive.writestr(f"{number:09d}.png", file.getvalue())

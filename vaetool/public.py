@@ -158,7 +158,7 @@ def _with_codes(model: AnyModel, device: str) -> Any:
 
 
 def _model(model: AnyModel, kinds: tuple[str, ...], device: str) -> Any:
-    """Return a model that is one of some kinds; raises WrongKindError if it is of another."""
+    """Return a model of one of some kinds; raise WrongKindError if it is of another."""
     from vaetool.store.weights import as_model
 
     return as_model(model, kind=kinds, device=device)

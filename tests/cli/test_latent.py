@@ -62,7 +62,7 @@ def test_files_that_exist_are_kept(here, vaetool, tiny_vae, photos):
     (here / "space" / "kl.png").write_text("mine")
     result = vaetool("latent", tiny_vae, ".", "-o", "space")
     assert result.exit_code == 2
-    assert "exists (and " in result.stderr
+    assert "kl.png exists: --force replaces" in result.stderr
     assert names(here / "space") == ["kl.png"]
     assert vaetool("latent", tiny_vae, ".", "-o", "space", "--force").exit_code == 0
 

@@ -258,7 +258,7 @@ def test_a_batch_that_drifted_is_warned_about(here, vaetool, scorer):
         (["-m", "SCORER", "--normal", "good"], "need each other"),
         (["-m", "SCORER", "--normal", "good", "--outlier", "bad", "good"], "name no others"),
         (["-m", "SCORER", "--normal", "good", "--outlier", "good"], "both normal and an outlier"),
-        (["-m", "DENOISER", "good"], "a vae or a defect is needed"),
+        (["-m", "DENOISER", "good"], "a defect or a vae is needed"),
         (["-m", "UNCALIBRATED", "good"], "was not calibrated"),
         (["-m", "SCORER", "."], "no images in .; -r looks into sub-folders"),
     ],

@@ -7,7 +7,7 @@ import torch
 
 from vaetool.errors import UsageError
 from vaetool.inpainting import masks
-from vaetool.inpainting.masks import MOST, Masks, draw_masks, patches
+from vaetool.inpainting.masks import MAX_SHARE, Masks, draw_masks, patches
 from vaetool.nn.shapes import Draw
 
 KINDS = (masks._strokes, masks._boxes, masks._blots, masks._scratches, masks._text)
@@ -24,7 +24,7 @@ def test_every_mask_has_a_hole_and_something_else(size, seed):
     share = drawn.mean(dim=(1, 2, 3))
     assert drawn.shape == (24, 1, *size)
     assert set(drawn.unique().tolist()) == {0.0, 1.0}
-    assert ((share > 0) & (share <= MOST)).all()
+    assert ((share > 0) & (share <= MAX_SHARE)).all()
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaetool.scoring.heatmaps import LEVELS, levels, log_p, overlay, overlay_png, raw_png
+from vaetool.scoring.heatmaps import STEPS, levels, log_p, overlay, overlay_png, raw_png
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def test_one_good_pixel_in_ten_is_at_one_or_more_and_one_in_a_thousand_at_three(
 
 def test_the_scale_ends_at_zero_and_at_four(good):
     assert log_p(np.array([-1e9, 1e9]), good).tolist() == [0, 4]
-    assert len(good) == LEVELS == 41
+    assert len(good) == STEPS == 41
 
 
 def test_a_picture_that_is_as_good_ones_are_stays_as_it_is():

@@ -289,8 +289,8 @@ def test_if_all_held_out_images_are_broken_others_are_held_out(fit, pictures, tm
     ("setting", "message"),
     [
         ("training.crops=[18]", "training.crops of 18: this model needs multiples of 8"),
-        ("model.widths=[]", "[model] makes no model"),
-        ("model.widths=[-4, 8]", "[model] makes no model"),
+        ("model.widths=[]", "need one number or more"),
+        ("model.widths=[-4, 8]", "each must be int >= 1"),
     ],
 )
 def test_a_recipe_that_cannot_work_is_refused_before_training(fit, setting, message):

@@ -89,8 +89,8 @@ def test_small_filters_and_parts_with_a_learning_rate_of_their_own():
     assert set(rates) == set(names.values())
     assert rates["encoder.blocks.0.local.weight"] == (adamw, 1.0)  # depthwise: no matrix
     assert rates["encoder.blocks.0.enter.weight"] == (muon, MUON_LR_RATIO)
-    assert rates["prior.z_mean"] == (adamw, 10.0)
-    assert rates["prior.look.0.weight"] == (muon, 10 * MUON_LR_RATIO)
+    assert rates["prior.z_mean"] == (adamw, 6.0)
+    assert rates["prior.look.0.weight"] == (muon, 6 * MUON_LR_RATIO)
 
 
 def test_without_muon_adamw_gets_everything():

@@ -67,7 +67,7 @@ def vaetool(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns the exit code; `arguments` without the program's name."""
+    """Run the command line and return the exit code; `arguments` are without the program's name."""
     arguments = sys.argv[1:] if arguments is None else [str(argument) for argument in arguments]
     console = Console()
     return guarded(lambda: _invoke(arguments, console), console)
@@ -93,7 +93,7 @@ def _invoke(arguments: Sequence[str], console: Console) -> int:
 
 
 def _usage_error(error: Exception) -> UsageError:
-    """What typer says about the arguments, in one line with a pointer to the help page."""
+    """Return what typer says about the arguments as one line, with a pointer to the help page."""
     message = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     page = context.command_path if context is not None else "vaetool"

@@ -1,4 +1,4 @@
-"""`vaetool demo`: every job once, on photographs that are there after installing."""
+"""`vaetool demo`: every job once, on photographs that come with the installation."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ from vaetool.files.console import Console
 
 
 def show(facts: Mapping[str, Any], console: Console, *, first: bool = True) -> None:
-    """One JSON object with --json, else a line per fact; `card`, a page of text, comes last and as it is.
+    """Print one JSON object with --json, else a line per fact; `card`, a page of text, comes last and as it is.
 
-    first: nothing was shown before, from which a blank line would set these facts apart.
+    first: nothing was shown before; if something was, a blank line sets these facts apart.
     """
     if console.json:
         console.record(facts)
@@ -26,7 +26,7 @@ def show(facts: Mapping[str, Any], console: Console, *, first: bool = True) -> N
 
 
 def table(rows: Sequence[Sequence[str]], console: Console) -> None:
-    """Rows of the same length, the first of them the headings, in columns as wide as they need to be."""
+    """Print rows of the same length, the first being the headings, in columns as wide as they need to be."""
     plain = [[one_line(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*plain, strict=True)]
     for row in plain:
@@ -34,7 +34,7 @@ def table(rows: Sequence[Sequence[str]], console: Console) -> None:
 
 
 def size(count: int) -> str:
-    """Bytes for people.
+    """Return a number of bytes as people read it.
 
     >>> size(823), size(6_410_000)
     ('0.8 kB', '6.4 MB')

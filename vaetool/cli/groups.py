@@ -25,7 +25,7 @@ from vaetool.training.flags import Flag
 
 
 def between(low: float, high: float, kind: type[float] = float, *, auto: bool = False) -> Callable[[str], Any]:
-    """A parser for a number in low..high, both included; with `auto`, that word gives None."""
+    """Return a parser for a number in low..high, both included; with `auto`, that word gives None."""
     expected = f"{'auto or ' if auto else ''}a {'whole ' if kind is int else ''}number from {low:g} to {high:g}"
 
     def parse(text: str) -> float | None:
@@ -46,7 +46,7 @@ UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "kib": 2**10, "mib": 2**20}
 
 
 def byte_count(text: str) -> int:
-    """A size as people write it.
+    """Return the bytes of a size as people write it.
 
     >>> byte_count("60KB"), byte_count("1.5 MiB"), byte_count("800")
     (60000, 1572864, 800)
@@ -60,7 +60,7 @@ def byte_count(text: str) -> int:
 
 @dataclass(frozen=True)
 class WordOptions:
-    """What every command has: how much it says, and in which form."""
+    """Options that every command has: how much it says, and in which form."""
 
     quiet: Annotated[
         bool, typer.Option("-q", "--quiet", help="Nothing on stderr but errors.", rich_help_panel="Messages")
@@ -84,12 +84,12 @@ class WordOptions:
 
     @functools.cached_property
     def console(self) -> Console:
-        """The one that speaks for this run of the command."""
+        """The console that speaks for this run of the command."""
         return Console(quiet=self.quiet, verbose=self.verbose, json=self.json)
 
 
 def with_options(command: Callable[..., int | None]) -> Callable[..., int | None]:
-    """Replaces the parameter that is annotated with an option group by one flag per field, for typer to read."""
+    """Replace the parameter that is annotated with an option group by one flag per field, for typer to read."""
     signature = inspect.signature(command, eval_str=True)
     group_name, group = next(
         (name, parameter.annotation)
@@ -168,7 +168,7 @@ def _option(annotation: Any) -> OptionInfo | None:
 
 
 def _flags(annotation: Any) -> tuple[str, ...]:
-    """The flags of an annotation; typer keeps the first one where older signatures had the default."""
+    """Return the flags of an annotation; typer keeps the first one where older signatures had the default."""
     option = _option(annotation)
     if option is None:
         return ()

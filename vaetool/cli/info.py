@@ -1,4 +1,4 @@
-"""`vaetool info`: what is in a file of ours, without decoding it."""
+"""`vaetool info`: what is in a file of vaetool's formats, without decoding it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def info(files: Files = None, *, words: WordOptions) -> int:
 
 
 def read(source: Source) -> dict[str, Any]:
-    """The facts of one file; each format that has a header to read is told apart here.
+    """Return the facts of one file, of any format that has a header to read.
 
     Raises FileError, WeightsError.
     """
@@ -66,7 +66,7 @@ def read(source: Source) -> dict[str, Any]:
 def _sniff(head: bytes) -> tuple[str, ...]:
     if is_safetensors(head):
         return (SUFFIX,)
-    from vaetool.compression.container import is_vae  # which imports numpy, of no use for models
+    from vaetool.compression.container import is_vae  # here: it imports numpy, which models do not need
 
     return (COMPRESSED,) if is_vae(head) else ()
 

@@ -15,7 +15,7 @@ from vaetool.errors import UsageError
 
 
 class Format(StrEnum):
-    """Of codes."""
+    """File formats of codes."""
 
     CSV = "csv"
     NPY = "npy"

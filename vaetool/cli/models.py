@@ -16,7 +16,7 @@ from vaetool.store import catalogue
 
 
 class Action(StrEnum):
-    """What to do with models."""
+    """What to do with the models."""
 
     LIST = "list"
     SHOW = "show"
@@ -73,8 +73,8 @@ def _list(console: Console) -> int:
         facts.pop("card", None)
         if console.json:
             console.record(facts)
-        told = (facts["name"], facts["kind"], size(facts["bytes"]), facts["where"])
-        rows.append((*told, facts.get("licence", "-"), facts.get("summary", "-")))
+        cells = (facts["name"], facts["kind"], size(facts["bytes"]), facts["where"])
+        rows.append((*cells, facts.get("licence", "-"), facts.get("summary", "-")))
     if not console.json:
         table(rows, console)
     return report.exit_code

@@ -20,7 +20,7 @@ DIRECTION = "Direction"
 
 
 class Way(StrEnum):
-    """From code to code."""
+    """Ways from code to code."""
 
     SLERP = "slerp"
     LERP = "lerp"
@@ -175,7 +175,7 @@ def morph(
 
 
 def read_span(text: str) -> tuple[float, float]:
-    """A span as people write it.
+    """Return the ends of a span as people write it.
 
     >>> read_span("-2:2"), read_span("0:1.5")
     ((-2.0, 2.0), (0.0, 1.5))
@@ -188,7 +188,7 @@ def read_span(text: str) -> tuple[float, float]:
 
 
 def _sources(arguments: list[str]) -> list[Source]:
-    """What was named, in order; a picture that is named twice is there twice."""
+    """Return the pictures that were named, in order; one that is named twice is there twice."""
     from vaetool.files.inputs import expand
 
     if not arguments:
@@ -205,7 +205,7 @@ def _beside(source: Source) -> str:
 
 
 def _read(source: Source) -> Any:
-    """What `Autoencoder.encode` takes: a path, or the picture on standard input."""
+    """Return what `Autoencoder.encode` takes: a path, or the picture on standard input."""
     if isinstance(source, Path):
         return source
     from vaetool import images

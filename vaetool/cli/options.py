@@ -62,7 +62,7 @@ Seed = Annotated[
 
 @dataclass(frozen=True)
 class ComputeOptions(WordOptions):
-    """For a command that computes with a model."""
+    """Options of a command that computes with a model."""
 
     device: Annotated[
         str,
@@ -77,7 +77,7 @@ class ComputeOptions(WordOptions):
 
 @dataclass(frozen=True)
 class RunOptions(ComputeOptions):
-    """For a command that works through files."""
+    """Options of a command that works through files."""
 
     recursive: Annotated[
         bool, typer.Option("-r", "--recursive", help="Look into sub-folders.", rich_help_panel=FILES)
@@ -150,7 +150,7 @@ class RunOptions(ComputeOptions):
         kind: FileKind | None = None,
         no_output: bool = False,
     ) -> list[Job]:
-        """What becomes what. Everything that makes the request impossible is raised here, as UsageError.
+        """Plan what becomes what; raise UsageError for anything that makes the request impossible.
 
         suffix, extension: of the results, see `planning.Naming`; kind: of the inputs, images by default;
         no_output: for a command that writes no file per input.
@@ -184,7 +184,7 @@ class RunOptions(ComputeOptions):
         return jobs
 
     def stream(self, inputs: list[str] | None) -> Iterator[Job]:
-        """The images for a command that writes no file per input, as they are found: see `inputs.stream`.
+        """Return the images for a command that writes no file per input, as they are found: see `inputs.stream`.
 
         A shard, which takes a sorted list, and a dry run need all names first.
         """
@@ -206,7 +206,7 @@ class RunOptions(ComputeOptions):
         read: Callable[[Path | bytes], T],
         write: Callable[[U, Job], bytes | None],
     ) -> int:
-        """`batch.run` with these options; returns the exit code."""
+        """Call `batch.run` with these options and return the exit code."""
         from vaetool.files import batch
 
         report = Report(self.console)
@@ -214,15 +214,15 @@ class RunOptions(ComputeOptions):
         return report.exit_code
 
     def read_picture(self, source: Path | bytes) -> Picture:
-        """Decodes one image within --max-pixels. Raises ImageError."""
+        """Decode one image within --max-pixels. Raises ImageError."""
         from vaetool import images
 
         return images.read(source, max_pixels=self.max_pixels or images.MAX_PIXELS)
 
     def write_picture(self, quality: int | None = None) -> Callable[[Picture, Job], bytes]:
-        """A function that encodes a picture in the format its output asks for, or, for a stream, in that it came in.
+        """Return a function that encodes a picture in the format of its output or, for a stream, of its input.
 
-        A picture that is still the one in its file comes back as the bytes of that, if nothing else is asked for.
+        A picture that is still the one in its file comes back as the bytes of that file, if nothing else is asked for.
         """
         from vaetool import images
 
@@ -298,7 +298,7 @@ class RunOptions(ComputeOptions):
 
 
 def _format_for_stream(picture: Picture) -> str:
-    """The format that the picture was read in, or PNG for one that is not written."""
+    """Return the format that the picture was read in, or PNG if that is one that cannot be written."""
     from vaetool import images
 
     try:

@@ -127,7 +127,7 @@ def sample(
 
 
 def _paths(output: str, files: int | None) -> list[Path]:
-    """Where the results go: into so many files of a folder, or a grid into one, if None."""
+    """Return where the results go: so many `files` in a folder or, if None, one file for the grid."""
     if files is not None:
         digits = max(4, len(str(files)))
         return [Path(output) / f"sample-{number:0{digits}}.png" for number in range(1, files + 1)]

@@ -205,7 +205,7 @@ def score(
 def _known(
     inputs: list[str] | None, normal: list[str], outlier: list[str], table: Path | None, run: RunOptions
 ) -> tuple[Labels | None, list[str] | None]:
-    """What is known of pictures, if anything is, and which pictures there are."""
+    """Return what is known of pictures, if anything is, and which pictures there are."""
     if normal or outlier:
         if inputs or run.files_from is not None or table is not None:
             raise UsageError("--normal and --outlier are all the pictures: name no others, and no --labels")
@@ -226,7 +226,7 @@ def _known(
 
 
 def _check_files(wanted: dict[str, tuple[Path | None, tuple[str, ...]]], *, force: bool) -> None:
-    """Refuses results, by option, that are not called as they should be, or exist."""
+    """Raise UsageError for results, by option, that have the wrong suffix or exist already."""
     from vaetool.files.outputs import refuse_existing
     from vaetool.files.writing import is_special
 

@@ -1,4 +1,4 @@
-"""What `vaetool score` does with a batch: scores in the order of the files, and what is made of all of them."""
+"""What `vaetool score` does with a batch: scores in the order of the files, and what they show together."""
 
 from __future__ import annotations
 
@@ -39,27 +39,27 @@ if TYPE_CHECKING:
     from vaetool.images import Picture
 
 BATCH = 16
-"""Pictures whose scores come together: lines do not wait for more of them."""
+"""Pictures that are scored together: no line waits for more than these."""
 
 ALPHA = 0.05
 OUTLIERS_FOUND = 3
 
 
 class Level:
-    """Which p-values make outliers: those up to alpha, or as the false discovery rate of the batch allows."""
+    """The p-values that make outliers: those up to alpha, or those that a false discovery rate of the batch allows."""
 
     def __init__(self, alpha: float | None, fdr: float | None) -> None:
         self.fdr = fdr
         self.alpha = fdr if fdr is not None else ALPHA if alpha is None else alpha
 
     def threshold(self, p_values: np.ndarray) -> float:
-        """The largest p-value of an outlier; -1 if there is none."""
+        """Return the largest p-value that makes an outlier; -1 if none does."""
         if self.fdr is None:
             return self.alpha
         return float(p_values[benjamini_hochberg(p_values, self.fdr)].max(initial=-1.0))
 
     def words(self, count: int) -> str:
-        """What the level promises with so many calibration images."""
+        """Return what the level promises with `count` calibration images, in words."""
         if self.fdr is not None:
             return (
                 f"false discovery rate {self.fdr:g}, calibrated with {count} good pictures: {100 * self.fdr:.3g} % of "
@@ -74,7 +74,7 @@ class Level:
 
 @dataclass
 class ScoredFile:
-    """A file, what is kept of its picture for the page, and its score; None: it failed, or is skipped."""
+    """A file, what is kept of its picture for the page, and its score, which is None if it failed or is skipped."""
 
     file: Read[Picture]
     label: bool | None = None
@@ -84,9 +84,9 @@ class ScoredFile:
 
 
 class Look:
-    """What is done with a picture besides its score.
+    """What is done with a picture besides scoring it.
 
-    masks: compare maps with those. heatmaps: write them where jobs say, as numbers if `raw`. page: keep what it shows.
+    masks: compare maps with these. heatmaps: write them where jobs say, as numbers if `raw`. page: keep what it shows.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Look:
         self.outliers_without_mask = 0
 
     def __call__(self, looked: ScoredFile, picture: Picture) -> None:
-        """Looks at one; what goes wrong, with its mask for instance, is that file's error."""
+        """Look at one picture; what goes wrong, with its mask for instance, is that file's error."""
         job = looked.file.job
         looked.label = self.known.of(job.source) if self.known else None
         if self.page:
@@ -138,7 +138,7 @@ class Look:
 def score_files(
     model: Any, files: Iterator[Read[Picture]], look: Look, *, by: str, alpha: float
 ) -> Iterator[ScoredFile]:
-    """All files in their order; few are in memory at a time, and of those no picture, but what a model makes of it."""
+    """Score files, yielding all in order; few are in memory at a time, and of those only what a model makes of them."""
     for first in files:
         waiting: deque[ScoredFile] = deque()
         chunk = chain([first], islice(files, BATCH - 1))
@@ -151,7 +151,7 @@ def score_files(
 
 
 def _pictures(files: Iterable[Read[Picture]], look: Look, waiting: deque[ScoredFile]) -> Iterator[Picture]:
-    """Those that can be read; all files go into `waiting`."""
+    """Yield the pictures that can be read; all files go into `waiting`."""
     for file in files:
         looked, picture, file.value = ScoredFile(file), file.value, None
         waiting.append(looked)
@@ -184,7 +184,7 @@ class Session:
         self.page = Page()
 
     def work(self, jobs: Iterable[Job], look: Look) -> Verdicts:
-        """Scores the pictures of all jobs and tells verdicts; memory does not grow with them."""
+        """Score the pictures of all jobs and report verdicts; no picture stays in memory."""
         console = self.run.console
         console.say(self.promise)
         verdicts = Verdicts(self.report, at_once=self.level.fdr is None, lines=look.known is None)
@@ -211,7 +211,7 @@ class Session:
                 )
 
     def conclude(self, verdicts: Verdicts, look: Look, page: Path | None, roc: Path | None, title: str) -> None:
-        """What all scores together tell: an evaluation where labels are known, a page, a plot, a warning."""
+        """Report what all scores together show: an evaluation where labels are known, a page, a plot, a warning."""
         console, (scores, p_values, labels) = self.run.console, self.tally.arrays()
         if not len(scores):
             if not self.report.exit_code:
@@ -245,7 +245,7 @@ class Session:
             console.say(f"wrote {page}")
 
     def exit_code(self, verdicts: Verdicts, *, fail_on_outlier: bool) -> int:
-        """1 if a file failed, 3 if there are outliers and that is wanted."""
+        """Return 1 if a file failed, 3 if there are outliers and `fail_on_outlier` is set, else 0."""
         if fail_on_outlier and verdicts.outliers:
             self.report.code_when_done = OUTLIERS_FOUND
         return self.report.exit_code

@@ -135,8 +135,9 @@ def train(
 
 
 def kind_and_places(words: list[str]) -> tuple[str | None, list[str]]:
-    """The first word is the kind if it is the name of one, whatever lies in the current folder; a folder of that name
-    is written `./dae`. All other words are places of images.
+    """Split words into the kind, if the first one names one, and the places of images.
+
+    It does so whatever lies in the current folder; a folder of that name is written `./dae`.
 
     >>> kind_and_places(["dae", "photos/"]), kind_and_places(["./dae"])
     (('dae', ['photos/']), (None, ['./dae']))

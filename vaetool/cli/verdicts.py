@@ -1,4 +1,4 @@
-"""What `vaetool score` says: a line for each picture as soon as its verdict is known, and what the batch tells."""
+"""What `vaetool score` prints: a line for each picture as soon as its verdict is known, and figures of the batch."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Tally:
         self._scores, self._p_values, self._labels = array("d"), array("d"), array("b")
 
     def add(self, score: float, p_value: float, label: bool | None) -> None:
-        """Of the next picture."""
+        """Add the score, p-value and label of the next picture."""
         self._scores.append(score)
         self._p_values.append(p_value)
         self._labels.append(UNKNOWN if label is None else label)
 
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Scores, p-values, and labels (1: outlier, 0: normal, -1: not known), (pictures,) each.
+        """Return scores, p-values, and labels (1: outlier, 0: normal, -1: not known), (pictures,) each.
 
         A score that is no number counts as the most unusual.
         """
@@ -58,10 +58,10 @@ class Waiting:
 
 
 class Verdicts:
-    """Tells verdicts.
+    """Reporter of verdicts.
 
-    at_once: the verdict of a score is final, and told as it comes; if not, `settle` tells all, by the p-value up to
-    which they are outliers. lines: whether pictures get lines of their own where there is no --json.
+    at_once: the verdict of a score is final, and reported as it comes; if not, `settle` reports all, by the p-value up
+    to which they are outliers. lines: whether pictures get lines of their own where there is no --json.
     """
 
     def __init__(self, report: Report, *, at_once: bool, lines: bool) -> None:
@@ -72,13 +72,13 @@ class Verdicts:
         self._waiting: list[Waiting] = []
 
     def take(self, job: Job, score: Score, label: bool | None, warnings: tuple[str, ...]) -> None:
-        """The next score."""
+        """Take the next score, and report its verdict if that is final."""
         self._waiting.append(Waiting(job, score, label, warnings))
         if self.at_once:
             self._tell(self._waiting.pop(), score.outlier)
 
     def settle(self, threshold: float) -> None:
-        """Tells the verdicts that waited for the last score."""
+        """Report the verdicts that waited for the last score."""
         for waiting in self._waiting:
             self._tell(waiting, waiting.score.p_value <= threshold)
         self._waiting = []
@@ -104,7 +104,7 @@ class Verdicts:
 
     @cached_property
     def _table(self) -> RichConsole | None:
-        """Stdout as a table with its header, where it is a terminal."""
+        """Standard output as a table with its header, or None where it is not a terminal."""
         if not self.report.console.is_read_on_terminal:
             return None
         from rich.console import Console as RichConsole
@@ -115,7 +115,7 @@ class Verdicts:
 
 
 def tell_evaluation(console: Console, evaluation: Evaluation) -> None:
-    """The figures, on stdout: names and values in lines, a table on a terminal, or with --json one object more."""
+    """Print the figures on stdout: lines of names and values, a table on a terminal, or one more object with --json."""
     if console.json:
         console.record({"evaluation": evaluation.facts()})
         return

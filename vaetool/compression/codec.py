@@ -4,7 +4,7 @@ The training loss is the negative ELBO: with a uniform posterior of width one ar
 the prior is the rate, in bits, and the likelihood of the picture is the distortion. One network serves all qualities:
 gains scale the code before rounding, and lambda, which weighs distortion, is geometric in quality from 1 to 100.
 
-An untrained codec is a plain one that works, a cosine transform of blocks with a fixed prior; training goes on from it.
+An untrained codec already works: it is a plain block cosine transform with a fixed prior, and training starts there.
 """
 
 from __future__ import annotations
@@ -41,26 +41,26 @@ from vaetool.nn.base import Batch, Losses, Model, register
 HYPER_WIDTH = 192
 
 TILE = 64
-"""Positions of y a side that are coded as one: 1,024 pixels."""
+"""Side of a tile, which is coded as one, in positions of y: 1,024 pixels."""
 
 SMOOTHEST = 10.0
-"""Index of the smallest scale, 0.14, under which noise may stand for rounding: half of it is beyond ±¼."""
+"""Index of the smallest scale, 0.14, at which noise may stand in for rounding: half of the noise is beyond ±¼."""
 
 SIMILARITY = 1300.0
-"""Squared error, in 8-bit units, that 1 − MS-SSIM is worth: the ratio of the two lambdas with which codecs are trained
-for one or the other at the same rates (Bégaint et al. 2020, CompressAI).
+"""Squared error, in 8-bit units, that 1 − MS-SSIM is worth: the ratio of the two lambdas with which codecs trained for
+one or the other reach the same rates (Bégaint et al. 2020, CompressAI).
 """
 
 HARD = 30.0
-"""Bits per pixel at which a picture counts half: noise and the like would else outweigh photographs."""
+"""Loss, in bits per pixel, at which a picture counts half: noise and the like would otherwise outweigh photographs."""
 
-SPARED = 16  # bytes of a stream that may not be there: the coder's last words, and zeros at the end
+SPARED = 16  # bytes that a stream may lack: the coder's last words, and zeros at the end
 
 VALIDATED = (10.0, 35.0, 60.0, 85.0)
 
 
 class Exact(NamedTuple):
-    """What coding needs of the weights beside the transforms, and the checksum of those that it was made of."""
+    """What coding needs of the weights besides the transforms, and the checksum of the weights it was made from."""
 
     checksum: int
     identity: bytes
@@ -78,7 +78,7 @@ class Codec(Model):
     figure = "elbo"
     config: CodecConfig
     lr_ratios: ClassVar[Mapping[str, float]] = {"prior": 6.0, "hyper_encoder": 6.0}
-    """The transforms begin close to where they should be, the prior knows nothing."""
+    """The transforms start close to where they should be, while the prior knows nothing yet."""
     stride = 64
 
     def __init__(self, config: CodecConfig) -> None:
@@ -93,9 +93,9 @@ class Codec(Model):
         self._exact: Exact | None = None
 
     def adopt(self, other: Model) -> bool:
-        """Begin as another codec with no more blocks and no wider a prior, which computes the same.
+        """Begin as a codec with no more blocks and no wider prior, computing the same; return False for other models.
 
-        New blocks add nothing yet, and what there is of the prior does not listen to what is new in it.
+        New blocks add nothing yet, and the old part of the prior does not listen to the new one.
         """
         if not isinstance(other, Codec) or not is_within(other.config, self.config):
             return False
@@ -106,12 +106,12 @@ class Codec(Model):
         return True
 
     def normaliser(self, quality: Tensor) -> Tensor:
-        """What y is divided by for the prior's networks, (batch, latent, 1, 1): about its sigma, one at least."""
+        """Return the divisor of y for the prior's networks, (batch, latent, 1, 1): about its sigma, at least one."""
         sigma = nominal_gain(quality)[:, None] * self.encoder.coarse_spread
         return sigma.clamp_min(1)[:, :, None, None]
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Qualities) -> Batch:
-        """Images, a quality for each, and the noise that stands for rounding in the rate."""
+        """Return the images, a random quality for each, and the noise that stands in for rounding in the rate."""
         if corruption.odd:
             clean = make_odd(clean, generator, corruption.odd)
         count, _, height, width = clean.shape
@@ -125,7 +125,7 @@ class Codec(Model):
         return {"clean": clean, "quality": quality, "y_noise": y - 0.5, "z_noise": z - 0.5}
 
     def code(self, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-        """The reconstruction, and bits of y and of z per image, for training: rounding lets gradients through."""
+        """Return the reconstruction and the bits of y and of z per image, for training: gradients pass rounding."""
         quality = batch["quality"]
         knots = hats(quality)
         scale = self.normaliser(quality)
@@ -164,11 +164,11 @@ class Codec(Model):
             distortion = mse + structure * SIMILARITY * (1 - ms_ssim(picture, clean))
         loss = rate + lagrangian(batch["quality"]) * distortion
         heard = loss / (1 + loss.detach() / HARD)
-        loss = (heard + (loss - heard).detach()).mean()  # the value is the loss, the gradient hears less of the hard
+        loss = (heard + (loss - heard).detach()).mean()  # the loss as it is, with weaker gradients from hard images
         return {"loss": loss, "bpp": rate.mean(), "z_bpp": z_bits.mean() / pixels, "mse": mse.mean()}
 
     def validate(self, batch: Batch) -> dict[str, float]:
-        """The ELBO in bits per pixel, a mean over four qualities, and bpp and PSNR of each."""
+        """Return the ELBO in bits per pixel, averaged over four qualities, and the bpp and PSNR at each."""
         figures = {}
         elbo = 0.0
         for quality in VALIDATED:
@@ -181,7 +181,7 @@ class Codec(Model):
         return {"elbo": elbo, **figures}
 
     def example(self, batch: Batch) -> list[Tensor]:
-        """At the lowest of the measured qualities, at a middle one, and as it was."""
+        """Return the images coded at the lowest of the validated qualities and at a middle one, and the originals."""
         low, middle = (torch.full_like(batch["quality"], quality) for quality in VALIDATED[:2])
         return [*(self.code({**batch, "quality": quality})[0] for quality in (low, middle)), batch["clean"]]
 
@@ -189,18 +189,18 @@ class Codec(Model):
     def identity(self) -> bytes:
         """Eight bytes that name these weights: the beginning of the SHA-256 of all tensors, in order of their names.
 
-        Raises WeightsError for weights that no file may be coded with, because another machine could compute otherwise.
+        Raises WeightsError for weights that no file may be coded with, because results could differ between machines.
         """
         return self.exact().identity
 
     def exact(self) -> Exact:
-        """What coding needs of the weights as they are now: made once, and again whenever one of them has changed.
+        """Return what coding needs of the current weights: made once, and again whenever one of them has changed.
 
-        Weights can change without a trace but their values, by fused optimizers for one; so those are compared, by a
-        checksum that takes milliseconds. Raises WeightsError, see `identity`.
+        A change of weights may show in nothing but their values (fused optimizers, for one, leave no other trace), so
+        these are compared, by a checksum that takes milliseconds. Raises WeightsError, see `identity`.
         """
         state = sorted(self.state_dict().items())
-        place = torch.device("cpu") if self.device.type == "mps" else self.device  # which has no float64
+        place = torch.device("cpu") if self.device.type == "mps" else self.device  # MPS has no float64
         checksum = 0
         for _, tensor in state:
             checksum = zlib.crc32(_values(tensor), checksum)
@@ -214,14 +214,14 @@ class Codec(Model):
         return self._exact
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without what is made when it is needed: a copy makes its own."""
+        """Leave out what is made on demand: a copy makes its own."""
         return self.__dict__ | {"_exact": None}
 
     @torch.inference_mode()
     def encode_pixels(self, pixels: np.ndarray, quality: int) -> tuple[Coded, dict[str, float]]:
-        """Code pixels, (height, width, 1 or 3) of any type, at a quality from 1 to 100; and the bits of y and of z.
+        """Code pixels, (height, width, 1 or 3) of any type, at a quality of 1 to 100; also return the bits of y and z.
 
-        In tiles, each with a stream of its own, so that memory does not grow with the picture.
+        Each tile has a stream of its own, so that memory does not grow with the picture.
         """
         exact = self.exact()
         knots = hats(torch.tensor([float(quality)], device=self.device))
@@ -247,7 +247,7 @@ class Codec(Model):
     def decode_pixels(
         self, coded: Coded, height: int, width: int, channels: int = 3, dtype: Any = np.uint8
     ) -> np.ndarray:
-        """The pixels that were coded, (height, width, channels) of a type.
+        """Return the pixels that were coded, (height, width, channels) of the given type.
 
         Raises ImageError for streams that these weights did not make.
         """
@@ -283,13 +283,13 @@ class Codec(Model):
         return pixels
 
     def _prepared(self, pixels: np.ndarray) -> Tensor:
-        """Part of a picture as the encoder takes it: (1, 3, height, width) in 0..1, mirrored to multiples of 16."""
+        """Return pixels as the encoder takes them: (1, 3, height, width) in 0..1, mirrored to multiples of 16."""
         values = pad_to_multiple(to_unit(pixels).astype(np.float32, copy=False), STRIDE)
         return torch.from_numpy(values).to(self.device).permute(2, 0, 1)[None].expand(-1, 3, -1, -1)
 
 
 def _check_lengths(coded: Coded, height: int, width: int, exact: Exact) -> None:
-    """Raises ImageError for streams that cannot hold what they should, before minutes are spent on a tiny file."""
+    """Raise ImageError for streams that cannot hold what they should, before minutes are spent on a tiny file."""
     least = least_hyper_bits(exact.prior, coded.quality, exact.tables) / 8
     for sides, stream in zip(tiles(height, width, coded.tile), coded.streams, strict=True):
         if len(stream) + SPARED < least * math.prod(hyper_positions(side.stop - side.start) for side in sides):
@@ -301,15 +301,15 @@ def _values(tensor: Tensor) -> memoryview:
 
 
 def _reach(blocks: int) -> int:
-    """Positions of y from which so many blocks reach into a tile: each one patch far, half a position.
+    """Return how many positions of y beyond a tile so many blocks see: each looks one patch further, half a position.
 
-    So does, for less, the synthesis's filter over pixels.
+    The synthesis's filter over pixels looks less far than a block.
     """
     return -(-blocks // 2)
 
 
 def _window(rows: slice, columns: slice, halo: int, scale: int = 1) -> tuple[tuple[int, int], tuple[slice, slice]]:
-    """A tile with its surroundings: where it begins in them, in positions, and where they are, times `scale`."""
+    """Return where a tile begins within its surroundings, in positions, and the slices of these, times `scale`."""
     top, left = min(halo, rows.start), min(halo, columns.start)
     window = (
         slice((rows.start - top) * scale, (rows.stop + halo) * scale),
@@ -319,7 +319,7 @@ def _window(rows: slice, columns: slice, halo: int, scale: int = 1) -> tuple[tup
 
 
 def _bits(distance: Tensor, noise: Tensor, index: Tensor) -> Tensor:
-    """Bits of rounded numbers at a distance from their means; their gradients, in two parts.
+    """Return the bits of rounded numbers at a distance from their means, with gradients in two parts.
 
     Scales learn from the rounded numbers, which are what is coded. Rounding has no gradient, so numbers and means learn
     from noise in its place (Ballé et al. 2017), under scales that are not too small for noise.
@@ -330,5 +330,5 @@ def _bits(distance: Tensor, noise: Tensor, index: Tensor) -> Tensor:
 
 
 def _rounded(x: Tensor) -> Tensor:
-    """Rounded; the gradient passes as if it were not."""
+    """Round numbers; the gradient passes as if they were not rounded."""
     return x + (x.round() - x).detach()

@@ -1,7 +1,7 @@
-"""The container of compressed pictures: what is in a `.vae` file, byte by byte. docs/format.md says it in tables.
+"""The container of compressed pictures: what is in a `.vae` file, byte by byte. docs/format.md has it as tables.
 
 Files come from strangers. Every size is checked before anything of that size is made, what a file claims costs no more
-than the bytes that it has, and nothing is believed before the checksum over all of it is right.
+than the bytes that it has, and nothing is trusted before the checksum of the whole file is verified.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ MAX_SIDE = 2**24 - 1
 TILES = (4, 64)  # larger ones would need gigabytes to decode
 MAX_TILES = 2**16
 MAX_SIDE_BYTES = 16 * 2**20
-"""Of a colour profile, and of EXIF, as they are when unpacked."""
+"""Limit for a colour profile, and for EXIF, when unpacked."""
 
 MODEL_BYTES = 8
 MAX_CHUNKS = 64
 END, ICC, EXIF, ALPHA = 0, 1, 2, 3
 PACKED, IGNORABLE = 0x40, 0x80
-"""Bits in the type of a chunk: its payload is zlib-packed; who does not know it may go on without it."""
+"""Bits in the type of a chunk: its payload is zlib-packed; a reader that does not know the type may skip it."""
 
 _BYTES_PER_POSITION = 4096  # 1024 channels at 32 bits each: far more than any quality of any model needs
 
@@ -104,35 +104,35 @@ class Container:
 
 
 def is_vae(head: bytes) -> bool:
-    """Whether the first bytes of a file, four at least, are those of a `.vae` file."""
+    """Tell whether the first bytes of a file, four at least, are those of a `.vae` file."""
     return head[: len(MAGIC)] == MAGIC
 
 
-# What is carried without loss
+# Lossless parts
 
 
 def encode_alpha(alpha: np.ndarray | None) -> bytes:
-    """An alpha channel, (height, width) uint8 or uint16, as a lossless picture; nothing if all of it is opaque."""
+    """Return an alpha channel, (height, width) uint8 or uint16, as a lossless picture; no bytes if all is opaque."""
     if alpha is None or (alpha == np.iinfo(alpha.dtype).max).all():
         return b""
     return lossless.encode(alpha[..., None])
 
 
 def decode_alpha(data: bytes, height: int, width: int, depth: int) -> np.ndarray | None:
-    """What `encode_alpha` was given, None for no bytes.
+    """Return the alpha channel that `encode_alpha` was given, None for no bytes.
 
-    Raises ImageError, before anything is decoded, if it claims to be of another size; and if it is damaged.
+    Raises ImageError if it claims another size, before anything is decoded, or if it is damaged.
     """
     return lossless.decode(data, height, width, 1, depth)[..., 0] if data else None
 
 
 def encode_stored(picture: Picture) -> bytes:
-    """The pixels of a picture, hidden ones too, for `Container.stored`; alpha, ICC and EXIF have their own places."""
+    """Encode a picture's pixels, hidden ones too, for `Container.stored`; alpha, ICC and EXIF have their own places."""
     return lossless.encode(picture.pixels)
 
 
 def decode_stored(container: Container) -> Picture:
-    """The whole picture in a container of the lossless form. Raises ImageError like `decode_alpha`."""
+    """Return the whole picture in a container of the lossless form. Raises ImageError as `decode_alpha` does."""
     shape = container.height, container.width, container.channels, container.depth
     pixels = lossless.decode(container.stored, *shape)
     alpha = decode_alpha(container.alpha, container.height, container.width, container.depth)
@@ -143,9 +143,9 @@ def decode_stored(container: Container) -> Picture:
 
 
 def pack(container: Container, chunks: bytes | None = None) -> bytes:
-    """The bytes of a `.vae` file. Raises ImageError if the picture is in neither form.
+    """Return the bytes of a `.vae` file. Raises ImageError if the picture is in neither form.
 
-    chunks: those of `pack_chunks`, if they are there from another container with the same ICC, EXIF and alpha.
+    chunks: those of `pack_chunks`, if another container with the same ICC, EXIF and alpha has given them already.
     """
     coded, stored = container.coded, container.stored
     _require(bool(coded or stored), "a picture in neither form")
@@ -157,13 +157,13 @@ def pack(container: Container, chunks: bytes | None = None) -> bytes:
 
 
 def pack_chunks(container: Container) -> bytes:
-    """ICC, EXIF and alpha as they are in a file. Takes a while where they are large."""
+    """Return ICC, EXIF and alpha as they are in a file. Slow where they are large."""
     side = ((ICC, container.icc), (EXIF, container.exif), (ALPHA, container.alpha))
     return b"".join(_chunk(kind, payload) for kind, payload in side if payload) + bytes([END])
 
 
 def sizes(container: Container, size: int) -> dict[str, int]:
-    """How many bytes of a file of `size` bytes each part takes: header, side_information, streams, stored.
+    """Return how many bytes of a file of `size` bytes each part takes: header, side_information, streams, stored.
 
     Side information is what goes with the pixels (ICC, EXIF, alpha), and the lengths of what follows.
     """
@@ -196,10 +196,10 @@ def _chunk(kind: int, payload: bytes) -> bytes:
 
 
 def unpack(data: bytes, max_pixels: int) -> Container:
-    """What is in the bytes of a `.vae` file, streams and pictures as they are, not decoded.
+    """Return what is in the bytes of a `.vae` file, with streams and pictures not decoded.
 
-    Raises ImageError, without the path, when they are no such file, one of a version or form that is not known here,
-    cut off, damaged, followed by other bytes, or when the picture has more than `max_pixels` pixels.
+    Raises ImageError, without the path, when they are not such a file, are of an unknown version or form, cut off,
+    damaged, followed by other bytes, or when the picture has more than `max_pixels` pixels.
     """
     if not is_vae(data):
         raise ImageError("not a .vae file")
@@ -229,7 +229,7 @@ def unpack(data: bytes, max_pixels: int) -> Container:
 
 
 class _Found(NamedTuple):
-    """What is where in a file, before anything of it is believed, unpacked or copied."""
+    """The parts of a file where they lie, before anything in it is trusted, unpacked or copied."""
 
     shape: tuple[int, int, int, int]  # height, width, channels, depth
     coded: Coded | None  # without streams
@@ -296,7 +296,7 @@ def _unpacked(payload: memoryview) -> bytes:
 
 
 def _check(data: bytes, end: int) -> None:
-    """The checksum that begins at `end`, of all before it."""
+    """Raise ImageError unless the checksum that begins at `end` is that of everything before it."""
     expected = data[end : end + CHECKSUM_BYTES]
     if len(expected) < CHECKSUM_BYTES:
         raise CutOffError("cut off")
@@ -321,10 +321,10 @@ def _tile_count(height: int, width: int, tile: int) -> int:
 
 
 def _most_stream_bytes(sides: tuple[slice, slice]) -> int:
-    """Of a tile, whose sides are filled up to whole positions of the hyper-latent."""
+    """Return the limit for the stream of a tile, whose sides are filled up to whole positions of the hyper-latent."""
     return prod(HYPER_STRIDE * hyper_positions(side.stop - side.start) for side in sides) * _BYTES_PER_POSITION
 
 
 def _most_lossless_bytes(container: Container) -> int:
-    """Twice what all samples and the filters of PNG take, and what little a format adds."""
+    """Return twice what all samples and the filters of PNG take, plus the little that a format adds."""
     return 18 * container.height * container.width + 2**16

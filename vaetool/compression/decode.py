@@ -1,7 +1,7 @@
 """The task behind `vaetool decompress` and `info`: what is in a .vae file, and the picture itself.
 
-A file names its codec by an identity that is made of the weights, so that a codec is found wherever it lies and
-whatever it is called. Telling what is in a file needs no torch.
+A file names its codec by an identity made from the weights, so that a codec is found wherever it lies and whatever it
+is called. Describing a file needs no torch.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ COMPRESSED = FileKind("compressed pictures", _sniff, frozenset({container.SUFFIX
 def decompress(
     source: bytes | str | os.PathLike[str], codec: Codec | None = None, *, device: str = "auto"
 ) -> Image.Image:
-    """The picture in a .vae file, its bytes or its path, as a Pillow image with alpha, ICC profile and EXIF.
+    """Return the picture in a .vae file, its bytes or its path, as a Pillow image with alpha, ICC profile and EXIF.
 
     codec, device: see `decompress_picture`. Raises ImageError; also for 16-bit colour, which Pillow cannot hold.
     """
@@ -57,11 +57,11 @@ def decompress(
 def decompress_picture(
     data: bytes, codec: Codec | None = None, *, device: str = "auto", max_pixels: int = MAX_PIXELS
 ) -> tuple[Picture, dict[str, Any]]:
-    """The picture in the bytes of a .vae file, and facts for a report: `form`, and `quality` and `codec` if it has one.
+    """Return the picture in the bytes of a .vae file, and facts for a report: `form`, and any `quality` and `codec`.
 
-    codec: is used if it is the one that the file needs; otherwise that is looked for among all codecs in the
+    codec: used if it is the one that the file needs; otherwise that one is looked for among all codecs in the
     catalogue's folders, and loaded on `device`.
-    Raises ImageError when the file is damaged, larger than `max_pixels`, or its codec is not there.
+    Raises ImageError when the file is damaged, larger than `max_pixels`, or its codec is not found.
     """
     content = container.unpack(data, max_pixels)
     if content.coded is not None:
@@ -72,7 +72,7 @@ def decompress_picture(
 
 
 def describe(data: bytes) -> dict[str, Any]:
-    """What is in the bytes of a .vae file, as plain values, without decoding it and without torch.
+    """Return what is in the bytes of a .vae file, as plain values, without decoding it and without torch.
 
     Raises ImageError.
     """
@@ -92,7 +92,7 @@ def describe(data: bytes) -> dict[str, Any]:
 
 
 def find_codec(identity: bytes, device: str = "auto") -> Codec:
-    """The codec that files call by these eight bytes. Raises ImageError if it is in none of the catalogue's folders."""
+    """Return the codec of this identity, eight bytes. Raises ImageError if it is in none of the catalogue's folders."""
     for path in _codecs(identity):
         try:
             modified = path.stat().st_mtime_ns
@@ -113,7 +113,7 @@ def _form(content: Container) -> dict[str, Any]:
 
 
 def _listed() -> dict[str, tuple[Path, str]]:
-    """Files and identities of the bundled codecs, as the manifest has them."""
+    """Return the files and identities of the bundled codecs by name, as the manifest lists them."""
     try:
         entries = catalogue.manifest()
     except WeightsError:
@@ -127,7 +127,7 @@ def _listed() -> dict[str, tuple[Path, str]]:
 
 
 def _codecs(identity: bytes) -> Iterator[Path]:
-    """The files of all codecs, also of those whose name another one has taken; first what the manifest says it is."""
+    """Yield the files of all codecs, shadowed names included; first those that the manifest lists by this identity."""
     likely = [path for path, listed in _listed().values() if listed == identity.hex()]
     paths = [path for folder in catalogue.search_folders() for path in sorted(folder.glob(f"*{SUFFIX}"))]
     for path in dict.fromkeys([*likely, *paths]):

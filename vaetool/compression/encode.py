@@ -1,7 +1,7 @@
 """The task behind `vaetool compress`: a picture to the bytes of a .vae file, at a quality or as small as is asked for.
 
-Any codec will do that turns pixels into streams and back; which one a file needs is found in
-`vaetool.compression.decode`.
+Any codec that turns pixels into streams and back will do; `vaetool.compression.decode` finds the one that a file
+needs.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ if TYPE_CHECKING:
 QUALITY = 50
 LEARNED, LOSSLESS = "learned", "lossless"
 OPTIONS = {"quality": "--quality", "bpp": "--bpp", "size": "--target-size", "psnr": "--target-psnr"}
-"""What people type for each part of a `Target`."""
+"""What people type for each field of a `Target`."""
 
 # What one step of quality is worth, for first guesses: in the logarithm of the size, and in dB.
 SIZE_STEP, PSNR_STEP = 0.035, 0.14
 GUESSES = 5
 
-SMALL = 128 * 128  # pixels of a picture whose lossless form is always tried
+SMALL = 128 * 128  # pixels of the largest picture whose lossless form is always tried
 BANDS, BAND_ROWS = 8, 16
 PESSIMISM = 2
-"""The lossless form is tried if a rough estimate of its size is at most so many times what it has to beat."""
+"""The lossless form is tried if a rough estimate of its size is at most this many times the size it has to beat."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a file has to be: one of these, or of quality 50.
+    """What a file has to meet: one of these, or by default a quality of 50.
 
     quality: 1..100; bpp: bits per pixel of the whole file, at most; size: bytes of the whole file, at most;
     psnr: dB over all visible pixels, at least.
@@ -67,7 +67,7 @@ class Target:
                 raise UsageError(f"{option} must be above 0, not {value}")
 
     def limit(self, pixels: int) -> int | None:
-        """The largest number of bytes that a picture of so many pixels may take, if there is one."""
+        """Return the largest number of bytes that a picture of so many pixels may take, None if there is no limit."""
         return self.size if self.bpp is None else int(self.bpp * pixels / 8)
 
 
@@ -88,7 +88,7 @@ def compress(
     point is rounded to 8 bits.
     quality: 1..100, by default 50; or one of bpp, target_size (bytes) and target_psnr (dB): see `Target`.
     model: a codec, or the name or path of one, to load on `device`. strip: leave out ICC profile and EXIF.
-    Raises ImageError for files that cannot be read and targets out of reach, UsageError.
+    Raises ImageError for files that cannot be read and targets out of reach, and UsageError.
     """
     from vaetool.images.conversion import as_picture  # imports torch, which describing a file does not need
 
@@ -100,11 +100,11 @@ def compress(
 def compress_picture(
     codec: Codec, picture: Picture, target: Target | None = None, *, strip: bool = False
 ) -> tuple[bytes, dict[str, Any]]:
-    """The bytes of a .vae file, and facts for a report.
+    """Return the bytes of a .vae file, and facts for a report.
 
     A picture whose lossless form is not larger than what the target asks for is stored in that form; so is one that
     does not reach its PSNR at any quality. A photograph's lossless form is many times larger than the learned one:
-    it is not even tried where a few rows of the picture, deflated, tell as much. Small pictures always are.
+    it is not even tried where a few rows of the picture, deflated, show as much. For small pictures it always is.
     Facts: `form`, `quality` where it is not lossless, `psnr` where it was a target, and those of `sizes_of`.
     Raises ImageError, naming the smallest size possible, when the target is too small.
     """
@@ -119,7 +119,7 @@ def compress_picture(
 
 
 def restore(content: Container, codec: Codec | None) -> Picture:
-    """The picture in a container; the codec is that of its streams, None where it has none.
+    """Return the picture in a container; the codec is that of its streams, None where it has none.
 
     Raises ImageError when streams are damaged.
     """
@@ -133,14 +133,17 @@ def restore(content: Container, codec: Codec | None) -> Picture:
 
 
 def sizes_of(content: Container, size: int) -> dict[str, Any]:
-    """Facts about a file of `size` bytes: `bytes`, `bpp`, `ratio` of its pixels' bytes to its own, `bits` by part."""
+    """Return facts about a file of `size` bytes: `bytes`, `bpp`, `ratio`, `bits` by part.
+
+    ratio: the bytes of its pixels over its own.
+    """
     pixels = content.height * content.width
     bits = {part: 8 * count for part, count in container.sizes(content, size).items()}
     streams, stored = bits.pop("streams"), bits.pop("stored")
     if content.coded is None:
         bits["lossless"] = stored
     else:
-        z = min(content.coded.hyper_bits, streams)  # which nothing checks
+        z = min(content.coded.hyper_bits, streams)  # nothing checks what the file claims
         bits |= {"z": z, "y": streams - z}
     return {
         "bytes": size,
@@ -165,7 +168,7 @@ class _File:
 
 
 class _Candidates:
-    """The files that a picture can become, made when they are asked for and kept."""
+    """The files that a picture can become, each made on demand and kept."""
 
     def __init__(self, codec: Codec, picture: Picture, strip: bool) -> None:
         self.codec = codec
@@ -185,13 +188,13 @@ class _Candidates:
         self.chunks = container.pack_chunks(self.frame)
 
     def choose(self, target: Target) -> _File:
-        """The best file for a target. Raises ImageError when there is none."""
+        """Return the best file for a target. Raises ImageError when there is none."""
         limit = target.limit(self.picture.height * self.picture.width)
         if limit is not None:
             return self.lossless_within(limit) or self.coded_within(limit)
         quality = target.quality or QUALITY
         if target.psnr is not None:
-            # The last one that is too low, and one more.
+            # One more than the last quality that falls short.
             quality = 1 + _last_quality(self.psnr, math.nextafter(target.psnr, 0), PSNR_STEP)
             if quality > QUALITIES:
                 return self.lossless
@@ -199,19 +202,19 @@ class _Candidates:
         return self.lossless_within(len(coded.data)) or coded
 
     def coded(self, quality: int) -> _File:
-        """In the learned form."""
+        """Return the file in the learned form, at a quality."""
         if quality not in self.files:
             streams, _ = self.codec.encode_pixels(self.pixels, quality)
             self.files[quality] = self.file(coded=streams)
         return self.files[quality]
 
     def file(self, **form: Any) -> _File:
-        """With `coded` or `stored`, as in a `Container`."""
+        """Return the file with `coded` or `stored`, as in a `Container`."""
         content = replace(self.frame, **form)
         return _File(content, container.pack(content, self.chunks))
 
     def coded_within(self, limit: int) -> _File:
-        """In the learned form, as good as so many bytes allow."""
+        """Return the file in the learned form, as good as so many bytes allow."""
         if limit > 0 and (quality := _last_quality(self.log_size, math.log(limit), SIZE_STEP)):
             return self.coded(quality)
         smallest = self.coded(1)
@@ -219,11 +222,11 @@ class _Candidates:
         raise ImageError(f"cannot be made smaller than {len(smallest.data)} bytes; {limit} were asked for")
 
     def log_size(self, quality: int) -> float:
-        """The logarithm of the file's size at a quality: nearly a straight line."""
+        """Return the logarithm of the file's size at a quality: nearly a straight line."""
         return math.log(len(self.coded(quality).data))
 
     def psnr(self, quality: int) -> float:
-        """In dB at a quality, over what is visible, of the pixels that decompressing will give."""
+        """Return the PSNR in dB at a quality, over the visible pixels, of what decompressing will give."""
         if quality not in self.psnrs:
             streams, original = self.coded(quality).container.coded, self.pixels
             assert streams is not None
@@ -237,18 +240,18 @@ class _Candidates:
 
     @cached_property
     def lossless(self) -> _File:
-        """In the lossless form."""
+        """The file in the lossless form."""
         return self.file(stored=container.encode_stored(self.picture))
 
     def lossless_within(self, limit: int) -> _File | None:
-        """In the lossless form, if that takes at most so many bytes."""
+        """Return the file in the lossless form, if it takes at most so many bytes."""
         if not _could_be_stored(self.picture.pixels, limit):
             return None
         return self.lossless if len(self.lossless.data) <= limit else None
 
 
 def _could_be_stored(pixels: np.ndarray, limit: int) -> bool:
-    """Whether it is worth trying to store pixels without loss in so many bytes: told by a few bands of rows."""
+    """Tell from a few bands of rows whether it is worth trying to store pixels without loss in so many bytes."""
     height, width = pixels.shape[:2]
     if height * width <= SMALL:
         return True
@@ -262,12 +265,12 @@ def _could_be_stored(pixels: np.ndarray, limit: int) -> bool:
 
 
 def _last_quality(value: Callable[[int], float], limit: float, step: float) -> int:
-    """The largest quality of which `value` is at most `limit`, 0 if there is none.
+    """Return the largest quality whose `value` is at most `limit`, 0 if there is none.
 
-    value: rises with quality, about `step` at a time, so that guesses along a straight line hit it soon; if they do
-    not, halving does. Whatever it does, the quality returned was seen to be within the limit, and the next not.
+    value: rises with quality, about `step` at a time, so that guesses along a straight line soon hit the limit; if they
+    do not, bisection does. However it behaves, the quality returned was seen to be within the limit, and the next not.
     """
-    low, high = 0, QUALITIES + 1  # as if they had been seen to be within it, and not
+    low, high = 0, QUALITIES + 1  # as if these had been seen: within the limit, and beyond it
     seen: dict[int, float] = {}
     guess = QUALITY
     while high - low > 1:

@@ -15,7 +15,7 @@ class CutOffError(ImageError):
 
 
 def number(value: int) -> bytes:
-    """A number of up to 32 bits as LEB128: seven bits a byte, the lowest first; the high bit says that more follow.
+    """Return a number of up to 32 bits as LEB128: seven bits a byte, lowest first; the high bit says that more follow.
 
     >>> number(5).hex(), number(300).hex()
     ('05', 'ac02')
@@ -28,12 +28,12 @@ def number(value: int) -> bytes:
 
 
 def checksum(value: int) -> bytes:
-    """A CRC-32: four bytes, the lowest first."""
+    """Return a CRC-32 as four bytes, lowest first."""
     return value.to_bytes(CHECKSUM_BYTES, "little")
 
 
 class Reader:
-    """The bytes of a file from its beginning to its end. Nothing is copied; what is beyond the end is a CutOffError."""
+    """Reads the bytes of a file from beginning to end. Nothing is copied; reading past the end raises CutOffError."""
 
     def __init__(self, data: bytes) -> None:
         self._data = memoryview(data)
@@ -45,22 +45,22 @@ class Reader:
         return len(self._data) - self.place
 
     def take(self, count: int) -> memoryview:
-        """The next bytes."""
+        """Return the next bytes."""
         if count > self.left:
             raise CutOffError("cut off")
         self.place += count
         return self._data[self.place - count : self.place]
 
     def byte(self) -> int:
-        """The next byte."""
+        """Return the next byte."""
         return self.take(1)[0]
 
     def checksum(self) -> int:
-        """See `checksum`."""
+        """Read a CRC-32, see the function `checksum`."""
         return int.from_bytes(self.take(CHECKSUM_BYTES), "little")
 
     def number(self) -> int:
-        """See `number`. Raises ImageError for one that is longer than need be, or has more than 32 bits."""
+        """Read a number, see the function `number`. Raises ImageError for needless bytes, or more than 32 bits."""
         value = 0
         for place in range(_MAX_DIGITS):
             byte = self.byte()

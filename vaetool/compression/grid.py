@@ -1,31 +1,31 @@
-"""How a picture is counted: its qualities, the positions of its latents, and the tiles of them. Knows no torch."""
+"""The grid of a coded picture: its qualities, the positions of its latents, and tiles of them. Needs no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 QUALITIES = 100
-"""They run from 1 to this."""
+"""Qualities run from 1 to this."""
 
 STRIDE = 16
-"""Pixels of the picture a side for each position of y."""
+"""Side of a position of y, in pixels of the picture."""
 
 HYPER_STRIDE = 4
-"""Positions of y a side for each position of z."""
+"""Side of a position of z, in positions of y."""
 
 
 def positions(pixels: int) -> int:
-    """Positions of y along a side of so many pixels."""
+    """Return the number of positions of y along a side of so many pixels."""
     return -(-pixels // STRIDE)
 
 
 def hyper_positions(count: int) -> int:
-    """Positions of z along a side of so many positions of y."""
+    """Return the number of positions of z along a side of so many positions of y."""
     return -(-count // HYPER_STRIDE)
 
 
 def tiles(height: int, width: int, tile: int) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of positions in each tile of a picture of height x width pixels, row by row.
+    """Yield the rows and columns of positions in each tile of a picture of height x width pixels, row by row.
 
     >>> list(tiles(height=100, width=150, tile=8))
     [(slice(0, 7, None), slice(0, 8, None)), (slice(0, 7, None), slice(8, 10, None))]

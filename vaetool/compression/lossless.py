@@ -1,7 +1,7 @@
 """Pixels as a lossless image file, for what is not coded by a model: a PNG or, where that is smaller, a WebP.
 
 The file that holds such pixels says which shape and depth they have. What the image file itself claims has to agree
-before it is decoded, so that it costs no more than what was announced.
+before it is decoded, so that decoding costs no more than was announced.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def encode(pixels: np.ndarray) -> bytes:
-    """The smaller of a PNG and a lossless WebP; 16 bits are always a PNG.
+    """Return the smaller of a PNG and a lossless WebP; 16 bits are always a PNG.
 
     pixels: (height, width, 1 or 3), uint8 or uint16.
     """
-    if pixels.dtype == np.uint16 and pixels.shape[2] == 3:  # which Pillow cannot write: one plane above the other
+    if pixels.dtype == np.uint16 and pixels.shape[2] == 3:  # Pillow cannot write that: stack the planes
         pixels = pixels.transpose(2, 0, 1).reshape(-1, pixels.shape[1], 1)
     candidates = [images.encode(Picture(pixels), "PNG")]
     if pixels.shape[0] * pixels.shape[1] <= MAX_FOR_WEBP:
@@ -34,9 +34,9 @@ def encode(pixels: np.ndarray) -> bytes:
 
 
 def decode(data: bytes, height: int, width: int, channels: int, depth: int) -> np.ndarray:
-    """What `encode` was given: (height, width, channels), uint8 for a depth of 8, uint16 for 16.
+    """Return the pixels that `encode` was given: (height, width, channels), uint8 for a depth of 8, uint16 for 16.
 
-    Raises ImageError, before anything is decoded, if the image file claims another size; and if it is damaged, or of
+    Raises ImageError if the image file claims another size, before anything is decoded, or if it is damaged or of
     another kind than announced.
     """
     in_planes = depth == 16 and channels == 3
@@ -58,7 +58,7 @@ def decode(data: bytes, height: int, width: int, channels: int, depth: int) -> n
 
 
 def _claimed_size(data: bytes) -> tuple[int, int] | None:
-    """Height and width in the header of a PNG or a lossless WebP, None if it is neither.
+    """Return the height and width in the header of a PNG or a lossless WebP, None if it is neither.
 
     PNG: W3C Recommendation, section 11.2.1. WebP: RFC 9649, sections 2.6, 2.7 and 3.4.
     """

@@ -1,4 +1,4 @@
-"""What photographs are not, for a codec that is not to fail on it: noise, pages, posters, coarse pixels."""
+"""Pictures unlike photographs, so that a codec does not fail on them: noise, pages, posters, coarse pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONTRAST = 4.0
 
 
 def make_odd(clean: Tensor, generator: torch.Generator, share: float) -> Tensor:
-    """Return pictures of which about a share is made noisy, black and white, of few colours, coarse, noise, or harsh.
+    """Make about a share of the pictures noisy, black and white, of few colours, coarse, pure noise, or harsh.
 
     clean: (batch, channels, height, width) in 0..1, sides multiples of 8. Returns the same, rounded to eight bits.
     """

@@ -11,20 +11,20 @@ from vaetool.compression.entropy.exact import UNIT
 from vaetool.compression.grid import QUALITIES
 
 LAMBDAS = (0.0004, 0.4)
-"""Of quality 1 and 100: bits per pixel for a mean squared error of one 8-bit level."""
+"""Lambda at qualities 1 and 100: bits per pixel for a mean squared error of one 8-bit level."""
 
 KNOTS = 8
-"""What depends on quality is given at so many knots, evenly spread, and is linear between them."""
+"""What depends on quality is given at this many knots, evenly spaced, and is linear between them."""
 
 
 def lagrangian(quality: Tensor) -> Tensor:
-    """Lambda of a quality: `LAMBDAS` at 1 and 100, geometric between them."""
+    """Return the lambda of a quality: `LAMBDAS` at 1 and 100, geometric between them."""
     low, high = LAMBDAS
     return low * (high / low) ** ((quality - 1) / (QUALITIES - 1))
 
 
 def nominal_gain(quality: Tensor) -> Tensor:
-    """What a picture in 0..1 is multiplied by, before rounding, at the optimum for high rates.
+    """Return what a picture in 0..1 is multiplied by, before rounding, at the optimum for high rates.
 
     A step of d costs d²/12 in each of three channels, of which the distortion is the mean, and half a bit more divides
     that by two: at the optimum d² = 18 / (lambda · ln 2), in 8-bit levels.
@@ -33,14 +33,14 @@ def nominal_gain(quality: Tensor) -> Tensor:
 
 
 def hats(quality: Tensor) -> Tensor:
-    """Quality, (batch,), as the weights of the knots: (batch, KNOTS), at most two of them not zero, their sum one."""
+    """Return the weights of the knots for a quality, (batch,): (batch, KNOTS), at most two nonzero, their sum one."""
     place = (quality - 1) * ((KNOTS - 1) / (QUALITIES - 1))
     knots = torch.arange(KNOTS, device=quality.device, dtype=quality.dtype)
     return (1 - (place[:, None] - knots).abs()).clamp_min(0)
 
 
 def exact_hats(quality: int) -> list[int]:
-    """`hats` of a whole quality in whole units of `vaetool.compression.entropy.exact`, by whole numbers alone.
+    """Return `hats` of a whole quality in whole units of `vaetool.compression.entropy.exact`, by integers alone.
 
     >>> exact_hats(1), exact_hats(99)
     ([4096, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 290, 3806])

@@ -13,7 +13,7 @@ from vaetool.nn.base import NotNegative, Positive
 
 @dataclass(frozen=True)
 class CodecConfig:
-    """What shapes a codec."""
+    """The size of a codec."""
 
     channels: int = 3
     latent: Positive = 320  # channels of y, at 1/16 of the picture's size
@@ -31,9 +31,9 @@ class CodecConfig:
 
 @dataclass(frozen=True)
 class Qualities:
-    """The qualities that a codec is trained for: each image gets one of them, at random; and how many images are odd.
+    """The qualities that a codec is trained for, one at random for each image, and how many images are odd.
 
-    odd: the share of the images that is made what photographs are not, see `vaetool.compression.oddities`.
+    odd: the share of the images that is made unlike photographs, see `vaetool.compression.oddities`.
     """
 
     quality_min: float = 1.0
@@ -51,7 +51,7 @@ class Qualities:
 class CodecObjective:
     """What the distortion is made of."""
 
-    structure: float = 0.0  # weight of 1 − MS-SSIM beside the squared error, at which `SIMILARITY` times it counts as 1
+    structure: float = 0.0  # weight of 1 − MS-SSIM next to the squared error; at 1, it counts `SIMILARITY` times
 
     def __post_init__(self) -> None:
         if not 0 <= self.structure < math.inf:

@@ -1,7 +1,7 @@
 """The codec's transforms: pictures to the latent y and back, and y to the hyper-latent z.
 
-They begin as cosine transforms of blocks, exact up to the code's width, to which residual blocks add nothing yet.
-Inside, every channel is divided by the sigma that photographs have along its cosine, so that all are of one size.
+They begin as block cosine transforms, exact up to the code's width, to which residual blocks add nothing yet.
+Inside, every channel is divided by the sigma that photographs have along its cosine, so that all are on one scale.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from vaetool.nn.blocks import LEAK
 PATCH = 8
 
 MAX_ACTIVATION = 300.0
-"""In units of a channel's sigma: gates multiply, so what is far from any photograph would grow without bound."""
+"""In units of a channel's sigma. Gates multiply, so anything far from every photograph would grow without bound."""
 
 
 class Block(nn.Module):
@@ -37,8 +37,8 @@ class Block(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any (batch, width, height, width) → the same shape."""
-        x = self.leave(self.local(F.leaky_relu_(self.enter(x), LEAK))).add_(x)  # in place: a CPU waits for memory
+        """Apply the block to x, (batch, channels, height, width); keeps the shape."""
+        x = self.leave(self.local(F.leaky_relu_(self.enter(x), LEAK))).add_(x)  # in place: memory limits a CPU
         opening, value = self.gate(x).chunk(2, dim=1)
         return self.close(torch.relu(opening) * value).add_(x).clamp(-MAX_ACTIVATION, MAX_ACTIVATION)
 
@@ -52,13 +52,13 @@ class Modulation(nn.Module):
         self.shift = nn.Parameter(torch.zeros(KNOTS, width))
 
     def forward(self, x: Tensor, knots: Tensor) -> Tensor:
-        """(batch, width, height, width) and (batch, KNOTS) → the first's shape."""
+        """Scale and shift x, (batch, channels, height, width), by knots, (batch, KNOTS); keeps the shape of x."""
         x = x * (1 + knots @ self.scale)[:, :, None, None]
         return x.add_((knots @ self.shift)[:, :, None, None])
 
 
 class Deblocking(nn.Module):
-    """A residual filter over finished pixels, two of them a side at a time: patches know nothing of their edges."""
+    """A residual filter over finished pixels, in squares of 2x2: patches know nothing of what is beyond them."""
 
     def __init__(self, channels: int, width: int = 48) -> None:
         super().__init__()
@@ -69,13 +69,13 @@ class Deblocking(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor, knots: Tensor) -> Tensor:
-        """(batch, channels, height, width), both sides even, and (batch, KNOTS) → the first's shape."""
+        """Filter x, (batch, channels, height, width) with even sides, by knots, (batch, KNOTS); keeps the shape."""
         hidden = self.modulation(self.enter(F.pixel_unshuffle(x, 2)), knots)
         return F.pixel_shuffle(self.leave(F.leaky_relu_(hidden, LEAK)), 2).add_(x)
 
 
 class Analysis(nn.Module):
-    """Pictures to y, in pixels' units: (batch, 3, 16 h, 16 w) in 0..1 → (batch, latent, h, w)."""
+    """The transform of pictures to y, in pixels' units: (batch, 3, 16 h, 16 w) in 0..1 → (batch, latent, h, w)."""
 
     spread: Tensor
     coarse_spread: Tensor
@@ -96,7 +96,7 @@ class Analysis(nn.Module):
         _set(self.shrink, change)
 
     def forward(self, x: Tensor, knots: Tensor) -> Tensor:
-        """See the class; knots: (batch, KNOTS)."""
+        """Transform pictures to y, see the class; knots: (batch, KNOTS)."""
         x = self.head(F.pixel_unshuffle(x - 0.5, PATCH)) / self.spread[:, None, None]
         for number, block in enumerate(self.blocks):
             x = block(x)
@@ -106,7 +106,7 @@ class Analysis(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """`Analysis` turned round: y in pixels' units to pictures."""
+    """The reverse of `Analysis`: y in pixels' units to pictures."""
 
     spread: Tensor
     coarse_spread: Tensor
@@ -128,7 +128,7 @@ class Synthesis(nn.Module):
         _set(self.tail, basis.T.reshape(width, width, 1, 1))
 
     def forward(self, y: Tensor, knots: Tensor) -> Tensor:
-        """See the class; knots: (batch, KNOTS)."""
+        """Transform y to pictures, see the class; knots: (batch, KNOTS)."""
         x = self.modulation(F.pixel_shuffle(self.grow(y / self.coarse_spread[:, None, None]), 2), knots)
         for block in self.blocks:
             x = block(x)
@@ -137,7 +137,7 @@ class Synthesis(nn.Module):
 
 
 class HyperAnalysis(nn.Sequential):
-    """Normalised y to z: (batch, latent, 4 h, 4 w) → (batch, hyper, h, w)."""
+    """The transform of normalised y to z: (batch, latent, 4 h, 4 w) → (batch, hyper, h, w)."""
 
     def __init__(self, latent: int, hyper: int, width: int) -> None:
         super().__init__(
@@ -150,10 +150,10 @@ class HyperAnalysis(nn.Sequential):
 
 
 def cosine_basis(size: int, keep: int | None = None) -> tuple[Tensor, Tensor]:
-    """The orthonormal cosine transform of square colour patches, the strongest `keep` of its vectors, and their sigma.
+    """Return the `keep` strongest vectors of an orthonormal cosine transform of square colour patches, and their sigma.
 
     Returns (vectors, 3 · size²), each over (channel, row, column), and (vectors,): the standard deviation of pictures
-    in 0..1 along each, by the rule that amplitude falls with frequency, as was measured on photographs.
+    in 0..1 along each, by the rule that amplitude falls with frequency, as measured on photographs.
     """
     frequency, place = torch.meshgrid(*[torch.arange(size, dtype=torch.float64)] * 2, indexing="ij")
     cosines = torch.cos(math.pi * (2 * place + 1) * frequency / (2 * size)) * math.sqrt(2 / size)
@@ -169,7 +169,7 @@ def cosine_basis(size: int, keep: int | None = None) -> tuple[Tensor, Tensor]:
 
 
 def change_of_basis(coarse: Tensor, fine: Tensor) -> Tensor:
-    """Vectors over patches twice the size, in terms of those over the four patches within: (vectors, fine, 2, 2)."""
+    """Express vectors over patches twice the size in those over the four patches within: (vectors, fine, 2, 2)."""
     size = math.isqrt(fine.shape[1] // 3)
     patches = coarse.reshape(-1, 3, 2, size, 2, size).permute(0, 2, 4, 1, 3, 5).flatten(3)
     return torch.einsum("mabp,fp->mfab", patches, fine)

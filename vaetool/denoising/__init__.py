@@ -1,1 +1,1 @@
-"""Denoising: the denoiser, the noise that it is trained on, the task."""
+"""Denoising: the denoiser, the noise that it is trained on, and the task."""

@@ -1,9 +1,9 @@
 """Denoising autoencoder: noisy picture in, clean picture out (Vincent et al. 2008).
 
 A bias-free U-shaped network at half resolution (Mohan et al. 2020), conditioned on the sigma of the noise, which a
-small second network reads off the noisy picture itself. Sigma is the root mean square of what is to go, whatever its
-spectrum, around each place. Bias-free means f(a·x, a·sigma) = a·f(x, sigma) for both: they keep working above the noise
-they were trained on, and a constant picture has a sigma of exactly zero.
+small second network estimates from the noisy picture itself. Sigma is the root mean square of what is to be removed,
+whatever its spectrum, around each place. Bias-free means f(a·x, a·sigma) = a·f(x, sigma) for both: they keep working
+above the noise they were trained on, and a constant picture has a sigma of exactly zero.
 """
 
 from __future__ import annotations
@@ -17,44 +17,44 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vaetool.denoising.noise.filters import local_mean
 from vaetool.denoising.noise.mixture import Noise, add_noise
 from vaetool.errors import UsageError
 from vaetool.images.conversion import from_unit, network_input, to_unit, unpack
 from vaetool.images.tiling import Tile, pad_to_multiple, tiles
 from vaetool.nn.base import Batch, Losses, Model, Positive, register
 from vaetool.nn.blocks import UNet
+from vaetool.nn.filters import local_mean
 
 VISIBLE = 1 / 255
 """Noise with a smaller sigma is left alone: it cannot be told from clean texture, nor seen in eight bits."""
 
 FLAT = 0.5 / 255
-"""Rounding to eight bits alone leaves 0.29 / 255 of detail."""
+"""A place with less detail than this tells nothing: rounding to eight bits alone leaves 0.29 / 255."""
 
 MOSTLY_CLIPPED = 0.25  # share of the pixels of a place
-CLIPPED_EVIDENCE = 1e-3  # of such a place: it counts only where there is no better
+CLIPPED_EVIDENCE = 1e-3  # weight of such a place: it counts only where there is nothing better
 
-TOO_LOW = 2.0  # what an estimate that is too low costs, in those that are too high
-FAINT = 5 / 255  # what is added to the sigma by which errors are divided: below that they hardly weigh more
-BLIND = 0.75  # share of the crops that are cleaned by the estimate of sigma in training, not by the true one
+TOO_LOW = 2.0  # how many times as much an estimate that is too low costs as one that is too high
+FAINT = 5 / 255  # added to the sigma that errors are divided by: below that they hardly weigh more
+BLIND = 0.75  # share of the crops that training cleans by the estimated sigma, not by the true one
 
 TILE = 768
 HALO = 80  # at sigma 50 tiles then differ from the whole by at most 0.7 of an 8-bit level
 
 MAX_PALETTE, MAX_DRAWN = 256, 16
-"""A picture of more colours than the first number may be a photo; one of at most the second is none."""
+"""A picture of more colours than the first number may be a photo; one of at most the second is not."""
 
 Image = TypeVar("Image")
 
 
 @dataclass(frozen=True)
 class DAEConfig:
-    """What shapes a DAE."""
+    """The architecture of a DAE."""
 
     channels: int = 3
     widths: tuple[Positive, ...] = (32, 64, 128, 192)  # per level; each halves the resolution
     blocks: Positive = 2  # residual blocks per level, each way
-    estimator_widths: tuple[Positive, ...] = (32, 48, 64)  # the same for the network that reads off sigma
+    estimator_widths: tuple[Positive, ...] = (32, 48, 64)  # the same for the network that estimates sigma
     pooling: int = 17  # places of 4 pixels a side, an odd number, over which readings of sigma are averaged
     uniform: bool = False  # one sigma for the whole picture, or one for every place
 
@@ -68,9 +68,9 @@ class DAEConfig:
 
 
 class SigmaEstimator(nn.Module):
-    """The sigma of the noise from the noisy picture alone.
+    """Estimator of the sigma of the noise, from the noisy picture alone.
 
-    A U at a quarter of the resolution (`scale`), on what is left of the picture without its local mean. Each place
+    A U-shaped network at a quarter of the resolution (`scale`), applied to the picture minus its local mean. Each place
     gives a reading and how far to trust it, since flat ground tells more than texture; readings are averaged by trust.
     A place that is flatter than rounding to eight bits leaves it (a border, a title page) tells nothing, and a clipped
     one hardly anything.
@@ -86,21 +86,21 @@ class SigmaEstimator(nn.Module):
 
     @property
     def stride(self) -> int:
-        """Heights and widths must be multiples of this."""
+        """The number that heights and widths must be multiples of."""
         return self.scale * self.unet.stride
 
     @property
     def halo(self) -> int:
         """How far around a place its reading depends on the picture, in pixels, rounded up to a multiple of `stride`.
 
-        Two convolutions for each block, at each level there and back, those at both ends, and the local mean.
+        This counts two convolutions per block, at each level down and up, those at both ends, and the local mean.
         """
         *levels, bottom = (self.scale * 2**level for level in range(len(self.unet.down) + 1))
         reach = 2 * self.blocks * (2 * sum(levels) + bottom) + 2 * self.scale + self.mean // 2
         return -(-reach // self.stride) * self.stride
 
     def forward(self, noisy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Readings weighted by trust, the trust, and the evidence of each place, from 0 to 1.
+        """Return readings weighted by trust, the trust, and the evidence of each place, from 0 to 1.
 
         noisy: (batch, channels, height, width), multiples of `stride`. All results: (batch, 1, height / 4, width / 4).
         """
@@ -115,7 +115,7 @@ class SigmaEstimator(nn.Module):
 
 
 def pool_readings(weighted: Tensor, trust: Tensor, window: int) -> Tensor:
-    """The map of sigma, (batch, 1, h, w), of what `SigmaEstimator` gave: averaged over `window` x `window` places."""
+    """Return the map of sigma, (batch, 1, h, w): a `SigmaEstimator`'s readings averaged over `window` x `window`."""
     return local_mean(weighted, window) / local_mean(trust, window).clamp_min(1e-12)
 
 
@@ -136,14 +136,14 @@ class DAE(Model):
 
     @property
     def stride(self) -> int:
-        """Heights and widths must be multiples of this."""
+        """The number that heights and widths must be multiples of."""
         return max(2 * self.unet.stride, self.estimator.stride)  # both are powers of 2
 
     def settle(self, sigma: Tensor, evidence: Tensor) -> Tensor:
-        """What counts of a map of sigma, (batch, 1, h, w): all of it, or (batch, 1, 1, 1) where noise is uniform.
+        """Return the sigma to clean by: the map as it is, (batch, 1, h, w), or one per picture where noise is uniform.
 
-        Then it is the lower quartile of the evidence: texture can be taken for noise, but not the other way round, and
-        a picture with something smooth in it shows there how much noise it has.
+        The latter, (batch, 1, 1, 1), is the lower quartile of sigma, weighted by evidence: texture can be taken for
+        noise, but not the other way round, and a picture shows in its smooth parts how much noise it has.
         """
         if not self.config.uniform:
             return sigma
@@ -153,7 +153,7 @@ class DAE(Model):
         return places.gather(1, quartile)[:, :, None, None]
 
     def restore(self, noisy: Tensor, sigma: Tensor) -> Tensor:
-        """The clean pictures behind noisy ones.
+        """Return the clean pictures behind noisy ones.
 
         noisy: (batch, channels, height, width), around 0..1, sizes multiples of `stride`. sigma: in the same units,
         (batch, 1, h, w) of any smaller size, resized to the picture's. Where it is below `VISIBLE` nothing changes.
@@ -165,7 +165,7 @@ class DAE(Model):
         return noisy - F.pixel_shuffle(residual * gate, 2)
 
     def adopt(self, other: Model) -> bool:
-        """Begin with those networks of another denoiser that have the same shape."""
+        """Take over the networks of another denoiser that have the same shape; return whether there were any."""
         if not isinstance(other, DAE):
             return False
         taken = False
@@ -177,16 +177,16 @@ class DAE(Model):
         return taken
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Noise) -> Batch:
-        """Clean and noisy images, the sigma of what is to go, and which of them are to be cleaned blind."""
+        """Return clean and noisy images, the sigma of what is to be removed, and which of them to clean blind."""
         target, noisy = add_noise(clean, generator, corruption)
         blind = torch.rand((len(clean), 1, 1, 1), generator=generator, device=clean.device) < BLIND
         return {"clean": target, "noisy": noisy, "sigma": self.true_sigma(noisy - target), "blind": blind}
 
     def true_sigma(self, noise: Tensor) -> Tensor:
-        """Return the root mean square of noise, (batch, channels, height, width), as `estimate` is to give it.
+        """Return the root mean square of noise, (batch, channels, height, width), as `estimate` should find it.
 
-        Over `pooling` x `pooling` places around each, (batch, 1, height / 4, width / 4); or over all of a picture,
-        (batch, 1, 1, 1).
+        It is taken over `pooling` x `pooling` places around each, (batch, 1, height / 4, width / 4); or, where noise is
+        uniform, over all of a picture, (batch, 1, 1, 1).
         """
         power = noise.square().mean(dim=1, keepdim=True)
         if self.config.uniform:
@@ -194,11 +194,11 @@ class DAE(Model):
         return local_mean(F.avg_pool2d(power, self.estimator.scale), self.config.pooling).sqrt()
 
     def loss(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> Losses:
-        """Return the L1 to the clean picture, most of it blind, and how far off the estimate of sigma is."""
+        """Return the L1 distance to clean pictures, mostly of blind cleaning, and the error of the estimated sigma."""
         noisy, sigma = batch["noisy"], batch["sigma"]
         weighted, trust, evidence = self.estimator(noisy)
         estimate = pool_readings(weighted, trust, self.config.pooling)
-        # Relative to sigma, and harder on an estimate that is too low: what it leaves of the noise is seen.
+        # Relative to sigma, and harder on an estimate that is too low: the noise that it leaves is visible.
         error = (estimate - sigma) / (sigma + 2 * VISIBLE)
         known = local_mean(evidence, self.config.pooling) > 0
         estimation = (torch.where(error < 0, -TOO_LOW * error, error) * known).mean()
@@ -220,23 +220,23 @@ class DAE(Model):
         return {"psnr": (-10 * mse.log10()).mean().item(), "sigma_error": 255 * error.item()}
 
     def example(self, batch: Batch) -> list[Tensor]:
-        """Noisy, cleaned, clean."""
+        """Return the noisy, the cleaned and the clean pictures."""
         noisy = batch["noisy"]
         return [noisy, self.restore(noisy, self.estimate(noisy)), batch["clean"]]
 
     def estimate(self, noisy: Tensor) -> Tensor:
-        """What is taken as the sigma of the noise, (batch, 1, h, w) or (batch, 1, 1, 1): see `settle`."""
+        """Return the estimated sigma of the noise, (batch, 1, h, w) or (batch, 1, 1, 1): see `settle`."""
         weighted, trust, evidence = self.estimator(noisy)
         return self.settle(pool_readings(weighted, trust, self.config.pooling), evidence)
 
     def denoise(
         self, image: Image, sigma: float | None = None, strength: float = 1.0, tile: int | None = None
     ) -> Image:
-        """The picture without its noise, as the same kind of image (see `vaetool.images.conversion.unpack`).
+        """Return the picture without its noise, as the same kind of image (see `vaetool.images.conversion.unpack`).
 
         sigma: standard deviation of the noise in 8-bit units, 0..255; None estimates it.
-        strength: 0..1 is the share of the noise to take away; above 1, up to 2, noise counts as so much stronger.
-        tile: pixels a side that are computed at once; None chooses.
+        strength: 0..1 is the share of the noise to remove; above 1, up to 2, noise is taken to be that much stronger.
+        tile: side, in pixels, of the squares that are computed at once; None uses the default.
         Raises UsageError for values out of range, ImageError for colours in a model of grey pictures.
         """
         pixels, repack = unpack(image)
@@ -244,15 +244,15 @@ class DAE(Model):
         return repack(self.denoise_pixels(pixels, noise, strength, tile))
 
     def estimate_sigma(self, image: Any) -> float:
-        """The standard deviation of an image's noise in 8-bit units: the median over all places."""
+        """Return the standard deviation of an image's noise in 8-bit units: the median over all places."""
         return median_sigma(self.noise_map(unpack(image)[0]))
 
     @torch.inference_mode()
     def noise_map(self, pixels: np.ndarray, tile: int | None = None) -> np.ndarray:
         """Return the sigma of the noise at every place, in 0..1, for pixels (height, width, channels) of any type.
 
-        float32, (height / 4, width / 4), rounded up, or (1, 1) where noise is uniform; nothing but 0 for a picture of
-        few colours, which is no photo.
+        float32, (height / 4, width / 4), rounded up, or (1, 1) where noise is uniform; a single 0 for a picture of few
+        colours, which is no photo.
         """
         if has_few_colours(pixels):
             return constant_map(0)
@@ -269,7 +269,7 @@ class DAE(Model):
     def denoise_pixels(
         self, pixels: np.ndarray, noise: np.ndarray, strength: float = 1.0, tile: int | None = None
     ) -> np.ndarray:
-        """Pixels (height, width, channels) without the noise whose map `noise_map` or `constant_map` gave."""
+        """Return pixels, (height, width, channels), without noise, given its map from `noise_map` or `constant_map`."""
         if not 0 <= strength <= 2:
             raise UsageError(f"strength must be from 0 to 2, not {strength:g}")
         clean = np.empty_like(pixels)
@@ -294,7 +294,7 @@ class DAE(Model):
         return network_input(pixels, self.config.channels, self.stride, self.device)
 
     def _noise_window(self, noise: np.ndarray, part: Tile) -> Tensor:
-        """What of a noise map belongs to `_window`, padded like it: (1, 1, height / 4, width / 4), or 1 x 1."""
+        """Return a noise map's part in a `_window`, padded like it: (1, 1, height / 4, width / 4), or (1, 1, 1, 1)."""
         if noise.size > 1:
             scale = self.estimator.scale
             noise = pad_to_multiple(noise[part.window(scale)][..., None], self.stride // scale)[..., 0]
@@ -302,22 +302,22 @@ class DAE(Model):
 
 
 def constant_map(sigma: float) -> np.ndarray:
-    """A noise map that is the same everywhere; sigma in 8-bit units."""
+    """Return a noise map that is the same everywhere; sigma in 8-bit units, 0..255."""
     if not 0 <= sigma <= 255:
         raise UsageError(f"sigma must be from 0 to 255, not {sigma:g}")
     return np.full((1, 1), sigma / 255, np.float32)
 
 
 def median_sigma(noise: np.ndarray) -> float:
-    """The median of a noise map, in 8-bit units."""
+    """Return the median of a noise map, in 8-bit units."""
     return 255 * float(np.median(noise))
 
 
 def has_few_colours(pixels: np.ndarray) -> bool:
     """Tell whether pixels, (height, width, 1 or 3) of any type, are a drawing, a sprite or a page rather than a photo.
 
-    Of few colours, that is, or of as many as a palette has and mostly the same as its neighbour. Grey levels without
-    gaps may also be those of a dull photo.
+    Such pictures have few colours, or as many as a palette has and pixels that mostly equal their neighbours. Grey
+    levels without gaps may also be those of a dull photo.
     """
     colours = pixels.reshape(-1, pixels.shape[2])
     sample = colours[:: max(1, len(colours) // 2**16)]
@@ -333,6 +333,6 @@ def has_few_colours(pixels: np.ndarray) -> bool:
 
 
 def _distinct(colours: np.ndarray) -> np.ndarray:
-    """Return each colour once, of (number, channels)."""
+    """Return each colour of an array, (number, channels), once."""
     packed = np.ascontiguousarray(colours).view([("", colours.dtype)] * colours.shape[1])
     return np.unique(packed).view(colours.dtype).reshape(-1, colours.shape[1])

@@ -15,7 +15,7 @@ def denoise_picture(
 ) -> tuple[Picture, dict[str, Any]]:
     """Return the picture without its noise, all else kept, and facts for a report.
 
-    Facts: `sigma`, in 8-bit units, the median over all places, and `sigma_range`, what nine of ten places are within;
+    Facts: `sigma`, in 8-bit units, the median over all places, and `sigma_range`, which nine of ten places are within;
     `changed`, and the `reason` if nothing was.
     The parameters are those of `DAE.denoise`.
     """

@@ -1,1 +1,1 @@
-"""Many files: which they are, where results go, words, exit codes. Nothing here knows of torch or of pictures."""
+"""Many files: which they are, where results go, messages, exit codes. Nothing here knows about torch or pictures."""

@@ -1,4 +1,4 @@
-"""Many files through one model: threads read and write around it, a bad file fails alone, no half file is left.
+"""Many files through one model: threads read and write around it, a bad file fails alone, no file is left half written.
 
     report = Report(console)
     run(jobs, read=images.read, work=clean, write=to_bytes, report=report, threads=4)
@@ -32,9 +32,10 @@ Facts = Mapping[str, Any]
 
 @dataclass
 class Read(Generic[T]):
-    """A file on its way: `value` is what `read` gave, or `error` says why there is none. `seconds` spent on it so far.
+    """A file in progress: `value` is what `read` gave, or `error` says why there is none.
 
-    A job that is to be skipped has neither. in_bytes: the size of the file, if it is known.
+    A job that is to be skipped has neither. seconds: the time spent on it so far. in_bytes: the size of the file, if
+    it is known.
     """
 
     job: Job
@@ -46,7 +47,7 @@ class Read(Generic[T]):
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Times one step; whatever goes wrong in it is this file's error, unless the whole request is wrong."""
+        """Time one step; whatever goes wrong in it is this file's error, unless the whole request is wrong."""
         start = time.perf_counter()
         try:
             yield
@@ -76,15 +77,15 @@ def run(
     report: Report,
     threads: int = 1,
 ) -> None:
-    """Works through all jobs and reports each, in order.
+    """Work through all jobs and report each, in order.
 
     read:  a path, or the bytes of standard input or a pipe -> whatever `work` takes; its `warnings`, if any, are shown.
     work:  the one model call, always in this thread -> its result and facts for `--json`.
     write: the result, and the job for its output -> the bytes of the file; None when there is nothing to write.
 
     `threads` files are read ahead and as many written behind, so memory does not grow with the number of files.
-    What `read`, `work` or `write` raises fails that file only; UsageError ends the run, as do Ctrl-C and SIGTERM, after
-    files being written are complete.
+    What `read`, `work` or `write` raises fails that file only; UsageError ends the run, as do Ctrl-C and SIGTERM, once
+    the files being written are complete.
     """
     with report.over(len(jobs)), _workers(threads) as pool:
         writing: deque[Future[_Result[T, U]]] = deque()
@@ -97,7 +98,7 @@ def run(
 
 
 def read_all(jobs: Iterable[Job], read: Callable[[Path | bytes], T], *, threads: int = 1) -> Iterator[Read[T]]:
-    """Reads the files of all jobs, in order and at most `threads` ahead, for work that wants several at once."""
+    """Read the files of all jobs, in order and at most `threads` ahead, for work that needs several at once."""
     with _workers(threads) as pool:
         yield from _read_ahead(jobs, read, pool, threads)
 
@@ -150,7 +151,7 @@ def _work(item: Read[T], work: Callable[[T], tuple[U, Facts]]) -> _Result[T, U]:
     if item.value is not None and item.error is None:
         with item.attempt():
             result.value, result.facts = work(item.value)
-    item.value = None  # the picture is not needed any more, and may be large
+    item.value = None  # the picture is no longer needed, and may be large
     return result
 
 

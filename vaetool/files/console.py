@@ -1,7 +1,7 @@
-"""Everything the command says: words on stderr, data on stdout, and the exit code.
+"""Everything the command says: messages on stderr, data on stdout, and the exit code.
 
-`Console` speaks, `Report` counts files and owns the exit code of a batch, and `guarded` turns whatever
-ends a command (an error, Ctrl-C, SIGTERM, a closed pipe) into one line and the exit code of the contract.
+`Console` prints, `Report` counts files and owns the exit code of a batch, and `guarded` turns whatever
+ends a command (an error, Ctrl-C, SIGTERM, a closed pipe) into one line and the exit code promised for it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Terminated(BaseException):
 
 
 class Console:
-    """Speaks for one run of the command.
+    """The output of one run of the command.
 
     quiet: errors only; verbose: how many -v; json: `Report` writes one JSON object per file on stdout.
     """
@@ -45,61 +45,61 @@ class Console:
         self.configure(quiet=quiet, verbose=verbose, json=json)
 
     def configure(self, *, quiet: bool, verbose: int, json: bool) -> None:
-        """Takes over the flags of a command once they are known."""
+        """Take over the flags of a command once they are known."""
         self.quiet = quiet
         self.verbose = verbose
         self.json = json
 
     @cached_property
     def screen(self) -> RichConsole:
-        """Stderr as rich writes to it, for what is more than a line."""
+        """Rich's console on stderr, for output of more than a line."""
         from rich.console import Console as RichConsole
 
         class Words(RichConsole):
             def on_broken_pipe(self) -> None:
-                raise  # again the BrokenPipeError that rich is handling; `guarded` knows what it means
+                raise  # the BrokenPipeError that rich is handling; `guarded` knows what it means
 
-        # Never escape codes into a file, whatever FORCE_COLOR and the like ask for.
+        # No escape codes in a file, whatever FORCE_COLOR and the like ask for.
         return Words(stderr=True, force_terminal=_is_terminal(sys.stderr), highlight=False, emoji=False, markup=False)
 
     def _print(self, text: str, style: str | None = None) -> None:
         self.screen.print(one_line(text), style=style, soft_wrap=True)
 
     def error(self, text: str) -> None:
-        """One line, always."""
+        """Print an error in one line, always."""
         self._print(text, "red")
 
     def warn(self, text: str) -> None:
-        """One line, unless -q."""
+        """Print a warning in one line, unless -q."""
         if not self.quiet:
             self._print(text, "yellow")
 
     def say(self, text: str) -> None:
-        """One line, unless -q."""
+        """Print one line, unless -q."""
         if not self.quiet:
             self._print(text)
 
     def note(self, text: str) -> None:
-        """One line, with -v."""
+        """Print one line, with -v."""
         if self.verbose and not self.quiet:
             self._print(text, "dim")
 
     def trace(self, error: BaseException) -> None:
-        """The traceback, with -vv."""
+        """Print the traceback, with -vv."""
         if self.verbose >= 2:
             for line in "".join(traceback.format_exception(error)).splitlines():
                 self._print(line)
 
     def data(self, line: str) -> None:
-        """One line of text on stdout, at once, so that a reader in a pipe can follow."""
+        """Write one line of text to stdout, at once, so that a reader in a pipe can follow."""
         self.binary(line.encode("utf-8", "surrogateescape") + b"\n")
 
     def record(self, record: Mapping[str, Any]) -> None:
-        """One JSON object on stdout, at once. Numbers that JSON does not know (nan, inf) become null."""
+        """Write one JSON object to stdout, at once. Numbers that JSON does not know (nan, inf) become null."""
         self.data(json.dumps(_plain(record), allow_nan=False))
 
     def binary(self, data: bytes) -> None:
-        """Bytes on stdout, at once."""
+        """Write bytes to stdout, at once."""
         if sys.stdout is None:
             raise VaetoolError("standard output is closed")
         sys.stdout.flush()
@@ -107,18 +107,18 @@ class Console:
         sys.stdout.buffer.flush()
 
     def refuse_binary_to_terminal(self) -> None:
-        """Raises UsageError when stdout is a terminal, which image data would only garble."""
+        """Raise UsageError if stdout is a terminal, which image data would only garble."""
         if _is_terminal(sys.stdout):
             raise UsageError("refusing to write binary data to a terminal: give -o FILE, or send it on with a pipe")
 
     @property
     def is_read_on_terminal(self) -> bool:
-        """Whether stdout is a terminal: data there may be laid out for the eye."""
+        """True if stdout is a terminal: data there may be laid out for the eye."""
         return _is_terminal(sys.stdout)
 
     @contextmanager
     def progress(self, total: int | None) -> Iterator[Callable[[], None]]:
-        """A progress bar on stderr, only where it is a terminal; yields the function that moves it on by one.
+        """Show a progress bar on stderr, only where it is a terminal; yield the function that advances it by one.
 
         total: None if it is not known.
         """
@@ -136,7 +136,7 @@ class Console:
 
 
 class Report:
-    """Counts files done, skipped and failed, says each of them in the way asked for, and owns the exit code."""
+    """Counts files done, skipped and failed, reports each in the way asked for, and owns the exit code."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -154,7 +154,7 @@ class Report:
 
     @contextmanager
     def over(self, total: int | None) -> Iterator[Report]:
-        """The span in which `total` files, None: not known, are worked on: first the bar, at the end the summary."""
+        """Span the work on `total` files (None: not known): show the bar during it, and the summary at its end."""
         self.total += total or 0
         try:
             with self.console.progress(total) as self._advance:
@@ -173,9 +173,9 @@ class Report:
         seconds: float | None = None,
         warnings: Sequence[str] = (),
     ) -> None:
-        """One file is finished. `output` is where it went (None: nowhere), `facts` go into JSON and after -v.
+        """Report a finished file. `output` is where it went (None: nowhere), `facts` go into JSON and the line of -v.
 
-        Facts of a file whose result is the file itself are `changed`, false, and the `reason`: those are said.
+        Facts of a file whose result is the file itself are `changed`, false, and the `reason`: the summary gives those.
         """
         self.done_count += 1
         self._last_output = output
@@ -189,12 +189,12 @@ class Report:
             self._unchanged[str(facts["reason"])] += 1
         if self.console.json:
             place = {} if output is None else {"output": str(output)}
-            worries = {"warnings": list(warnings)} if warnings else {}
-            self.console.record({"path": str(source), **place, **facts, **worries})
+            noted = {"warnings": list(warnings)} if warnings else {}
+            self.console.record({"path": str(source), **place, **facts, **noted})
         self._advance()
 
     def skipped(self, source: object, output: object) -> None:
-        """One file has its result already."""
+        """Report a file that has its result already."""
         self.skipped_count += 1
         self.console.note(f"{source}: {output} exists, skipped")
         if self.console.json:
@@ -202,7 +202,7 @@ class Report:
         self._advance()
 
     def failed(self, source: object, error: Exception) -> None:
-        """One file failed; the message gets its path in front."""
+        """Report a file that failed; its path precedes the message."""
         self.failed_count += 1
         message = reason(error)
         self.console.error(f"{source}: {message}")
@@ -212,7 +212,7 @@ class Report:
         self._advance()
 
     def summary(self) -> None:
-        """The last line of a batch: how many of each; for a single file, where its result is."""
+        """Print the last line of a batch: how many of each; for a single file, where its result is."""
         seen = self.done_count + self.skipped_count + self.failed_count
         missing = max(0, self.total - seen)
         for reason, count in self._unchanged.items():
@@ -231,7 +231,7 @@ class Report:
 
 
 def reason(error: Exception) -> str:
-    """What is wrong, in one line and without the path; an error nobody foresaw is named as such."""
+    """Return what is wrong, in one line and without the path; an error nobody foresaw is named as such."""
     if isinstance(error, VaetoolError):
         return one_line(error)
     if isinstance(error, OSError) and error.strerror:
@@ -242,7 +242,7 @@ def reason(error: Exception) -> str:
 
 
 def guarded(command: Callable[[], int], console: Console) -> int:
-    """Runs a command and returns its exit code; whatever stops it becomes one line and a code of its own."""
+    """Run a command and return its exit code; whatever stops it becomes one line and a code of its own."""
     with _signals_raise():
         try:
             code = command()
@@ -273,7 +273,7 @@ def guarded(command: Callable[[], int], console: Console) -> int:
 
 
 def _pipe_closed() -> int:
-    """The reader has seen enough: nothing more may be written, not even by the interpreter's last flush."""
+    """Send broken pipes nowhere and return 0: nothing more may be written, not even by the interpreter's last flush."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -297,7 +297,7 @@ def _pipe_is_broken(descriptor: int) -> bool:
 
 @contextmanager
 def _signals_raise() -> Iterator[None]:
-    """While this lasts, SIGTERM and SIGHUP raise `Terminated`; what was ignored before stays ignored."""
+    """Make SIGTERM and SIGHUP raise `Terminated` in this context; what was ignored before stays ignored."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -333,7 +333,7 @@ def _short(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """The value as JSON knows it: arrays and array scalars unwrapped, nan and infinities as None."""
+    """Return the value as JSON knows it: arrays and array scalars unwrapped, nan and infinities as None."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

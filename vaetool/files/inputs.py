@@ -2,7 +2,7 @@
 
 Files named one by one keep the order they were given in; those of a folder are sorted by name. A folder gives the
 files whose name or content says that they are of the wanted kind: a `.txt` is passed over in silence, a damaged
-`.png` is kept and fails aloud. Hidden files and earlier results (`*.denoised.*`) are not taken from folders.
+`.png` is kept and fails visibly. Hidden files and earlier results (`*.denoised.*`) are not taken from folders.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from vaetool.errors import UsageError
 
 HEAD = 32  # bytes that tell the format of a file
-BLOCK = 1 << 16  # bytes of a list that are read at once, or as many as are there
+BLOCK = 1 << 16  # most bytes of a list that are read at once
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ Source = Path | Stream
 
 @dataclass(frozen=True)
 class FileKind:
-    """A kind of files that a command takes.
+    """A kind of file that a command takes.
 
     name:     plural, for messages.
     sniff:    first bytes -> the extensions under which a result in the same format goes, the usual one first;
@@ -79,7 +79,7 @@ class Shard:
     count: int
 
     def of(self, items: Sequence[T]) -> Sequence[T]:
-        """The part of `items` that is this shard's."""
+        """Return the part of `items` that is this shard's."""
         return items[self.index :: self.count]
 
     def __str__(self) -> str:
@@ -93,7 +93,7 @@ PNG = (".png",)
 
 
 def sniff_image(head: bytes) -> tuple[str, ...]:
-    r"""The extensions for a result in the format that the first bytes show, empty when they show no image.
+    r"""Return the extensions for a result in the format that the first bytes show, empty when they show no image.
 
     A format that is read but not written gives `.png`.
 
@@ -130,7 +130,7 @@ IMAGES = FileKind("images", sniff_image, READ_ONLY | {".webp", ".avif", ".bmp", 
 
 
 def read_head(path: Path) -> bytes:
-    """The first bytes of a regular file; empty for anything else, which could only be read once."""
+    """Return the first bytes of a regular file; none for anything else, which could only be read once."""
     try:
         if not path.is_file():
             return b""
@@ -150,7 +150,7 @@ def expand(
     earlier: str = "",
     leave_out: Path | None = None,
 ) -> Inputs:
-    """All inputs of a command, each once.
+    """Return all inputs of a command, each once.
 
     arguments:  files, folders, patterns that the shell did not expand, or `-`.
     recursive:  whether sub-folders are searched; None for a command that never does, so that -r is not advised.
@@ -160,7 +160,7 @@ def expand(
     leave_out:  a folder, the output's, that is not searched.
 
     A file that is missing becomes an entry with a problem: it fails alone. Raises UsageError when the request makes no
-    sense: nothing given, only folders without a file of the kind, `-` beside other inputs, an unreadable list. An empty
+    sense: nothing given, only folders without a file of the kind, `-` with other inputs, an unreadable list. An empty
     list is not an error.
     """
     folders: list[Path] = []
@@ -178,10 +178,10 @@ def stream(
     leave_out: Path | None = None,
     folders: list[Path] | None = None,
 ) -> Iterator[Entry]:
-    """What `expand` finds, one by one, for work that can begin before the last of a million names is known.
+    """Yield what `expand` finds, one by one, for work that can begin before the last of a million names is known.
 
     A list is read as it is written. No name is remembered: a file that is named twice comes twice (see `each_once`).
-    folders: takes those that are found.
+    folders: those that are found are added to this list.
     Raises UsageError as `expand` does: at once for arguments, on the way for folders and lists.
     """
     folders = [] if folders is None else folders
@@ -220,7 +220,7 @@ def stream(
 
 
 def _existing(name: str) -> Iterator[tuple[Path, str | None]]:
-    """The path itself, the files that match it as a pattern, or the path and why there is none."""
+    """Yield the path itself, the files that match it as a pattern, or the path and why there is none."""
     path = Path(name)
     try:
         path.stat()
@@ -242,7 +242,7 @@ def _existing(name: str) -> Iterator[tuple[Path, str | None]]:
 
 
 def _folder(folder: Path, kind: FileKind, recursive: bool, earlier: str, leave_out: Path | None) -> Iterator[Entry]:
-    """The files of a folder in sorted order, files before sub-folders; a folder that cannot be listed is a problem."""
+    """Yield a folder's files in sorted order, before its sub-folders'; a folder that cannot be listed is a problem."""
     failures: list[OSError] = []
     excluded = None if leave_out is None else os.path.realpath(leave_out)
     for parent, folders, files in os.walk(folder, onerror=failures.append):
@@ -265,9 +265,9 @@ def _is_earlier(path: Path, earlier: str) -> bool:
 
 
 def _is_kind(path: Path, kind: FileKind) -> bool:
-    """Whether a folder's file is meant: by its name, which is cheap, else by its first bytes."""
+    """Tell whether a file in a folder is of the kind: by its name, which is cheap, else by its first bytes."""
     try:
-        # A pipe or a device in a folder would block; a link that leads nowhere is no file to work on.
+        # A pipe or a device in a folder would block; a link that leads nowhere is not a file to work on.
         if not stat.S_ISREG(path.stat().st_mode):
             return False
     except OSError:
@@ -276,7 +276,7 @@ def _is_kind(path: Path, kind: FileKind) -> bool:
 
 
 def each_once(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Without the second mention of a path: a file named twice is worked on once."""
+    """Leave out further mentions of a path: a file named twice is worked on once."""
     seen: set[str] = set()
     for entry in entries:
         path = os.path.abspath(str(entry.source))  # noqa: PTH100 - as text: a million paths
@@ -286,13 +286,13 @@ def each_once(entries: Iterable[Entry]) -> Iterator[Entry]:
 
 
 def _mirrored(name: str) -> PurePath | None:
-    """A listed path below the output folder: as listed if it is relative and stays inside, else its name alone."""
+    """Return a listed path's place below the output folder; None (its name alone) if absolute or leading outside."""
     path = PurePath(name)
     return None if path.is_absolute() or ".." in path.parts or not path.name else path
 
 
 def standard_input() -> bytes:
-    """All of it. Raises UsageError if it is closed."""
+    """Read all of standard input. Raises UsageError if it is closed."""
     return _standard_stream().read()
 
 
@@ -303,7 +303,7 @@ def _standard_stream() -> Any:
 
 
 def _read_list(source: str, null: bool) -> Iterator[str]:
-    """The names in a list, as soon as they are there."""
+    """Yield the names in a list, as soon as they are there."""
     try:
         with nullcontext(_standard_stream()) if source == "-" else Path(source).open("rb") as file:
             rest = b""
@@ -322,7 +322,7 @@ def _names(lines: list[bytes], null: bool) -> Iterator[str]:
 
 
 def parse_shard(text: str) -> Shard:
-    """`i/n` with i from 0 to n - 1. Raises UsageError."""
+    """Parse `i/n` with i from 0 to n - 1. Raises UsageError for anything else."""
     index, slash, count = text.partition("/")
     if slash and index.isdecimal() and count.isdecimal() and int(index) < int(count):
         return Shard(int(index), int(count))
@@ -330,7 +330,7 @@ def parse_shard(text: str) -> Shard:
 
 
 def slurm_shard(environment: Mapping[str, str] = os.environ) -> Shard | None:
-    """The shard of a Slurm array task, from SLURM_ARRAY_TASK_ID, _MIN, _MAX, _STEP and _COUNT; None outside one.
+    """Return the shard of a Slurm array task by SLURM_ARRAY_TASK_ID, _MIN, _MAX, _STEP and _COUNT; None outside one.
 
     Raises UsageError for an array with gaps, in which a task cannot know which one it is.
     """

@@ -24,7 +24,7 @@ class MaskFolder:
             self._by_name.setdefault(entry.place.stem, []).append(entry)
 
     def of(self, source: object) -> Path | None:
-        """The mask of an image, if there is one.
+        """Return the mask of an image, if there is one.
 
         Raises FileError if there are several.
         """
@@ -39,6 +39,6 @@ class MaskFolder:
 
 
 def _common_depth(mask: PurePath, image: PurePath) -> int:
-    """How many folders a mask is in that are also the last ones of its image, -1 if they are others."""
+    """Return how many folders a mask is in that are also the last ones of its image, -1 if they are others."""
     folders, others = mask.parent.parts, image.parent.parts
     return len(folders) if others[max(0, len(others) - len(folders)) :] == folders else -1

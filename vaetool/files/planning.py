@@ -1,4 +1,4 @@
-"""From inputs to jobs: which file becomes which, with everything that cannot work out refused before any work."""
+"""From inputs to jobs: which file becomes which, with whatever cannot work out refused before any work begins."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Job:
     """One file to work on.
 
     output:  where the result goes; None for a command that writes none.
-    problem: what is known to be wrong before the file is opened: it fails with that.
+    problem: what is known to be wrong before the file is opened; the job fails with it.
     skip:    the result exists and is to be kept.
     """
 
@@ -31,7 +31,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Naming:
-    """How results are called: `photo.png` becomes `photo.SUFFIX.png` beside the input, `photo.png` in a folder.
+    """How results are named: `photo.png` becomes `photo.SUFFIX.png` next to the input, `photo.png` in a folder.
 
     extension: of every result, with its dot; None: that of the input's format, by content.
     """
@@ -50,10 +50,10 @@ def plan(
     skip_existing: bool = False,
     shard: Shard | None = None,
 ) -> list[Job]:
-    """The jobs for all inputs, in their order; with a shard, its part of the list sorted by path.
+    """Return the jobs for all inputs, in their order; with a shard, its part of the list sorted by path.
 
     output: a file, a folder (it exists as one, ends with a separator, or there are many inputs) or `-`;
-    None: beside each input, for standard input standard output.
+    None: next to each input, for standard input standard output.
     Raises UsageError when two inputs would become one path (in any shard), when an output is an input, exists
     already (unless `force` or `skip_existing`), or cannot be a file.
     """
@@ -72,7 +72,7 @@ def plan(
 
 
 def folder_of(output: str | None) -> Path | None:
-    """The folder that `-o` names if it can be told from the text and the disk alone."""
+    """Return the folder that `-o` names, if the text and the disk alone show that it is one."""
     return Path(output) if output and is_folder(output) else None
 
 
@@ -82,7 +82,7 @@ ExtensionOf = Callable[[Source, FileKind], str]
 def _destination(
     inputs: Inputs, output: str | None, naming: Naming
 ) -> Callable[[Entry, ExtensionOf], Path | Stream | None]:
-    """The function that gives an entry its output."""
+    """Return the function that gives an entry its output."""
     from_stream = any(entry.source is Stream.STANDARD for entry in inputs.entries)
 
     def named(entry: Entry, path: PurePath, extension_of: ExtensionOf, suffix: str) -> Path:
@@ -113,7 +113,7 @@ def _extension_by_name(source: Source, kind: FileKind) -> str:
 
 
 def _extension_by_content(source: Source, kind: FileKind) -> str:
-    """The file's own extension where it tells the truth, else the usual one of the format that it is in."""
+    """Return the file's own extension where it tells the truth, else the usual one of the format that it is in."""
     found = () if source is Stream.STANDARD else kind.sniff(read_head(Path(str(source))))
     suffix = Path(str(source)).suffix
     if not found:
@@ -163,7 +163,7 @@ def _settle_existing(jobs: list[Job], *, force: bool, skip_existing: bool) -> li
 
 
 def _inode(path: object) -> tuple[int, int] | None:
-    """What identifies a regular file under all its names, links included."""
+    """Return what identifies a regular file under all its names, links included."""
     if not isinstance(path, Path):
         return None
     try:

@@ -12,7 +12,7 @@ from vaetool.errors import FileError
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Writes a file that is either complete or not there; missing folders are made, a file that exists is replaced.
+    """Write a file that is either complete or not there; missing folders are made, a file that exists is replaced.
 
     The mode is that of the file replaced, else the umask's. A symbolic link is followed, a device or pipe is written
     to directly. Raises FileError, naming the path.
@@ -51,6 +51,6 @@ def append(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def is_special(path: Path) -> bool:
-    """A device or a pipe: written to directly, never replaced."""
+    """Tell whether a path is a device or a pipe: written to directly, never replaced."""
     # Not Path.exists, which raises for a name that is too long.
     return os.path.exists(path) and not path.is_file() and not path.is_dir()  # noqa: PTH110

@@ -1,4 +1,4 @@
-"""Frames of one size as a file that moves, as a strip of pictures, or as a folder of them."""
+"""Frames of one size as an animated file, as a strip of pictures, or as a folder of them."""
 
 from __future__ import annotations
 
@@ -13,19 +13,17 @@ from PIL import Image
 from vaetool.errors import UsageError
 from vaetool.files.outputs import is_folder, refuse_existing
 from vaetool.files.writing import is_special, write_atomically
+from vaetool.images.picture import as_pillow
 
 FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
-"""By suffix; a PNG is a strip. What has no suffix is a folder, or a GIF where that is a device or a pipe."""
+"""By suffix; a PNG is a strip. A path without a suffix is a folder, or a GIF if it is a device or a pipe."""
 
 MARGIN = 2
 """White pixels between the frames of a strip."""
 
 
 def check_new(path: str | Path, *, force: bool = False) -> None:
-    """Whether frames can be written to `path`, and nothing is there that would be replaced, unless `force`.
-
-    Raises UsageError.
-    """
+    """Raise UsageError if frames cannot be written to `path` or, unless `force`, would replace something there."""
     suffix = Path(path).suffix.lower()
     if not _is_folder(path):
         if suffix not in FORMATS and not is_special(Path(path)):
@@ -39,8 +37,8 @@ def check_new(path: str | Path, *, force: bool = False) -> None:
 
 
 def write(frames: np.ndarray, path: str | Path, fps: float = 12) -> None:
-    """Frames, (frames, height, width, 1 or 3) uint8, as what `path` says: a file with a suffix of `FORMATS`, or a
-    folder of frame-0001.png and so on, instead of those that are there.
+    """Write frames, (frames, height, width, 1 or 3) uint8, as `path` says: to a file with a suffix of `FORMATS`, or to
+    a folder as frame-0001.png and so on, which replace those that are there.
 
     Raises FileError, UsageError for another suffix.
     """
@@ -52,7 +50,7 @@ def write(frames: np.ndarray, path: str | Path, fps: float = 12) -> None:
     digits = max(4, len(str(len(frames))))
     written = [Path(path) / f"frame-{k:0{digits}}.png" for k in range(1, len(frames) + 1)]
     for name, frame in zip(written, frames, strict=True):
-        write_atomically(name, _encoded([_image(frame)], "PNG"))
+        write_atomically(name, _encoded([as_pillow(frame)], "PNG"))
     for name in earlier:
         if name not in written:
             name.unlink()
@@ -67,21 +65,21 @@ def _frames_in(folder: str | Path) -> list[Path]:
 
 
 def resize(frames: np.ndarray, size: int) -> np.ndarray:
-    """Frames, (frames, height, width, channels) uint8, at `size` pixels a side (Lanczos)."""
-    resized = [np.asarray(_image(frame).resize((size, size), Image.Resampling.LANCZOS)) for frame in frames]
+    """Resize frames, (frames, height, width, channels) uint8, to `size` pixels a side (Lanczos)."""
+    resized = [np.asarray(as_pillow(frame).resize((size, size), Image.Resampling.LANCZOS)) for frame in frames]
     return np.stack(resized).reshape(len(frames), size, size, frames.shape[3])
 
 
 def encode_frames(frames: np.ndarray, suffix: str, fps: float = 12) -> bytes:
-    """A file of frames, (frames, height, width, 1 or 3) uint8, in the format of a suffix.
+    """Return the bytes of a file of frames, (frames, height, width, 1 or 3) uint8, in the format of a suffix.
 
-    GIF and WebP play for ever; a GIF counts time in hundredths of a second. WebP and PNG are lossless. A GIF has the
-    256 best colours of each frame, not dithered, which would flicker, and all greys.
+    GIF and WebP loop for ever; a GIF counts time in hundredths of a second. WebP and PNG are lossless. A GIF has the
+    256 best colours of each frame, not dithered, as that would flicker, and all greys.
     """
     name = FORMATS[suffix.lower()]
     if name == "PNG":
-        return _encoded([_image(strip(frames))], name)
-    images = [_image(frame) for frame in frames]
+        return _encoded([as_pillow(strip(frames))], name)
+    images = [as_pillow(frame) for frame in frames]
     if name == "GIF":
         images = [image if image.mode == "L" else _with_palette(image) for image in images]
         return _encoded(images, name, duration=_durations(len(images), fps, unit=10), loop=0)
@@ -89,13 +87,9 @@ def encode_frames(frames: np.ndarray, suffix: str, fps: float = 12) -> bytes:
 
 
 def strip(frames: np.ndarray) -> np.ndarray:
-    """Frames side by side, with white between them: (height, total width, channels)."""
+    """Put frames side by side, with white between them: (height, total width, channels)."""
     spaced = np.pad(frames, ((0, 0), (0, 0), (0, MARGIN), (0, 0)), constant_values=255)
     return np.concatenate(list(spaced), axis=1)[:, :-MARGIN]
-
-
-def _image(pixels: np.ndarray) -> Image.Image:
-    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
 
 
 def _with_palette(image: Image.Image) -> Image.Image:
@@ -103,7 +97,7 @@ def _with_palette(image: Image.Image) -> Image.Image:
 
 
 def _durations(count: int, fps: float, unit: int = 1) -> list[int]:
-    """Milliseconds that frames are shown, in multiples of `unit`, so that as many seconds pass as should."""
+    """Return the milliseconds to show each frame, in multiples of `unit`, so that the total time comes out right."""
     ends = np.rint(np.arange(count + 1) * 1000 / (fps * unit)).astype(int) * unit
     return np.diff(ends).tolist()
 

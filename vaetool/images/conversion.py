@@ -18,6 +18,7 @@ from torch import Tensor
 from vaetool import images
 from vaetool.errors import ImageError, UsageError
 from vaetool.images import Picture
+from vaetool.images.picture import as_pillow, rescale
 from vaetool.images.tiling import pad_to_multiple
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in Pillow
@@ -26,12 +27,12 @@ Repack = Callable[[np.ndarray], Any]
 
 
 def unpack(image: Any, hole: np.ndarray | None = None) -> tuple[np.ndarray, Repack]:
-    """The pixels of an image, and the function that makes an image of the same kind of other pixels.
+    """Return the pixels of an image, and the function that makes an image of the same kind from other pixels.
 
     image: a `Picture`; a Pillow image; a path (a Pillow image comes back); an array, (height, width) or (height,
     width, 1 or 3); a tensor, (height, width) or (1 or 3, height, width). Arrays and tensors are uint8, uint16 or
     floating point. Colours hidden by an alpha channel are filled from the visible ones, and come back as they were.
-    hole: bool, (height, width), where colours are not to be used for that either.
+    hole: bool, (height, width), where colours are not used for that either.
     Raises ImageError for files and for a hole of another size, UsageError for other types and shapes.
     """
     if isinstance(image, np.ndarray | Tensor):
@@ -56,7 +57,7 @@ def as_picture(image: Any) -> Picture:
 
 
 def unpack_mask(mask: Any) -> np.ndarray:
-    """The hole that a mask shows: bool, (height, width).
+    """Return the hole that a mask shows: bool, (height, width).
 
     mask: an array or tensor, (height, width), also (height, width, 1) or (1, height, width), of any type, that is not 0
     in the hole; or an image, see `unpack`, that is white there: see `white_part`.
@@ -74,7 +75,7 @@ def unpack_mask(mask: Any) -> np.ndarray:
 
 
 def white_part(mask: Picture) -> np.ndarray:
-    """The hole that a mask shows: where it is nearer to white than to black; what is transparent counts as black."""
+    """Return the hole that a mask shows: where it is nearer to white than to black; transparent counts as black."""
     top = np.iinfo(mask.pixels.dtype).max
     grey = mask.pixels[:, :, 0] if mask.pixels.shape[2] == 1 else mask.pixels @ np.array(LUMA, np.float32)
     white = grey > top / 2
@@ -82,7 +83,7 @@ def white_part(mask: Picture) -> np.ndarray:
 
 
 def _open(image: Any) -> tuple[Picture, Callable[[Picture], Any]]:
-    """A picture, and the function that makes an image of the same kind of another one."""
+    """Return an image as a picture, and the function that makes an image of the same kind from another picture."""
     if isinstance(image, Picture):
         return image, lambda picture: picture
     if isinstance(image, Image.Image):
@@ -130,9 +131,9 @@ def _unpack_tensor(tensor: Tensor) -> tuple[np.ndarray, Repack]:
 
 
 def to_unit(pixels: np.ndarray) -> np.ndarray:
-    """A copy of pixels as floats, at least float32, the range of a whole-number type as 0..1.
+    """Return a copy of pixels as floats, at least float32, with the range of an integer type as 0..1.
 
-    Rows, columns, channels follow each other in memory, however the pixels lie there: results do not depend on that.
+    It is in C order (rows, columns, channels), whatever the order of the pixels: results do not depend on that.
     """
     if np.issubdtype(pixels.dtype, np.integer):
         return np.divide(pixels, np.iinfo(pixels.dtype).max, dtype=np.float32, order="C")
@@ -140,7 +141,7 @@ def to_unit(pixels: np.ndarray) -> np.ndarray:
 
 
 def from_unit(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Floats as pixels of a type: scaled, rounded and clipped for a whole-number type, as they are for a float."""
+    """Return floats as pixels of a type: scaled, rounded and clipped for an integer type, as they are for a float."""
     if np.issubdtype(dtype, np.integer):
         top = np.iinfo(dtype).max
         return np.rint(values * top).clip(0, top).astype(dtype)
@@ -148,9 +149,9 @@ def from_unit(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
 
 
 def network_input(pixels: np.ndarray, channels: int, stride: int, device: torch.device) -> Tensor:
-    """Pixels (height, width, 1 or 3) of any type as a network takes them, in 0..1: (1, channels, height, width).
+    """Return pixels (height, width, 1 or 3) of any type as a network takes them, in 0..1: (1, channels, height, width).
 
-    Padded to multiples of `stride`; grey is all colours alike. Raises ImageError for colours where `channels` is 1.
+    Padded to multiples of `stride`; grey is repeated in all channels. Raises ImageError for colour if `channels` is 1.
     """
     if pixels.shape[2] > channels:
         raise ImageError("is in colour, and this model is for grey pictures")
@@ -160,7 +161,7 @@ def network_input(pixels: np.ndarray, channels: int, stride: int, device: torch.
 
 
 def whole_picture(pixels: np.ndarray, size: int, channels: int) -> np.ndarray:
-    """The middle square of pixels, (height, width, 1 or 3) of any type, at a size: (size, size, channels) uint8.
+    """Return the middle square of pixels, (height, width, 1 or 3) of any type, at a size: (size, size, channels) uint8.
 
     For models of whole pictures; training and use both go through here.
     """
@@ -171,7 +172,7 @@ def whole_picture(pixels: np.ndarray, size: int, channels: int) -> np.ndarray:
 
 
 def shrunk(pixels: np.ndarray, longest: int, channels: int) -> np.ndarray:
-    """Pixels, (height, width, 1 or 3) of any type, at most `longest` on either side: (..., ..., channels) uint8.
+    """Shrink pixels, (height, width, 1 or 3) of any type, to at most `longest` a side: (..., ..., channels) uint8.
 
     For models of pictures of any shape; training and use both go through here.
     """
@@ -182,7 +183,4 @@ def shrunk(pixels: np.ndarray, longest: int, channels: int) -> np.ndarray:
 
 
 def _in_eight_bits(pixels: np.ndarray, channels: int) -> Image.Image:
-    if pixels.dtype != np.uint8:
-        pixels = from_unit(to_unit(pixels), np.dtype(np.uint8))
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
-    return image.convert("RGB" if channels == 3 else "L")
+    return as_pillow(rescale(pixels, np.uint8)).convert("RGB" if channels == 3 else "L")

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 BAND_ROWS = 64
-"""Rows that are worked on at once where a copy of a whole picture in floating point would take gigabytes."""
+"""Rows that are processed at once where a copy of a whole picture in floating point would take gigabytes."""
 
 
 def fill_hidden(pixels: np.ndarray, visible: np.ndarray) -> np.ndarray:
     """Fill hidden pixels smoothly from the visible ones; visible ones are returned unchanged.
 
-    pixels: (height, width, channels), float or integer; visible: bool, (height, width). Shape and dtype of `pixels`.
-    Filled values lie between the smallest and the largest visible value of their channel; all hidden gives zeros.
+    pixels: (height, width, channels), float or integer; visible: bool, (height, width). Keeps the shape and dtype.
+    Filled values lie between the smallest and the largest visible value of their channel; if all are hidden, zeros.
     The push-pull pyramid of Gortler et al. 1996 (The Lumigraph, section 3.4): average what is visible to half the size
-    again and again, then fill each level's holes from the coarser one. Linear in the number of pixels; beside the
+    again and again, then fill each level's holes from the coarser one. Linear in the number of pixels; besides the
     result it takes a third as many numbers as there are in `pixels`, as float32 or wider.
 
     >>> fill_hidden(np.array([[[10], [99], [10]]]), np.array([[True, False, True]])).ravel()
@@ -38,7 +38,7 @@ def _push_pull(pixels: np.ndarray, visible: np.ndarray) -> None:
 
 
 def halved(pixels: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Half as large: means of what is visible of each two by two pixels, 0 where nothing is, and where anything is.
+    """Halve a picture: return the mean of the visible pixels of each 2x2, 0 if none are, and where any are.
 
     The means are float32 or wider, in the range of `pixels`.
     """
@@ -55,9 +55,9 @@ def halved(pixels: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def fill_from(coarse: np.ndarray, pixels: np.ndarray, visible: np.ndarray) -> None:
-    """Fill in place what is not visible of pixels, from a picture half as large, in the same range."""
+    """Fill the pixels that are not visible, in place, from a picture half as large, in the same range."""
     for start in range(0, len(coarse), BAND_ROWS):
-        above = min(start, 1)  # a row more on either side, towards which the outermost pixels are interpolated
+        above = min(start, 1)  # one more row on either side, towards which the outermost pixels are interpolated
         finer = _double(_double(coarse[start - above : start + BAND_ROWS + 1], 0), 1)[2 * above :]
         rows = slice(2 * start, 2 * (start + BAND_ROWS))
         hidden = ~visible[rows, :, None]
@@ -67,12 +67,12 @@ def fill_from(coarse: np.ndarray, pixels: np.ndarray, visible: np.ndarray) -> No
 
 
 def _sum_squares(x: np.ndarray) -> np.ndarray:
-    """Sums of two by two."""
+    """Return the sums of each 2x2 values."""
     return _sum_pairs(_sum_pairs(x, 0), 1)
 
 
 def _sum_pairs(x: np.ndarray, axis: int) -> np.ndarray:
-    """Half as long along `axis`, rounded up: a last one without a partner stays as it is."""
+    """Add up pairs along `axis`: half as long, rounded up, as a last one without a partner stays as it is."""
     x = np.moveaxis(x, axis, 0)
     sums = x[::2].copy()
     sums[: len(x) // 2] += x[1::2]
@@ -80,7 +80,7 @@ def _sum_pairs(x: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _double(x: np.ndarray, axis: int) -> np.ndarray:
-    """Twice as long along `axis`, interpolated linearly between the centres."""
+    """Double the length along `axis`, interpolating linearly between the centres."""
     x = np.moveaxis(x, axis, 0)
     double = np.repeat(0.75 * x, 2, axis=0)
     quarter = 0.25 * x

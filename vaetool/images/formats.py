@@ -13,7 +13,7 @@ from PIL import UnidentifiedImageError
 from vaetool.errors import UsageError
 
 # No EPS (it starts Ghostscript), no TGA (it has no signature, so anything might be one), no ICO (the size in its
-# header is not the size that is decoded). Left out formats are refused even if the extension claims otherwise.
+# header is not the size that is decoded). Formats left out are refused even if the extension claims otherwise.
 READABLE = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM", "JPEG2000")
 
 
@@ -56,7 +56,7 @@ def format_named(name: str) -> str:
 
 
 def format_for(path: str | os.PathLike[str]) -> str:
-    """Pillow's name of the format that an output path asks for by its suffix. Raises UsageError for any other suffix.
+    """Return Pillow's name of the format that a path's suffix asks for. Raises UsageError for any other suffix.
 
     >>> format_for("a/b.JPG")
     'JPEG'
@@ -70,7 +70,7 @@ def format_for(path: str | os.PathLike[str]) -> str:
 
 
 def profile_space(profile: bytes | None) -> str:
-    """The colour space of an ICC profile's pixels, '' if there is no telling (ICC.1:2022, table 19)."""
+    """Return the colour space of an ICC profile's pixels, '' if there is no telling (ICC.1:2022, table 19)."""
     return {b"GRAY": "GRAY", b"RGB ": "RGB", b"CMYK": "CMYK", b"Lab ": "Lab"}.get((profile or b"")[16:20], "")
 
 
@@ -86,7 +86,7 @@ def reason(cause: Exception) -> str:
 
 
 def listing(names: Iterable[str]) -> str:
-    """Return names as words.
+    """Join names into a phrase.
 
     >>> listing(["PNG", "TIFF", "BMP"])
     'PNG, TIFF or BMP'

@@ -19,20 +19,20 @@ MS_SSIM_SIDE = WINDOW * 2 ** (len(SCALE_WEIGHTS) - 1)  # 176: the window fits in
 
 
 def psnr(pixels: np.ndarray, reference: np.ndarray, peak: float = 1.0) -> float:
-    """Peak signal-to-noise ratio in dB, 10 log10(peak² / mean squared difference); infinite for equal arrays.
+    """Return the peak signal-to-noise ratio in dB, 10 log10(peak² / mean squared error); infinite for equal arrays.
 
     Both of one shape, in 0..peak.
 
     >>> round(psnr(np.array([0.1, 0.1]), np.zeros(2)), 3)
     20.0
     """
-    rows = zip(np.atleast_1d(pixels), np.atleast_1d(reference), strict=True)  # copies of a large picture are too much
+    rows = zip(np.atleast_1d(pixels), np.atleast_1d(reference), strict=True)  # whole copies would be too large
     error = sum(np.square(np.subtract(*pair, dtype=np.float64)).sum() for pair in rows) / np.size(pixels)
     return float("inf") if error == 0 else float(10 * np.log10(peak**2 / error))
 
 
 def mean_psnr(errors: np.ndarray) -> float:
-    """The mean PSNR in dB of pictures in 0..1 whose mean squared errors are given, (pictures,).
+    """Return the mean PSNR in dB of pictures in 0..1 whose mean squared errors are given, (pictures,).
 
     A picture counts for at most 50 dB: one that comes out as it was would outweigh the rest.
 
@@ -43,7 +43,7 @@ def mean_psnr(errors: np.ndarray) -> float:
 
 
 def ssim(pixels: np.ndarray, reference: np.ndarray, peak: float = 1.0) -> float:
-    """Structural similarity, 1 for equal pictures: the mean over all windows that fit, then over the channels.
+    """Return the structural similarity, 1 for equal pictures: the mean over all windows that fit, then over channels.
 
     Both of one shape, (height, width) or (height, width, channels), in 0..peak; at least 11 pixels a side.
     Gaussian window of 11 pixels and sigma 1.5. Wang et al. 2004, equation 13.
@@ -55,7 +55,7 @@ def ssim(pixels: np.ndarray, reference: np.ndarray, peak: float = 1.0) -> float:
 
 
 def ms_ssim(pixels: np.ndarray, reference: np.ndarray, peak: float = 1.0) -> float:
-    """Multi-scale structural similarity, 1 for equal pictures; per channel, then the mean over the channels.
+    """Return the multi-scale structural similarity, 1 for equal pictures; per channel, then the mean over channels.
 
     Both of one shape, (height, width) or (height, width, channels), in 0..peak; at least 176 pixels a side.
     Wang et al. 2003, equation 7: contrast and structure at five scales, luminance at the coarsest; a scale is the mean
@@ -68,7 +68,7 @@ def ms_ssim(pixels: np.ndarray, reference: np.ndarray, peak: float = 1.0) -> flo
 
 
 def ms_ssim_db(similarity: float) -> float:
-    """-10 log10(1 - MS-SSIM), the scale on which it is plotted and averaged; infinite for 1.
+    """Return -10 log10(1 - MS-SSIM), the scale on which it is plotted and averaged; infinite for 1.
 
     >>> round(ms_ssim_db(0.99), 3)
     20.0
@@ -77,7 +77,7 @@ def ms_ssim_db(similarity: float) -> float:
 
 
 def bd_rate(reference: Curve, other: Curve) -> float:
-    """Bjøntegaard's rate: the percentage of bits that `other` takes more than `reference` for the same quality.
+    """Return the Bjøntegaard rate: how many percent more bits `other` takes than `reference` for the same quality.
 
     Negative where `other` takes fewer. The mean difference of log rate over the qualities that both curves reach, with
     log rate over quality interpolated by a monotone piecewise cubic (PCHIP, as in the common test conditions of VVC;
@@ -106,7 +106,7 @@ def bd_rate(reference: Curve, other: Curve) -> float:
 
 
 def _channels(pixels: np.ndarray, reference: np.ndarray, side: int, name: str) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Both pictures' channels as pairs of (height, width) in float64."""
+    """Return both pictures' channels as pairs of (height, width) in float64."""
     x, y = np.asarray(pixels), np.asarray(reference)
     if x.shape != y.shape or x.ndim not in (2, 3):
         raise UsageError(f"{name} compares two pictures of one shape, not {x.shape} and {y.shape}")
@@ -127,7 +127,7 @@ def _multi_scale(x: np.ndarray, y: np.ndarray, peak: float) -> float:
 
 
 def _similarity(x: np.ndarray, y: np.ndarray, peak: float) -> tuple[float, float]:
-    """Means over the picture of SSIM, and of its part without luminance."""
+    """Return the means over the picture of SSIM, and of its part without luminance."""
     c1, c2 = (K1 * peak) ** 2, (K2 * peak) ** 2
     mean_x, mean_y, mean_squares, mean_product = (_blur(a) for a in (x, y, x * x + y * y, x * y))
     squares, product = mean_x**2 + mean_y**2, mean_x * mean_y
@@ -137,7 +137,7 @@ def _similarity(x: np.ndarray, y: np.ndarray, peak: float) -> tuple[float, float
 
 
 def _blur(x: np.ndarray) -> np.ndarray:
-    """Gaussian means at all places where the window fits: (height, width) to (height - 10, width - 10)."""
+    """Return Gaussian means at all places where the window fits: (height, width) to (height - 10, width - 10)."""
     offsets = np.arange(WINDOW) - WINDOW // 2
     window = np.exp(-(offsets**2) / (2 * WINDOW_SIGMA**2))
     window /= window.sum()
@@ -147,7 +147,10 @@ def _blur(x: np.ndarray) -> np.ndarray:
 
 
 def _convolve(x: np.ndarray, window: np.ndarray, axis: int) -> np.ndarray:
-    """A symmetric window along one axis, without padding; pixels as far apart from the middle are added first."""
+    """Convolve with a symmetric window along one axis, without padding.
+
+    Pixels equally far from the middle are added first.
+    """
     length = x.shape[axis] - WINDOW + 1
     parts = [x[start : start + length] if axis == 0 else x[:, start : start + length] for start in range(WINDOW)]
     total = window[WINDOW // 2] * parts[WINDOW // 2]
@@ -160,14 +163,14 @@ def _convolve(x: np.ndarray, window: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _halve(x: np.ndarray) -> np.ndarray:
-    """The means of 2x2 pixels."""
+    """Return the means of 2x2 pixels."""
     height, width = (size // 2 * 2 for size in x.shape)
     rows = x[0:height:2, :width] + x[1:height:2, :width]
     return (rows[:, 0::2] + rows[:, 1::2]) / 4
 
 
 def _frontier(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
-    """Rates and qualities, both strictly rising, of the points that no cheaper one equals."""
+    """Return rates and qualities, both strictly rising, of the points that no cheaper one equals."""
     points = np.asarray(curve, dtype=np.float64).reshape(-1, 2)
     if not np.isfinite(points).all() or (points[:, 0] <= 0).any():
         raise UsageError("a rate-distortion curve has rates above zero and finite qualities")

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from vaetool.images.filling import fill_hidden
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A decoded image file: upright pixels, and what has to survive until they are written again.
+    """A decoded image file: upright pixels, and what has to be kept until they are written again.
 
     pixels: (height, width, channels), uint8 or uint16; channels is 1 (grey) or 3 (RGB).
     alpha: (height, width), dtype of `pixels`, 0 = hidden; None when the file has none.
@@ -58,9 +59,9 @@ class Picture:
         return self.pixels.shape[1]
 
     def replace_pixels(self, pixels: np.ndarray) -> Picture:
-        """The same picture with other pixels; alpha, profile, EXIF, format and warnings are kept.
+        """Return the same picture with other pixels; alpha, profile, EXIF, format and warnings are kept.
 
-        With pixels that do not differ where they are visible, it is this picture itself.
+        If the pixels do not differ where they are visible, this picture itself is returned.
         pixels: the shape of `self.pixels`; float in 0..1 (clipped), uint8 or uint16. They are scaled and rounded to
         this picture's dtype. Where alpha is 0 the old colours stay. Raises ValueError for another shape or dtype,
         and for values that are not numbers.
@@ -70,7 +71,7 @@ class Picture:
         """
         if pixels.shape != self.pixels.shape:
             raise ValueError(f"new pixels are {pixels.shape}, the picture is {self.pixels.shape}")
-        new = _rescale(pixels, self.pixels.dtype)
+        new = rescale(pixels, self.pixels.dtype)
         if self.alpha is not None:
             new = np.where(self.alpha[..., None] == 0, self.pixels, new)
         if np.array_equal(new, self.pixels):
@@ -78,18 +79,28 @@ class Picture:
         return replace(self, pixels=new, origin=None)
 
     def visible_pixels(self, hole: np.ndarray | None = None) -> np.ndarray:
-        """`pixels`, with the colours hidden under alpha == 0 filled smoothly from their visible neighbours.
+        """Return `pixels`, with the colours hidden under alpha == 0 filled smoothly from their visible neighbours.
 
         For anything that looks at neighbourhoods: hidden colours cannot leak into visible ones (dark fringes).
         hole: bool, (height, width), where neighbours do not count either.
-        Shape and dtype of `pixels`; `pixels` itself when nothing is hidden.
+        Returns the shape and dtype of `pixels`; `pixels` itself when nothing is hidden.
         """
         if self.alpha is None or self.alpha.all():
             return self.pixels
         return fill_hidden(self.pixels, self.alpha > 0 if hole is None else (self.alpha > 0) & ~hole)
 
 
-def _rescale(pixels: np.ndarray, dtype: np.dtype) -> np.ndarray:
+def as_pillow(pixels: np.ndarray) -> Image.Image:
+    """Return pixels, (height, width, channels) uint8, or uint16 of one channel, as a Pillow image."""
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
+
+
+def rescale(pixels: np.ndarray, dtype: np.dtype | type[np.integer]) -> np.ndarray:
+    """Return pixels, floats in 0..1 (clipped), uint8 or uint16, as uint8 or uint16, scaled and rounded.
+
+    Raises ValueError for another type, and for values that are not numbers.
+    """
+    dtype = np.dtype(dtype)
     if pixels.dtype == dtype:
         return pixels
     if (pixels.dtype, dtype) == (np.uint8, np.uint16):

@@ -1,4 +1,4 @@
-"""Image files, and open images of Pillow, as pictures."""
+"""Image files, and open Pillow images, as pictures."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def read(source: str | os.PathLike[str] | bytes | BinaryIO, *, max_pixels: int =
 
 
 def from_pil(image: Image.Image) -> Picture:
-    """An open Pillow image of any mode as a picture; the image itself is not changed. Raises ImageError like `read`.
+    """Return a Pillow image of any mode as a picture; the image itself is not changed. Raises ImageError as `read`.
 
     >>> from_pil(Image.new("LA", (3, 2))).pixels.shape
     (2, 3, 1)
@@ -92,7 +92,7 @@ def _origin(source: str | os.PathLike[str] | bytes | BinaryIO) -> Path | bytes |
 
 @contextmanager
 def _decoding_errors() -> Iterator[None]:
-    """Decoders on hostile data raise nearly anything, from SyntaxError to MemoryError: all of it means one thing."""
+    """Turn whatever decoders raise on hostile data, from SyntaxError to MemoryError, into ImageError."""
     try:
         yield
     except ImageError:
@@ -106,7 +106,7 @@ _RECORDING = threading.Lock()
 
 @contextmanager
 def _without_pillows_limit() -> Iterator[None]:
-    """Pillow's own limit is one number for a whole process; here every call of `read` has its own, `max_pixels`."""
+    """Lift Pillow's own limit, one number for a whole process: every call of `read` has its own, `max_pixels`."""
     before = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None
     try:
@@ -117,7 +117,7 @@ def _without_pillows_limit() -> Iterator[None]:
 
 @contextmanager
 def _recorded(notes: list[str]) -> Iterator[None]:
-    """Pillow's warnings become notes. One thread at a time, as warning filters are global: so never while decoding."""
+    """Record Pillow's warnings as notes, one thread at a time, as filters are global: so never while decoding."""
     with _RECORDING, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -149,7 +149,7 @@ def _decode(image: Image.Image, head: bytes, notes: list[str]) -> Picture:
 
 
 def _jpeg_options(image: Image.Image) -> dict[str, Any] | None:
-    """How the file of an image was compressed, if it is a JPEG file of grey or colours that can be made again."""
+    """Return how the file of an image was compressed, if it is a JPEG file of grey or RGB that can be made again."""
     tables = getattr(image, "quantization", None)
     if image.format not in {"JPEG", "MPO"} or not tables or image.mode not in {"L", "RGB"}:
         return None
@@ -169,7 +169,7 @@ def _frames_left_out(image: Image.Image) -> list[str]:
 
 
 def _storage(image: Image.Image, head: bytes) -> tuple[str, int]:
-    """Pillow's raw mode of the stored pixels ('' if unknown), and their bits per channel (8 if unknown)."""
+    """Return Pillow's raw mode of the stored pixels ('' if unknown), and their bits per channel (8 if unknown)."""
     tiles = getattr(image, "tile", None)
     args = tiles[0].args if tiles else None
     rawmode = str(args[0] if isinstance(args, tuple) and args else args or "")
@@ -184,7 +184,7 @@ def _storage(image: Image.Image, head: bytes) -> tuple[str, int]:
 
 
 def _arrays(image: Image.Image, rawmode: str, notes: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Pixels (height, width, 1 or 3) and alpha (height, width) of an upright image, contiguous and writable."""
+    """Return pixels (height, width, 1 or 3) and alpha (height, width) of an upright image, contiguous and writable."""
     if image.mode == "F":
         raise ImageError("holds floating-point values; convert it to 8 or 16 bits first")
     key = image.info.get("transparency")
@@ -204,7 +204,7 @@ def _arrays(image: Image.Image, rawmode: str, notes: list[str]) -> tuple[np.ndar
 
 
 def _straight(image: Image.Image, notes: list[str]) -> Image.Image:
-    """LA, RGB or RGBA, from the modes that are neither plain nor 16-bit."""
+    """Convert the modes that are neither plain nor 16-bit to LA, RGB or RGBA."""
     if image.mode in {"LA", "RGBA"}:
         return image
     if image.mode == "La":
@@ -233,7 +233,7 @@ def _grey16(image: Image.Image) -> np.ndarray:
 
 
 def _scaled_key(key: Any, rawmode: str) -> np.ndarray:
-    """The transparent colour of a PNG in 8 bits; Pillow scales the pixels of other depths but not the key."""
+    """Return the transparent colour of a PNG in 8 bits; Pillow scales the pixels of other depths but not the key."""
     values = np.array(key)
     if rawmode in {"L;2", "L;4"} and values.max() < 16:
         return values * {"L;2": 85, "L;4": 17}[rawmode]
@@ -257,7 +257,7 @@ def _subdirectories(exif: Image.Exif) -> dict[int, dict[int, Any]]:
 
 
 def _exif(image: Image.Image, notes: list[str]) -> tuple[Image.Exif, bytes | None]:
-    """All tags of an image, and as a block those that are true of a rewritten file, without the old thumbnail."""
+    """Return all tags of an image, and as a block those that hold for a rewritten file, without the old thumbnail."""
     source, carried = Image.Exif(), Image.Exif()
     try:
         source = image.getexif()
@@ -270,7 +270,7 @@ def _exif(image: Image.Image, notes: list[str]) -> tuple[Image.Exif, bytes | Non
         block = None
         damaged = True
     else:
-        damaged = bool(image.info.get("exif")) and not source  # Pillow has met the damage before, and said nothing
+        damaged = bool(image.info.get("exif")) and not source  # Pillow met the damage earlier, and said nothing
     if damaged:
         notes.append("the EXIF data is damaged and left out")
     return source, block

@@ -18,7 +18,7 @@ from vaetool.errors import ImageError, UsageError
 from vaetool.files import inputs
 
 RESULTS = (".training", ".latent")
-"""The curves and plots of a run, `NAME.training.png` and so on, may lie among the images; they are none."""
+"""The curves and plots of a run, `NAME.training.png` and so on, may lie among the images but do not count as such."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Source:
 
 
 def find_sources(data: Iterable[str | Path], root: str | Path = ".") -> list[Source]:
-    """All images in folders, zip files and `torchvision:NAME` data sets (in `root`), each once, sorted by name.
+    """Return all images in folders, zip files and `torchvision:NAME` data sets (in `root`), each once, sorted by name.
 
     Hidden files are left out, as they are by every command.
     Raises UsageError if a place is missing, cannot be used, or holds no image.
@@ -97,7 +97,7 @@ def _zip_sources(path: Path) -> list[Source]:
 
 
 def _is_image(name: PurePosixPath) -> bool:
-    """By the suffix; hidden names and what macOS adds to its zip files (`__MACOSX/._photo.jpg`) are none."""
+    """Tell by its suffix if a name is an image's; hidden ones and those macOS adds (`__MACOSX/._photo.jpg`) are not."""
     hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
     return not hidden and name.suffix.lower() in inputs.IMAGES.suffixes
 

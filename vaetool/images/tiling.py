@@ -18,15 +18,15 @@ class Tile:
     kept_columns: slice
 
     def window(self, scale: int = 1) -> tuple[slice, slice]:
-        """Where to read, in an array that is `scale` times smaller than the image."""
+        """Return where to read, in an array that is `scale` times smaller than the image."""
         return _shrunk(self.rows, scale), _shrunk(self.columns, scale)
 
     def kept(self, scale: int = 1) -> tuple[slice, slice]:
-        """Where to write, in an array that is `scale` times smaller than the image."""
+        """Return where to write, in an array that is `scale` times smaller than the image."""
         return _shrunk(self.kept_rows, scale), _shrunk(self.kept_columns, scale)
 
     def middle(self, scale: int = 1) -> tuple[slice, slice]:
-        """What to keep of the result for the window, `scale` times smaller than the window."""
+        """Return what to keep of the result for the window, `scale` times smaller than the window."""
         return (
             _shrunk(_shifted(self.kept_rows, self.rows.start), scale),
             _shrunk(_shifted(self.kept_columns, self.columns.start), scale),
@@ -34,9 +34,9 @@ class Tile:
 
 
 def tiles(height: int, width: int, size: int, halo: int, stride: int) -> Iterator[Tile]:
-    """Cut an image into tiles that keep about `size` pixels a side and see `halo` more around.
+    """Cut an image into tiles that keep about `size` pixels a side and see `halo` more around them.
 
-    Tiles begin at multiples of `stride`, as `halo` must be one, so that a network with that stride sees the same grid
+    Tiles begin at multiples of `stride`, and `halo` must be one, so that a network with that stride sees the same grid
     in a tile as in the whole image. An image that is not much larger than `size` is one tile.
 
     >>> [(t.rows, t.kept_rows) for t in tiles(100, 16, size=48, halo=16, stride=16)]
@@ -66,7 +66,7 @@ def _shrunk(part: slice, scale: int) -> slice:
 
 
 def pad_to_multiple(values: np.ndarray, stride: int) -> np.ndarray:
-    """(height, width, channels), mirrored at the bottom and right up to multiples of `stride`."""
+    """Pad (height, width, channels) to multiples of `stride`, mirrored at the bottom and right."""
     height, width = values.shape[:2]
     below, beside = -height % stride, -width % stride
     return np.pad(values, ((0, below), (0, beside), (0, 0)), mode="symmetric") if below or beside else values

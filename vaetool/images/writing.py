@@ -1,4 +1,4 @@
-"""Pictures as the bytes of image files, and as images of Pillow."""
+"""Pictures as the bytes of image files, and as Pillow images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from PIL import Image
 
 from vaetool.errors import ImageError, UsageError
 from vaetool.images.formats import GREY_AS_RGB, WRITABLE, listing, profile_space, reason
-from vaetool.images.picture import Picture
+from vaetool.images.picture import Picture, as_pillow
 
 
 def to_pil(picture: Picture) -> Image.Image:
-    """A picture as a Pillow image: L, LA, RGB, RGBA, or I;16 for 16-bit grey; ICC, EXIF and dpi in its `info`.
+    """Return a picture as a Pillow image: L, LA, RGB, RGBA, or I;16 for 16-bit grey; ICC, EXIF and dpi in its `info`.
 
     Other modes do not come back: 1 becomes L, palettes and CMYK become RGB (or RGBA, or L where all colours are grey).
     I;16 carries an on-off alpha as the one `info["transparency"]` value that PNG can store.
@@ -29,14 +29,14 @@ def to_pil(picture: Picture) -> Image.Image:
             pixels, info["transparency"] = _keyed(pixels, alpha)
     elif alpha is not None:
         pixels = np.dstack([pixels, alpha])
-    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    image = as_pillow(pixels)
     carried = {"icc_profile": picture.icc_profile, "exif": picture.exif, "dpi": picture.dpi}
     image.info = {name: value for name, value in {**info, **carried}.items() if value is not None}
     return image
 
 
 def encode(picture: Picture, format: str, *, quality: int | None = None, strip: bool = False) -> bytes:  # noqa: A002
-    """The bytes of an image file: `format` is Pillow's name, as `format_for` gives it.
+    """Return the bytes of an image file: `format` is Pillow's name, as `format_for` gives it.
 
     quality: 1..100 for JPEG (default: the tables and subsampling of the file that the picture is from if that was a
     JPEG, else 95), WebP (default: lossless) and AVIF (default 90), all without chroma subsampling where the format
@@ -88,7 +88,7 @@ def _fit_alpha(picture: Picture, name: str) -> Picture:
 
 
 def _keyed(pixels: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, int | None]:
-    """On-off alpha as one grey value that no visible pixel has; a visible one that had it moves by 1 of 65535."""
+    """Turn on-off alpha into a grey value that no visible pixel has; a visible one that has it moves by 1 of 65535."""
     hidden = alpha == 0
     if not (hidden | (alpha == 65535)).all():
         raise ImageError("16-bit grey with soft transparency cannot be written; convert it to 8 bits first")

@@ -7,9 +7,9 @@ from torch.nn import functional as F
 
 
 def push_pull(pictures: Tensor, hole: Tensor) -> Tensor:
-    """Pictures whose holes are filled from their surroundings; the rest stays as it is.
+    """Fill the holes of pictures smoothly from their surroundings; the rest stays as it is.
 
-    pictures: (batch, channels, height, width); hole: (batch, 1, height, width), 1 where a picture is not known, else 0.
+    pictures: (batch, channels, height, width); hole: (batch, 1, height, width), 1 where a picture is unknown, else 0.
     Filled values lie between the smallest and the largest known value of their channel; a picture that is all hole
     becomes zero. Gortler et al. 1996 (The Lumigraph, section 3.4); for one picture of any size and type
     `vaetool.images.filling.fill_hidden` does the same in less memory.
@@ -19,7 +19,7 @@ def push_pull(pictures: Tensor, hole: Tensor) -> Tensor:
 
 
 def _filled(x: Tensor, known: Tensor) -> Tensor:
-    """x: zero where not known."""
+    """Fill what is not known of x, which is zero there."""
     height, width = x.shape[2:]
     if height == width == 1:
         return x

@@ -1,7 +1,7 @@
 """The geometry of holes: which are deep, and the windows in which they are filled.
 
-A hole is a bool array (height, width), true where a picture is not known. Found on a grid of blocks, so that a large
-picture costs little time and memory; holes closer than a block or two count as one.
+A hole is a bool array, (height, width), true where a picture is unknown. Depths and windows are found on a grid of
+blocks, so that a large picture costs little time and memory; holes closer than a block or two count as one.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from scipy import ndimage
 from vaetool.images.tiling import Tile
 
 BLOCK = 8  # pixels a side
-CORE = 192  # of a window at most, a side, is filled
-CONTEXT = (32, 64)  # pixels around it that are seen, at least and at most
+CORE = 192  # pixels a side, at most, that a window fills
+CONTEXT = (32, 64)  # pixels around them that are seen, at least and at most
 CONTEXT_PER_DEPTH = 4
 BAND_ROWS = 256
-DEEP = 24  # pixels from what is known: beyond, a hole is filled at half the size first
+DEEP = 24  # pixels from what is known: a hole that reaches further is filled at half the size first
 
-TOUCHING = np.ones((3, 3), bool)  # also by their corners
+TOUCHING = np.ones((3, 3), bool)  # also at their corners
 
 Box = tuple[slice, slice]
 
 
 def count_holes(hole: np.ndarray) -> int:
-    """How many there are; those that touch, be it by a corner, are one."""
+    """Count holes; those that touch, even at a corner, are one."""
     box = bounds(hole)
     return 0 if box is None else int(ndimage.label(hole[box], TOUCHING)[1])
 
 
 def bounds(hole: np.ndarray) -> Box | None:
-    """The smallest box around all of it; None if there is none."""
+    """Return the smallest box around all of a hole; None if nothing is missing."""
     rows, columns = (np.flatnonzero(hole.any(axis=axis)) for axis in (1, 0))
     if not rows.size:
         return None
@@ -41,7 +41,7 @@ def bounds(hole: np.ndarray) -> Box | None:
 
 
 def dilate_hole(hole: np.ndarray, radius: int) -> np.ndarray:
-    """The hole and all within so many pixels of it."""
+    """Return the hole and everything within `radius` pixels of it."""
     box = bounds(hole)
     if radius < 1 or box is None:
         return hole
@@ -58,7 +58,7 @@ def dilate_hole(hole: np.ndarray, radius: int) -> np.ndarray:
 
 
 def deep_part(hole: np.ndarray) -> np.ndarray:
-    """Those of the holes that somewhere reach further than `DEEP` from what is known."""
+    """Return the holes that somewhere reach further than `DEEP` from what is known."""
     core = _depth(hole) > DEEP
     if not core.any():
         return np.zeros_like(hole)
@@ -70,16 +70,17 @@ def deep_part(hole: np.ndarray) -> np.ndarray:
 
 
 def with_surroundings(box: Box, shape: tuple[int, ...]) -> Box:
-    """A box with its own size around it, or the most context that any window has."""
+    """Widen a box by its own size on every side, or by the most context that any window has if that is more."""
     rows, columns = box
     return _widened(box, max(CONTEXT[1], rows.stop - rows.start, columns.stop - columns.start), shape)
 
 
 def windows(hole: np.ndarray, stride: int, most: int = CONTEXT[1]) -> Iterator[Tile]:
-    """Windows that keep all of the hole, one after the other, in boxes of up to `CORE` pixels a side.
+    """Yield windows that together fill all of the hole, each in a box of up to `CORE` pixels a side.
 
-    Holes small enough are in one whole, near ones in one together. The deeper a hole is, the more is seen around it, up
-    to `most` pixels. The sides of a window are multiples of `stride` where the picture is large enough.
+    A hole that is small enough lies in one window, and holes near each other share one. The deeper a hole is, the more
+    is seen around it, up to `most` pixels. The sides of a window are multiples of `stride` where the picture is large
+    enough.
     """
     blocks, depth = _blocks(hole, np.logical_or, False), _depth(hole)
     for box in _grouped(_pieces(blocks)):
@@ -94,7 +95,7 @@ def windows(hole: np.ndarray, stride: int, most: int = CONTEXT[1]) -> Iterator[T
 
 
 def _blocks(hole: np.ndarray, combine: np.ufunc, outside: bool) -> np.ndarray:
-    """One value for each block; what of it is beyond the picture counts as `outside`."""
+    """Combine each block into one value; its part beyond the picture counts as `outside`."""
     below, beside = (-size % BLOCK for size in hole.shape)
     padded = np.pad(hole, ((0, below), (0, beside)), constant_values=outside) if below or beside else hole
     rows = combine.reduce(padded.reshape(-1, BLOCK, padded.shape[1]), axis=1)
@@ -102,12 +103,12 @@ def _blocks(hole: np.ndarray, combine: np.ufunc, outside: bool) -> np.ndarray:
 
 
 def _depth(hole: np.ndarray) -> np.ndarray:
-    """For each block about how many pixels it is from what is known."""
+    """Return about how many pixels each block is from what is known."""
     return BLOCK * ndimage.distance_transform_edt(_blocks(hole, np.logical_and, True))
 
 
 def _pieces(blocks: np.ndarray) -> Iterator[Box]:
-    """Boxes, in blocks, around each hole, those of larger ones cut into parts, of which some may have none of it."""
+    """Yield boxes, in blocks, around each hole; those of larger holes are cut into parts, empty ones left out."""
     for rows, columns in ndimage.find_objects(ndimage.label(blocks, TOUCHING)[0]):
         for row in _cut(rows):
             for column in _cut(columns):
@@ -116,7 +117,7 @@ def _pieces(blocks: np.ndarray) -> Iterator[Box]:
 
 
 def _cut(part: slice) -> list[slice]:
-    """Parts of about the same length, none longer than a core."""
+    """Cut a slice into parts of about the same length, none longer than a core."""
     length = part.stop - part.start
     count = -(-length * BLOCK // CORE)
     ends = [part.start + length * number // count for number in range(count + 1)]
@@ -124,7 +125,7 @@ def _cut(part: slice) -> list[slice]:
 
 
 def _grouped(boxes: Iterable[Box]) -> Iterator[Box]:
-    """Fewer boxes, each around as many as fit into a core, from top to bottom and left to right."""
+    """Group boxes, as many as fit into a core, from top to bottom and left to right; yield one around each group."""
     most = CORE // BLOCK
     left = np.array([(row.start, row.stop, column.start, column.stop) for row, column in boxes], int).reshape(-1, 4)
     while len(left):
@@ -147,7 +148,7 @@ def _moved(part: slice, by: int) -> slice:
 
 
 def _widened(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
-    """With so many pixels on every side, as far as the picture goes."""
+    """Widen a box by `margin` pixels on every side, as far as the picture goes."""
     rows, columns = (
         slice(max(0, part.start - margin), min(size, part.stop + margin)) for part, size in zip(box, shape, strict=True)
     )
@@ -155,6 +156,6 @@ def _widened(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
 
 
 def _to_multiple(part: slice, stride: int, size: int) -> slice:
-    """Longer, up to a multiple of `stride`, where the picture has more on either side."""
+    """Lengthen a slice to a multiple of `stride`, where the picture has more on either side."""
     stop = min(size, part.stop + -(part.stop - part.start) % stride)
     return slice(max(0, part.start - -(stop - part.start) % stride), stop)

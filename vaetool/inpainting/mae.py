@@ -1,7 +1,7 @@
 """Masked autoencoder: a picture with holes in, what was there out (Pathak et al. 2016; He et al. 2022).
 
 A U-shaped network at half resolution sees the picture with its holes filled smoothly, and where they are; at the
-bottom dilated blocks see far (Iizuka et al. 2017). What it gives is added to the smooth filling, inside the hole alone.
+bottom, dilated blocks see far (Iizuka et al. 2017). Its output is added to the smooth filling, inside the hole alone.
 Given a coarse version of what is in a hole, marked as such, it makes that sharp.
 """
 
@@ -26,20 +26,20 @@ from vaetool.nn.base import Batch, Losses, Model, Positive, register
 from vaetool.nn.blocks import UNet
 
 UNKNOWN, COARSE = 1.0, 0.5
-"""What marks a pixel of a hole: nothing is known of it, or only a coarse version."""
+"""Marks for the pixels of a hole: nothing is known of them, or only a coarse version."""
 
 MASK_STD = 0.01
 FIRST_CHANGE = 0.1
-"""Of a network that begins as a denoiser: its weights for the mask, and how much of what that takes away it takes."""
+"""For a network that begins as a denoiser: spread of its weights for the mask, and factor on the denoiser's output."""
 
-NOISE_FLOOR = (2 / 255) ** 2  # errors below are not seen, and not worth more training
+NOISE_FLOOR = (2 / 255) ** 2  # smaller errors are invisible, and not worth more training
 
 Image = TypeVar("Image")
 
 
 @dataclass(frozen=True)
 class MAEConfig:
-    """What shapes a masked autoencoder."""
+    """The architecture of a masked autoencoder."""
 
     channels: int = 3
     widths: tuple[Positive, ...] = (32, 64, 128, 192)  # per level; each halves the resolution
@@ -57,7 +57,7 @@ class MAEConfig:
 class MAEObjective:
     """How training judges what fills a hole."""
 
-    low_pass: int = 1  # errors are those of means over squares of so many pixels; above 1, detail is an adversary's
+    low_pass: int = 1  # errors are of means over squares this many pixels a side; above 1, detail is an adversary's
 
     def __post_init__(self) -> None:
         if not 1 <= self.low_pass <= 32:
@@ -83,11 +83,11 @@ class MAE(Model):
         channels = config.channels
         self.unet = UNet(4 * (channels + 1), 4 * channels, config.widths, config.blocks, dilations=config.dilations)
         for parameter in self.unet.tail.parameters():
-            nn.init.zeros_(parameter)  # it begins as the smooth filling
+            nn.init.zeros_(parameter)  # so that it begins as the smooth filling
 
     @property
     def stride(self) -> int:
-        """Heights and widths must be multiples of this."""
+        """The number that heights and widths must be multiples of."""
         return 2 * self.unet.stride
 
     @property
@@ -96,7 +96,7 @@ class MAE(Model):
         return self.unet.tail.weight
 
     def fill(self, filled: Tensor, mask: Tensor) -> Tensor:
-        """Pictures with what is in their holes.
+        """Return pictures with their holes filled.
 
         filled: (batch, channels, height, width) in 0..1, holes filled smoothly, or with a coarse version. mask: (batch,
         1, ...), `UNKNOWN` or `COARSE` in holes, else 0. Heights and widths are multiples of `stride`. Outside the holes
@@ -108,9 +108,9 @@ class MAE(Model):
         return filled + added * inside
 
     def adopt(self, other: Model) -> bool:
-        """Begin with what a denoiser knows of pictures: those of its layers that fit, and no biases.
+        """Take over what a denoiser knows of pictures: those of its layers that fit; return whether there were any.
 
-        What that takes away as noise is a small change to begin with.
+        Biases are set to zero, and what the denoiser would remove as noise is scaled down to a small change.
         """
         if not isinstance(other, DAE) or other.config.channels != self.config.channels:
             return False
@@ -126,7 +126,7 @@ class MAE(Model):
         return bool(fitting)
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Masks) -> Batch:
-        """Clean pictures, the same with holes filled smoothly, and the masks."""
+        """Return clean pictures, the same with holes filled smoothly or coarsely, and the masks."""
         count, _, height, width = clean.shape
         hole = draw_masks(generator, count, height, width, corruption)
         known, halves = torch.rand((2, count, 1, 1, 1), generator=generator, device=clean.device)
@@ -157,7 +157,7 @@ class MAE(Model):
         return {"loss": 0.5 * (mse + NOISE_FLOOR).log().mean(), "mse": mse.mean()}, pictures
 
     def validate(self, batch: Batch) -> dict[str, float]:
-        """Mean PSNR in the holes in dB, and the energy of the gradients there, that of the true pictures being one."""
+        """Return the mean PSNR in the holes in dB, and the energy of gradients there, relative to the true pictures."""
         pictures = self.fill(batch["filled"], batch["mask"]).clamp(0, 1)
         inside = (batch["mask"] > 0).to(pictures.dtype)
         mse = _mean_square(pictures - batch["clean"], inside)
@@ -165,15 +165,15 @@ class MAE(Model):
         return {"psnr": (-10 * mse.clamp_min(1e-5).log10()).mean().item(), "energy": (ours / theirs).item()}
 
     def example(self, batch: Batch) -> list[Tensor]:
-        """With holes, filled, and as it was."""
+        """Return the pictures with holes, filled, and as they were."""
         pictures = self.fill(batch["filled"], batch["mask"])
         return [batch["clean"] * (batch["mask"] == 0), pictures.clamp(0, 1), batch["clean"]]
 
     def inpaint(self, image: Image, mask: Any, *, dilate: int = 0) -> Image:
-        """The picture with its holes filled, as the same kind of image (see `vaetool.images.conversion.unpack`).
+        """Return the picture with its holes filled, as the same kind of image (see `vaetool.images.conversion.unpack`).
 
-        mask: where the holes are, see `vaetool.images.conversion.unpack_mask`. dilate: all within so many pixels of
-        them is filled as well. Nothing else changes, and nothing of what was in the holes is used.
+        mask: where the holes are, see `vaetool.images.conversion.unpack_mask`. dilate: everything within so many
+        pixels of them is filled as well. Nothing else changes, and nothing of what was in the holes is used.
         Raises ImageError for a mask of another size or of the whole picture, and for colours in a model of grey
         pictures; UsageError for other types and shapes.
         """
@@ -183,7 +183,10 @@ class MAE(Model):
 
     @torch.inference_mode()
     def inpaint_pixels(self, pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:
-        """Pixels (height, width, channels) of any type, filled where `hole`, (height, width) bool, is true."""
+        """Return pixels, (height, width, channels) of any type, filled where `hole`, (height, width) bool, is true.
+
+        Raises ImageError if that is everywhere.
+        """
         if hole.all():
             raise ImageError("is all hole: nothing is left of it to fill that from")
         filled = pixels.copy()
@@ -192,7 +195,7 @@ class MAE(Model):
         return filled
 
     def _fill_holes(self, pixels: np.ndarray, hole: np.ndarray) -> None:
-        """Fill in place: first what is near enough to the known, then the rest, from half the size."""
+        """Fill in place: first the holes that are not deep, then the deep ones, from a version of half the size."""
         deep = deep_part(hole)
         self._fill_windows(pixels, hole, hole & ~deep, UNKNOWN)
         box = bounds(deep)
@@ -209,9 +212,9 @@ class MAE(Model):
         self._fill_windows(region, deep, deep, COARSE)
 
     def _fill_windows(self, pixels: np.ndarray, hole: np.ndarray, wanted: np.ndarray, mark: float) -> None:
-        """Fill in place what is wanted of a hole, window by window: what one has filled, the next one takes as known.
+        """Fill the `wanted` part of a hole in place, window by window; each takes as known what those before it filled.
 
-        mark: of the hole, `UNKNOWN` or `COARSE`.
+        mark: `UNKNOWN` or `COARSE`, for the whole hole.
         """
         hole = hole.copy()
         for part in windows(wanted, self.stride, CONTEXT[1] if mark == UNKNOWN else CONTEXT[0]):
@@ -229,18 +232,18 @@ class MAE(Model):
 
 
 def _blurred(x: Tensor, factor: int) -> Tensor:
-    """As it comes from a picture so many times smaller."""
+    """Blur pictures as shrinking them by `factor` and enlarging them again does."""
     small = F.avg_pool2d(x, factor, ceil_mode=True)
     return F.interpolate(small, x.shape[2:], mode="bilinear", align_corners=False)
 
 
 def _mean_square(error: Tensor, inside: Tensor) -> Tensor:
-    """Of each picture, over the hole alone, outside of which there is no error."""
+    """Return the mean squared error of each picture over its hole alone, outside of which there is no error."""
     return error.square().sum(dim=(1, 2, 3)) / (inside.sum(dim=(1, 2, 3)) * error.shape[1])
 
 
 def _gradient_energy(x: Tensor, inside: Tensor) -> Tensor:
-    """The sum of the squared differences of neighbours inside the hole."""
+    """Return the sum of the squared differences of neighbours inside the hole."""
     rows = (x.diff(dim=2).square() * inside[:, :, 1:]).sum()
     columns = (x.diff(dim=3).square() * inside[:, :, :, 1:]).sum()
     return rows + columns

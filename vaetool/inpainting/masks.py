@@ -1,7 +1,7 @@
 """Drawn masks: the holes that training cuts into pictures, so that a network learns to fill them.
 
-For real use strokes, boxes, blots, scratches and marks as of text; for the masked autoencoder of He et al. 2022 square
-patches. Batched, on the images' device, seeded.
+For real use these are strokes, boxes, blots, scratches and marks like text; for the masked autoencoder of He et al.
+2022, square patches. Batched, on the images' device, seeded.
 """
 
 from __future__ import annotations
@@ -17,20 +17,21 @@ from vaetool.nn.shapes import OCTAVES, Draw, ellipse, walk
 
 RATIO = 0.75
 
-MAX_SHARE = 0.9  # of a picture
+MAX_SHARE = 0.9  # of a picture that a hole may cover
 STROKES, BOXES, BLOTS, SCRATCHES = 4, 3, 3, 10  # at most, in a picture
 STROKE_CORNERS, SCRATCH_CORNERS = 8, 12
-GLYPHS, LINES = 29, 3  # kinds of marks, and the lines that each consists of
+GLYPHS, LINES = 29, 3  # kinds of marks, and the number of lines in each
 SPACES = 6  # one of so many kinds is a space
-CELL_WIDTH, ROW_HEIGHT = 0.7, 1.5  # of marks that are 1 high
+CELL_WIDTH, ROW_HEIGHT = 0.7, 1.5  # for marks that are 1 high
 
 
 @dataclass(frozen=True)
 class Masks:
-    """What is hidden of pictures, and how what fills it is judged.
+    """What training hides of pictures.
 
-    patch, ratio: squares of so many pixels a side, and the share of them that is hidden; 0: all other kinds of masks.
-    refined: share of the pictures of whose hole a coarse version is given, to be made sharp, as in very large holes.
+    patch, ratio: side of square patches in pixels, and the share of them that is hidden; with a patch of 0, all other
+    kinds of masks. refined: share of the pictures for whose hole a coarse version is given, to be made sharp, as in
+    very large holes.
     """
 
     patch: int = 0
@@ -49,7 +50,7 @@ class Masks:
 
 
 def draw_masks(generator: torch.Generator, count: int, height: int, width: int, masks: Masks) -> Tensor:
-    """Masks for a batch, (count, 1, height, width): 1 in the hole, else 0; every one has a hole and something else."""
+    """Draw masks for a batch, (count, 1, height, width): 1 in the hole, else 0; none is empty or covers everything."""
     draw = Draw(generator, count, height, width)
     if masks.patch:
         return patches(draw, masks.patch, masks.ratio)
@@ -61,17 +62,17 @@ def draw_masks(generator: torch.Generator, count: int, height: int, width: int, 
 
 
 def patches(draw: Draw, side: int, ratio: float) -> Tensor:
-    """Of the squares of a grid exactly this share, drawn for each picture; at least one is hidden and one is not."""
+    """Hide exactly `ratio` of the squares of a grid, drawn for each picture; at least one is hidden and one is not."""
     rows, columns = -(-draw.height // side), -(-draw.width // side)
     hidden = min(max(1, round(ratio * rows * columns)), max(1, rows * columns - 1))
     rank = draw.normal(rows * columns).argsort(dim=1).argsort(dim=1)
     squares = (rank < hidden).float().view(-1, 1, rows, columns)
-    dilate_hole = squares.repeat_interleave(side, dim=2).repeat_interleave(side, dim=3)
-    return dilate_hole[:, :, : draw.height, : draw.width]
+    enlarged = squares.repeat_interleave(side, dim=2).repeat_interleave(side, dim=3)
+    return enlarged[:, :, : draw.height, : draw.width]
 
 
 def _neither_all_nor_none(inside: Tensor) -> Tensor:
-    """The same, but the middle where there is no hole, or hardly anything else."""
+    """Replace masks that are empty, or leave hardly anything, with one of the middle of the picture."""
     height, width = inside.shape[2:]
     middle = torch.zeros_like(inside)
     middle[:, :, height // 4 : -(-3 * height // 4), width // 4 : -(-3 * width // 4)] = True
@@ -80,7 +81,7 @@ def _neither_all_nor_none(inside: Tensor) -> Tensor:
 
 
 def _strokes(draw: Draw) -> Tensor:
-    """As of a brush, from thin to two fifths of the picture wide."""
+    """Draw strokes as of a brush, from thin to two fifths of the picture wide."""
 
     def stroke() -> Tensor:
         length = draw.scale(0.1 * draw.width, 1.5 * draw.width)
@@ -100,7 +101,7 @@ def _boxes(draw: Draw) -> Tensor:
 
 
 def _blots(draw: Draw) -> Tensor:
-    """Rough ellipses, about as objects are."""
+    """Draw rough ellipses, about the shape of objects."""
 
     def blot() -> Tensor:
         return ellipse(draw, draw.scale(0.06 * draw.width, 0.33 * draw.width), draw.scale(0.02, 0.4)) > 0
@@ -118,7 +119,7 @@ def _scratches(draw: Draw) -> Tensor:
 
 
 def _some(draw: Draw, most: int, shape: Callable[[], Tensor]) -> Tensor:
-    """From one up to `most` shapes in every picture."""
+    """Draw from one to `most` shapes in every picture."""
     inside, number = shape(), draw.uniform(0, most)
     for count in range(1, most):
         inside = inside | (shape() & (number > count))
@@ -126,7 +127,7 @@ def _some(draw: Draw, most: int, shape: Callable[[], Tensor]) -> Tensor:
 
 
 def _text(draw: Draw) -> Tensor:
-    """Rows of marks, each of a few straight lines between places in its cell, in a block across the picture."""
+    """Draw rows of marks, each of a few straight lines between places in its cell, in a block across the picture."""
     size = draw.scale(0.04 * draw.width, 0.2 * draw.width).clamp_min(6)
     place = (draw.place - draw.point()) * draw.direction() / size
     row, column = torch.floor(place.imag / ROW_HEIGHT), torch.floor(place.real / CELL_WIDTH)

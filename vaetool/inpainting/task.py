@@ -19,7 +19,7 @@ from vaetool.inpainting.holes import count_holes, dilate_hole
 from vaetool.inpainting.mae import MAE
 
 AROUND = 4
-"""Pixels by which holes grow if it is not said: just outside of what was marked, its edge would give it back."""
+"""Pixels by which holes grow by default: what is just outside of the marked part would bring its content back."""
 
 Box = tuple[int, int, int, int]
 """Left, top, width and height in pixels."""
@@ -34,7 +34,7 @@ class MaskedPicture:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Of the picture, and of a hole that is none."""
+        """The picture's own, and one if nothing is marked."""
         nothing = () if self.hole.any() else ("nothing is marked to be filled: it stays as it is",)
         return (*self.picture.warnings, *nothing)
 
@@ -42,14 +42,14 @@ class MaskedPicture:
 class Holes:
     """Where the holes of pictures are, found in exactly one way.
 
-    mask: an image that is white there, for all pictures; or a folder of such, found by the names of pictures.
+    mask: an image that is white there, for all pictures; or a folder of masks, found by the names of pictures.
     box: boxes (left, top, width, height), cut off at the picture's borders.
     alpha: where a picture is more transparent than not; it becomes opaque.
     color: where it is of exactly this colour, `#rrggbb` or a name.
     invert_mask: black is filled, not white.
-    dilate: all within so many pixels of a hole belongs to it; None is `AROUND`, of boxes 0.
+    dilate: everything within so many pixels of a hole belongs to it; None means `AROUND`, or 0 for boxes.
     max_pixels: larger masks are refused.
-    Raises UsageError for another number of ways, a mask or colour that is none, and a mask file that is not readable.
+    Raises UsageError for no way or several, text that names no colour, and a mask file that cannot be read.
     """
 
     def __init__(
@@ -81,9 +81,9 @@ class Holes:
             self._marked = lambda picture, source: _of_colour(picture, colour)
 
     def of(self, picture: Picture, source: object = None) -> MaskedPicture:
-        """A picture with its hole; source: its path, by which its mask is found in a folder.
+        """Return a picture with its hole; source: its path, by which its mask is found in a folder.
 
-        Raises ImageError if it has none to be found so, FileError if there is no mask for it, or several.
+        Raises ImageError if no hole can be found that way, FileError if there is no mask for it, or several.
         """
         hole = dilate_hole(self._marked(picture, source), self._radius)
         return MaskedPicture(replace(picture, alpha=None) if self._becomes_opaque else picture, hole)
@@ -107,9 +107,9 @@ class Holes:
 
 
 def inpaint_picture(model: MAE, picture: Picture, hole: np.ndarray) -> tuple[Picture, dict[str, Any]]:
-    """The picture with its hole filled, all else kept, and facts for a report.
+    """Return the picture with its hole filled, all else kept, and facts for a report.
 
-    hole: (height, width) bool. Facts: `filled`, the share of the picture, and the number of `holes`.
+    hole: (height, width) bool. Facts: `filled`, the share of the picture that was, and the number of `holes`.
     Raises ImageError as `MAE.inpaint` does.
     """
     pixels, repack = unpack(picture, hole)
@@ -178,6 +178,6 @@ def _colour(text: str) -> tuple[int, ...]:
 
 
 def _of_colour(picture: Picture, colour: tuple[int, ...]) -> np.ndarray:
-    """A grey picture has it if it is a grey one."""
+    """Return where a picture is of exactly this colour, which in a grey picture has to be a grey."""
     scale = np.iinfo(picture.pixels.dtype).max // 255
     return (picture.pixels == np.array(colour, picture.pixels.dtype) * scale).all(axis=2)

@@ -1,1 +1,1 @@
-"""Codes: the autoencoders that have them, densities, directions, ways from one to another, samples, plots."""
+"""Latent codes: the autoencoders that make them, their densities, directions and paths, samples, and plots."""

@@ -1,7 +1,7 @@
 """Autoencoder: a picture to a code and back, the code a point rather than a distribution (see `vaetool.latents.vae`).
 
-What keeps a code from learning too much by heart is chosen: a narrow code, noise at the input (Vincent et al. 2010), a
-sparse code, an encoder that contracts (Rifai et al. 2011), or `training.weight_decay`.
+What keeps it from memorising pictures is up to the recipe: a narrow code, noise at the input (Vincent et al. 2010), a
+sparse code, a contractive encoder (Rifai et al. 2011), or `training.weight_decay`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from vaetool.nn.base import Batch, Losses, register
 RECONSTRUCTIONS = ("mse", "bce")
 SPARSITIES = ("l1", "kl")
 MAX_EXACT = 16
-"""Units up to which the Jacobian is computed row by row; of longer codes its norm is estimated."""
+"""Units up to which the Jacobian is computed row by row; for longer codes its norm is estimated."""
 
 
 @dataclass(frozen=True)
 class AEConfig(TrunkConfig):
-    """What shapes an autoencoder."""
+    """The shape of an autoencoder."""
 
     reconstruction: str = "mse"  # squared error, or "bce": cross-entropy, for pixels that are nearly on or off
 
@@ -39,7 +39,7 @@ class AEConfig(TrunkConfig):
 
 @dataclass(frozen=True)
 class InputNoise:
-    """What training does to clean images."""
+    """Noise that training adds to clean images."""
 
     sigma: float = 0.0  # of white noise at the input, in 8-bit units; the clean picture is what should come out
 
@@ -50,13 +50,13 @@ class InputNoise:
 
 @dataclass(frozen=True)
 class AEObjective:
-    """What training asks of codes beside the picture; penalties are per picture."""
+    """What training asks of codes besides reconstruction; penalties are per picture."""
 
     sparse: float = 0.0  # weight of the penalty on codes that are not sparse
-    sparsity: str = "l1"  # the sum of |z|; or "kl", by which units are on, as σ(z), in a share `rho` of cases (Ng 2011)
+    sparsity: str = "l1"  # the sum of |z|; or "kl", which keeps the mean of σ(z), for each unit, near `rho` (Ng 2011)
     rho: float = 0.05
     contractive: float = 0.0  # weight of the squared Frobenius norm of the encoder's Jacobian (Rifai et al. 2011)
-    stacked: float = 0.0  # share of the run in which levels learn one after the other, each from those before
+    stacked: float = 0.0  # share of the run in which levels are trained one after the other, each on those before
 
     def __post_init__(self) -> None:
         for name in ("sparse", "contractive"):
@@ -86,11 +86,11 @@ class AE(Autoencoder):
         self.decoder = Decoder(config, config.channels)
 
     def embed(self, x: Tensor) -> Tensor:
-        """See `Autoencoder.embed`."""
+        """Return the codes of pictures; see `Autoencoder.embed`."""
         return self.encoder(x).float()
 
     def render(self, z: Tensor) -> Tensor:
-        """See `Autoencoder.render`."""
+        """Decode codes to pictures; see `Autoencoder.render`."""
         output = self.decoder(z)
         return output.sigmoid() if self.config.reconstruction == "bce" else output.clamp(0, 1)
 
@@ -103,8 +103,9 @@ class AE(Autoencoder):
         return {"clean": clean, "noisy": noisy, "probes": draw_probes(len(clean), self.config.latent, generator)}
 
     def loss(self, batch: Batch, objective: AEObjective | None = None, fraction: float = 1.0) -> Losses:
-        """Return the error and the penalties per number of the picture: a constant factor, so that all sizes train
-        alike.
+        """Return the loss with the error and the penalty it is made of.
+
+        The loss is per dimension of the picture: a constant factor, so that all sizes train alike.
         """
         objective = objective or AEObjective()
         x, noisy = batch["clean"], batch["noisy"]
@@ -123,7 +124,7 @@ class AE(Autoencoder):
         return {"loss": error + penalty / x[0].numel(), "reconstruction": error, "penalty": penalty}
 
     def _level(self, objective: AEObjective, fraction: float) -> int | None:
-        """Return the level that learns alone when a share of the run is over; None where all learn together."""
+        """Return the level that is trained alone after a share of the run; None where all are trained together."""
         if fraction >= objective.stacked:
             return None
         if self.config.decoder_widths[:-1] != self.config.widths[-2::-1]:
@@ -134,7 +135,7 @@ class AE(Autoencoder):
         return int(fraction / objective.stacked * len(self.config.widths))
 
     def resting(self, objective: AEObjective, fraction: float) -> list[nn.Parameter]:
-        """Return all weights but those of the level that learns alone, and of its counterpart in the decoder."""
+        """Return all weights except those of the level that is trained alone and of its counterpart in the decoder."""
         level = self._level(objective, fraction)
         if level is None:
             return []
@@ -145,13 +146,13 @@ class AE(Autoencoder):
         return [weight for weight in self.parameters() if id(weight) not in learning]
 
     def _error(self, output: Tensor, x: Tensor) -> Tensor:
-        """Per number of the picture."""
+        """Return the reconstruction error per dimension of the picture."""
         if self.config.reconstruction == "bce":
             return F.binary_cross_entropy_with_logits(output.float(), x)
         return F.mse_loss(output.float(), x)
 
     def _level_loss(self, clean: Tensor, noisy: Tensor, level: int) -> Tensor:
-        """How far a level of the encoder and its counterpart of the decoder are from undoing the noise in their input.
+        """Return how far a level and its counterpart in the decoder are from undoing the noise in their input.
 
         Their input is what the levels before make of the picture; those stay as they are (Vincent et al. 2010).
         """
@@ -163,18 +164,18 @@ class AE(Autoencoder):
         return error + 0 * torch.stack([weight.sum() for weight in self.parameters()]).sum()
 
     def validate(self, batch: Batch) -> dict[str, float]:
-        """Mean PSNR in dB of clean pictures, there and back."""
+        """Return the mean PSNR, in dB, of reconstructions of clean pictures."""
         clean = batch["clean"]
         back = torch.cat([self.render(self.embed(part)) for part in clean.split(self.batch_size)])
         return {"psnr": mean_psnr((back - clean).square().mean(dim=(1, 2, 3)).cpu().numpy())}
 
     def example(self, batch: Batch) -> list[Tensor]:
-        """As they were, and there and back."""
+        """Return pictures and their reconstructions."""
         return [batch["clean"], self.render(self.embed(batch["clean"]))]
 
 
 def sparsity(z: Tensor, objective: AEObjective) -> Tensor:
-    """Per picture, how far codes, (batch, latent), are from sparse: Σ |z|, or Σ KL(rho to the share that is on)."""
+    """Return the sparsity penalty per picture of codes, (batch, latent): Σ |z|, or Σ KL(rho to the mean activation)."""
     if objective.sparsity == "l1":
         return z.abs().sum(dim=1).mean()
     rho, on = objective.rho, z.sigmoid().mean(dim=0).clamp(1e-6, 1 - 1e-6)
@@ -182,10 +183,10 @@ def sparsity(z: Tensor, objective: AEObjective) -> Tensor:
 
 
 def draw_probes(count: int, latent: int, generator: torch.Generator) -> Tensor:
-    """Vectors v of which Σ |vᵀJ|² is the squared Frobenius norm of a Jacobian, exactly or in expectation.
+    """Draw vectors v for which Σ |vᵀJ|² is the squared Frobenius norm of a Jacobian, exactly or in expectation.
 
-    All unit vectors for short codes, else one of random signs for each picture (Hutchinson 1990): (count, vectors,
-    latent).
+    Returns (count, vectors, latent): all unit vectors for short codes, else one vector of random signs for each picture
+    (Hutchinson 1990).
     """
     if latent <= MAX_EXACT:
         return torch.eye(latent, device=generator.device).expand(count, latent, latent)
@@ -194,7 +195,7 @@ def draw_probes(count: int, latent: int, generator: torch.Generator) -> Tensor:
 
 
 def squared_jacobian(z: Tensor, x: Tensor, probes: Tensor) -> Tensor:
-    """Σ |∂(v·z)/∂x|² over the probes v, (batch, vectors, latent), per picture: (batch,). See `draw_probes`.
+    """Return Σ |∂(v·z)/∂x|² over the probes v, (batch, vectors, latent), per picture: (batch,). See `draw_probes`.
 
     z: (batch, latent), computed from x, (batch, channels, height, width), each code from its own picture alone.
     """

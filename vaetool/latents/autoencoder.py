@@ -1,7 +1,7 @@
-"""What `ae` and `vae` share: whole pictures of one size, a code for each, and what is known of all the codes.
+"""What `ae` and `vae` share: whole pictures of one size, a code for each, and what is known about the codes as a whole.
 
-What is known is found once, when training ends: how codes are spread, a mixture that is a density for them, and the
-directions in which labels change them. It travels in the model file, so that sampling and morphing need no data.
+The latter is found once, when training ends: the spread of the codes, a mixture fitted as their density, and the
+directions in which labels change them. It is stored in the model file, so that sampling and morphing need no data.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vaetool.latents.priors import Mixture
 
 BATCH = 256
-"""Pictures of 64 pixels a side, or as many pixels, that are computed at once."""
+"""Pictures of 64 pixels per side that are processed at once; of other sizes, as many pixels."""
 
 
 PRESETS = {
@@ -56,10 +56,10 @@ PRESETS = {
         }
     },
 }
-"""Small networks as they are taught: a code that can be drawn on paper, and faces."""
+"""Small networks as taught in lectures: one whose codes can be drawn on paper, and one for faces."""
 
 FOUND = {"mixture_weights", "mixture_means", "mixture_factors", "prior_scores", "directions", "direction_aucs"}
-"""Buffers that are there once training has ended."""
+"""Buffers that exist once training has ended."""
 
 
 class Autoencoder(Model):
@@ -93,32 +93,35 @@ class Autoencoder(Model):
             self.register_buffer("direction_aucs", torch.zeros(names))
 
     def embed(self, x: Tensor) -> Tensor:
-        """The codes, (batch, latent), of pictures, (batch, channels, size, size) in 0..1: means where they have one."""
+        """Return the codes, (batch, latent), of pictures, (batch, channels, size, size) in 0..1.
+
+        Where a code is a distribution, that is its mean.
+        """
         raise NotImplementedError
 
     def draw_codes(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Codes as the decoder meets them in training: drawn from the posterior where there is one."""
+        """Return codes as the decoder sees them in training: drawn from the posterior where there is one."""
         return self.embed(x)
 
     def render(self, z: Tensor) -> Tensor:
-        """The pictures, (batch, channels, size, size) in 0..1, of codes, (batch, latent)."""
+        """Decode codes, (batch, latent), to pictures, (batch, channels, size, size) in 0..1."""
         raise NotImplementedError
 
     @property
     def batch_size(self) -> int:
-        """Pictures that are computed at once."""
+        """Number of pictures that are processed at once."""
         return max(1, BATCH * 64**2 // self.config.size**2)
 
     def prepare(self, image: Any) -> Tensor:
-        """An image of any kind (see `vaetool.images.conversion.unpack`) for the network: (channels, size, size).
+        """Prepare an image of any kind (see `vaetool.images.conversion.unpack`) as input: (channels, size, size).
 
-        The middle square of it, at the model's size, in its colours: as in training.
+        As in training, that is its middle square, at the model's size and in the model's colours.
         """
         pixels = whole_picture(unpack(image)[0], self.config.size, self.config.channels)
         return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
 
     def prepare_all(self, images: Iterable[Any]) -> Iterator[Tensor]:
-        """Images of any kind in batches, on the model's device, so that a million need no more memory than that."""
+        """Yield images of any kind in batches on the model's device; a million need no more memory than one batch."""
         batch: list[Tensor] = []
         for image in images:
             batch.append(self.prepare(image))
@@ -130,24 +133,24 @@ class Autoencoder(Model):
 
     @torch.inference_mode()
     def encode(self, images: Iterable[Any]) -> np.ndarray:
-        """The codes of images of any kind, (images, latent) float32."""
+        """Return the codes of images of any kind, (images, latent) float32."""
         codes = [self.embed(x).cpu() for x in self.prepare_all(images)]
         return torch.cat(codes).numpy() if codes else np.empty((0, self.config.latent), np.float32)
 
     @torch.inference_mode()
     def decode(self, codes: np.ndarray) -> np.ndarray:
-        """The pictures of codes, (pictures, latent): (pictures, size, size, channels) uint8."""
+        """Decode codes, (pictures, latent), to pictures, (pictures, size, size, channels) uint8."""
         parts = torch.from_numpy(np.asarray(codes, np.float32)).split(self.batch_size)
         pictures = [self.render(part.to(self.device)).permute(0, 2, 3, 1).cpu().numpy() for part in parts]
         return from_unit(np.concatenate(pictures), np.dtype(np.uint8))
 
     def kl_per_unit(self, images: Iterable[Any]) -> np.ndarray | None:
-        """Mean KL of every unit to the prior, (latent,), in nats; None where a code is no distribution."""
+        """Return the mean KL of every unit to the prior, (latent,), in nats; None where a code is no distribution."""
         return None
 
     @property
     def mixture(self) -> Mixture | None:
-        """The density that was fitted to the codes, if one was."""
+        """The density fitted to the codes, or None."""
         from vaetool.latents.priors import Mixture
 
         if not self.config.mixture:
@@ -175,16 +178,16 @@ class Autoencoder(Model):
         self._keep("code_sigma", codes.std(axis=0).clip(1e-6))
 
     def named_directions(self) -> dict[str, tuple[np.ndarray, float]]:
-        """See `keep_directions`."""
+        """Return the named directions, as `keep_directions` took them."""
         if not self.config.directions:
             return {}
         vectors, aucs = self.directions.cpu().numpy(), self.direction_aucs.tolist()
         return {name: (vectors[k], aucs[k]) for k, name in enumerate(self.config.directions)}
 
     def complete(self, images: TrainingImages, held_out: Batch, corruption: Any, generator: torch.Generator) -> Facts:
-        """Find out what codes there are, and make that part of the model. See `Model.complete`.
+        """Describe the distribution of codes and make the description part of the model. See `Model.complete`.
 
-        Values: `codes`, log-densities in nats per code, AUCs of directions, and the `yardstick`.
+        The values get an entry `codes`: log-densities in nats per code, AUCs of directions, and the `yardstick`.
         """
         codes = self._find_codes(images.training, held_out["clean"], corruption, generator)
         words, values = super().complete(images, held_out, corruption, generator)
@@ -195,7 +198,7 @@ class Autoencoder(Model):
     ) -> dict[str, Any]:
         """Keep the spread of codes, a mixture as their density, and directions for labels; return facts about them.
 
-        Of ten thousand training images, at most, after what training did to them.
+        Uses ten thousand training images at most, altered as in training.
         """
         self.forget()
         batches = islice(training.batches(self.config.size, self.batch_size), -(-MAX_CODES // self.batch_size))
@@ -204,7 +207,7 @@ class Autoencoder(Model):
         unseen = self._codes(held_out.split(self.batch_size), generator)[1]
         mixture = fit_mixture(drawn, unseen, generator.initial_seed() % 2**31)
         directions = named_directions(means, training.labels[: len(means)])
-        # Of codes as they are drawn: a unit that says nothing has means that are all the same, and is no narrower.
+        # The spread is that of drawn codes: the means of an inactive unit are all the same, yet it is no narrower.
         self.keep_spread(drawn)
         self.keep_mixture(mixture)
         self.keep_directions(directions)
@@ -219,19 +222,19 @@ class Autoencoder(Model):
 
     @torch.inference_mode()
     def _codes(self, batches: Iterable[Tensor], generator: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Return the codes of pictures as `embed` and as `draw_codes` gives them, (pictures, latent) each."""
+        """Return the codes of pictures as given by `embed` and by `draw_codes`, (pictures, latent) each."""
         pairs = [(self.embed(x).cpu(), self.draw_codes(x, generator).cpu()) for x in batches]
         means, drawn = (torch.cat(part).numpy() for part in zip(*pairs, strict=True))
         return means, drawn
 
     def yardstick(self, training: ImageStore, held_out: Tensor, generator: torch.Generator) -> dict[str, Any]:
-        """Return the PSNR in dB, `pca_psnr`, of a linear code of the same width, as plain values."""
+        """Return `pca_psnr`, the PSNR in dB of a linear code of the same width, as a plain value."""
         pictures = training.centre_crops(self.config.size, slice(MAX_NUMBERS // held_out[0].numel()))
         seen, unseen = (x.flatten(1).cpu().numpy() for x in (pictures, held_out))
         return {"pca_psnr": round(pca_psnr(seen, unseen, self.config.latent), 2)}
 
     def forget(self) -> None:
-        """Drop the density and the directions: they are of codes that further training changes."""
+        """Drop the density and the directions: they describe codes that further training changes."""
         super().forget()
         self._know(mixture=0, directions=())
         for name in FOUND & self._buffers.keys():
@@ -245,7 +248,7 @@ class Autoencoder(Model):
 
 
 def summary(codes: dict[str, Any]) -> str:
-    """Return in one line what was found out about codes."""
+    """Summarise in one line what was found out about the codes."""
     densities = codes["log_density"]
     line = (
         f"held-out codes: {densities['normal']:.1f} nats under N(0, I), {densities['mixture']:.1f} under a mixture of "

@@ -7,13 +7,14 @@ import numpy as np
 from vaetool.images.metrics import mean_psnr
 
 MAX_NUMBERS = 50_000_000
-"""Of training pictures are enough to fit components to, and a few hundred megabytes."""
+"""Values of training pictures to fit components to: enough for a good fit, in a few hundred megabytes."""
 
 
 def pca_psnr(training: np.ndarray, held_out: np.ndarray, width: int) -> float:
-    """Mean PSNR in dB of held-out pictures, there and back through the first principal components of training pictures.
+    """Return the mean PSNR, in dB, of held-out pictures rebuilt from the principal components of training pictures.
 
-    Both (pictures, numbers) in 0..1. width: of the code; no more components than training pictures or numbers are used.
+    Both are (pictures, values) in 0..1. width: that of the code, the number of components; there are never more of
+    them than training pictures or values.
     """
     from sklearn.decomposition import PCA
 

@@ -1,7 +1,7 @@
-"""Directions in which codes differ between pictures with something and pictures without: z + alpha · direction.
+"""Directions in which codes of pictures with an attribute differ from codes of those without: z + alpha · direction.
 
-The normal of a logistic regression on whitened codes. Along the difference of the two means (Larsen et al. 2016,
-section 4.2.1) held-out smiles are told apart less well, and more of a picture changes for as much of a smile.
+A direction is the normal of a logistic regression on whitened codes. The difference of the two means (Larsen et al.
+2016, section 4.2.1) separates held-out smiles less well, and changes more of a picture for as much of a smile.
 """
 
 from __future__ import annotations
@@ -14,27 +14,27 @@ import numpy as np
 from vaetool.errors import UsageError
 
 MIN_AUC = 0.6
-"""A direction that tells held-out codes apart no better than this shows nothing; 0.5 is guessing."""
+"""A direction that separates held-out codes less well than this means nothing; 0.5 is chance."""
 
 FOLDS = 5
-"""Parts of the codes that are held out in turn; no less of each kind is needed."""
+"""Parts of the codes that are held out in turn; at least as many codes of each kind are needed."""
 
 MAX_LABELS, MIN_OF_LABEL = 40, 20
 
 STRENGTH = 0.01
-"""Inverse weight of the penalty in the regression, which makes the most of few codes: the difference of their means."""
+"""Inverse weight of the regression's penalty, which makes the most of few codes: the difference of their means."""
 
 MIN_SPREAD = 1e-3
-"""Of a number in a code, in parts of the usual one: what never changes is not divided by nothing."""
+"""Smallest spread of a unit, relative to the usual one, so that a constant unit is not divided by zero."""
 
 
 def direction_between(having: np.ndarray, lacking: np.ndarray) -> tuple[np.ndarray, float]:
-    """A direction, (latent,), and its AUC on held-out codes: the chance that of two codes, one of each kind, it is the
-    one that has it which lies further along.
+    """Return a direction, (latent,), from codes that lack an attribute to codes that have it, and its held-out AUC.
 
-    having, lacking: codes, (codes, latent), five or more of each. One times the direction is as far as the means of the
-    two kinds are apart along it.
-    Raises UsageError for too few, and for an AUC under 0.6.
+    The AUC is the probability that, of two held-out codes, one of each kind, the one that has the attribute lies
+    further along. having, lacking: codes, (codes, latent), five or more of each. The direction is as long as the means
+    of the two kinds are apart along it.
+    Raises UsageError for too few codes, and for an AUC below 0.6.
     """
     for codes in (having, lacking):
         if len(codes) < FOLDS:
@@ -49,11 +49,11 @@ def direction_between(having: np.ndarray, lacking: np.ndarray) -> tuple[np.ndarr
 
 
 def named_directions(codes: np.ndarray, labels: Sequence[str]) -> dict[str, tuple[np.ndarray, float]]:
-    """For each label a direction from all other labels to it, and its AUC; see `direction_between`.
+    """Return for each label a direction from all other labels to it, and its AUC; see `direction_between`.
 
-    Of two labels each has one, opposite to the other's. codes: (codes, latent); labels: of each, "" for none, which
-    leaves it out. Labels with fewer than 20 codes have no direction, and neither have those with an AUC under 0.6; none
-    has one where there are more than 40 labels, which are names rather than kinds.
+    Of two labels, each has a direction, opposite to the other's. codes: (codes, latent). labels: one per code; codes
+    with the label "" are left out. Labels with fewer than 20 codes have no direction, nor do those with an AUC below
+    0.6; none has one if there are more than 40 labels, which are then names rather than kinds.
     """
     counts = Counter(label for label in labels if label)
     if not 2 <= len(counts) <= MAX_LABELS:
@@ -68,8 +68,9 @@ def named_directions(codes: np.ndarray, labels: Sequence[str]) -> dict[str, tupl
 
 
 def held_out_auc(having: np.ndarray, lacking: np.ndarray) -> float:
-    """The area under the ROC curve along the direction between codes of two kinds, (codes, latent) each: the mean over
-    the fifths of the codes, each of them judged with a direction that was found without it.
+    """Return the area under the ROC curve along the direction between codes of two kinds, (codes, latent) each.
+
+    It is the mean over five folds of the codes, each scored along a direction that was found without it.
     """
     from sklearn.metrics import roc_auc_score
 
@@ -89,7 +90,7 @@ def _direction(having: np.ndarray, lacking: np.ndarray) -> np.ndarray:
 
 
 def _normal(having: np.ndarray, lacking: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of the plane between two kinds of whitened codes, (latent,) of length 1, and what they were divided by."""
+    """Return the unit normal, (latent,), of the plane between two kinds of whitened codes, and the whitening scale."""
     from sklearn.linear_model import LogisticRegression
 
     codes = np.concatenate([having, lacking]).astype(np.float64)
@@ -102,6 +103,6 @@ def _normal(having: np.ndarray, lacking: np.ndarray) -> tuple[np.ndarray, np.nda
 
 
 def _without(codes: np.ndarray, fold: int) -> tuple[np.ndarray, np.ndarray]:
-    """Codes without a fold, and the fold."""
+    """Return the codes outside a fold, and those in it."""
     out = np.arange(len(codes)) % FOLDS == fold
     return codes[~out], codes[out]

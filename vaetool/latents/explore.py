@@ -25,7 +25,7 @@ TABLE, ARRAY = "codes.csv", "codes.npy"
 
 @dataclass(frozen=True)
 class Exploration:
-    """What was written, and of how many pictures."""
+    """What was written, and for how many pictures."""
 
     path: Path
     pictures: int
@@ -45,10 +45,11 @@ def explore(
 ) -> Exploration:
     """Write the codes of all pictures in `data`, and plots, into the folder `output`.
 
-    data: folders, zip files, or `torchvision:NAME` (looked up in `root`); labels are sub-folders' names. format: "csv"
-    has columns name, label, z0, z1, ...; with "npy" the codes are codes.npy, (pictures, latent) float32, and codes.csv
-    has their names and labels. Plots are of a random part of the pictures. tsne: the scatter is t-SNE rather than the
-    first two principal components. force: replace files that exist. warn: is told of pictures that cannot be read.
+    data: folders, zip files, or `torchvision:NAME` (looked up in `root`); labels are the names of sub-folders. format:
+    "csv" has columns name, label, z0, z1, ...; with "npy" the codes are in codes.npy, (pictures, latent) float32, and
+    codes.csv has their names and labels. Plots show a random sample of the pictures. tsne: make the scatter plot with
+    t-SNE rather than the first two principal components. force: replace existing files. warn: called with a message for
+    each picture that cannot be read.
     Raises UsageError; TrainingError if no picture can be read.
     """
     if format not in FORMATS:
@@ -77,7 +78,7 @@ def explore(
 def encode_sources(
     model: Autoencoder, sources: Sequence[Source], warn: Callable[[str], None]
 ) -> tuple[list[Source], np.ndarray]:
-    """The sources that can be read, and the codes of their pictures, (sources, latent); the others are named."""
+    """Return the sources that can be read and the codes of their pictures, (sources, latent); warn about the others."""
     readable: list[Source] = []
 
     def pictures() -> Iterator[np.ndarray]:

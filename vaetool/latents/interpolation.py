@@ -1,7 +1,7 @@
-"""Ways from code to code: straight lines, and great circles on which codes stay as far from the centre as they are.
+"""Paths between codes: straight lines, and great circles along which codes keep their distance from the centre.
 
-Codes of many numbers lie near a sphere around their mean: halfway between two of 100 numbers a straight line passes at
-distance 7, where pictures have about 10, and the decoder has seen nothing of the kind (White 2016).
+Codes of many dimensions lie near a sphere around their mean: halfway between two codes of 100 dimensions, a straight
+line passes at distance 7, while codes of pictures are at about 10: the decoder has seen nothing like it (White 2016).
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ import numpy as np
 Way = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 NEARLY_PARALLEL = 1e-6
-"""Sine of an angle under which two codes have no great circle of their own."""
+"""Sine of the angle below which two codes have no great circle of their own."""
 
 
 def lerp(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Codes, (steps, latent), on the straight line between two, (latent,); t: (steps,), from 0 to 1."""
+    """Return codes, (steps, latent), on the straight line between two, (latent,); t: (steps,), from 0 to 1."""
     t = np.asarray(t)[:, None]
     return (1 - t) * start + t * end
 
 
 def slerp(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Codes, (steps, latent), between two, (latent,): on their great circle (Shoemake 1985), with norms on a line.
+    """Return codes, (steps, latent), on the great circle (Shoemake 1985) between two, (latent,), with linear norms.
 
     For whitened codes, whose centre is zero. t: (steps,), from 0 to 1. A straight line where there is no great circle:
     one of the codes is zero, or both lie on one line with zero.
@@ -49,9 +49,9 @@ PATHS: dict[str, Way] = {"slerp": slerp, "lerp": lerp}
 def chain(
     codes: np.ndarray, frames: int, path: Way, mean: np.ndarray, sigma: np.ndarray, *, loop: bool = False
 ) -> np.ndarray:
-    """From code to code, (codes, latent), two or more, in as many steps of about the same share: (frames, latent).
+    """Interpolate from code to code, (codes, latent), two or more, with frames spread evenly: (frames, latent).
 
-    Each of the codes is one of the frames, of which there are at least as many. path: of whitened codes,
+    Each of the codes is one of the frames, of which there are at least as many. path: between whitened codes,
     (z − mean) / sigma; mean, sigma: (latent,). loop: the last frame is one step before the first.
     """
     whitened = (np.asarray(codes, np.float64) - mean) / sigma
@@ -63,6 +63,6 @@ def chain(
 
 
 def _places(stops: int, last: int) -> np.ndarray:
-    """Where on the way the frames 0..last are: at stop 0, 1, ..., or between them; every stop has its own frame."""
+    """Return where frames 0..last are on the way: at stop 0, 1, ..., or in between; every stop has its own frame."""
     frames_of_stops = np.rint(np.linspace(0, last, stops))
     return np.interp(np.arange(last + 1), frames_of_stops, np.arange(stops))

@@ -1,6 +1,6 @@
-"""Likelihoods and divergences of variational autoencoders. Everything is a sum, in nats: none is a mean over pixels.
+"""Likelihoods and divergences of variational autoencoders. All are sums, in nats; none is a mean over pixels.
 
-A decoder puts out `outputs_per_channel` numbers for every pixel and channel; a likelihood says what they mean.
+A decoder outputs `outputs_per_channel` numbers for every pixel and channel; a likelihood says what they mean.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 LEVELS = 256
-"""Of the pixels' values."""
+"""Values that a pixel can have."""
 
 MIN_VARIANCE = (0.5 / (LEVELS - 1)) ** 2
-"""Of the Gaussian likelihood: below it, a density could grow without end where pictures are rounded to 8 bits."""
+"""Smallest variance of the Gaussian: below it, the density could grow without bound, as pictures have 8 bits."""
 
 
 class Likelihood(nn.Module):
@@ -27,31 +27,31 @@ class Likelihood(nn.Module):
     """Whether probabilities are per unit of brightness rather than per level of it."""
 
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
-        """The log-likelihood per image, (batch,), in nats.
+        """Return the log-likelihood per image, (batch,), in nats.
 
         output: (batch, outputs_per_channel · channels, height, width).
         """
         raise NotImplementedError
 
     def picture(self, output: Tensor) -> Tensor:
-        """The mean of x, in 0..1."""
+        """Return the mean of x, in 0..1."""
         raise NotImplementedError
 
 
 class Bernoulli(Likelihood):
-    """Of pixels that are on or off; also of greys, as the cross-entropy that they have then."""
+    """The likelihood of pixels that are on or off; for grey values it is their cross-entropy."""
 
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
-        """See `Likelihood`; output: log-odds."""
+        """Return the log-likelihood; see `Likelihood`. output: log-odds."""
         return -F.binary_cross_entropy_with_logits(output, x, reduction="none").sum(dim=(1, 2, 3))
 
     def picture(self, output: Tensor) -> Tensor:
-        """The probability of "on"."""
+        """Return the probability of "on"."""
         return output.sigmoid()
 
 
 class Gaussian(Likelihood):
-    """N(mean, sigma²) with one sigma for all pixels, the likeliest one: no weight of the reconstruction to be chosen.
+    """N(mean, sigma²) with one sigma for all pixels, the likeliest one: there is no reconstruction weight to choose.
 
     In training sigma² is the mean squared error of the batch, in closed form (Rybkin, Daniilidis & Levine 2021,
     section 3.2); afterwards it is a running mean of that.
@@ -65,7 +65,7 @@ class Gaussian(Likelihood):
         self.register_buffer("variance", torch.full((1,), 0.1))
 
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
-        """See `Likelihood`; output: means."""
+        """Return the log-likelihood; see `Likelihood`. output: means."""
         squared = (output - x).square()
         variance = self.variance
         if self.training:
@@ -74,20 +74,21 @@ class Gaussian(Likelihood):
         return -0.5 * (squared / variance + (2 * math.pi * variance).log()).sum(dim=(1, 2, 3))
 
     def picture(self, output: Tensor) -> Tensor:
-        """The mean, clipped."""
+        """Return the mean, clipped."""
         return output.clamp(0, 1)
 
 
 class Logistic(Likelihood):
-    """A logistic density, gathered over each of the 256 levels (Salimans et al. 2017, section 2.1, one component).
+    """A logistic density, integrated over each of the 256 levels (Salimans et al. 2017, section 2.1, one component).
 
-    Probabilities of levels, so that nats are honest bits of the picture's file. Each pixel has its own scale.
+    It gives probabilities of levels, so that nats convert to true bits of the picture's file. Each pixel has its own
+    scale.
     """
 
     outputs_per_channel = 2
 
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
-        """See `Likelihood`; output: means, then logarithms of scales, both in units of the range."""
+        """Return the log-likelihood; see `Likelihood`. output: means, then log scales, both in units of the range."""
         mean, log_scale = output.float().chunk(2, dim=1)
         log_scale = log_scale.clamp_min(-7.0)
         half = 0.5 / (LEVELS - 1)
@@ -99,7 +100,7 @@ class Logistic(Likelihood):
         return level.sum(dim=(1, 2, 3))
 
     def picture(self, output: Tensor) -> Tensor:
-        """The mean, clipped."""
+        """Return the mean, clipped."""
         return output.chunk(2, dim=1)[0].clamp(0, 1)
 
 
@@ -107,7 +108,7 @@ LIKELIHOODS: dict[str, type[Likelihood]] = {"bernoulli": Bernoulli, "gaussian": 
 
 
 def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
-    """KL(N(mean, sigma²) to N(0, 1)) of every unit, in nats: ½ (mean² + sigma² − 1 − log sigma²).
+    """Return KL(N(mean, sigma²) to N(0, 1)) of every unit, in nats: ½ (mean² + sigma² − 1 − log sigma²).
 
     mean, log_var: (batch, latent). Returns (batch, latent). Kingma & Welling 2014, appendix B.
     """
@@ -115,12 +116,12 @@ def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
 
 
 def log_normal(z: Tensor, mean: Tensor | float = 0.0, log_var: Tensor | float = 0.0) -> Tensor:
-    """The log-density log N(z; mean, sigma²) summed over the last dimension, in nats."""
+    """Return the log-density log N(z; mean, sigma²), summed over the last dimension, in nats."""
     log_var = torch.as_tensor(log_var, dtype=z.dtype, device=z.device)
     return -0.5 * ((z - mean).square() / log_var.exp() + log_var + math.log(2 * math.pi)).sum(dim=-1)
 
 
 def bits_per_dim(log_likelihood: Tensor, dims: int, is_density: bool) -> Tensor:
-    """Nats per picture as bits per pixel and channel; a density over 0..1 is counted at 256 levels."""
+    """Convert nats per picture to bits per pixel and channel; a density over 0..1 is counted at 256 levels."""
     nats = -log_likelihood / dims + (math.log(LEVELS) if is_density else 0.0)
     return nats / math.log(2)

@@ -1,4 +1,4 @@
-"""The task behind `vaetool morph`: the pictures between pictures, and a picture that changes in one respect."""
+"""The task behind `vaetool morph`: the pictures in between others, and a picture that changes in one respect."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from vaetool.latents.interpolation import PATHS, chain, lerp
 def morph(
     model: Autoencoder, images: Sequence[Any], *, frames: int = 24, path: str = "slerp", loop: bool = False
 ) -> np.ndarray:
-    """From picture to picture through codes: (frames, size, size, channels) uint8.
+    """Morph from picture to picture through their codes: (frames, size, size, channels) uint8.
 
     images: two or more, of any kind (see `vaetool.images.conversion.unpack`); the reconstruction of each is one of the
     frames.
-    path: "slerp", on which codes stay as far from the centre as pictures are, or "lerp", the straight line.
-    loop: back to the first, and the last frame is one step before it.
+    path: "slerp", on which codes stay as far from the centre as those of pictures are, or "lerp", the straight line.
+    loop: return to the first picture; the last frame is one step before it.
     Raises UsageError, and ImageError for files.
     """
     if path not in PATHS:
@@ -45,7 +45,7 @@ def morph_along(
     frames: int = 24,
     loop: bool = False,
 ) -> np.ndarray:
-    """A picture with its code moved along a direction, z + alpha · vector: (frames, size, size, channels) uint8.
+    """Move the code of a picture along a direction, z + alpha · vector: (frames, size, size, channels) uint8.
 
     image: of any kind. vector: (latent,), see `find_direction`. alpha: of the first and the last frame; 0 is the
     reconstruction. loop: there and back again.
@@ -64,12 +64,13 @@ def find_direction(
     *,
     warn: Callable[[str], None] = lambda message: None,
 ) -> tuple[np.ndarray, float]:
-    """A direction among codes, (latent,), and its AUC on held-out ones (see `vaetool.latents.directions`).
+    """Return a direction in the latent space, (latent,), and its held-out AUC (see `vaetool.latents.directions`).
 
-    direction: a name that the model knows (`Autoencoder.named_directions`); or, together with `against`, pictures with
-    what it stands for and pictures without: folders, zip files, `torchvision:NAME`. One times the vector leads from the
-    mean code of these to that of those. warn: is told of files that cannot be read.
-    Raises UsageError, also for a direction that means little: the AUC is under 0.6.
+    direction: a name that the model knows (`Autoencoder.named_directions`); or, together with `against`, pictures that
+    have an attribute, `against` being pictures that lack it: folders, zip files, `torchvision:NAME`. One times the
+    vector leads from the mean code of the latter to that of the former. warn: called with a message for each file that
+    cannot be read.
+    Raises UsageError, also for a direction that means little, with an AUC below 0.6.
     """
     if against is not None:
         having, lacking = (encode_sources(model, find_sources([place]), warn)[1] for place in (direction, against))
@@ -85,5 +86,5 @@ def find_direction(
 
 
 def _spread(model: Autoencoder) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of the model's codes, (latent,) each."""
+    """Return the mean and the standard deviation of the model's codes, (latent,) each."""
     return model.code_mean.cpu().numpy(), model.code_sigma.cpu().numpy()

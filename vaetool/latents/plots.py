@@ -1,4 +1,4 @@
-"""Plots of a latent space: what `vaetool.latents.views` has seen, one panel each or all in one picture."""
+"""Plots of a latent space: what `vaetool.latents.views` computes, one panel each or all in one picture."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_LABELS = 20
-"""More colours than that nobody can tell apart: the rarer labels share one."""
+"""Nobody can tell more colours apart: the rarer labels share one."""
 
 NAMED_UNITS = 32
-"""Bars whose numbers can be read."""
+"""Bars up to which their numbers can be read."""
 
 IN_A_ROW = 10
 MARGIN = 2  # white pixels between pictures
@@ -25,14 +25,14 @@ DPI = 120
 
 
 def draw(view: View, name: str) -> bytes:
-    """One of `PANELS` as a PNG."""
+    """Draw one of `PANELS` as a PNG."""
     figure = _figure(7, 6 if name in SQUARE else 3.5)
     PANELS[name](figure.add_subplot(), view)
     return _png(figure)
 
 
 def overview(view: View) -> bytes:
-    """All of it in one PNG."""
+    """Draw all panels in one PNG."""
     figure = _figure(15, 8.5)
     first = "reconstructions" if view.kl is None else "kl"
     axes = figure.subplot_mosaic([[*SQUARE], [first, "reconstructions", "samples"]], height_ratios=[5, 3])
@@ -42,7 +42,7 @@ def overview(view: View) -> bytes:
 
 
 def panels(view: View) -> list[str]:
-    """The names of those of `PANELS` that there is something to draw for."""
+    """Return the names of those of `PANELS` that there is something to draw for."""
     return [name for name in PANELS if name != "kl" or view.kl is not None]
 
 
@@ -123,7 +123,7 @@ SQUARE = ("scatter", "manifold", "traversals")
 
 
 def _pictures(axes: Axes, pictures: np.ndarray) -> None:
-    """Rows of pictures, (rows, columns, height, width, channels) uint8, with white between them."""
+    """Draw rows of pictures, (rows, columns, height, width, channels) uint8, with white between them."""
     spaced = np.pad(pictures, ((0, 0), (0, 0), (0, MARGIN), (0, MARGIN), (0, 0)), constant_values=255)
     rows, columns, height, width, channels = spaced.shape
     sheet = spaced.swapaxes(1, 2).reshape(rows * height, columns * width, channels)[:-MARGIN, :-MARGIN]
@@ -135,12 +135,12 @@ def _pictures(axes: Axes, pictures: np.ndarray) -> None:
 
 
 def _cell(pictures: np.ndarray) -> tuple[int, int]:
-    """Height and width of a picture in rows of them, with its margin."""
+    """Return the height and width of a picture in rows of pictures, including its margin."""
     return pictures.shape[2] + MARGIN, pictures.shape[3] + MARGIN
 
 
 def _rows(pictures: np.ndarray) -> np.ndarray:
-    """Pictures, (pictures, ...), in rows, the last one filled up with white."""
+    """Arrange pictures, (pictures, ...), in rows, the last one filled up with white."""
     columns = min(IN_A_ROW, len(pictures))
     missing = -len(pictures) % columns
     full = np.concatenate([pictures, np.full((missing, *pictures.shape[1:]), 255, np.uint8)])
@@ -148,7 +148,7 @@ def _rows(pictures: np.ndarray) -> np.ndarray:
 
 
 def _figure(width: float, height: float) -> Figure:
-    """Width and height in inches."""
+    """Return an empty figure; width and height are in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")

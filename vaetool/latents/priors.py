@@ -1,7 +1,7 @@
-"""Densities that new codes are drawn from: N(0, I), and a mixture of Gaussians that was fitted to a model's codes.
+"""Densities that new codes are drawn from: N(0, I), and a mixture of Gaussians fitted to a model's codes.
 
 The decoder has been trained on the codes of real pictures. Where those do not fill N(0, I), which they never quite do,
-a density that was fitted to them gives samples that look more like pictures (Ghosh et al. 2020, section 3).
+a density fitted to them gives samples that look more like pictures (Ghosh et al. 2020, section 3).
 """
 
 from __future__ import annotations
@@ -14,36 +14,36 @@ import numpy as np
 
 COMPONENTS = (1, 2, 4, 8, 16, 32)
 MAX_CODES = 10_000
-"""So many codes are fitted at most, which takes seconds."""
+"""Codes that a density is fitted to, at most, which takes seconds."""
 
 MAX_FACTORS = 2**19
-"""Numbers in all covariances together: no more than two megabytes of a model file, if one component allows."""
+"""Entries of all covariances together: two megabytes of a model file at most, unless one component needs more."""
 
 CODES_PER_NUMBER = 4
-"""A component needs so many codes for each number of a code: fewer say little about how those go together."""
+"""Codes that a component needs for each dimension of the code: fewer say little about correlations."""
 
 MIN_SPREAD = 1e-3
-"""Of a number in a code, in parts of the usual spread: what never changes would otherwise have an infinite density."""
+"""Smallest spread of a unit, relative to the usual one: a constant unit would otherwise have an infinite density."""
 
 RIDGE = 1e-4
 """Added to the variances of standardised codes."""
 
 ROUNDS, TOLERANCE = 30, 0.01
-"""Of expectation and maximisation: how many at most, and the gain, in nats per code, that another one must promise."""
+"""Of expectation-maximisation: iterations at most, and the gain, in nats per code, below which it stops."""
 
 
 @dataclass(frozen=True)
 class Normal:
-    """N(0, I) of codes with `latent` numbers."""
+    """N(0, I) over codes with `latent` dimensions."""
 
     latent: int
 
     def log_density(self, z: np.ndarray) -> np.ndarray:
-        """Of codes, (codes, latent): (codes,), in nats."""
+        """Return the log-density of codes, (codes, latent): (codes,), in nats."""
         return -0.5 * (np.square(z, dtype=np.float64).sum(axis=1) + self.latent * math.log(2 * math.pi))
 
     def sample(self, n: int, temperature: float, generator: np.random.Generator) -> np.ndarray:
-        """`n` codes, (n, latent) float32; temperature: what the standard deviation is multiplied with."""
+        """Draw `n` codes, (n, latent) float32; temperature: the factor on the standard deviation."""
         return (temperature * generator.standard_normal((n, self.latent))).astype(np.float32)
 
 
@@ -62,11 +62,11 @@ class Mixture:
 
     @property
     def is_better(self) -> bool:
-        """Whether held-out codes are likelier under it than under N(0, I)."""
+        """Whether held-out codes are likelier under the mixture than under N(0, I)."""
         return bool(self.scores[1] > self.scores[0])
 
     def log_density(self, z: np.ndarray) -> np.ndarray:
-        """Of codes, (codes, latent): (codes,), in nats."""
+        """Return the log-density of codes, (codes, latent): (codes,), in nats."""
         weights = self.weights.astype(np.float64)
         standard = Normal(self.means.shape[1])
         parts = []
@@ -76,7 +76,7 @@ class Mixture:
         return np.logaddexp.reduce(parts, axis=0)
 
     def sample(self, n: int, temperature: float, generator: np.random.Generator) -> np.ndarray:
-        """`n` codes, (n, latent) float32; temperature: what deviations from a component's mean are multiplied with."""
+        """Draw `n` codes, (n, latent) float32; temperature: the factor on deviations from a component's mean."""
         ends = np.cumsum(self.weights, dtype=np.float64)
         chosen = np.searchsorted(ends, ends[-1] * generator.random(n), side="right").clip(0, len(ends) - 1)
         noise = temperature * generator.standard_normal((n, self.means.shape[1]))
@@ -88,9 +88,9 @@ class Mixture:
 
 
 def fit_mixture(codes: np.ndarray, held_out_codes: np.ndarray, seed: int) -> Mixture:
-    """The mixture of 1 to 32 Gaussians with the lowest BIC (Schwarz 1978) on codes, (codes, latent).
+    """Fit the mixture of 1 to 32 Gaussians with the lowest BIC (Schwarz 1978) to codes, (codes, latent).
 
-    Covariances are full where there are codes enough for that, else diagonal. held_out_codes: other ones, for the
+    Covariances are full where there are enough codes for that, else diagonal. held_out_codes: other codes, for the
     scores. At least one of each is needed; the same seed gives the same mixture.
     """
     codes = codes[:MAX_CODES].astype(np.float64)
@@ -105,7 +105,7 @@ def fit_mixture(codes: np.ndarray, held_out_codes: np.ndarray, seed: int) -> Mix
 
 
 def _lowest_bic(codes: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weights, means and factors of the best mixture for standardised codes."""
+    """Return the weights, means and factors of the best mixture for standardised codes."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
 
@@ -115,7 +115,7 @@ def _lowest_bic(codes: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray, n
         count // (CODES_PER_NUMBER * (latent if full else 1)), MAX_FACTORS // latent**2, len(np.unique(codes, axis=0))
     )
     if count == 1:
-        codes = codes.repeat(2, axis=0)  # of which scikit-learn asks for at least two
+        codes = codes.repeat(2, axis=0)  # scikit-learn asks for at least two
     settings = {"covariance_type": "full" if full else "diag", "reg_covar": RIDGE, "tol": TOLERANCE, "max_iter": ROUNDS}
     mixtures = [
         GaussianMixture(components, random_state=seed, **settings)

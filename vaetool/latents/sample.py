@@ -1,4 +1,4 @@
-"""The task behind `vaetool sample`: new pictures, of codes drawn from a density."""
+"""The task behind `vaetool sample`: new pictures, decoded from codes drawn from a density."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ MARGIN = 2
 
 @dataclass(frozen=True)
 class DrawnCodes:
-    """Codes, (codes, latent), and what a user should know of where they are from: `prior`, one of `PRIORS` or "file",
-    and one sentence each in `words` and, where there is something better, `warning`.
+    """Codes, (codes, latent), and what a user should know about their origin.
+
+    prior: one of `PRIORS`, or "file". words, warning: one sentence each, the latter where there is something better.
     """
 
     codes: np.ndarray
@@ -41,7 +42,7 @@ def sample(
     latents: str | Path | None = None,
     seed: int = 0,
 ) -> np.ndarray:
-    """New pictures, (count, size, size, channels) uint8; the parameters are those of `draw`."""
+    """Return new pictures, (count, size, size, channels) uint8; the parameters are those of `draw`."""
     return model.decode(draw(model, count, temperature=temperature, prior=prior, latents=latents, seed=seed).codes)
 
 
@@ -54,12 +55,12 @@ def draw(
     latents: str | Path | None = None,
     seed: int = 0,
 ) -> DrawnCodes:
-    """The codes of new pictures.
+    """Draw the codes of new pictures.
 
-    prior: "normal" is N(0, I), "gmm" the mixture that was fitted to the model's codes, "auto" the one of them under
-    which held-out codes are likelier, for an ae always the mixture. temperature: what standard deviations are
-    multiplied with: below 1 more usual pictures, above 1 stranger ones. latents: a file of codes (see `read_latents`),
-    all of which are taken instead of drawing any. Same seed, same codes.
+    prior: "normal" is N(0, I), "gmm" the mixture fitted to the model's codes, "auto" the one of the two under which
+    held-out codes are likelier, for an ae always the mixture. temperature: the factor on standard deviations: below 1,
+    pictures are more usual, above 1 stranger. latents: a file of codes (see `read_latents`), all of which are used
+    instead of drawing any. The same seed gives the same codes.
     Raises UsageError, FileError.
     """
     if latents is not None:
@@ -91,7 +92,7 @@ WHY_NOT_AE = (
 
 
 def _words(model: Autoencoder, chosen: str) -> str:
-    """Which prior it is, and how likely held-out codes are under both."""
+    """Say which prior it is, and how likely held-out codes are under both."""
     mixture = model.mixture
     name = "N(0, I)"
     if mixture is None:
@@ -104,9 +105,9 @@ def _words(model: Autoencoder, chosen: str) -> str:
 
 
 def read_latents(path: str | Path, latent: int) -> np.ndarray:
-    """Codes from a file, (codes, latent) float32: a NumPy array, or a CSV file of numbers, one code a line.
+    """Read codes from a file, (codes, latent) float32: a NumPy array, or a CSV file of numbers with one code a line.
 
-    Where a CSV file has names of columns, as `vaetool latent` writes them, z0, z1, ... are the codes.
+    Where a CSV file has column names, as `vaetool latent` writes them, z0, z1, ... are the codes.
     Raises FileError for a file that cannot be read, UsageError for codes of another length.
     """
     path = Path(path)
@@ -145,14 +146,15 @@ def _read_csv(path: Path) -> np.ndarray:
 
 
 def pictures_of(model: Autoencoder, codes: np.ndarray) -> Iterator[np.ndarray]:
-    """The pictures of codes one by one, (size, size, channels) uint8; few are in memory at a time."""
+    """Yield the pictures of codes one by one, (size, size, channels) uint8; few are in memory at a time."""
     for start in range(0, len(codes), model.batch_size):
         yield from model.decode(codes[start : start + model.batch_size])
 
 
 def sheet(pictures: Iterable[np.ndarray]) -> np.ndarray:
-    """Pictures of one size, (height, width, channels) uint8, as one: row by row, nearly square, white between them and
-    where the last row ends.
+    """Arrange pictures of one size, (height, width, channels) uint8, in one: row by row, nearly square.
+
+    There is white between them and after the last one.
 
     >>> sheet(np.zeros((3, 8, 8, 1), np.uint8)).shape
     (18, 18, 1)

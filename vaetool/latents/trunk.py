@@ -1,7 +1,7 @@
-"""The trunk of `ae` and `vae`: pictures of a fixed size to a code, and a code to what a picture is made of.
+"""The trunk of `ae` and `vae`: an encoder from pictures of a fixed size, and a decoder to what a picture is made of.
 
 Level k works at 1/2^(k+1) of the size with `widths[k]` channels: a convolution with stride 2, then `blocks[k]`
-residual blocks. The decoder is the encoder turned round. Sizes that are no multiple of 2^levels are padded inside.
+residual blocks. The decoder is the encoder in reverse. Sizes that are not multiples of 2^levels are padded inside.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ UPSAMPLINGS = ("resize", "transpose", "shuffle")
 NORMS = ("none", "group", "batch")
 GROUPS = 8
 MIN_SIZE, MAX_SIZE = 16, 256
-MAX_GRID = 4  # positions a side that are left for the dense layer, where widths are chosen by the size
+MAX_GRID = 4  # positions per side left for the dense layer, at most, where widths follow from the size
 WIDEST, NARROWEST = 192, 16
 
 
 @dataclass(frozen=True)
 class TrunkConfig:
-    """What shapes a trunk."""
+    """The shape of a trunk."""
 
-    channels: int = 3  # 1: grey, 3: colour; 0 in a recipe: as the pictures are
+    channels: int = 3  # 1: grey, 3: colour; 0 in a recipe: as many as the pictures need
     size: int = 64  # of the pictures, height and width
     latent: int = 64
     widths: tuple[Positive, ...] = ()  # per level; each halves the resolution. Empty: chosen by the size
-    blocks: tuple[NotNegative, ...] = ()  # residual blocks per level, each way; empty: one at the two lowest
-    decoder_widths: tuple[Positive, ...] = ()  # after each doubling; empty: the encoder's turned round
+    blocks: tuple[NotNegative, ...] = ()  # residual blocks per level, each way; empty: one at each of the two lowest
+    decoder_widths: tuple[Positive, ...] = ()  # after each doubling; empty: the encoder's in reverse
     norm: str = "group"  # or "batch" or "none"
     dropout: float = 0.0
     upsample: str = "resize"  # or "transpose", which leaves checkerboards, or "shuffle"
-    mixture: int = 0  # components of the prior that was fitted to the codes; 0: none yet
-    directions: tuple[str, ...] = ()  # names of the directions that were found in the codes
+    mixture: int = 0  # components of the prior fitted to the codes; 0: none yet
+    directions: tuple[str, ...] = ()  # names of the directions found in the codes
 
     def __post_init__(self) -> None:
         if self.channels not in (0, 1, 3):
@@ -47,7 +47,7 @@ class TrunkConfig:
             raise UsageError(f"model.size must be from {MIN_SIZE} to {MAX_SIZE} pixels, not {self.size}")
         if not 1 <= self.latent <= 4096:
             raise UsageError(f"model.latent must be from 1 to 4096, not {self.latent}")
-        # What was left open becomes explicit, so that a model file tells all that shapes its network.
+        # What was left open becomes explicit, so that a model file records everything that shapes its network.
         widths = self.widths or widths_for(self.size)
         object.__setattr__(self, "widths", widths)
         object.__setattr__(self, "blocks", self.blocks or blocks_for(len(widths)))
@@ -67,18 +67,18 @@ class TrunkConfig:
 
     @property
     def grid(self) -> int:
-        """Positions a side at the lowest level."""
+        """Positions per side at the lowest level."""
         return math.ceil(self.size / 2 ** len(self.widths))
 
     @property
     def padding(self) -> tuple[int, int]:
-        """Pixels before and after, in both directions, up to a multiple of 2^levels."""
+        """Pixels to add before and after, in both directions, to reach a multiple of 2^levels."""
         missing = self.grid * 2 ** len(self.widths) - self.size
         return missing // 2, missing - missing // 2
 
 
 def widths_for(size: int) -> tuple[int, ...]:
-    """Widths for pictures of a size: so many levels that at most 4 x 4 positions are left, 192 wide, halved upwards.
+    """Return widths for a picture size: levels down to at most 4 x 4 positions, 192 wide there and halved upwards.
 
     >>> widths_for(28), widths_for(64), widths_for(256)
     ((48, 96, 192), (24, 48, 96, 192), (16, 16, 24, 48, 96, 192))
@@ -88,12 +88,12 @@ def widths_for(size: int) -> tuple[int, ...]:
 
 
 def blocks_for(levels: int) -> tuple[int, ...]:
-    """One residual block at each of the two lowest levels, where it costs least and sees most."""
+    """Return one residual block for each of the two lowest levels, where it costs least and sees most."""
     return (0,) * (levels - 2) + (1,) * min(2, levels)
 
 
 def mirrored(widths: tuple[int, ...]) -> tuple[int, ...]:
-    """Widths of a decoder whose levels take what the encoder's give.
+    """Return the widths of a decoder whose levels take what the encoder's give.
 
     >>> mirrored((24, 48, 96, 192))
     (96, 48, 24, 12)
@@ -102,7 +102,7 @@ def mirrored(widths: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class Residual(nn.Module):
-    """x + conv(unit(norm(conv(unit(norm(x)))))), the last layer zero at first (He et al. 2016)."""
+    """x + conv(unit(norm(conv(unit(norm(x)))))), the last layer initially zero (He et al. 2016)."""
 
     def __init__(self, width: int, config: TrunkConfig) -> None:
         super().__init__()
@@ -116,7 +116,7 @@ class Residual(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any (batch, width, height, width) → the same shape."""
+        """Apply the block: any (batch, width, height, width) → the same shape."""
         return x + self.layers(x)
 
 
@@ -135,11 +135,11 @@ class Encoder(nn.Module):
         self.tail = nn.Linear(widths[-1] * config.grid**2, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
+        """Encode pictures; shapes are those of the class."""
         return self.tail(self.features(x).flatten(1))
 
     def features(self, x: Tensor, depth: int | None = None) -> Tensor:
-        """What the first `depth` levels, or all, make of pictures: (batch, widths[depth − 1], grid, grid)."""
+        """Return what the first `depth` levels, or all, make of pictures: (batch, widths[depth − 1], grid, grid)."""
         before, after = self.config.padding
         x = F.pad(x, (before, after, before, after))
         for level in islice(self.levels, depth):
@@ -163,12 +163,12 @@ class Decoder(nn.Module):
         self.tail = nn.Conv2d(widths[-1], outputs, 3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor:
-        """See the class."""
+        """Decode codes; shapes are those of the class."""
         grid = self.config.grid
         return self.paint(self.head(z).unflatten(1, (-1, grid, grid)))
 
     def paint(self, features: Tensor, depth: int | None = None) -> Tensor:
-        """What the last `depth` levels, or all, make of features of that depth (see `Encoder.features`)."""
+        """Return what the last `depth` levels, or all, make of features of that depth (see `Encoder.features`)."""
         for level in islice(self.levels, len(self.levels) - (depth or len(self.levels)), None):
             features = level(features)
         before, _ = self.config.padding
@@ -177,7 +177,7 @@ class Decoder(nn.Module):
 
 
 def _activation(width: int, config: TrunkConfig) -> list[nn.Module]:
-    """What follows a convolution."""
+    """Return what goes with a convolution: normalisation, non-linearity and dropout."""
     layers: list[nn.Module] = []
     if config.norm == "group":
         layers.append(nn.GroupNorm(math.gcd(GROUPS, width), width))
@@ -190,7 +190,7 @@ def _activation(width: int, config: TrunkConfig) -> list[nn.Module]:
 
 
 def _doubling(before: int, width: int, upsample: str) -> nn.Module:
-    """Twice the resolution, other channels."""
+    """Return a layer that doubles the resolution and changes the number of channels."""
     if upsample == "transpose":
         return nn.ConvTranspose2d(before, width, 3, stride=2, padding=1, output_padding=1)
     if upsample == "shuffle":

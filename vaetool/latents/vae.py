@@ -1,4 +1,4 @@
-"""Variational autoencoder (Kingma & Welling 2014): a picture as a distribution over codes, a code as a picture.
+"""Variational autoencoder (Kingma & Welling 2014): a picture to a distribution over codes, and a code to a picture.
 
 Training maximises the ELBO, log p(x given z) − KL(q(z given x) to p(z)), with one z drawn per picture by the
 reparameterisation z = mean + sigma · noise. Both terms are sums, in nats per picture.
@@ -27,31 +27,31 @@ from vaetool.scoring.statistics import lossless_bits, mean_of_largest
 
 LOG_VAR_LIMITS = (-12.0, 6.0)
 ACTIVE = 0.01
-"""A unit is active if the variance of its posterior mean over pictures is larger (Burda et al. 2016, section 4.1.2)."""
+"""A unit is active if its posterior mean has a larger variance over pictures (Burda et al. 2016, section 4.1.2)."""
 
 IWAE_SAMPLES = 16
-"""For the score of a picture."""
+"""Importance samples for the score of a picture."""
 
 YARDSTICK_SAMPLES = 50
-"""For the bound that is measured when training ends."""
+"""Importance samples for the bound that is measured when training ends."""
 
 REGRET_STEPS, REGRET_LR = 32, 0.05
-"""Of Adam, with which a picture's own posterior is found."""
+"""Steps and learning rate of Adam, with which a picture's own posterior is found."""
 
 REGRET_DRAWS = 8
-"""By which the ELBO is estimated before and after that."""
+"""Draws by which the ELBO is estimated before and after that."""
 
 COLLAPSED = 0.1
-"""Share of units: with fewer active ones, the decoder has learned to do without the code."""
+"""Share of active units below which the decoder has learned to do without the code."""
 
 
 @dataclass(frozen=True)
 class VAEConfig(TrunkConfig):
-    """What shapes a VAE."""
+    """The shape of a VAE."""
 
-    likelihood: str = "gaussian"  # with the likeliest sigma; or "bernoulli", or "logistic" for honest bits
-    calibration: int = 0  # good images that p-values of scores are found by; 0: none yet
-    statistics: tuple[str, ...] = ()  # names of what is known of each
+    likelihood: str = "gaussian"  # with the likeliest sigma; or "bernoulli", or "logistic" for true bits
+    calibration: int = 0  # good images that p-values of scores are based on; 0: none yet
+    statistics: tuple[str, ...] = ()  # names of the components known of each
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,12 +63,12 @@ class VAEConfig(TrunkConfig):
 class Binarisation:
     """What training does to clean images."""
 
-    binarise: bool = False  # each pixel on with its brightness as the probability, anew in every step
+    binarise: bool = False  # each pixel is on with its brightness as the probability, drawn anew in every step
 
 
 @dataclass(frozen=True)
 class VAEObjective:
-    """What training makes of the ELBO."""
+    """How training modifies the ELBO."""
 
     beta: float = 1.0  # weight of the KL (Higgins et al. 2017); 1 is the ELBO
     warmup: float = 0.0  # share of the run over which that weight rises from zero (Sønderby et al. 2016)
@@ -82,7 +82,7 @@ class VAEObjective:
             raise UsageError(f"objective.warmup is a share of the run, from 0 to 1, not {self.warmup:g}")
 
     def kl_weight(self, fraction: float) -> float:
-        """Return the weight of the KL when a share of the run is over."""
+        """Return the weight of the KL after a share of the run."""
         return self.beta * (min(1.0, fraction / self.warmup) if self.warmup else 1.0)
 
 
@@ -94,11 +94,11 @@ class Posterior:
     log_var: Tensor
 
     def sample(self, noise: Tensor) -> Tensor:
-        """A code, mean + sigma · noise; noise: standard normal, (..., batch, latent)."""
+        """Draw a code, mean + sigma · noise; noise: standard normal, (..., batch, latent)."""
         return self.mean + (0.5 * self.log_var).exp() * noise
 
     def kl(self) -> Tensor:
-        """To the prior, of every unit, (batch, latent), in nats."""
+        """Return the KL of every unit to the prior, (batch, latent), in nats."""
         return gaussian_kl(self.mean, self.log_var)
 
 
@@ -125,51 +125,51 @@ class VAE(Autoencoder, Scorer):
 
     @property
     def dims(self) -> int:
-        """Numbers in a picture."""
+        """Dimensions of a picture: values of its pixels in all channels."""
         return self.config.channels * self.config.size**2
 
     def posterior(self, x: Tensor) -> Posterior:
-        """Of pictures, (batch, channels, size, size) in 0..1."""
+        """Return the posterior of pictures, (batch, channels, size, size) in 0..1."""
         mean, log_var = self.encoder(x).float().chunk(2, dim=1)
         return Posterior(mean, log_var.clamp(*LOG_VAR_LIMITS))
 
     def embed(self, x: Tensor) -> Tensor:
-        """The means of the posteriors."""
+        """Return the means of the posteriors."""
         return self.posterior(x).mean
 
     def draw_codes(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """One code drawn from each posterior."""
+        """Draw one code from each posterior."""
         posterior = self.posterior(x)
         return posterior.sample(torch.randn(posterior.mean.shape, generator=generator, device=x.device))
 
     @torch.inference_mode()
     def kl_per_unit(self, images: Iterable[Any]) -> np.ndarray:
-        """See `Autoencoder.kl_per_unit`."""
+        """Return the mean KL of every unit to the prior; see `Autoencoder.kl_per_unit`."""
         return torch.cat([self.posterior(x).kl() for x in self.prepare_all(images)]).mean(dim=0).cpu().numpy()
 
     def render(self, z: Tensor) -> Tensor:
-        """See `Autoencoder.render`."""
+        """Decode codes to pictures; see `Autoencoder.render`."""
         return self.likelihood.picture(self.decoder(z))
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Binarisation) -> Batch:
-        """Return pictures, and the noise that draws their codes."""
+        """Return pictures, and the noise with which their codes are drawn."""
         if corruption.binarise:
             clean = torch.bernoulli(clean, generator=generator)
         noise = torch.randn((len(clean), self.config.latent), generator=generator, device=clean.device)
         return {"clean": clean, "noise": noise}
 
     def terms(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Per picture log p(x given z), (batch,), and the KL of units, (batch, latent), in nats; what is decoded."""
+        """Return log p(x given z), (batch,), the KL of units, (batch, latent), in nats, and the decoder's output."""
         posterior = self.posterior(x)
         output = self.decoder(posterior.sample(noise))
         return self.likelihood(output, x), posterior.kl(), output
 
     def loss(self, batch: Batch, objective: VAEObjective | None = None, fraction: float = 1.0) -> Losses:
-        """Return the negative ELBO per number of the picture: a constant factor, with which all sizes train alike."""
+        """Return the negative ELBO per dimension of the picture: a constant factor, so that all sizes train alike."""
         return self._loss(batch, objective or VAEObjective(), fraction)[0]
 
     def _loss(self, batch: Batch, objective: VAEObjective, fraction: float) -> tuple[Losses, Tensor]:
-        """Return it, and the decoder's output."""
+        """Return the loss, as `loss` does, and the decoder's output."""
         log_likelihood, kl, output = self.terms(batch["clean"], batch["noise"])
         costly = kl.mean(dim=0).clamp_min(objective.free_nats).sum()
         loss = (objective.kl_weight(fraction) * costly - log_likelihood.mean()) / self.dims
@@ -178,20 +178,20 @@ class VAE(Autoencoder, Scorer):
     def loss_and_fakes(
         self, batch: Batch, objective: VAEObjective | None = None, fraction: float = 1.0
     ) -> tuple[Losses, Tensor]:
-        """Return the loss; of half the batch the reconstructions, and as many samples of the prior."""
+        """Return the loss; and as fakes, reconstructions of half the batch and as many samples from the prior."""
         losses, output = self._loss(batch, objective or VAEObjective(), fraction)
         half = (len(output) + 1) // 2
-        # What draws a code from a posterior is a code drawn from the prior.
+        # The noise that draws a code from a posterior is itself a code drawn from the prior.
         fakes = torch.cat([self.likelihood.picture(output[:half]), self.render(batch["noise"][:half])])
         return losses, fakes.float()
 
     @property
     def last_layer(self) -> Tensor:
-        """See `Model.last_layer`."""
+        """The weight of the decoder's last convolution; see `Model.last_layer`."""
         return self.decoder.tail.weight
 
     def validate(self, batch: Batch) -> dict[str, float]:
-        """The ELBO and its terms in nats per picture, in bits per number, and the number of active units."""
+        """Return the ELBO and its terms in nats per picture, the ELBO in bits per dimension, and the active units."""
         parts = [
             (*self.terms(x, noise)[:2], self.embed(x))
             for x, noise in zip(
@@ -209,7 +209,7 @@ class VAE(Autoencoder, Scorer):
         }
 
     def advice(self, figures: Mapping[str, float]) -> str | None:
-        """For a posterior that has collapsed."""
+        """Return advice if the posterior has collapsed, else None."""
         active, latent = figures["active_units"], self.config.latent
         if active >= max(1, COLLAPSED * latent):
             return None
@@ -220,13 +220,13 @@ class VAE(Autoencoder, Scorer):
         )
 
     def example(self, batch: Batch) -> list[Tensor]:
-        """As they were, reconstructed, and samples of the prior."""
+        """Return pictures, their reconstructions, and samples from the prior."""
         clean = batch["clean"]
         return [clean, self.render(self.embed(clean)), self.render(batch["noise"])]
 
     @torch.inference_mode()
     def components(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """See `Scorer.components`; what they are: `vaetool.scoring.statistics`."""
+        """Return the components of scores, which `vaetool.scoring.statistics` lists; see `Scorer.components`."""
         posterior = self.posterior(x)
         noise = torch.randn(self.config.latent, generator=generator).to(x.device)  # the same for every picture
         output = self.decoder(posterior.sample(noise))
@@ -245,14 +245,14 @@ class VAE(Autoencoder, Scorer):
         return tensors | {name: torch.from_numpy(values) for name, values in arrays.items()}
 
     def slow_components(self, x: Tensor, by: str, generator: torch.Generator) -> dict[str, Tensor]:
-        """See `Scorer.slow_components`."""
+        """Return the component of a slow method; see `Scorer.slow_components`."""
         draws = {"iwae": IWAE_SAMPLES, "regret": REGRET_STEPS}[by]
         noise = torch.randn((draws, 1, self.config.latent), generator=generator).to(x.device)  # for every picture
         return {by: self._bound(x, noise) if by == "iwae" else self.regret(x, noise)}
 
     @torch.enable_grad()
     def regret(self, x: Tensor, noise: Tensor) -> Tensor:
-        """What the ELBO gains, (batch,) in nats, when the posterior of each picture is made the best one for it.
+        """Return what the ELBO gains, (batch,) in nats, when the posterior is optimised for each picture.
 
         Likelihood regret (Xiao, Yan & Amit 2020, equation 6), of the posterior's mean and sigma rather than of the
         encoder's weights. noise: standard normal, (steps, 1, latent); the ELBOs are estimated with the last of it.
@@ -274,7 +274,7 @@ class VAE(Autoencoder, Scorer):
         return (final - first).mean(dim=0)
 
     def iwae(self, x: Tensor, samples: int, generator: torch.Generator) -> Tensor:
-        """The bound on log p(x) by importance sampling, per picture, (batch,), in nats; the ELBO if samples is 1.
+        """Return the importance-weighted bound on log p(x), per picture, (batch,), in nats; the ELBO if samples is 1.
 
         log 1/k Σ p(x given z) p(z) / q(z given x), z from q (Burda, Grosse & Salakhutdinov 2016, equation 8).
         """
@@ -282,9 +282,9 @@ class VAE(Autoencoder, Scorer):
         return self._bound(x, (torch.randn(shape, generator=generator, device=x.device) for _ in range(samples)))
 
     def yardstick(self, training: ImageStore, held_out: Tensor, generator: torch.Generator) -> dict[str, Any]:
-        """Return the bound on log p(x) by importance samples, `iwae`, and the ELBO beside it, as plain values.
+        """Return `iwae`, the importance-weighted bound on log p(x), with the ELBO for comparison, as plain values.
 
-        Of as many images as two batches hold, which takes a minute or less on two cores.
+        It uses no more images than two batches hold, which takes a minute or less on two cores.
         """
         batches = held_out[: 2 * self.batch_size].split(self.batch_size)
 
@@ -296,7 +296,7 @@ class VAE(Autoencoder, Scorer):
 
     @torch.inference_mode()
     def _bound(self, x: Tensor, noise: Iterable[Tensor]) -> Tensor:
-        """It, by one sample for each noise, (batch or 1, latent)."""
+        """Return the importance-weighted bound, with one sample for each noise, (batch or 1, latent)."""
         posterior = self.posterior(x)
         weights = []
         for each in noise:

@@ -1,4 +1,4 @@
-"""A look at the space that codes lie in: where pictures are, what its directions change, what is between them.
+"""A look at the latent space: where pictures lie, what its directions change, what is in between.
 
 Everything that the plots show, computed with a model; drawing is in `vaetool.latents.plots`.
 """
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from vaetool.latents.autoencoder import Autoencoder
 
 LOOKED_AT = 1000
-"""So many pictures say enough of a space, and are decoded and drawn in seconds."""
+"""Pictures that are looked at: enough to show a space, and decoded and drawn in seconds."""
 
-GRID = 12  # pictures a side of the manifold
+GRID = 12  # pictures per side of the manifold
 OUTERMOST = 0.03  # the share of codes that lies beyond each edge of the manifold
 TRAVERSED = 8  # units
 STEPS = np.linspace(-3, 3, 9)  # of a traversal, in standard deviations of the unit
@@ -31,12 +31,12 @@ SEED = 0
 
 @dataclass(frozen=True)
 class View:
-    """What is seen. Pictures are (..., size, size, channels) uint8.
+    """What plots show. Pictures are (..., size, size, channels) uint8.
 
     points: (pictures, 2), the codes in two dimensions; axes: what those are; labels: of the pictures, "" for none.
     manifold: (rows, columns, ...), decoded from a plane; a row has the same second coordinate, the largest on top.
-    traversals: (units, steps, ...), of `units`, the most active ones, one alone changing.
-    kl: (latent,), mean nats per unit, None for codes that are no distribution.
+    traversals: (units, steps, ...), of `units`, the most active ones, each changing alone.
+    kl: (latent,), mean nats per unit, None for codes that are not distributions.
     """
 
     points: np.ndarray
@@ -52,10 +52,10 @@ class View:
 
 
 def look(model: Autoencoder, images: Sequence[Any], labels: Sequence[str], *, tsne: bool = False) -> View:
-    """What a model makes of images of any kind, one or more, each with its label.
+    """Compute what plots of a model's latent space show, from images of any kind, one or more, each with its label.
 
     tsne: points are where t-SNE (van der Maaten & Hinton 2008) puts them, instead of the first two principal
-    components; codes of two numbers are points as they are.
+    components; codes of two dimensions are points as they are.
     """
     codes = model.encode(images)
     kl = model.kl_per_unit(images)
@@ -78,7 +78,7 @@ def look(model: Autoencoder, images: Sequence[Any], labels: Sequence[str], *, ts
 
 
 class _Plane:
-    """The plane in which codes, (codes, latent), spread most; all there is if they have two numbers or one."""
+    """The plane in which codes, (codes, latent), spread most; the whole space if they have one or two dimensions."""
 
     def __init__(self, codes: np.ndarray) -> None:
         latent = codes.shape[1]
@@ -92,14 +92,14 @@ class _Plane:
         self.points = (codes - self.mean) @ self.directions.T
 
     def grid(self) -> np.ndarray:
-        """Codes in the plane, (rows, columns, latent), spaced like the quantiles of the points, the highest on top."""
+        """Return codes in the plane, (rows, columns, latent), spaced by quantiles of the points, the highest on top."""
         across, upwards = np.quantile(self.points, np.linspace(OUTERMOST, 1 - OUTERMOST, GRID), axis=0).T
         columns, rows = np.meshgrid(across, upwards[::-1])
         return self.mean + np.stack([columns, rows], axis=-1) @ self.directions
 
 
 def _traversals(codes: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """The mean code with one unit moved, (units, steps, latent)."""
+    """Return the mean code with one unit moved, (units, steps, latent)."""
     moved = np.broadcast_to(codes.mean(axis=0), (len(units), len(STEPS), codes.shape[1])).copy()
     for row, unit in zip(moved, units, strict=True):
         row[:, unit] += STEPS * codes[:, unit].std()
@@ -115,11 +115,11 @@ def _tsne(codes: np.ndarray) -> np.ndarray:
 
 
 def _decode(model: Autoencoder, codes: np.ndarray) -> np.ndarray:
-    """The pictures of codes, (rows, columns, latent)."""
+    """Return the pictures of codes, (rows, columns, latent)."""
     pictures = model.decode(codes.reshape(-1, codes.shape[-1]))
     return pictures.reshape(*codes.shape[:2], *pictures.shape[1:])
 
 
 def _as_pictures(model: Autoencoder, images: Sequence[Any]) -> np.ndarray:
-    """Images as the model is given them."""
+    """Return images as the model is given them."""
     return np.stack([np.rint(255 * model.prepare(image).permute(1, 2, 0).numpy()).astype(np.uint8) for image in images])

@@ -1,1 +1,1 @@
-"""Networks without a job: what every kind of model is, and the parts that several are made of."""
+"""Networks without a job: what every kind of model shares, and the parts that several are made of."""

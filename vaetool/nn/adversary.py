@@ -17,7 +17,7 @@ LEAK = 0.2
 
 
 class PatchDiscriminator(nn.Module):
-    """Whether each patch of 38 x 38 pixels is of a real picture (as in Isola et al. 2017): there is one in 8 pixels.
+    """Judge of whether patches of 38 x 38 pixels, 8 pixels apart, are of a real picture (as in Isola et al. 2017).
 
     No normalisation: a penalty on the gradient of one picture makes no sense where it depends on the others.
     """
@@ -30,17 +30,17 @@ class PatchDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(WIDTHS[-1], 1, 3, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pictures, (batch, channels, height, width) in 0..1 → log-odds of "real", (batch, 1, height/8, width/8)."""
+        """Return log-odds of "real", (batch, 1, height/8, width/8), for (batch, channels, height, width) in 0..1."""
         return self.layers(2 * x - 1)
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """−log D(real) − log(1 − D(fake)) in nats, of log-odds of any shape: what the discriminator minimises."""
+    """Return −log D(real) − log(1 − D(fake)) in nats, from log-odds of any shape: what a discriminator minimises."""
     return F.softplus(-real).mean() + F.softplus(fake).mean()
 
 
 def generator_loss(fake: Tensor) -> Tensor:
-    """−log D(fake) in nats, of log-odds of any shape: what the decoder minimises.
+    """Return −log D(fake) in nats, from log-odds of any shape: what the decoder minimises.
 
     It does not saturate: the surer the discriminator is, the larger its gradient (Goodfellow et al. 2014, section 3).
     """
@@ -48,9 +48,9 @@ def generator_loss(fake: Tensor) -> Tensor:
 
 
 def r1_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
-    """½ ‖∇x D(x)‖² at real pictures, the mean over them (Mescheder, Geiger & Nowozin 2018, equation 9).
+    """Return ½ ‖∇x D(x)‖² at real pictures, the mean over them (Mescheder, Geiger & Nowozin 2018, equation 9).
 
-    D is the sum of the log-odds of all patches, and the penalty is per patch, so that it is alike for all sizes.
+    D is the sum of the log-odds of all patches, and the penalty is per patch, so that it is comparable between sizes.
     """
     real = real.detach().requires_grad_()
     logits = discriminator(real)

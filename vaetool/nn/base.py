@@ -33,26 +33,26 @@ class ImageStore(Protocol):
     labels: tuple[str, ...]
 
     def batches(self, size: int, count: int) -> Iterator[Tensor]:
-        """The middle of every image, (count or fewer, channels, size, size) in 0..1 at a time."""
+        """Yield the middle of every image in 0..1, (count or fewer, channels, size, size) at a time."""
 
     def centre_crops(self, size: int, part: slice = ...) -> Tensor:
-        """The middle of some images, (images, channels, size, size) in 0..1."""
+        """Return the middle of some images, (images, channels, size, size) in 0..1."""
 
 
 class TrainingImages(Protocol):
-    """The images of a run: those it trained on, and sources of others that it has not seen, for calibration."""
+    """The images of a run: those it trains on, and sources of others that it does not see, for calibration."""
 
     @property
     def training(self) -> ImageStore:
-        """Those it trained on."""
+        """The images that it trains on."""
 
     @property
     def unseen(self) -> Sequence[Source]:
-        """Those for calibration."""
+        """The images for calibration."""
 
 
 class Facts(NamedTuple):
-    """What was found out about a model: sentences to say, and plain values to keep."""
+    """What was found out about a model: sentences to print, and plain values to keep."""
 
     words: list[str]
     values: dict[str, Any]
@@ -60,7 +60,7 @@ class Facts(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Nothing:
-    """A section of a recipe in which a kind has nothing to choose."""
+    """A section of a recipe in which a kind of model has no settings."""
 
 
 class Model(nn.Module):
@@ -80,10 +80,10 @@ class Model(nn.Module):
     """Learning rates of parts of the network, by attribute, as multiples of the run's."""
 
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """What a recipe for this kind begins with, by section, where that is not what all kinds begin with."""
+    """What a recipe for this kind begins with, by section, where it differs from what all kinds begin with."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
-    """Recipes by name, with the sections and keys in which they differ from that."""
+    """Recipes by name, with the sections and keys in which they differ from the defaults."""
 
     whole_images: ClassVar[bool] = False
     """Whether it takes whole pictures, resized to `config.size`, rather than crops of any size."""
@@ -92,10 +92,10 @@ class Model(nn.Module):
     """Whether pictures with a side longer than `config.size` are shrunk to it, in training and in use."""
 
     turned: ClassVar[bool] = True
-    """Whether crops are turned and mirrored in training: whether pictures mean the same whichever side is up."""
+    """Whether crops are turned and mirrored in training, as pictures allow that mean the same whichever side is up."""
 
     meets_adversary: ClassVar[bool] = False
-    """Whether it can be trained against an adversary: whether it has `loss_and_fakes` and `last_layer`."""
+    """Whether it can be trained against an adversary, for which it needs `loss_and_fakes` and `last_layer`."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -107,14 +107,14 @@ class Model(nn.Module):
         return cls(dataclass_from(cls.Config, values, where=f"[model] of a {cls.kind}"))
 
     def adopt(self, other: Model) -> bool:
-        """Take over what is of use of a trained model of another kind; false if nothing is."""
+        """Take over what is useful of a trained model of another kind; return whether anything was."""
         return False
 
     def forget(self) -> None:
-        """Drop what was found out when an earlier training ended, which further training makes untrue."""
+        """Drop what was found out when an earlier training ended, which further training invalidates."""
 
     def complete(self, images: TrainingImages, held_out: Batch, corruption: Any, generator: torch.Generator) -> Facts:
-        """Find out, when training has ended, what is to travel in the model's file beside its weights.
+        """Find out, when training has ended, what is to go into the model's file along with its weights.
 
         held_out: what the figures were measured on. Returns what was found, in words, and as plain values for the file;
         no words if there is nothing to find out.
@@ -122,7 +122,7 @@ class Model(nn.Module):
         return Facts([], {})
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Any) -> Batch:
-        """Make a training batch of clean images, (batch, channels, height, width) in 0..1.
+        """Make a training batch from clean images, (batch, channels, height, width) in 0..1.
 
         All randomness of a training step is drawn here, from `generator`, so that a step can be repeated exactly.
         """
@@ -131,55 +131,55 @@ class Model(nn.Module):
     def loss(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> Losses:
         """Return what training minimises, means over the batch.
 
-        objective: of the kind's `Objective`, whose defaults are taken without one. fraction: the share of the run that
-        is over.
+        objective: one of the kind's `Objective`; without it, its defaults apply. fraction: the share of the run that is
+        over.
         """
         raise NotImplementedError
 
     def resting(self, objective: Any, fraction: float) -> Iterable[nn.Parameter]:
-        """Return the weights that stay as they are in a step, at a share of the run; of most kinds there are none."""
+        """Return the weights that stay fixed in a step, at a fraction of the run; most kinds have none."""
         return ()
 
     def validate(self, batch: Batch) -> dict[str, float]:
-        """Figures on one held-out batch, the one named by `figure` among them."""
+        """Return figures on one held-out batch, the one named by `figure` among them."""
         raise NotImplementedError
 
     def advice(self, figures: Mapping[str, float]) -> str | None:
-        """What to try if the held-out figures of a finished run show that it went wrong in a way that is well known."""
+        """Return what to try if the held-out figures of a finished run show that it went wrong in a well-known way."""
         return None
 
     def example(self, batch: Batch) -> list[Tensor]:
-        """What to show of a held-out batch: pictures before and after, each (batch, channels, height, width)."""
+        """Return what to show of a held-out batch: pictures before and after, each (batch, channels, height, width)."""
         raise NotImplementedError
 
     def loss_and_fakes(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> tuple[Losses, Tensor]:
-        """The loss, and pictures of its own making, about as many, that an adversary is to take for real ones.
+        """Return the loss, and pictures of its own making that an adversary is to take for real ones.
 
-        The real ones are `batch["clean"]`.
+        There are about as many as in the batch; the real ones are `batch["clean"]`.
         """
         raise NotImplementedError
 
     @property
     def last_layer(self) -> Tensor:
-        """The weights of the layer that makes pictures: there, the loss and an adversary are weighed."""
+        """The weights of the layer that makes pictures, at which the loss and an adversary are weighed."""
         raise NotImplementedError
 
     def forward(
         self, batch: Batch, objective: Any = None, fraction: float = 1.0, fakes: bool = False
     ) -> tuple[Losses, Tensor | None]:
-        """Return the loss, and the fakes if wanted: distributed training wraps `forward`."""
+        """Return the loss, and the fakes if wanted; exists because distributed training wraps `forward`."""
         if fakes:
             return self.loss_and_fakes(batch, objective, fraction)
         return self.loss(batch, objective, fraction), None
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device that the weights are on."""
         return next(self.parameters()).device
 
 
 def register(kind: str) -> Callable[[type[Model]], type[Model]]:
-    """Make a model class known under the name of its kind."""
+    """Return a class decorator that makes a model known under the name of its kind."""
 
     def decorate(cls: type[Model]) -> type[Model]:
         cls.kind = kind

@@ -1,4 +1,4 @@
-"""The convolutional parts that several kinds share."""
+"""The convolutional parts that several kinds of model share."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ LEAK = 0.1
 
 
 class ResBlock(nn.Module):
-    """x + conv(leaky relu(conv(x))): no normalisation, which image restoration does better without (Lim et al. 2017).
+    """x + conv(leaky relu(conv(x))): no normalisation, without which image restoration works better (Lim et al. 2017).
 
     The last layer starts at zero, so that a deep stack starts as the identity and takes a high learning rate
     (Zhang, Dauphin & Ma 2019).
-    The unit leaks: without biases and normalisation whole layers of plain ones die at that rate.
+    The ReLU leaks: without biases and normalisation, whole layers of plain ones die at that rate.
     """
 
     def __init__(self, width: int, bias: bool = True, dilation: int = 1) -> None:
@@ -30,16 +30,16 @@ class ResBlock(nn.Module):
                 nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any (batch, channels, height, width) → the same shape."""
+        """Map (batch, channels, height, width) to the same shape."""
         return self.second(F.leaky_relu_(self.first(x), LEAK)).add_(x)  # in place: memory is what a CPU waits for
 
 
 class UNet(nn.Module):
-    """A U of residual blocks with additive skips (Ronneberger et al. 2015, as in Zhang et al. 2021).
+    """A U-Net of residual blocks with additive skips (Ronneberger et al. 2015, as in Zhang et al. 2021).
 
     Level k works at 1/2^k of the input's size with `widths[k]` channels; there are `blocks` residual blocks per level
-    on the way down and up, and once at the bottom; there one for each of `dilations`, if given, which lets every place
-    see far (Yu & Koltun 2016). Height and width must be multiples of `stride`.
+    on the way down, on the way up, and at the bottom, or there one for each of `dilations`, if given, which lets every
+    place see far (Yu & Koltun 2016). Height and width must be multiples of `stride`.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class UNet(nn.Module):
         self.tail = nn.Conv2d(widths[0], outputs, 3, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, inputs, height, width) → (batch, outputs, height, width)."""
+        """Map (batch, inputs, height, width) to (batch, outputs, height, width)."""
         x = self.head(x)
         skips = []
         for stack, shrink in zip(self.down, self.shrink, strict=True):

@@ -1,6 +1,6 @@
-"""Shapes that training draws on pictures: batches of random numbers, signed distances, walks.
+"""Shapes that training draws on pictures, batched: random numbers, signed distances, walks.
 
-A shape is a signed distance in pixels, positive inside. Batched, on the generator's device.
+A shape is a signed distance in pixels, positive inside. All is on the generator's device.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ OCTAVES = (3, 6, 12, 24, 48)  # cells a side of smooth noise
 
 
 class Draw:
-    """Random numbers for pictures of a batch; those that are one for each picture are (batch, 1, 1, 1)."""
+    """Random numbers for the pictures of a batch; (batch, 1, 1, 1) where there is one for each picture."""
 
     def __init__(self, generator: torch.Generator, count: int, height: int, width: int) -> None:
         self.generator, self.device = generator, generator.device
@@ -25,41 +25,41 @@ class Draw:
         self.place = torch.complex(*torch.meshgrid(columns, rows, indexing="xy"))  # of every pixel, x + iy
 
     def part(self, count: int) -> Draw:
-        """The same for fewer pictures."""
+        """Return the same for fewer pictures."""
         return Draw(self.generator, count, self.height, self.width)
 
     def order(self) -> Tensor:
-        """The numbers of the pictures, shuffled."""
+        """Return the indices of the pictures, shuffled."""
         return torch.randperm(self.count, generator=self.generator, device=self.device)
 
     def uniform(self, low: float, high: float) -> Tensor:
-        """Uniform numbers."""
+        """Draw uniform numbers."""
         return low + (high - low) * torch.rand((self.count, 1, 1, 1), generator=self.generator, device=self.device)
 
     def scale(self, low: float, high: float) -> Tensor:
-        """Numbers whose logarithms are uniform."""
+        """Draw numbers whose logarithms are uniform."""
         return self.uniform(math.log(low), math.log(high)).exp()
 
     def chance(self, share: float) -> Tensor:
-        """True for a share of the pictures."""
+        """Draw true for about a share of the pictures."""
         return self.uniform(0, 1) < share
 
     def normal(self, *shape: int) -> Tensor:
-        """Normal numbers, (batch, *shape)."""
+        """Draw normal numbers, (batch, *shape)."""
         return torch.randn((self.count, *shape), generator=self.generator, device=self.device)
 
     def direction(self) -> Tensor:
-        """Unit vectors, half of them almost along rows or columns."""
+        """Draw unit vectors, half of them almost along rows or columns."""
         angle = self.uniform(0, 2 * math.pi)
         straight = (angle / (math.pi / 2)).round() * (math.pi / 2) + 0.06 * self.normal(1, 1, 1)
         return torch.polar(torch.ones_like(angle), torch.where(self.chance(0.5), straight, angle))
 
     def point(self) -> Tensor:
-        """Places in the pictures, x + iy."""
+        """Draw places in the pictures, x + iy."""
         return torch.complex(self.uniform(0, self.width), self.uniform(0, self.height))
 
     def smooth(self, octaves: tuple[int, ...] = OCTAVES) -> Tensor:
-        """Smooth noise, (batch, 1, height, width), about normal, with cells of a size that is drawn."""
+        """Draw smooth noise, (batch, 1, height, width), roughly normal, with cells of a random size."""
         favourite = self.uniform(-0.5, len(octaves) - 0.5)
         noise = torch.zeros((), device=self.device)
         for index, cells in enumerate(octaves):
@@ -69,7 +69,7 @@ class Draw:
 
 
 def ellipse(draw: Draw, radius: Tensor, roughness: Tensor) -> Tensor:
-    """Signed distance to the border of an ellipse of that mean radius, the border rough by a share of it."""
+    """Return the signed distance to the border of an ellipse of a mean radius, the border rough by a share of it."""
     flatness = draw.scale(1, 2)
     turned = (draw.place - draw.point()) * draw.direction()
     distance = radius - (turned.real.square() * flatness**2 + turned.imag.square() / flatness**2).sqrt()
@@ -77,7 +77,7 @@ def ellipse(draw: Draw, radius: Tensor, roughness: Tensor) -> Tensor:
 
 
 def walk(draw: Draw, length: Tensor, corners: int, winding: Tensor) -> Tensor:
-    """Distance to a random walk of straight steps, each turned against the last by `winding` radians or so."""
+    """Return the distance to a random walk of straight steps, each turned from the last by about `winding` radians."""
     step = length / corners
     turns = (draw.normal(1, 1, corners) * winding).cumsum(dim=-1)
     steps = step * draw.direction() * torch.polar(torch.ones_like(turns), turns)

@@ -1,1 +1,1 @@
-"""How unusual a picture is: models that tell, what is known of the scores of good pictures, evaluation, reports."""
+"""How unusual a picture is: models that score it, calibration with good pictures, evaluation, and reports."""

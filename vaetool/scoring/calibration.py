@@ -1,6 +1,6 @@
-"""From statistics of a picture to a score, and from a score to a p-value that keeps its promise.
+"""From statistics of a picture to a score, and from a score to a valid p-value.
 
-What is known of good pictures are the components of held-out ones, which the model was never trained on. A p-value is
+A calibration consists of the components of held-out good pictures, which the model was never trained on. A p-value is
 split-conformal (Vovk, Gammerman & Shafer 2005; Bates et al. 2023): if a new picture is a good one, drawn like those,
 then p ≤ alpha has a probability of at most alpha, whatever the score is and however bad the model.
 """
@@ -19,37 +19,38 @@ from vaetool.errors import UsageError
 from vaetool.scoring.statistics import LIKELIER, TYPICAL, TYPICAL_IF_SMALL
 
 IMAGES_PER_STATISTIC = 10
-"""`typical` puts together one statistic for so many images: five at fifty."""
+"""`typical` combines one statistic for every so many images: five for fifty."""
 
 FITTING = 3
-"""One in so many images is what `typical` is fitted on; by the others, p-values are found."""
+"""`typical` is fitted to one in so many images; p-values are based on the others."""
 
 MIN_FOR_DRIFT = 20
 LOW_MEDIAN = 0.2
-"""The median p-value of twenty good pictures is lower than that once in four hundred batches."""
+"""The median p-value of twenty good pictures is lower than this in one of four hundred batches."""
 
 MIN_SPREAD = 1e-6
-"""Of a statistic, in parts of its size: one that never changed would otherwise make anything an outlier."""
+"""Smallest spread of a statistic, relative to its size: a constant one would otherwise make anything an outlier."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is known of good pictures.
+    """What is known about good pictures.
 
     names: of the components. components: (images, components), of pictures that were neither trained on nor used to
-    choose weights, in an order that says nothing. What was not computed of an image, since it takes long, is NaN.
+    choose weights, in an order that carries no information. Those not computed for an image, since they take long, are
+    NaN.
     """
 
     names: tuple[str, ...]
     components: np.ndarray
 
     def table(self, components: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Components by name, (pictures,) each, as columns in the order of `names`; NaN where there is none."""
+        """Arrange components by name, (pictures,) each, as columns in the order of `names`; NaN where there is none."""
         missing = np.full(len(next(iter(components.values()))), np.nan)
         return np.stack([components.get(name, missing) for name in self.names], axis=1)
 
     def scores(self, components: np.ndarray, by: str) -> np.ndarray:
-        """Scores of pictures by their components, (pictures, components): (pictures,), higher for the more unusual.
+        """Score pictures from their components, (pictures, components): (pictures,), higher for the more unusual.
 
         by: "typical", or the name of a component.
         """
@@ -59,21 +60,21 @@ class Calibration:
         return -values if by in LIKELIER else values
 
     def p_values(self, scores: np.ndarray, by: str) -> np.ndarray:
-        """Of scores by the same method, (pictures,): the share of good pictures that are as unusual, in (0, 1].
+        """Return the p-values of scores, (pictures,): the share of good pictures that are as unusual, in (0, 1].
 
-        (1 + #{held-out scores ≥ score}) / (n + 1).
+        (1 + #{held-out scores ≥ score}) / (n + 1), for scores by the same method.
         """
         held_out = self.held_out_scores(by)
         as_unusual = len(held_out) - np.searchsorted(held_out, scores, side="left")
         return (1 + as_unusual) / (len(held_out) + 1)
 
     def threshold(self, alpha: float, by: str) -> float:
-        """The score above which p-values are alpha or less."""
+        """Return the score above which p-values are alpha or less."""
         allowed = _allowed(alpha, self.count(by))
         return float(self.held_out_scores(by)[-allowed]) if allowed else math.inf
 
     def held_out_scores(self, by: str) -> np.ndarray:
-        """The scores that p-values are found by, sorted: those of `typical` are from images it was not fitted on."""
+        """Return the scores that p-values are based on, sorted; for `typical`, those of images it was not fitted to."""
         if by not in self._held_out_scores:
             components = self.components[~self._fitting] if by == "typical" else self.components
             scores = self.scores(components, by)
@@ -81,7 +82,7 @@ class Calibration:
         return self._held_out_scores[by]
 
     def count(self, by: str) -> int:
-        """How many images p-values by a method are found by: the smallest is 1 / (count + 1)."""
+        """Return how many images the p-values of a method are based on: the smallest is 1 / (count + 1)."""
         return len(self.held_out_scores(by))
 
     @cached_property
@@ -101,12 +102,13 @@ class Calibration:
 
 
 class _Typical:
-    """How far the statistics of a picture are from those of typical ones: evidence of some kinds, summed.
+    """How far the statistics of a picture are from those of typical ones: evidence of several kinds, summed.
 
-    Statistics that can be too small as well as too large go through their quantiles to normal numbers, and these to one
-    Mahalanobis distance, with the covariance of Ledoit & Wolf (2004). This distance, and every statistic that can only
-    be too large, goes through its own quantiles to a p-value: the score is Σ −log p (Fisher 1932, section 21.1). In one
-    distance with the others, what is only ever too large would drown: small values would count as unusual as well.
+    Statistics that can be too small as well as too large are mapped by their quantiles to normal variables, and these
+    to one Mahalanobis distance, with the covariance of Ledoit & Wolf (2004). This distance, and every statistic that
+    can only be too large, is mapped by its own quantiles to a p-value: the score is Σ −log p (Fisher 1932, section
+    21.1). Statistics that can only be too large would be drowned out in one distance with the others: their small
+    values would count as unusual as well.
     """
 
     def __init__(self, components: np.ndarray, two_tailed: list[int], one_tailed: list[int]) -> None:
@@ -118,7 +120,7 @@ class _Typical:
         self.distance_map = _NormalMap(self._distances(components))
 
     def scores(self, components: np.ndarray) -> np.ndarray:
-        """(pictures, components) → (pictures,), in nats."""
+        """Score pictures from their components: (pictures, components) → (pictures,), in nats."""
         from scipy.stats import norm
 
         evidence = [self.distance_map(self._distances(components))]
@@ -133,9 +135,9 @@ class _Typical:
 
 
 class _NormalMap:
-    """A number to a normal one by the quantiles of a sample; beyond its extremes on straight lines.
+    """A map from numbers to normal variables by the quantiles of a sample, linear beyond its extremes.
 
-    Each line goes on from an extreme as steeply as from the median to there, so that what is farther out is always
+    Each line continues from an extreme as steeply as from the median to there, so that what is farther out is always
     more unusual.
     """
 
@@ -155,9 +157,9 @@ class _NormalMap:
 
 
 def calibration_of(model: Any, by: str | None) -> tuple[str, Calibration]:
-    """The method that a model is to use, its own choice if that is None, and what it knows of good pictures.
+    """Return the method that a model is to use, its own choice if `by` is None, and its calibration.
 
-    Raises UsageError if it has no such method, or knows nothing of them.
+    Raises UsageError if it has no such method, or is not calibrated for it.
     """
     chosen = model.default_method if by is None else by
     if chosen not in model.methods:
@@ -173,10 +175,7 @@ def calibration_of(model: Any, by: str | None) -> tuple[str, Calibration]:
 
 
 def check_alpha(alpha: float, n: int) -> None:
-    """Refuse a level that n images cannot resolve.
-
-    Raises UsageError.
-    """
+    """Raise UsageError if alpha is not between 0 and 1, or is a level that n images cannot resolve."""
     if not 0 < alpha < 1:
         raise UsageError(f"alpha is a probability between 0 and 1, not {alpha:g}")
     if _allowed(alpha, n) == 0:
@@ -188,19 +187,19 @@ def check_alpha(alpha: float, n: int) -> None:
 
 
 def _allowed(alpha: float, n: int) -> int:
-    """How many of the p-values 1/(n + 1) ... 1 are at most alpha."""
+    """Count the p-values 1/(n + 1) ... 1 that are at most alpha."""
     return int(np.count_nonzero(np.arange(1, n + 2) / (n + 1) <= alpha))
 
 
 def false_alarm_rate(alpha: float, n: int) -> float:
-    """The share of good pictures that p ≤ alpha calls outliers, on average over calibrations by n images."""
+    """Return the share of good pictures that p ≤ alpha calls outliers, on average over calibrations with n images."""
     return _allowed(alpha, n) / (n + 1)
 
 
 def false_alarm_bound(alpha: float, n: int) -> float:
-    """The share of good pictures that p ≤ alpha calls outliers, at most, in 95 % of all calibrations by n images.
+    """Return the largest share of good pictures that p ≤ alpha calls outliers in 95 % of calibrations with n images.
 
-    Over calibrations the share has the law Beta(k, n + 1 − k), k = ⌊alpha (n + 1)⌋ (Vovk 2012, proposition 2a).
+    Over calibrations the share follows Beta(k, n + 1 − k), k = ⌊alpha (n + 1)⌋ (Vovk 2012, proposition 2a).
     """
     from scipy.stats import beta
 
@@ -209,21 +208,21 @@ def false_alarm_bound(alpha: float, n: int) -> float:
 
 
 def benjamini_hochberg(p: np.ndarray, fdr: float) -> np.ndarray:
-    """Return which pictures are outliers, (pictures,) bool, if `fdr` of those on average may be good ones after all.
+    """Tell which pictures are outliers, (pictures,) bool, if on average a share `fdr` of those may be good after all.
 
     Benjamini & Hochberg 1995; it holds for conformal p-values (Bates et al. 2023, theorem 2).
     Raises UsageError.
     """
     if not 0 < fdr < 1:
         raise UsageError(f"the false discovery rate is a share between 0 and 1, not {fdr:g}")
-    from scipy.stats import false_discovery_control  # half a second, for those alone who need it
+    from scipy.stats import false_discovery_control  # half a second to import, spent only where it is needed
 
     p = np.asarray(p, np.float64)
     return false_discovery_control(p) <= fdr if len(p) else np.zeros(0, bool)
 
 
 def drift(p: np.ndarray) -> str | None:
-    """A warning, if so many pictures of a batch look unusual that the good ones may not be what they were."""
+    """Return a warning if so many pictures of a batch look unusual that the good ones may have changed, else None."""
     if len(p) < MIN_FOR_DRIFT or np.median(p) >= LOW_MEDIAN:
         return None
     return (

@@ -1,4 +1,4 @@
-"""Pictures of scores: ROC and precision-recall curves, and how scores lie beside those of calibration images."""
+"""Plots of scores: ROC and precision-recall curves, and how scores compare with those of calibration images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NORMAL, OUTLIER, CALIBRATION = "C0", "C3", "grey"
 
 
 def draw_curves(scores: np.ndarray, labels: np.ndarray, evaluation: Evaluation, *, format: str = "png") -> bytes:  # noqa: A002
-    """ROC and precision-recall curves side by side, as PNG or SVG; the evaluation is of the same scores."""
+    """Draw ROC and precision-recall curves side by side, as PNG or SVG; the evaluation is of the same scores."""
     figure = _figure(9, 4.4)
     left, right = figure.subplots(1, 2)
     _roc(left, scores, labels, evaluation)
@@ -34,10 +34,10 @@ def draw_histogram(
     *,
     format: str = "png",  # noqa: A002
 ) -> bytes:
-    """Scores of the images, those that are called outliers apart, beside those of calibration images; PNG or SVG.
+    """Draw a histogram of scores, with those of images called outliers apart, and of calibration scores; PNG or SVG.
 
-    calibration: (calibration images,); scores, outliers: (images,). Shares of images, not counts, since there are as
-    many as there happen to be of either.
+    calibration: (calibration images,); scores, outliers: (images,). Bars are shares of images, not counts, since the
+    numbers of images and of calibration images have nothing to do with each other.
     """
     figure = _figure(9, 3)
     axes = figure.subplots()
@@ -56,7 +56,7 @@ def draw_histogram(
 
 
 def _edges(calibration: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Bars over calibration scores and as much again, further where images are; a few strange ones set no scale."""
+    """Return bin edges over the scores of calibration images and of the others; a few strange ones set no scale."""
     low, high = float(calibration.min()), float(calibration.max())
     span = (high - low) or 1.0
     if len(scores):
@@ -104,7 +104,7 @@ def _square(axes: Axes) -> None:
 
 
 def _figure(width: float, height: float) -> Figure:
-    """Width and height in inches."""
+    """Return an empty figure; width and height are in inches."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
@@ -113,7 +113,7 @@ def _figure(width: float, height: float) -> Figure:
 def _encode(figure: Figure, format_name: str) -> bytes:
     from matplotlib import rc_context
 
-    # The same scores give the same bytes: no date, and names inside an SVG that are not drawn at random.
+    # The same scores give the same bytes: no date, and no random names inside an SVG.
     dateless = {"Date": None} if format_name == "svg" else None
     with rc_context({"svg.hashsalt": "vaetool"}):
         figure.savefig(buffer := io.BytesIO(), format=format_name, metadata=dateless)

@@ -1,8 +1,8 @@
 """Defect finder: learns from good pictures alone where a picture does not look like one.
 
-Trained on good pictures with drawn defects (`vaetool.scoring.drawn`), one network of two answers at half resolution:
-the picture without the defect, as a denoising autoencoder gives it, and where the defect is. In the spirit of Zavrtanik
-et al. 2021 (DRAEM), with one network instead of two. It is convolutional throughout: pictures keep their shape.
+One network, trained on good pictures with drawn defects (`vaetool.scoring.drawn`), has two outputs at half resolution:
+the picture without the defect, as from a denoising autoencoder, and where the defect is. In the spirit of Zavrtanik
+et al. 2021 (DRAEM), with one network instead of two. It is fully convolutional: pictures keep their shape.
 """
 
 from __future__ import annotations
@@ -19,47 +19,48 @@ from vaetool.errors import UsageError
 from vaetool.images.conversion import shrunk, unpack
 from vaetool.nn.base import Batch, Losses, Positive, register
 from vaetool.nn.blocks import UNet
+from vaetool.nn.filters import local_mean
 from vaetool.scoring.calibration import Calibration
-from vaetool.scoring.drawn import Defects, add_defects, local_mean
+from vaetool.scoring.drawn import Defects, add_defects
 from vaetool.scoring.heatmaps import STEPS, levels, log_p
 from vaetool.scoring.measurement import take_good
 from vaetool.scoring.scorer import Scorer
 
 BATCH_PIXELS = 16 * 256**2
-"""Pixels that are computed at once."""
+"""Pixels that are processed at once."""
 
 RECONSTRUCTION = 3.0
 OVERLAP = 0.5
-"""Weights in the loss, beside the mean cross-entropy of the mask: of the mean absolute error of the restored picture,
-and of the share of each defect that is missed, which counts for a small one as much as for a large one.
+"""Weights in the loss, relative to the mean cross-entropy of the mask: of the mean absolute error of the restored
+picture, and of the share of each defect that is missed, which counts for a small one as much as for a large one.
 """
 
 GROUND = 31
-"""Pixels a side over which the light is taken to be even."""
+"""Side, in pixels, of the squares over which the light is taken to be even."""
 
 PLACES = 12
-"""Rows and columns of places: what is usual at the rim of a picture may not be in its middle."""
+"""Rows and columns of places: what is usual at the edge of a picture may not be usual in its middle."""
 
 FOLDS = 5
-"""Parts of the good images, each scored by what is usual in the others."""
+"""Folds of the good images, each scored by what is usual in the others."""
 
 SPARSE = 7
-"""One of so many pixels of good pictures tells what their logits are."""
+"""The distribution of logits is taken from one in so many pixels of good pictures."""
 
 SHARES = {"small": 0.001, "medium": 0.01, "large": 0.1}
-"""Components: the mean of so large a share of the standardised logits, the largest ones."""
+"""Components: the mean of the largest standardised logits, which are this share of them."""
 
 
 @dataclass(frozen=True)
 class DefectConfig:
-    """What shapes a defect finder."""
+    """The shape of a defect finder."""
 
     channels: int = 1  # 0, in a recipe: as many as the pictures need
     size: int = 256  # pixels on the longer side: larger pictures are shrunk to it
     widths: tuple[Positive, ...] = (16, 32, 64, 96, 96)  # per level; each halves the resolution
     blocks: Positive = 1  # residual blocks per level, each way
-    calibration: int = 0  # good images that p-values of scores are found by; 0: none yet
-    statistics: tuple[str, ...] = ()  # names of what is known of each
+    calibration: int = 0  # good images that p-values of scores are based on; 0: none yet
+    statistics: tuple[str, ...] = ()  # names of the components known of each
 
     def __post_init__(self) -> None:
         if self.channels not in (0, 1, 3):
@@ -100,15 +101,15 @@ class Defect(Scorer):
 
     @property
     def stride(self) -> int:
-        """Heights and widths are filled up to multiples of this."""
+        """Heights and widths are padded to multiples of this."""
         return 2 * self.unet.stride
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Defects) -> Batch:
-        """Good pictures, the same with defects, and where those are."""
+        """Return good pictures, the same with defects, and where those are."""
         return add_defects(clean, generator, corruption)._asdict()
 
     def examine(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures without their defects, and where those are: the logit of every pixel.
+        """Return pictures without their defects, and where those are: the logit of every pixel.
 
         x: (batch, channels, height, width) in 0..1, of any size. Returns (batch, channels, ...) and (batch, 1, ...).
         """
@@ -119,7 +120,10 @@ class Defect(Scorer):
         return x - answers[:, :-1], answers[:, -1:]
 
     def loss(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> Losses:
-        """Return cross-entropy of the mask, what it misses of each defect, absolute error of the picture: means."""
+        """Return the loss, with the means it is made of.
+
+        They are the cross-entropy of the mask, what it misses of each defect, and the absolute error of the picture.
+        """
         restored, logits = self.examine(batch["defective"])
         entropy = F.binary_cross_entropy_with_logits(logits, batch["mask"])
         missed = _missed(logits.sigmoid(), batch["mask"])
@@ -128,21 +132,21 @@ class Defect(Scorer):
         return {"loss": loss, "entropy": entropy, "missed": missed, "l1": error}
 
     def validate(self, batch: Batch) -> dict[str, float]:
-        """How well pixels of drawn defects are told from others: the area under the ROC curve."""
+        """Measure how well pixels of drawn defects are told apart from others: the area under the ROC curve."""
         return {"auroc": _auroc(self.examine(batch["defective"])[1], batch["mask"])}
 
     def example(self, batch: Batch) -> list[Tensor]:
-        """With a defect, without it, and where it was found."""
+        """Return pictures with a defect, without it, and where it was found."""
         restored, logits = self.examine(batch["defective"])
         return [batch["defective"], restored, logits.sigmoid().expand_as(restored)]
 
     def prepare(self, image: Any) -> Tensor:
-        """An image of any kind (see `vaetool.images.conversion.unpack`) for the network: (channels, height, width)."""
+        """Prepare an image of any kind (see `vaetool.images.conversion.unpack`): (channels, height, width)."""
         pixels = shrunk(unpack(image)[0], self.config.size, self.config.channels)
         return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
 
     def prepare_all(self, images: Iterable[Any]) -> Iterator[Tensor]:
-        """Images of any kind in batches of equally large ones that follow each other, on the model's device."""
+        """Yield images of any kind in batches of consecutive ones of the same size, on the model's device."""
         batch: list[Tensor] = []
         for x in map(self.prepare, images):
             if batch and (x.shape != batch[0].shape or (len(batch) + 1) * x[0].numel() > BATCH_PIXELS):
@@ -153,9 +157,9 @@ class Defect(Scorer):
             yield torch.stack(batch).to(self.device)
 
     def calibrate(self, images: Iterable[Any]) -> None:
-        """See `vaetool.scoring.detection.calibrate`: what is usual in each place, then the scores of good pictures.
+        """Learn what is usual in each place, then good pictures' scores; see `vaetool.scoring.detection.calibrate`.
 
-        Those are found fold by fold, each with what is usual in the others: a new picture has no part in it either.
+        Scores are computed fold by fold, each with what is usual in the others: a new picture has no part in it either.
         """
         good = take_good(images)
         places = torch.cat([self._by_place(x) for x in self.prepare_all(good)])
@@ -172,7 +176,7 @@ class Defect(Scorer):
         self.keep_calibration(Calibration(tuple(SHARES), torch.cat(scores).double().numpy()))
 
     def forget(self) -> None:
-        """Drop what is known of good images: it is of weights that further training changes."""
+        """Drop what is known about good images: it depends on weights that further training changes."""
         super().forget()
         self.place_mean.zero_()
         self.place_spread.fill_(1)
@@ -180,18 +184,18 @@ class Defect(Scorer):
 
     @torch.inference_mode()
     def components(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Of the standardised logits of all pixels of a picture, the means of the largest: `SHARES`."""
+        """Return the means of the largest standardised logits of each picture's pixels, for each of `SHARES`."""
         return dict(zip(SHARES, _largest(self._standardised(x)).unbind(dim=1), strict=True))
 
     @torch.inference_mode()
     def maps(self, x: Tensor) -> Tensor:
-        """−log10 of the p-value of every pixel among those of good pictures, (batch, height, width), 0 to 4."""
+        """Return −log10 of the p-value of every pixel among those of good pictures, (batch, height, width), 0 to 4."""
         heat = log_p(self._standardised(x)[:, 0].cpu().numpy(), self.good_levels.cpu().numpy())
         return torch.from_numpy(heat).to(x.device)
 
     @torch.inference_mode()
     def _standardised(self, x: Tensor) -> Tensor:
-        """How unusual the logit of each pixel is for its place in the picture, (batch, 1, height, width)."""
+        """Return how unusual the logit of each pixel is for its place in the picture, (batch, 1, height, width)."""
         mean, spread = (
             F.interpolate(place, x.shape[2:], mode="bilinear", align_corners=False)
             for place in (self.place_mean, self.place_spread)
@@ -200,7 +204,7 @@ class Defect(Scorer):
 
     @torch.inference_mode()
     def _by_place(self, x: Tensor) -> Tensor:
-        """The means of logits, and of their squares, in each place of each picture, (batch, 2, PLACES, PLACES)."""
+        """Return the means of logits and of their squares in each place of each picture, (batch, 2, PLACES, PLACES)."""
         logits = self.examine(x)[1]
         return torch.cat([F.adaptive_avg_pool2d(values, PLACES) for values in (logits, logits.square())], dim=1)
 
@@ -210,36 +214,36 @@ class Defect(Scorer):
 
 
 def _mirrored(length: int, stride: int, device: torch.device) -> Tensor:
-    """Where to look for each row or column, up to a multiple of `stride`: beyond the last, back again.
+    """Return indices of rows or columns to use, up to a multiple of `stride`: beyond the last, they run back again.
 
-    Not the last one again and again: smooth streaks are what some defects look like.
+    Repeating the last one would give smooth streaks, which is what some defects look like.
     """
     place = torch.arange(length + -length % stride, device=device) % (2 * length)
     return torch.minimum(place, 2 * length - 1 - place)
 
 
 def _view(x: Tensor) -> Tensor:
-    """What the network sees: pictures, and beside each the same as contrast to its surroundings, in their spread."""
+    """Return what the network sees: pictures, and their contrast to the surroundings, in units of the spread there."""
     ground = local_mean(x, GROUND)
     spread = (local_mean(x.square(), GROUND) - ground.square()).clamp_min(0).sqrt()
     return torch.cat([4 * (x - 0.4), (x - ground) / (spread + 0.02)], dim=1)
 
 
 def _largest(values: Tensor) -> Tensor:
-    """The means of the largest values of each picture, (batch, SHARES)."""
+    """Return the means of the largest values of each picture, (batch, SHARES)."""
     ordered = values.flatten(1).sort(dim=1, descending=True).values
     counts = [max(1, round(share * ordered.shape[1])) for share in SHARES.values()]
     return torch.stack([ordered[:, :count].mean(dim=1) for count in counts], dim=1)
 
 
 def _missed(probability: Tensor, mask: Tensor) -> Tensor:
-    """One minus the overlap of Dice, of each picture with a defect; the mean over all pictures."""
+    """Return one minus the Dice overlap of each picture with a defect, as the mean over all pictures."""
     both, either = (x.sum(dim=(1, 2, 3)) for x in (probability * mask, probability + mask))
     return ((1 - 2 * both / (either + 1)) * mask.amax(dim=(1, 2, 3))).mean()
 
 
 def _auroc(logits: Tensor, mask: Tensor) -> float:
-    """Return how well pixels of defects are told from others by their logits; 0.5 where there are no two kinds."""
+    """Measure how well pixels of defects are told apart by their logits; 0.5 if there is only one kind of pixels."""
     from sklearn.metrics import roc_auc_score
 
     truth = mask.flatten().cpu().numpy() > 0

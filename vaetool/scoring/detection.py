@@ -14,7 +14,7 @@ from vaetool.scoring.measurement import measure
 
 @dataclass(frozen=True)
 class Score:
-    """Of one picture: `score`, by the method `by`, is higher for the more unusual; `outlier`: p_value ≤ alpha."""
+    """The score of one picture by the method `by`, higher for the more unusual; `outlier` means p_value ≤ alpha."""
 
     score: float
     p_value: float
@@ -24,7 +24,7 @@ class Score:
 
 
 def score(model: Any, images: Iterable[Any], *, by: str | None = None, alpha: float = 0.05) -> Iterator[Score]:
-    """Scores of images of any kind, in their order; no more than a batch of them is in memory.
+    """Score images of any kind, in their order; no more than a batch of them is in memory.
 
     by: one of `model.methods`; the model's own choice by default. alpha: the share of good pictures that may be called
     outliers.
@@ -36,7 +36,7 @@ def score(model: Any, images: Iterable[Any], *, by: str | None = None, alpha: fl
 
 
 def _scores(found: dict[str, np.ndarray], by: str, alpha: float, calibration: Calibration) -> Iterator[Score]:
-    """Of a batch, by its components."""
+    """Score one batch from its components."""
     scores = calibration.scores(calibration.table(found), by)
     for index, (value, p) in enumerate(zip(scores, calibration.p_values(scores, by), strict=True)):
         components = {name: float(values[index]) for name, values in found.items()}
@@ -44,10 +44,10 @@ def _scores(found: dict[str, np.ndarray], by: str, alpha: float, calibration: Ca
 
 
 def calibrate(model: Any, images: Iterable[Any]) -> None:
-    """Let a model know good images, of any kind, by which its p-values are found; a thousand at most are used.
+    """Calibrate a model with good images, of any kind, on which its p-values are based; at most a thousand are used.
 
-    They must not be ones that it was trained on, nor ones by which its weights were chosen: what it knows by heart
-    looks more usual than a new picture ever will. Saved with `vaetool.store.weights.save`, the model keeps them.
+    They must not be ones that it was trained on, nor ones by which its weights were chosen: what it has memorised
+    looks more usual than a new picture ever will. `vaetool.store.weights.save` saves the calibration with the model.
     Raises UsageError for fewer than ten.
     """
     model.calibrate(images)

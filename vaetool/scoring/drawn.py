@@ -1,7 +1,7 @@
-"""Drawn defects: what training paints on good pictures, so that a network learns to find what does not belong there.
+"""Drawn defects: painted on good pictures in training, so that a network learns to find what does not belong there.
 
 A defect is a shape, filled with something. Shapes are signed distances in pixels: blots, bands, and cracks as random
-walks. What fills them is darker or lighter, has lost its detail or has more of it, or is from another picture.
+walks. What fills them is darker or lighter, has less detail or more, or is from another picture.
 After Zavrtanik et al. 2021 (DRAEM) and Schlüter et al. 2022 (NSA). Batched, on the images' device, seeded.
 """
 
@@ -12,20 +12,20 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from vaetool.errors import UsageError
+from vaetool.nn.filters import local_mean
 from vaetool.nn.shapes import OCTAVES, Draw, ellipse, walk
 
 MAX_DEFECTS = 2  # defects in a picture
 SMALL = 5.0  # radius of a spot
 CORNERS = 24  # of a crack
-VISIBLE = 4 / 255  # mean change over a few pixels: less is none
+VISIBLE = 4 / 255  # mean change over a few pixels: less is invisible
 
 
 @dataclass(frozen=True)
 class Defects:
-    """`clean`: the share of the pictures that get no defect. `lighting`: how much the light changes across any."""
+    """`clean`: the share of pictures that get no defect. `lighting`: how much the light changes across a picture."""
 
     clean: float = 0.4
     lighting: float = 0.15
@@ -47,7 +47,7 @@ class Defective(NamedTuple):
 class Shape(NamedTuple):
     """How much of every pixel a defect covers, (batch, 1, height, width) in 0..1, and whether it is small or thin.
 
-    What is, (batch, 1, 1, 1), is only seen if it is much darker or lighter than what is around it.
+    The latter, (batch, 1, 1, 1), marks defects that are only seen if much darker or lighter than what is around them.
     """
 
     cover: Tensor
@@ -55,7 +55,7 @@ class Shape(NamedTuple):
 
 
 def add_defects(images: Tensor, generator: torch.Generator, defects: Defects) -> Defective:
-    """Draw defects for a batch of good pictures, (batch, channels, height, width) in 0..1, each under other light."""
+    """Draw defects on a batch of good pictures, (batch, channels, height, width) in 0..1, each in different light."""
     count, _, height, width = images.shape
     draw = Draw(generator, count, height, width)
     light = (1 + defects.lighting * draw.smooth(OCTAVES[:1])) * draw.uniform(0.8, 1.25)
@@ -72,7 +72,7 @@ def add_defects(images: Tensor, generator: torch.Generator, defects: Defects) ->
 
 
 def draw_shapes(draw: Draw) -> Shape:
-    """For every picture a blot, a band or a crack, each for a third of them, in an order that is drawn."""
+    """Draw a blot, a band or a crack for every picture, each for a third of them, in random order."""
     order = draw.order()
     shapes = []
     for kind, part in zip((_blots, _bands, _cracks), order.tensor_split(3), strict=True):
@@ -83,14 +83,14 @@ def draw_shapes(draw: Draw) -> Shape:
 
 
 def _blots(draw: Draw) -> Shape:
-    """Ellipses with a rough border, from small spots to large stains."""
+    """Draw ellipses with a rough border, from small spots to large stains."""
     radius = draw.scale(1.5, 0.4 * draw.width)
     distance = ellipse(draw, radius, draw.scale(0.02, 0.5))
     return Shape(_cover(distance, draw.scale(0.2, 1.5)), radius < SMALL)
 
 
 def _bands(draw: Draw) -> Shape:
-    """Strips right across, with straight or wavy borders; at the rim only one border is seen."""
+    """Draw strips right across, with straight or wavy borders; at the edge only one border is seen."""
     turned = (draw.place - draw.point()) * draw.direction()
     width = draw.scale(4, 0.4 * draw.width)
     distance = width - (turned.real - width).abs() + draw.scale(0.02, 0.5) * width.clamp(max=16) * draw.smooth()
@@ -98,7 +98,7 @@ def _bands(draw: Draw) -> Shape:
 
 
 def _cracks(draw: Draw) -> Shape:
-    """Random walks, straight or winding, of uneven thickness."""
+    """Draw random walks, straight or winding, of uneven thickness."""
     length = draw.scale(8, 1.2 * draw.width)
     nearest = walk(draw, length, CORNERS, draw.scale(0.02, 0.7))
     thickness = draw.scale(0.4, 2.5) * (1 + 0.3 * draw.smooth(OCTAVES[2:]))
@@ -110,7 +110,7 @@ def _cover(distance: Tensor, softness: Tensor) -> Tensor:
 
 
 def _filling(pictures: Tensor, shape: Shape, draw: Draw) -> Tensor:
-    """What a defect is made of, as whole pictures."""
+    """Return whole pictures of what defects are made of."""
     other = pictures.roll(1, dims=0).flip(3)
     if draw.height == draw.width:
         other = torch.where(draw.chance(0.5), other, other.transpose(2, 3))
@@ -126,13 +126,7 @@ def _filling(pictures: Tensor, shape: Shape, draw: Draw) -> Tensor:
 
 
 def _visible(change: Tensor, cover: Tensor) -> Tensor:
-    """Where a defect covers pixels and can be seen: 0 or 1."""
+    """Mark where a defect covers pixels and can be seen: 0 or 1."""
     inside = (cover > 0.3).to(change.dtype)
     amount = change.abs().amax(dim=1, keepdim=True) * inside
     return inside * (local_mean(amount, 7) > VISIBLE * local_mean(inside, 7))
-
-
-def local_mean(x: Tensor, size: int) -> Tensor:
-    """The mean over a square of odd `size` around every pixel, of what of it is inside the picture."""
-    rows = F.avg_pool2d(x, (size, 1), 1, (size // 2, 0), count_include_pad=False)
-    return F.avg_pool2d(rows, (1, size), 1, (0, size // 2), count_include_pad=False)

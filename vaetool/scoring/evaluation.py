@@ -1,6 +1,6 @@
 """How well scores tell outliers from normal images, where it is known which are which.
 
-All figures are scikit-learn's; an outlier is the positive class, and a higher score is more of one.
+All figures are scikit-learn's; outliers are the positive class, and a higher score means more of an outlier.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_FPR = 0.3
 
 @dataclass(frozen=True)
 class Confusion:
-    """How many images of either kind were called what."""
+    """Counts of normal images and outliers by what they were called."""
 
     found: int
     missed: int
@@ -29,7 +29,7 @@ class Confusion:
 
     @property
     def precision(self) -> float:
-        """Share of outliers among what was called one; 0 where nothing was."""
+        """Share of outliers among the images called outliers; 0 if there are none."""
         return self.found / max(1, self.found + self.false_alarms)
 
     @property
@@ -48,12 +48,12 @@ class Confusion:
         return self.false_alarms / max(1, self.false_alarms + self.passed)
 
     def facts(self) -> dict[str, Any]:
-        """Counts and rates by name."""
+        """Return counts and rates by name."""
         rates = ("precision", "recall", "f1", "false_alarm_rate")
         return {**vars(self), **{name: getattr(self, name) for name in rates}}
 
     def words(self) -> str:
-        """All counts, in words."""
+        """Put all counts in words."""
         return (
             f"F1 {self.f1:.4f}: {self.found} outliers found, {self.missed} missed; {self.false_alarms} false alarms, "
             f"{self.passed} normal images passed"
@@ -62,7 +62,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of merit of a set of scores; `roc_auc_interval` holds the area with a probability of 95 %."""
+    """Figures of merit of a set of scores; `roc_auc_interval` contains the area with a probability of 95 %."""
 
     normal: int
     outliers: int
@@ -77,12 +77,12 @@ class Evaluation:
     per_region_overlap: float | None = None
 
     def facts(self) -> dict[str, Any]:
-        """As plain values, for JSON; what was not measured is left out."""
+        """Return the figures as plain values, for JSON; those not measured are left out."""
         values = {key: value.facts() if isinstance(value, Confusion) else value for key, value in vars(self).items()}
         return {key: value for key, value in values.items() if value is not None}
 
     def words(self) -> dict[str, str]:
-        """Every figure as words, under the name to show."""
+        """Put every figure in words, under the name to show."""
         low, high = self.roc_auc_interval
         words = {
             "images": f"{self.normal} normal, {self.outliers} outliers",
@@ -102,9 +102,9 @@ class Evaluation:
 def evaluate(
     scores: np.ndarray, labels: np.ndarray, verdicts: np.ndarray, pixels: PixelTally | None = None
 ) -> Evaluation:
-    """The figures of scores, (images,), of images that are outliers where `labels` is true.
+    """Return the figures of merit of scores, (images,), for images that are outliers where `labels` is true.
 
-    verdicts: which images were called outliers, at whatever level that was. pixels: of the images that have masks.
+    verdicts: which images were called outliers, at whatever level. pixels: those of the images that have masks.
     Raises UsageError unless there are images of both kinds.
     """
     from sklearn.metrics import average_precision_score, roc_auc_score
@@ -132,10 +132,10 @@ def evaluate(
 def roc_auc_interval(
     scores: np.ndarray, labels: np.ndarray, *, resamples: int = RESAMPLES, seed: int = 0
 ) -> tuple[float, float]:
-    """A 95 % percentile interval of the area under the ROC curve, by a bootstrap within normal images and outliers.
+    """Return a 95 % percentile interval of the area under the ROC curve, by a bootstrap within each of the two kinds.
 
     scores, labels: (images,). The area is the probability that an outlier scores higher than a normal image, ties
-    counting half (Mann and Whitney 1947), which takes counts of each value alone: a resample costs no sorting.
+    counting half (Mann and Whitney 1947), which needs only counts of each value: a resample costs no sorting.
     """
     values, places = np.unique(scores, return_inverse=True)
     generator = np.random.default_rng(seed)
@@ -153,7 +153,7 @@ def roc_auc_interval(
 
 
 def fpr_at_tpr(scores: np.ndarray, labels: np.ndarray, tpr: float) -> float:
-    """Share of normal images above the highest threshold that finds the share `tpr` of the outliers or more."""
+    """Return the share of normal images above the highest threshold that finds a share `tpr` of outliers or more."""
     from sklearn.metrics import roc_curve
 
     false, true, _ = roc_curve(labels, scores, drop_intermediate=False)
@@ -161,7 +161,7 @@ def fpr_at_tpr(scores: np.ndarray, labels: np.ndarray, tpr: float) -> float:
 
 
 def best_f1_threshold(scores: np.ndarray, labels: np.ndarray) -> float:
-    """The score from which on to call images outliers for the highest F1."""
+    """Return the score from which on to call images outliers for the highest F1."""
     from sklearn.metrics import precision_recall_curve
 
     precision, recall, thresholds = precision_recall_curve(labels, scores)
@@ -170,7 +170,7 @@ def best_f1_threshold(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def confusion(verdicts: np.ndarray, labels: np.ndarray) -> Confusion:
-    """Counts the images, (images,) each: those called outliers, and those that are."""
+    """Count images by whether they are called outliers and whether they are, (images,) each."""
     from sklearn.metrics import confusion_matrix
 
     ((passed, false_alarms), (missed, found)) = confusion_matrix(labels, verdicts, labels=[False, True]).tolist()
@@ -178,7 +178,7 @@ def confusion(verdicts: np.ndarray, labels: np.ndarray) -> Confusion:
 
 
 class PixelTally:
-    """Counts of pixels by their value on a map, in defects and outside: maps and masks need not be kept.
+    """Counts of pixels by their value on a map, in defects and outside, so that maps and masks need not be kept.
 
     Values are rounded to half precision, of which there are 65,536: three digits, over their whole range.
     """
@@ -191,20 +191,20 @@ class PixelTally:
         self._shares = np.zeros(BINS)  # of regions: each weighs the same, however large it is
 
     def add(self, values: np.ndarray, mask: np.ndarray) -> None:
-        """One image: its map, (height, width), and where its defects are, of the same shape."""
+        """Add one image: its map, (height, width), and where its defects are, of the same shape."""
         from scipy.ndimage import label
 
         levels = _levels(values)
         self.images += 1
         self._normal += np.bincount(levels[~mask], minlength=BINS)
         self._defect += np.bincount(levels[mask], minlength=BINS)
-        regions, count = label(mask, structure=np.ones((3, 3)))  # corners touch
+        regions, count = label(mask, structure=np.ones((3, 3)))  # connected at corners, too
         self.regions += count
         sizes = np.bincount(regions.ravel(), minlength=count + 1)
         self._shares += np.bincount(levels[mask], weights=1 / sizes[regions[mask]], minlength=BINS)
 
     def auroc(self) -> float | None:
-        """Area under the ROC curve of pixels; None unless there are some in defects and some outside."""
+        """Return the area under the ROC curve of pixels; None unless there are some in defects and some outside."""
         from sklearn.metrics import roc_auc_score
 
         if not self._is_comparable:
@@ -213,7 +213,7 @@ class PixelTally:
         return float(roc_auc_score(*_TWICE, sample_weight=weights))
 
     def per_region_overlap(self, limit: float = MAX_FPR) -> float | None:
-        """Mean share of a defect region that is above the threshold, averaged over thresholds; None as for `auroc`.
+        """Return the mean share of a defect region above the threshold, averaged over thresholds; None as for `auroc`.
 
         That is the area under the curve of the share, (0..1), against the false-positive rate of pixels up to `limit`,
         divided by `limit` (Bergmann et al. 2020). Regions are connected components.
@@ -240,7 +240,7 @@ _TWICE = (np.repeat([0, 1], BINS), np.tile(np.arange(BINS), 2))
 
 
 def _levels(values: np.ndarray) -> np.ndarray:
-    """Whole numbers, 0 to 65,535, in the order of the values: the bits of half precision, negative ones turned over."""
+    """Map values to integers, 0 to 65,535, in the same order: the bits of half precision, flipped if negative."""
     largest = np.finfo(np.float16).max
     bits = np.clip(values, -largest, largest).astype(np.float16).view(np.uint16).astype(np.int64)
     return np.where(bits < BINS // 2, bits + BINS // 2, BINS - 1 - bits)

@@ -1,6 +1,6 @@
 """Where a picture is unusual: maps on one fixed scale, −log10 of a pixel's p-value among those of good pictures.
 
-The scale ends at 4, one pixel in ten thousand, and is never stretched to a picture: a good one looks empty.
+The scale ends at 4, one pixel in ten thousand, and is never stretched to fit a picture: a good one looks empty.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ STEPS = round(SCALE * PER_DECADE) + 1
 SHOWN_FROM = 1.0
 COLOURS = {1.0: (255, 255, 0), 2.0: (255, 220, 0), 3.0: (255, 120, 0), 4.0: (255, 0, 0)}  # at −log10 p
 OPACITY = 0.7
-"""Of the overlay at the end of the scale."""
+"""Opacity of the overlay at the end of the scale."""
 
 
 def levels(values: np.ndarray) -> np.ndarray:
-    """What tells p-values: the values of maps that shares 1, 10^−0.1 ... 10^−4 of good pixels exceed, (STEPS,)."""
+    """Return the map values that shares 1, 10^−0.1 ... 10^−4 of good pixels exceed, (STEPS,), which give p-values."""
     shares = 10.0 ** (-np.arange(STEPS) / PER_DECADE)
     return np.quantile(np.asarray(values, np.float64).ravel(), 1 - shares)
 
 
 def log_p(values: np.ndarray, good: np.ndarray) -> np.ndarray:
-    """−log10 p of values of a map, of any shape, by the `levels` of good ones: 0 to 4, float32."""
+    """Return −log10 p of map values, of any shape, from the `levels` of good ones: 0 to 4, float32."""
     return np.interp(values, good, np.arange(STEPS) / PER_DECADE).astype(np.float32)
 
 
 def overlay(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """A picture, (height, width, 1 or 3) uint8, under its heat, (height, width) of 0 to 4: (height, width, 3) uint8.
+    """Lay heat, (height, width) of 0 to 4, over a picture, (height, width, 1 or 3) uint8: (height, width, 3) uint8.
 
-    What is as usual as nine pixels in ten of good pictures stays as it is.
+    What is as usual as nine in ten pixels of good pictures stays as it is.
     """
     points = list(COLOURS)
     colour = np.stack([np.interp(heat, points, channel) for channel in zip(*COLOURS.values(), strict=True)], axis=2)
@@ -43,19 +43,19 @@ def overlay(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
 
 
 def resized(heat: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A map at another size, that of the picture it is of."""
+    """Resize a map to the size of its picture."""
     if heat.shape == (height, width):
         return heat
     return np.asarray(Image.fromarray(heat.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def raw_png(heat: np.ndarray) -> bytes:
-    """A map as a grey PNG of 16 bits, 0 to 65535 for 0 to 4."""
+    """Encode a map as a grey 16-bit PNG, 0 to 65535 for 0 to 4."""
     return _png(np.rint(heat.clip(0, SCALE) * (65535 / SCALE)).astype(np.uint16))
 
 
 def overlay_png(pixels: np.ndarray, heat: np.ndarray) -> bytes:
-    """`overlay` as a PNG file; the map may be smaller than the picture."""
+    """Encode the result of `overlay` as a PNG file; the map may be smaller than the picture."""
     return _png(overlay(pixels, resized(heat, *pixels.shape[:2])))
 
 

@@ -1,6 +1,6 @@
-"""What is known of images beforehand: which are outliers, from a table or by their folders, and where defects are.
+"""What is known about images beforehand: which are outliers, from a table or by folder, and where their defects are.
 
-Masks are compared with maps, so both are made here of what a model sees of a picture.
+Masks are compared with maps, so both are made here from what a model sees of a picture.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COLUMNS = ("path", "label")
 
 
 class Labels:
-    """Whether files are outliers, by their places in the file system, however those are written."""
+    """Whether files are outliers, by their location in the file system, however their paths are written."""
 
     def __init__(self, known: Iterable[tuple[Path, bool]]) -> None:
         self._known: dict[str, bool] = {}
@@ -34,12 +34,12 @@ class Labels:
             self.paths.append(path)
 
     def of(self, source: object) -> bool | None:
-        """Whether a file is an outlier; None if nothing is known of it."""
+        """Tell whether a file is an outlier; None if nothing is known about it."""
         return self._known.get(_place(source))
 
 
 def labels_of_folders(normal: Iterable[str], outlier: Iterable[str], *, recursive: bool = False) -> Labels:
-    """From files and folders of normal images, and of outliers.
+    """Return labels for files and folders of normal images, and of outliers.
 
     Raises UsageError if there are none in either, or one is in both.
     """
@@ -51,9 +51,9 @@ def labels_of_folders(normal: Iterable[str], outlier: Iterable[str], *, recursiv
 
 
 def read_labels(path: str | Path) -> Labels:
-    """From a CSV file with the columns `path` (relative to the file's folder) and `label`.
+    """Read labels from a CSV file with the columns `path` (relative to the file's folder) and `label`.
 
-    A label is 0 or normal, 1 or outlier. Raises FileError for a file that is no such table, UsageError for an image
+    A label is 0 or normal, 1 or outlier. Raises FileError for a file that is not such a table, UsageError for an image
     that has both labels.
     """
     path = Path(path)
@@ -85,7 +85,7 @@ def _place(path: object) -> str:
 
 
 def map_of(model: Any, image: Any) -> tuple[np.ndarray, np.ndarray]:
-    """What a model that has `maps` sees of a picture, and how unusual each point of it is.
+    """Return what a model that has `maps` sees of a picture, and how unusual each point of it is.
 
     image: of any kind, see `vaetool.images.conversion.unpack`. Returns (height, width, channels) uint8 and (height,
     width) float32.
@@ -96,5 +96,5 @@ def map_of(model: Any, image: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mask_for(model: Any, mask: Any) -> np.ndarray:
-    """A mask, an image of any kind, cut and shrunk as the model does with pictures: (height, width) bool."""
+    """Crop and shrink a mask, an image of any kind, as the model does with pictures: (height, width) bool."""
     return (model.prepare(mask).mean(dim=0) > 0.5).numpy()

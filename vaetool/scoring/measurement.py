@@ -1,7 +1,7 @@
 """The components of pictures by a model, a batch at a time.
 
-A model offers `prepare_all(images)` (batches of tensors), `components(x, generator)` (numbers by name, per picture, of
-one pass), `methods`, and for those among them that take long, `slow_components(x, by, generator)`.
+A model offers `prepare_all(images)` (batches of tensors), `components(x, generator)` (numbers by name, per picture,
+from one pass), `methods`, and for those among them that take long, `slow_components(x, by, generator)`.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from vaetool.scoring.calibration import Calibration
 
 SEED = 0
 MIN_IMAGES, MAX_IMAGES = 10, 1000
-"""So many calibrate a model: fewer resolve no p-value of a tenth, more would say little that is new."""
+"""Images to calibrate a model with: fewer cannot resolve a p-value of a tenth, more would say little that is new."""
 
 MAX_SLOW = 100
-"""So many calibrate the methods that take long."""
+"""Images, at most, to calibrate the methods with that take long."""
 
 
 def measure(model: Any, images: Iterable[Any], by: str) -> Iterator[dict[str, np.ndarray]]:
-    """Components by name, (batch,) float32 each, of images of any kind, with what the method `by` needs.
+    """Yield components by name, (batch,) float32 each, of images of any kind, with what the method `by` needs.
 
-    A generator that begins anew with every batch draws the same for all pictures: a score depends on its picture alone.
+    The generator restarts with every batch and draws the same for all pictures: a score depends on its picture alone.
     """
     for x in model.prepare_all(images):
         found = model.components(x, torch.Generator().manual_seed(SEED))
@@ -37,18 +37,18 @@ def measure(model: Any, images: Iterable[Any], by: str) -> Iterator[dict[str, np
 
 
 def take_good(images: Iterable[Any]) -> list[Any]:
-    """Good images to calibrate a model with, in random order: `MAX_IMAGES` of them at most.
+    """Return good images to calibrate a model with, in random order: `MAX_IMAGES` of them at most.
 
     Raises UsageError for fewer than `MIN_IMAGES`.
     """
     good = list(images)
     if len(good) < MIN_IMAGES:
         raise UsageError(f"{len(good)} images are too few to calibrate a model with: {MIN_IMAGES} are the least")
-    return random.Random(SEED).sample(good, min(len(good), MAX_IMAGES))  # whoever sorted them, halves are alike
+    return random.Random(SEED).sample(good, min(len(good), MAX_IMAGES))  # however they were sorted, halves are alike
 
 
 def measure_good(model: Any, images: Iterable[Any]) -> Calibration:
-    """The calibration of a model by good images, which it was not trained on, as `take_good` takes them."""
+    """Return the calibration of a model with good images that it was not trained on, as `take_good` takes them."""
     good = take_good(images)
     found = _joined(measure(model, good, ""))
     for by in getattr(model, "slow_methods", ()):

@@ -1,6 +1,6 @@
-"""The report of a batch as one page: worst first, with pictures, the terms of each score, and what they tell.
+"""The report of a batch as one page: worst first, with pictures, the terms of each score, and what they mean.
 
-The page needs nothing but itself: style, script, plots and pictures are inside, and its policy forbids it the network.
+The page is self-contained: style, script, plots and pictures are inside, and its policy forbids network access.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from vaetool.errors import one_line
-from vaetool.images.conversion import from_unit, to_unit
+from vaetool.images.picture import as_pillow, rescale
 from vaetool.scoring.calibration import Calibration
 from vaetool.scoring.curves import draw_curves, draw_histogram
 from vaetool.scoring.evaluation import Evaluation
 
 MAX_ROWS = 10_000
-"""Images that a page lists: the ones with the highest scores. Its figures are of all of them."""
+"""Images that a page lists, at most: those with the highest scores. Its figures cover all images."""
 
 THUMBNAIL = 128
-"""Longest side in pixels; the picture is not made larger."""
+"""Longest side in pixels; pictures are never enlarged."""
 
 LOSSLESS = 64
 """Pictures up to this size are shown as they are, pixel by pixel."""
@@ -38,7 +38,7 @@ LOSSLESS = 64
 
 @dataclass(frozen=True)
 class ReportRow:
-    """One image on the page. label: whether it is known to be an outlier. thumbnail, heat: WebP files."""
+    """One image on the page. label: whether it is an outlier, if that is known. thumbnail, heat: WebP files."""
 
     path: str
     score: float
@@ -55,10 +55,10 @@ class Page:
     def __init__(self, most: int = MAX_ROWS) -> None:
         self.most = most
         self.count = 0
-        self._worst: list[tuple[float, int, ReportRow]] = []  # a heap: the least strange of those kept comes first
+        self._worst: list[tuple[float, int, ReportRow]] = []  # a heap: the least unusual of those kept comes first
 
     def add(self, entry: ReportRow) -> None:
-        """The next image of the batch."""
+        """Add the next image of the batch."""
         self.count += 1
         item = (entry.score, -self.count, entry)
         if len(self._worst) < self.most:
@@ -79,11 +79,11 @@ class Page:
         labels: np.ndarray,
         evaluation: Evaluation | None = None,
     ) -> bytes:
-        """The page as UTF-8.
+        """Write the page and return it as UTF-8.
 
         facts: sentences under the title. by: the method of the scores. threshold: the largest p-value of an outlier,
-        below 0 where there is none. scores, p_values, labels: of all images, (images,) each; a label is 1 for an
-        outlier, 0 for a normal image, -1 where it is not known. evaluation: of those whose label is known.
+        below 0 if there is none. scores, p_values, labels: of all images, (images,) each; a label is 1 for an outlier,
+        0 for a normal image, -1 if it is not known. evaluation: of the images whose label is known.
         """
         entries = [entry for *_, entry in sorted(self._worst, key=lambda item: item[:2], reverse=True)]
         held_out = calibration.held_out_scores(by)
@@ -107,19 +107,17 @@ class Page:
             "data": _data(entries, calibration, threshold),
         }
         page = resources.files("vaetool.scoring").joinpath("report.html").read_text(encoding="utf-8")
-        # In one pass: what a title or a file name says is never taken for a place in the page.
+        # In one pass, so that text in a title or a file name is never taken for a placeholder.
         page = re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], page)
         return page.encode("utf-8", "replace")
 
 
 def thumbnail(pixels: np.ndarray, *, square: bool) -> bytes:
-    """Pixels, (height, width, 1 or 3) of any type, as a small WebP; `square`: the middle of it, as some models see it.
+    """Encode pixels, (height, width, 1 or 3) of any type, as a small WebP; `square`: the middle, as some models see it.
 
     It is shrunk to 128 pixels on its longer side; what has 64 or fewer is kept as it is.
     """
-    if pixels.dtype != np.uint8:
-        pixels = from_unit(to_unit(pixels), np.dtype(np.uint8))
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
+    image = as_pillow(rescale(pixels, np.uint8))
     if square:
         side = min(THUMBNAIL, *image.size)
         image = ImageOps.fit(image, (side, side), Image.Resampling.LANCZOS)
@@ -130,13 +128,13 @@ def thumbnail(pixels: np.ndarray, *, square: bool) -> bytes:
 
 
 def _data(entries: list[ReportRow], calibration: Calibration, threshold: float) -> str:
-    """What the script of the page reads: JSON that cannot end the element that it is in."""
+    """Return what the script of the page reads: JSON that cannot end the element that it is in."""
     names = [name for name in calibration.names if any(name in entry.components for entry in entries)]
     columns = {name: calibration.components[:, calibration.names.index(name)] for name in names}
     known = {name: np.sort(column[~np.isnan(column)]) for name, column in columns.items()}
 
     def rank(name: str, value: float) -> float | None:
-        """The share of calibration images in which a component is smaller."""
+        """Return the share of calibration images in which a component is smaller."""
         if math.isnan(value) or not len(known[name]):
             return None
         return round(float(known[name].searchsorted(value) / len(known[name])), 4)
@@ -168,7 +166,7 @@ def _plot(heading: str, words: str, svg: bytes, more: str = "") -> str:
 
 
 def _words(held_out: np.ndarray, scores: np.ndarray) -> str:
-    """What a histogram shows, for whom does not see it."""
+    """Describe a histogram for those who cannot see it."""
 
     def span(values: np.ndarray) -> str:
         if not len(values):

@@ -1,4 +1,4 @@
-"""What models share that say how unusual a picture is: a calibration by good pictures, which travels in their file."""
+"""What models share that score how unusual pictures are: a calibration with good ones, stored in the model file."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from vaetool.scoring.calibration import Calibration, calibration_of
 from vaetool.scoring.measurement import MIN_IMAGES, measure, measure_good
 
 MISSING = float(np.finfo(np.float32).max)
-"""Stands in a file for a component that was not computed: files hold numbers only."""
+"""Stored in files for a component that was not computed: files hold numbers only."""
 
 
 class Scorer(Model):
     """A model whose configuration has `calibration`, a number of images, and `statistics`, names; see `Calibration`."""
 
     methods: ClassVar[tuple[str, ...]]
-    """What scores can be by, all of them."""
+    """All methods that there are to score by."""
 
     slow_methods: ClassVar[tuple[str, ...]] = ()
     """Those of them that need more than the components of one pass."""
@@ -39,23 +39,23 @@ class Scorer(Model):
             self.register_buffer("calibration_components", torch.zeros(size))
 
     def prepare(self, image: Any) -> Tensor:
-        """An image of any kind as `components` takes it: (channels, height, width) in 0..1."""
+        """Prepare an image of any kind for `components`: (channels, height, width) in 0..1."""
         raise NotImplementedError
 
     def components(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """What scores are made of, (batch,) each, for pictures (batch, channels, size, size) in 0..1.
+        """Return what scores are made of, (batch,) each, for pictures (batch, channels, size, size) in 0..1.
 
         generator: on the CPU; what is drawn has to be the same for each picture.
         """
         raise NotImplementedError
 
     def slow_components(self, x: Tensor, by: str, generator: torch.Generator) -> dict[str, Tensor]:
-        """The component of a slow method."""
+        """Return the component of a slow method."""
         raise NotImplementedError
 
     @property
     def calibration(self) -> Calibration | None:
-        """What is known of good pictures, if it is."""
+        """What is known about good pictures, or None."""
         if not self.config.calibration:
             return None
         values = self.calibration_components.cpu().numpy()
@@ -63,7 +63,7 @@ class Scorer(Model):
         return Calibration(tuple(self.config.statistics), known)
 
     def calibrate(self, images: Iterable[Any]) -> None:
-        """See `vaetool.scoring.detection.calibrate`."""
+        """Calibrate the model with good images; see `vaetool.scoring.detection.calibrate`."""
         self.keep_calibration(measure_good(self, images))
 
     def keep_calibration(self, calibration: Calibration) -> None:
@@ -73,20 +73,18 @@ class Scorer(Model):
         self.register_buffer("calibration_components", torch.from_numpy(values).to(self.device))
 
     def forget(self) -> None:
-        """Drop what is known of good images: it is of weights that further training changes."""
+        """Drop what is known about good images: it depends on weights that further training changes."""
         super().forget()
         if self.config.calibration:
             self.config = dataclasses.replace(self.config, calibration=0, statistics=())
             del self.calibration_components
 
     def complete(self, images: TrainingImages, held_out: Batch, corruption: Any, generator: torch.Generator) -> Facts:
-        """Calibrate with the images that are kept for that. See `Model.complete`."""
+        """Calibrate with the images kept for that purpose. See `Model.complete`."""
         words, values = super().complete(images, held_out, corruption, generator)
         good = []
         for source in images.unseen:
-            with suppress(
-                ImageError
-            ):  # small as the model sees them, and kept so: a thousand photographs are gigabytes
+            with suppress(ImageError):  # kept as small as the model sees them: a thousand photographs are gigabytes
                 good.append(self.prepare(source.read()).mul(255).round().byte())
         if len(good) < MIN_IMAGES:
             found = "not calibrated: p-values for scores need thirty images or more, of which ten or more are kept"
@@ -96,9 +94,9 @@ class Scorer(Model):
         return Facts([*words, found], values)
 
     def score(self, images: Iterable[Any], by: str | None = None) -> np.ndarray:
-        """Scores of images of any kind, (images,), higher for the more unusual; by: one of `methods`.
+        """Score images of any kind: (images,), higher for the more unusual; by: one of `methods`.
 
-        With p-values and verdicts: `vaetool.scoring.detection.score`.
+        For p-values and verdicts as well, use `vaetool.scoring.detection.score`.
         """
         by, calibration = calibration_of(self, by)
         parts = [calibration.scores(calibration.table(found), by) for found in measure(self, images, by)]

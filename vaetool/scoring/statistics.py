@@ -1,15 +1,15 @@
 """What the score of a picture is made of: numbers, each of which says in its own way how unusual the picture is.
 
-Of a VAE they are, with a code z that is drawn from the posterior q(z given x):
+For a VAE, with a code z drawn from the posterior q(z given x), they are:
 
-- `recon`: −log p(x given z), in nats per number of the picture (a number is a pixel's value in one channel);
-- `kl`: of the posterior to the prior, in nats;
+- `recon`: −log p(x given z), in nats per dimension of the picture (a pixel's value in one channel);
+- `kl`: the KL of the posterior to the prior, in nats;
 - `elbo`: log p(x given z) − kl, in nats;
 - `top`: the mean of the largest 1 % of |x − reconstruction|, in which small defects show;
-- `code`: −log density of the posterior's mean, in nats, under the mixture that was fitted to the codes of training;
-- `bits`: the length of the picture in a simple lossless code, in bits per number: its complexity;
-- `complexity`: −elbo in bits per number, less `bits` (Serrà et al. 2020, equation 3);
-- `iwae`: the bound on log p(x) by importance sampling, in nats;
+- `code`: −log density of the posterior's mean, in nats, under the mixture fitted to the codes of training;
+- `bits`: the length of the picture in a simple lossless code, in bits per dimension: its complexity;
+- `complexity`: −elbo in bits per dimension, less `bits` (Serrà et al. 2020, equation 3);
+- `iwae`: the importance-weighted bound on log p(x), in nats;
 - `regret`: what the ELBO gains when the posterior of this one picture is optimised, in nats.
 """
 
@@ -18,37 +18,38 @@ from __future__ import annotations
 import numpy as np
 
 TYPICAL = ("recon", "kl", "top", "bits")
-"""Components that are unusual if they are large and if they are small, the most telling first."""
+"""Components that are unusual both if they are large and if they are small, the most telling first."""
 
 TYPICAL_IF_SMALL = ("code",)
 """Components that are unusual only if they are large."""
 
 LIKELIER = ("elbo", "iwae")
-"""Methods by components that are larger for usual pictures; those of all others are larger for unusual ones."""
+"""Methods whose components are larger for usual pictures; those of all others are larger for unusual ones."""
 
 TOP_SHARE = 0.01
 _CLASSES = 17
-"""Of signed residuals: 0; 1; 2 and 3; 4 to 7; ... 128."""
+"""Classes of signed residuals: 0; 1; 2 and 3; 4 to 7; ... 128."""
 
 _RESIDUALS = (np.arange(256) + 128) % 256 - 128
 _RAW_BITS = np.log2(np.abs(_RESIDUALS).clip(1)).astype(np.int64)
 _CLASS = (np.sign(_RESIDUALS) * (_RAW_BITS + 1) + _CLASSES // 2).astype(np.int64)
 _ACTIVITY = np.digitize(np.arange(257), (1, 6, 24))
-"""Contexts by the sum of the two residuals before."""
+"""Contexts, by the sum of the two preceding residuals."""
 
 
 def mean_of_largest(values: np.ndarray, share: float = TOP_SHARE) -> np.ndarray:
-    """Of every row of (rows, numbers) the mean of the largest `share`, of one number at least: (rows,)."""
+    """Return the mean of the largest `share`, at least one number, of every row of (rows, numbers): (rows,)."""
     count = max(1, round(share * values.shape[1]))
     return np.partition(values, -count, axis=1)[:, -count:].mean(axis=1, dtype=np.float64)
 
 
 def lossless_bits(pixels: np.ndarray) -> np.ndarray:
-    """Bits per number of pictures, (pictures, height, width, 1 or 3) uint8, in a simple lossless code: (pictures,).
+    """Return the bits per dimension, (pictures,), of pictures in a simple lossless code.
 
-    Predicted like a PNG by Paeth (W3C PNG Recommendation, section 9.4), red and blue after green; what is left is coded
-    in classes by their counts so far (Krichevsky & Trofimov 1981), in four contexts, and with raw bits within a class.
-    The length is known without coding. The size of a PNG, which this stands for, depends on who wrote it.
+    pixels: (pictures, height, width, 1 or 3) uint8. They are predicted as in a PNG by Paeth (W3C PNG Recommendation,
+    section 9.4), red and blue as differences from green; what is left is coded in classes by their counts so far
+    (Krichevsky & Trofimov 1981), in four contexts, and with raw bits within a class. The length is known without
+    coding. The size of a PNG, which this stands for, depends on the encoder.
     """
     if pixels.shape[3] == 3:
         green = pixels[..., 1:2]
@@ -65,13 +66,13 @@ def lossless_bits(pixels: np.ndarray) -> np.ndarray:
 
 
 def _neighbours(planes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """To the left, above, and above to the left; zero outside."""
+    """Return the neighbours to the left, above, and above to the left; zero outside."""
     padded = np.pad(planes, ((0, 0), (0, 0), (1, 0), (1, 0)))
     return padded[:, :, 1:, :-1], padded[:, :, :-1, 1:], padded[:, :, :-1, :-1]
 
 
 def _paeth_residuals(planes: np.ndarray) -> np.ndarray:
-    """Pixels less the neighbour that is next to left + above − corner, modulo 256."""
+    """Return pixels less the neighbour that is nearest to left + above − corner, modulo 256."""
     left, above, corner = _neighbours(planes.astype(np.int16))
     to_left, to_above = np.abs(above - corner), np.abs(left - corner)
     to_corner = np.abs(left + above - 2 * corner)
@@ -81,7 +82,7 @@ def _paeth_residuals(planes: np.ndarray) -> np.ndarray:
 
 
 def _adaptive_bits(counts: np.ndarray) -> np.ndarray:
-    """Length of symbols that came so often, (..., contexts, symbols), each coded by the counts before it plus ½."""
+    """Return the bits of symbols with these counts, (..., contexts, symbols), each coded by those before it plus ½."""
     totals = counts.sum(axis=2)
     numbers = np.arange(totals.max(initial=0))
     seen = np.log2(np.append(1.0, numbers + 0.5)).cumsum()

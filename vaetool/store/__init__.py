@@ -1,1 +1,1 @@
-"""Model files: what they say of themselves, where they are, how they become models again."""
+"""Model files: what they say about themselves, where they are, how they become models again."""

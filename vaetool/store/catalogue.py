@@ -1,4 +1,4 @@
-"""Which models there are: by name, in folders, with what is known of each. Needs neither torch nor numpy."""
+"""Which models there are: by name, in folders, with what is known about each. Needs neither torch nor numpy."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from vaetool.store.headers import SUFFIX, read_header
 
 MANIFEST = "manifest.json"
 STATE = ".state"
-"""Ends the name of a training run's state, which lies beside its model and is none."""
+"""Ends the name of a training run's state, which lies next to its model but is not one."""
 
 ENVIRONMENT = "VAETOOL_MODELS"
 PUBLISHED = ("summary", "licence", "data", "figures", "sha256", "id")
-"""What the manifest adds to what a model file says of itself."""
+"""What the manifest adds to what a model file says about itself."""
 
 
 def bundled_folder() -> Path:
-    """Where the weights that come with the package are: inside it when installed, beside it in a checkout."""
+    """Return the folder of the weights shipped with the package: inside it when installed, next to it in a checkout."""
     package = Path(__file__).parents[1]
     inside = package / "pretrained"
     return inside if inside.is_dir() else package.parent / "pretrained"
 
 
 def user_folder() -> Path:
-    """Where a user's own models can be put to be found by name."""
+    """Return the folder where users can put their own models to be found by name."""
     import platformdirs
 
     return Path(platformdirs.user_data_dir("vaetool", appauthor=False)) / "models"
@@ -46,17 +46,17 @@ def _places() -> list[tuple[str, Path]]:
 
 
 def search_folders() -> list[Path]:
-    """Folders in which a model's name is looked up, first match wins: $VAETOOL_MODELS, the user's, the bundled."""
+    """Return the folders to look up a model's name in, first match wins: $VAETOOL_MODELS, the user's, the bundled."""
     return [folder for _, folder in _places()]
 
 
 def where(path: Path) -> str:
-    """The word for the folder that a model file is in: `$VAETOOL_MODELS`, `user folder`, `bundled`, or `file`."""
+    """Return the word for a model file's folder: `$VAETOOL_MODELS`, `user folder`, `bundled`, or `file`."""
     return next((word for word, folder in _places() if folder == path.parent), "file")
 
 
 def manifest() -> dict[str, dict[str, Any]]:
-    """The bundled models by name: file, kind, sha256, size in bytes, licence, training data, measured figures.
+    """Return the bundled models by name: file, kind, sha256, size in bytes, licence, training data, measured figures.
 
     Raises WeightsError if the list is damaged.
     """
@@ -73,7 +73,7 @@ def manifest() -> dict[str, dict[str, Any]]:
 
 
 def list_models() -> dict[str, Path]:
-    """All models that can be loaded by name, and their files."""
+    """Return all models that can be loaded by name, and their files."""
     found: dict[str, Path] = {}
     for folder in search_folders():
         for path in sorted(folder.glob(f"*{SUFFIX}")):
@@ -84,7 +84,7 @@ def list_models() -> dict[str, Path]:
 
 
 def find(name: str | os.PathLike[str]) -> Path:
-    """The file of a model: a path as it is, or a name looked up in the search folders.
+    """Return the file of a model: a path as it is, or a name looked up in the search folders.
 
     Raises ModelNotFoundError, with names that are close, and WeightsError for a folder.
     """
@@ -108,10 +108,10 @@ def _hint(name: str, models: Iterable[str]) -> str:
 
 
 def describe(name: str | os.PathLike[str]) -> dict[str, Any]:
-    """Everything known of a model, as plain values, without torch.
+    """Return everything known about a model, as plain values, without torch.
 
     Its name, `where` it was found, the facts of its header, for a bundled one what the manifest says, and the text of
-    its model card, the `.md` file of the same name beside it, where there is one.
+    its model card, the `.md` file of the same name next to it, where there is one.
     Raises ModelNotFoundError, WeightsError.
     """
     path = find(name)
@@ -127,10 +127,10 @@ def describe(name: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def verify(names: Iterable[str] = ()) -> dict[Path, str | None]:
-    """What is wrong with each bundled file (None: nothing); `names` are the models to look at, by default all.
+    """Return what is wrong with each bundled file (None: nothing); `names` are the models to check, by default all.
 
-    A model is complete when its weights are the very bytes that the manifest lists, with recipe and card beside them.
-    Looking at all also finds weights and cards that are not listed.
+    A model is complete when its weights are the very bytes that the manifest lists, with recipe and card next to them.
+    Checking all also finds weights and cards that are not listed.
     Raises ModelNotFoundError for a name that is not in the manifest, WeightsError if that cannot be read.
     """
     entries = manifest()
@@ -168,6 +168,6 @@ def _problem(path: Path, entry: Mapping[str, Any]) -> str | None:
 
 
 def sha256(path: Path) -> str:
-    """Hexadecimal digest of a file."""
+    """Return the hexadecimal SHA-256 digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,7 @@
-"""What a model file says of itself: the JSON header of a safetensors file, read with the standard library alone.
+"""What a model file says about itself: the JSON header of a safetensors file, read with the standard library alone.
 
-Model files come from strangers. Everything in a header is checked before it is believed: a file either is a model in
-every detail, or WeightsError says in one line what it is not.
+Model files come from strangers. Everything in a header is checked before it is trusted: a file either is a model in
+every detail, or WeightsError says in one line what is wrong with it.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ SUFFIX = ".safetensors"
 FORMAT = 1
 MAX_HEADER_BYTES = 1 << 20
 MAX_DIMENSIONS = 8  # of a tensor; the product of very many sizes would take seconds
-MAX_LEVELS = 16  # of values inside values in the description of a model
+MAX_LEVELS = 16  # of nesting in the description of a model
 SCALE = ".scale"
-"""Behind the name of a tensor of eight bits: what to multiply its rows by."""
+"""Follows the name of an eight-bit tensor in that of the factors by which its rows are multiplied."""
 
 DTYPE_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a model file says of itself."""
+    """What a model file says about itself."""
 
     path: Path
     kind: str
@@ -43,16 +43,16 @@ class Header:
     bytes: int
 
     def parameters(self, prefix: str = "") -> int:
-        """Number of weights in tensors whose name starts with `prefix`."""
+        """Count the weights in tensors whose name starts with `prefix`."""
         return sum(prod(shape) for name, shape in self.shapes.items() if name.startswith(prefix))
 
     def parts(self) -> dict[str, int]:
-        """Number of weights in each part of the network: encoder and decoder, or what its kind is made of."""
+        """Count the weights in each part of the network: encoder and decoder, or what its kind is made of."""
         names = dict.fromkeys(name.partition(".")[0] for name in self.shapes)
         return {part: self.parameters(f"{part}.") or self.parameters(part) for part in sorted(names)}
 
     def facts(self) -> dict[str, Any]:
-        """All of it as plain values, weights counted instead of listed."""
+        """Return all of it as plain values, with weights counted instead of listed."""
         return {
             "path": str(self.path),
             "kind": self.kind,
@@ -65,7 +65,7 @@ class Header:
 
 
 def with_article(kind: str) -> str:
-    """A kind as words.
+    """Return a kind with its article.
 
     >>> with_article("ae"), with_article("vae")
     ('an ae', 'a vae')
@@ -74,14 +74,14 @@ def with_article(kind: str) -> str:
 
 
 def is_safetensors(head: bytes) -> bool:
-    """Whether the first bytes of a file, nine at least, look like those of a safetensors file."""
+    """Tell whether the first bytes of a file, nine at least, look like those of a safetensors file."""
     return len(head) > 8 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= MAX_HEADER_BYTES
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
-    """Read and check what a model file says of itself, without reading its weights and without torch.
+    """Read and check what a model file says about itself, without reading its weights and without torch.
 
-    Raises WeightsError if it is no model file of ours, is cut off, or lies about its own size.
+    Raises WeightsError if it is not a vaetool model file, is cut off, or lies about its own size.
     """
     path = Path(path)
     values, size, data_bytes = _read_json(path)
@@ -109,7 +109,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
 
 
 def _read_json(path: Path) -> tuple[dict[str, Any], int, int]:
-    """The JSON at the start of a safetensors file, the size of the file, and how many bytes of tensors it holds."""
+    """Return the JSON at the start of a safetensors file, the file's size, and how many bytes of tensors it holds."""
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait for ever
             raise WeightsError(f"{path}: a {'folder' if path.is_dir() else 'device or pipe'}, not a model file")
@@ -129,7 +129,7 @@ def _read_json(path: Path) -> tuple[dict[str, Any], int, int]:
 
 
 def _strict_json(text: str) -> Any:
-    """JSON in which no key comes twice: two readers could each believe another one of them."""
+    """Parse JSON in which no key comes twice: two readers could each believe a different one."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         values = dict(pairs)
@@ -147,14 +147,14 @@ def _is_shallow(value: Any, levels: int) -> bool:
 
 
 def _checked_shapes(path: Path, tensors: Mapping[str, Any], data_bytes: int) -> dict[str, tuple[int, ...]]:
-    """Shapes by name, of tensors that fill the rest of the file one after the other, with no gap and no overlap."""
+    """Return shapes by name, of tensors that fill the rest of the file one after the other, with no gap or overlap."""
     shapes = {}
     end = 0
     try:
         for name, entry in sorted(tensors.items(), key=lambda item: item[1]["data_offsets"]):
             first, last = entry["data_offsets"]
             shape = tuple(entry["shape"])
-            if len(shape) > MAX_DIMENSIONS or not all(type(n) is int for n in (*shape, first, last)):  # bool is no int
+            if len(shape) > MAX_DIMENSIONS or not all(type(n) is int for n in (*shape, first, last)):  # and not bool
                 raise ValueError
             if min((*shape, 1)) < 1 or first != end or last - first != prod(shape) * DTYPE_BYTES[entry["dtype"]]:
                 raise ValueError

@@ -1,4 +1,4 @@
-"""The kinds of model: in which module each is, and what it can do beside the one thing that its job is."""
+"""The kinds of model: which module each is in, and what it can do besides its main job."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """What is known of a kind before its module, and torch with it, is imported."""
+    """What is known about a kind before its module, and torch with it, is imported."""
 
     module: str
     has_codes: bool = False  # of fixed length, one for every picture

@@ -1,8 +1,8 @@
-"""Model files to models and back.
+"""From model files to models and back.
 
 A model file is safetensors with the whole configuration inside, so that a file alone rebuilds its model. Nothing here
 ever unpickles: a file is tensors and JSON, or it is refused. What needs no torch is in `vaetool.store.headers` (what a
-file says of itself) and `vaetool.store.catalogue` (which models there are), and can be imported from here as well.
+file says about itself) and `vaetool.store.catalogue` (which models there are), and can be imported from here as well.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ DEVICE_TYPES = ("cpu", "cuda", "mps")
 
 
 def resolve_device(device: str) -> torch.device:
-    """`auto` is a GPU where there is one. Asked for by name, a device must be there.
+    """Return the device of a name; `auto` is a GPU where there is one, else the CPU.
 
-    Raises DeviceError.
+    Raises DeviceError for an unknown name, and for a device that is not there.
     """
     import torch
 
@@ -66,7 +66,7 @@ def resolve_device(device: str) -> torch.device:
 
 
 def model_class(kind: str) -> type[Model]:
-    """The class of a kind, imported when first asked for.
+    """Return the class of a kind, imported on first use.
 
     Raises WrongKindError for an unknown one.
     """
@@ -81,10 +81,10 @@ def model_class(kind: str) -> type[Model]:
 
 
 def load(name: str | os.PathLike[str], *, device: str = "auto", kind: str | tuple[str, ...] | None = None) -> Any:
-    """A model by name or path, ready to use: weights on `device` ("auto", "cpu", "cuda", "cuda:1", "mps").
+    """Load a model by name or path, ready to use: weights on `device` ("auto", "cpu", "cuda", "cuda:1", "mps").
 
-    `kind`: refuse models of any other, or of any but these. Weights stored in half precision, or in eight bits, are
-    computed with in single precision.
+    `kind`: refuse models of any other kind, or of any but these. Weights stored in half precision, or in eight bits,
+    are used in single precision.
     Raises ModelNotFoundError, WrongKindError, DeviceError, WeightsError.
     """
     header = read_header(find(name))
@@ -100,7 +100,7 @@ def load(name: str | os.PathLike[str], *, device: str = "auto", kind: str | tupl
 
 
 def as_model(model: str | os.PathLike[str] | Model, *, kind: tuple[str, ...], device: str = "auto") -> Any:
-    """Return a model: itself, if it is one of a kind among these, or the one of that name or path. Raises as `load`."""
+    """Return a model: the one given if its kind is among these, or the one of that name or path. Raises as `load`."""
     if isinstance(model, str | os.PathLike):
         return load(model, device=device, kind=kind)
     _check_kind("the model", model.kind, kind)
@@ -114,7 +114,7 @@ def _check_kind(name: str, kind: str, wanted: tuple[str, ...]) -> None:
 
 
 def _build(header: Header) -> Model:
-    """The network without its weights, on the device `meta`: sizes are compared before any memory is taken."""
+    """Build the network without its weights, on the device `meta`: sizes are compared before any memory is taken."""
     import torch
 
     cls = model_class(header.kind)
@@ -129,16 +129,16 @@ def _build(header: Header) -> Model:
 
 
 def _blueprint(tensors: int) -> AbstractContextManager[Any]:
-    """While this lasts, this thread draws no random weights, and no more tensors than such a file has a use for.
+    """Keep this thread from drawing random weights, and from making more tensors than such a file has a use for.
 
-    Sizes alone cost nothing on `meta`, but building a billion layers there would take for ever, and normal numbers for
-    nothing would take the import of nine hundred modules.
+    Sizes alone cost nothing on `meta`, but building a billion layers there would take for ever, and drawing normal
+    numbers, which nobody needs, would import nine hundred modules.
     """
     import torch
     from torch.overrides import TorchFunctionMode
 
     class Blueprint(TorchFunctionMode):
-        left = 2 * tensors + 100  # tables and the like may take part in the making
+        left = 2 * tensors + 100  # tables and the like may be made on the way
 
         def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             if function in (torch.Tensor.normal_, torch.Tensor.uniform_):
@@ -154,7 +154,7 @@ def _blueprint(tensors: int) -> AbstractContextManager[Any]:
 
 
 def _fill(model: Model, header: Header) -> None:
-    """Reads the weights into a model that has the sizes of the header's tensors."""
+    """Read the weights into a model that has the sizes of the header's tensors."""
     from safetensors import SafetensorError
     from safetensors.torch import load as from_bytes
 
@@ -174,9 +174,9 @@ def _fill(model: Model, header: Header) -> None:
 
 
 def in_eight_bits(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Weights of a layer, (rows, ...), as int8, and what to multiply each row by to have them again, (rows,).
+    """Return a layer's weights, (rows, ...), as int8, and the factor of each row that restores them, (rows,).
 
-    Off by at most 1/254 of the largest of its row.
+    A weight is off by at most 1/254 of the largest of its row.
     """
     import torch
 
@@ -186,7 +186,7 @@ def in_eight_bits(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _multiplied(stored: Mapping[str, torch.Tensor], shapes: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """What `in_eight_bits` made, as weights again."""
+    """Restore the weights that `in_eight_bits` converted."""
     tensors = {name: tensor for name, tensor in stored.items() if name in shapes}
     for name in stored.keys() - shapes.keys():
         base = name.removesuffix(SCALE)
@@ -196,7 +196,7 @@ def _multiplied(stored: Mapping[str, torch.Tensor], shapes: Mapping[str, Any]) -
 
 
 def _brief(text: object) -> str:
-    """At most 200 characters, on one line: a file can make a message as long as it likes."""
+    """Return at most 200 characters of a text, on one line: a file can make a message as long as it likes."""
     return " ".join(str(text).split())[:200]
 
 
@@ -206,7 +206,7 @@ def save(
     training: Mapping[str, Any],
     weights: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
-    """Write a model file, atomically: `weights` (by default the model's own), its configuration, how it was trained.
+    """Write a model file atomically: `weights` (by default the model's own), its configuration, how it was trained.
 
     Raises FileError.
     """

@@ -1,4 +1,4 @@
-"""Training against an adversary, for pictures that are sharp rather than the mean of all that could be.
+"""Training against an adversary, for pictures that are sharp rather than the mean of all possible ones.
 
 A likelihood of independent pixels is best served by blur wherever a code leaves details open. A discriminator sees
 blur, so the model is also trained to mislead it, while it learns to tell real pictures from the model's.
@@ -15,12 +15,12 @@ from vaetool.training.config import Recipe
 from vaetool.training.distributed import Processes
 
 RISES = 0.1
-"""Share of the run in which the weight rises from zero, once the model has learnt what the pictures are of."""
+"""Share of the run in which the weight rises from zero, once the model has learnt what the pictures show."""
 
 LR = 4e-4
-BETAS = (0.0, 0.99)  # no momentum, with which the two chase each other (Mescheder et al. 2018, section 4)
+BETAS = (0.0, 0.99)  # no momentum: with it, the two chase each other (Mescheder et al. 2018, section 4)
 R1_WEIGHT = 1.0
-R1_EVERY = 8  # steps, weighted as much more: a penalty costs as much as two steps (Karras et al. 2020, section 3.1)
+R1_EVERY = 8  # steps, and a factor of the penalty, which costs as much as two steps (Karras et al. 2020, section 3.1)
 
 
 class Adversary:
@@ -38,10 +38,10 @@ class Adversary:
         self.optimizer.param_groups[0]["base_lr"] = LR
 
     def verdict(self, loss: Tensor, fakes: Tensor, last_layer: Tensor, fraction: float, share: float) -> Tensor:
-        """A term for the model's loss whose gradient at `last_layer` is `weight` times as long as that of `loss`.
+        """Return a loss term whose gradient at `last_layer` is `weight` times as long as that of `loss`.
 
-        With the same weight it so suits every likelihood, size and stage (Esser, Rombach & Ommer 2021, equation 7).
-        share: what this process's losses count, as `Processes.weight`.
+        So the same weight suits every likelihood, size and stage (Esser, Rombach & Ommer 2021, equation 7).
+        share: the weight of this process's losses, from `Processes.weight`.
         """
         self.network.requires_grad_(False)
         (gradient,) = torch.autograd.grad(generator_loss(self.network(fakes)), fakes)
@@ -54,7 +54,7 @@ class Adversary:
         return strength * ours.norm() / theirs.norm().clamp_min(1e-12) * (gradient * fakes).sum()
 
     def learn(self, real: Tensor, fakes: Tensor, step: int, share: float) -> None:
-        """Leave at the discriminator's weights the gradients for its next step."""
+        """Compute the gradients for the discriminator's next step and leave them at its weights."""
         loss = discriminator_loss(self.network(real), self.network(fakes.detach()))
         if step % R1_EVERY == 0:
             loss = loss + R1_WEIGHT * R1_EVERY * r1_penalty(self.network, real)

@@ -1,6 +1,4 @@
-"""The files of a training run, and its whole state as one of them, so that a killed run goes on as if nothing had
-happened.
-"""
+"""The files of a training run; one holds its whole state, so that a killed run goes on as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from vaetool.store.weights import SUFFIX, write_tensors
 from vaetool.training.flags import BUDGETS
 
 CHANGEABLE = {*BUDGETS, "lr", "lr_final", "patience", "save_minutes"}
-"""What of [training] may change when a run is resumed: how long it goes on, and a learning rate that was too high."""
+"""Keys of [training] that may change when a run is resumed: how long it goes on, a learning rate that was too high."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Progress:
 
 
 def beside(output: Path, suffix: str) -> Path:
-    """A file of the run that writes `output`, beside it.
+    """Return the path of a file next to `output`, of the run that writes it.
 
     >>> beside(Path("mine.safetensors"), ".training.png").name
     'mine.training.png'
@@ -59,27 +57,27 @@ def beside(output: Path, suffix: str) -> Path:
 
 
 def state_path(output: Path) -> Path:
-    """Where the state of the run that writes `output` is kept while it runs."""
+    """Return where the state of the run that writes `output` is kept while it runs."""
     return beside(output, ".state" + SUFFIX)
 
 
 def log_path(output: Path) -> Path:
-    """The log of the run that writes `output`."""
+    """Return the path of the log of the run that writes `output`."""
     return beside(output, ".training.csv")
 
 
 def picture_path(output: Path) -> Path:
-    """The curves and examples of the run that writes `output`."""
+    """Return the path of the curves and examples of the run that writes `output`."""
     return beside(output, ".training.png")
 
 
 def latent_path(output: Path) -> Path:
-    """The plots of the codes, if the model of the run that writes `output` has any."""
+    """Return the path of the plots of codes, if the model of the run that writes `output` has codes."""
     return beside(output, ".latent.png")
 
 
 def check_output(output: str | Path) -> Path:
-    """The path of a model file that can be written; its folder is made.
+    """Return the path of a model file, making its folder and making sure that it can be written.
 
     Raises UsageError.
     """
@@ -98,7 +96,7 @@ def check_output(output: str | Path) -> Path:
 
 
 def check_new(output: Path) -> None:
-    """Raises UsageError if a run with this output would replace files, naming the first."""
+    """Raise UsageError if a run with this output would replace files, naming the first."""
     if state_path(output).exists():
         raise UsageError(f"{output}: a run was interrupted here; go on with --resume, or begin anew with --force")
     refuse_existing([output, log_path(output), picture_path(output), latent_path(output)])
@@ -128,7 +126,7 @@ def load_state(
 ) -> Progress:
     """Fill the tensors and optimizers with what `save_state` wrote, and return the progress.
 
-    Raises UsageError if there is no such state or it is of another recipe, WeightsError if it is damaged.
+    Raises UsageError if there is no such state or it is from another recipe, WeightsError if it is damaged.
     """
     from safetensors import SafetensorError, safe_open
 

@@ -1,4 +1,4 @@
-"""The end of training: what is found out about a model then travels in its file."""
+"""The end of training: what is then found out about a model is stored in its file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from vaetool.training.preparation import Images
 
 
 def complete_file(path: Path, images: Images, held_out: Batch, recipe: Recipe, generator: torch.Generator) -> list[str]:
-    """Complete the model in a file, see `Model.complete`, and write it again with what was found.
+    """Complete the model in a file (see `Model.complete`) and write it again with what was found.
 
-    Returns that in words. Raises WeightsError, FileError.
+    Returns the findings in words. Raises WeightsError, FileError.
     """
     model = weights.load(path, device=str(generator.device))
     words, values = model.complete(images, held_out, recipe.corruption, generator)

@@ -1,4 +1,4 @@
-"""What a training run is told: a recipe, from a TOML file, then the options, then `--set`; the later one wins.
+"""The recipe of a training run: from a TOML file, then the options, then `--set`; the later one wins.
 
 kind = "dae"
 
@@ -33,7 +33,7 @@ from vaetool.training.data import DataConfig
 from vaetool.training.flags import BUDGETS
 
 DEFAULT_MINUTES = 30.0
-"""How long a run may take that was given no budget at all."""
+"""How long a run may take if it was given no budget at all."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class TrainingConfig:
     """How weights are fitted. A run ends when the first of its budgets (those not zero) is spent."""
 
     minutes: float = 0.0  # of wall clock; the learning rate follows the share of it that has passed
-    epochs: float = 0.0  # as many crops as there are training images make one
+    epochs: float = 0.0  # an epoch is as many crops as there are training images
     steps: int = 0
     batch: int = 16  # crops per step, all processes together, at the first crop size
     crops: tuple[int, ...] = (96,)  # sizes used one after the other, equally long; the pixels per step stay the same
@@ -57,7 +57,7 @@ class TrainingConfig:
     ema: float = 0.999  # decay of the averaged weights, which are the result
     seed: int = 0
     validations: int = 20  # evenly spread over the run
-    patience: int = 0  # stop after so many validations without improvement; 0: never
+    patience: int = 0  # stop after this many validations without improvement; 0: never
     save_minutes: float = 2.0  # of wall clock between two saved states
     bf16: bool = False  # on a CPU, if it has units for it (avx512_bf16); a GPU always does
     compile: bool = False  # worth it on a GPU for runs of many minutes
@@ -85,7 +85,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a model but its training images."""
+    """Everything that determines a model except its training images."""
 
     kind: str
     model: Any
@@ -95,7 +95,7 @@ class Recipe:
     training: TrainingConfig
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, as in a recipe file."""
+        """Return plain values, as in a recipe file."""
         return {
             "kind": self.kind,
             **{name: dataclasses.asdict(getattr(self, name)) for name in SECTIONS},
@@ -118,10 +118,10 @@ def read_recipe(
     preset: str | None = None,
     **overrides: Mapping[str, Any],
 ) -> Recipe:
-    """A recipe from a TOML file (or another recipe, or the defaults), changed by `overrides` of a section, then by
-    `settings`, which are "section.key=value". One without any budget gets `DEFAULT_MINUTES`.
+    """Read a recipe from a TOML file (or another recipe, or the defaults), then apply `overrides` and `settings`.
 
-    preset: of the kind's, instead of its defaults, where the file says nothing else.
+    overrides: values by section. settings: "section.key=value". A recipe without any budget gets `DEFAULT_MINUTES`.
+    preset: one of the kind's, used instead of its defaults where the file says nothing else.
 
     Raises UsageError for unknown sections and keys, wrong types, and values out of range, naming them; and for a kind
     other than the recipe's.
@@ -166,7 +166,7 @@ def read_recipe(
 
 
 def _begin_with(draft: _Draft, cls: type[Model], preset: str | None) -> None:
-    """Put the kind's defaults, and the preset, under what the draft has."""
+    """Fill in the preset and the kind's defaults where the draft says nothing."""
     if preset is not None and preset not in cls.presets:
         known = f"there are: {', '.join(cls.presets)}" if cls.presets else "it has none"
         raise UsageError(f"no preset {preset!r} for the kind {cls.kind}; {known}")
@@ -208,7 +208,7 @@ def _parse_file(path: Path) -> dict[str, Any]:
 
 
 def _parse_setting(setting: str) -> dict[str, Any]:
-    """One `section.key=value`, the value as TOML; a bare word is a string."""
+    """Parse one `section.key=value`, the value as TOML; a bare word is a string."""
     key, equals, value = setting.partition("=")
     if not equals or "." not in key:
         raise UsageError(f"--set {setting}: must be section.key=value, for example training.lr=0.001")

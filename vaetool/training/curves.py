@@ -16,7 +16,7 @@ MARGIN = 2  # white pixels between two examples
 
 
 def draw(rows: list[dict[str, Any]], examples: list[Tensor]) -> bytes:
-    """A PNG with the curves of the log over minutes and, below them, rows of pictures.
+    """Draw a PNG with the curves of the log over minutes and, below them, rows of pictures.
 
     rows: as in the log, each with `seconds`. examples: each (pictures, channels, height, width) in 0..1, one row each.
     """
@@ -53,7 +53,7 @@ def draw(rows: list[dict[str, Any]], examples: list[Tensor]) -> bytes:
 
 
 def _strip(pictures: Tensor) -> Tensor:
-    """Pictures side by side: (height, width, 3), or (height, width) for grey ones."""
+    """Put pictures side by side: (height, width, 3), or (height, width) for grey ones."""
     spaced = torch.nn.functional.pad(pictures.clamp(0, 1).float().cpu(), (0, MARGIN), value=1.0)
     strip = torch.cat(list(spaced), dim=2)[:, :, :-MARGIN].permute(1, 2, 0)
     return strip if strip.shape[2] == 3 else strip[:, :, 0]

@@ -1,4 +1,4 @@
-"""Training images: read once, kept decoded as one flat block of bytes, cropped where they lie.
+"""Training images: read once, kept decoded as one flat block of bytes, cropped in place.
 
 A crop is a gather by index, so flips, quarter turns and a whole batch of crops cost one operation, on a CPU and on a
 GPU alike.
@@ -21,15 +21,16 @@ from torch import Tensor
 
 from vaetool.errors import ImageError, TrainingError, UsageError
 from vaetool.images.conversion import shrunk, whole_picture
+from vaetool.images.picture import as_pillow, rescale
 from vaetool.images.sources import Source
 from vaetool.scoring.measurement import MAX_IMAGES, MIN_IMAGES
 
 MAX_ENLARGEMENT = 8.0
 MIN_TO_CALIBRATE = 30
-"""Images, if they can be had: more than their share of a small folder."""
+"""Images to calibrate with, if there are enough: more than their share of a small folder."""
 
 NAMED_FAILURES = 5
-"""So many unreadable files are named; of the others, the number."""
+"""Unreadable files that are named; the others are only counted."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class DataConfig:
 
     scales: tuple[float, ...] = (1.0,)  # each image is kept at these sizes: shrinking removes the traces of JPEG
     held_out: float = 0.03  # share of the images that are never trained on
-    calibration: float = 0.0  # share kept for neither, but to calibrate scores with: see `split_calibration`
-    mirror: bool = False  # whole pictures, left and right, at random; crops are always turned and mirrored
+    calibration: float = 0.0  # share kept apart to calibrate scores with: see `split_calibration`
+    mirror: bool = False  # flip whole pictures left to right at random; crops are always turned and mirrored
     max_megapixels: float = 1000.0  # of decoded images in memory (3 bytes each in colour); more images: a random part
 
     def __post_init__(self) -> None:
@@ -54,7 +55,7 @@ class DataConfig:
 
 
 def split(sources: Sequence[Source], held_out: float, seed: int) -> tuple[list[Source], list[Source]]:
-    """Sources to train on and held-out ones, at least one of each, the same for the same seed.
+    """Split sources into those to train on and held-out ones, at least one of each, the same for the same seed.
 
     Raises TrainingError for fewer than two.
     """
@@ -66,11 +67,11 @@ def split(sources: Sequence[Source], held_out: float, seed: int) -> tuple[list[S
 
 
 def split_calibration(sources: Sequence[Source], share: float, seed: int) -> tuple[list[Source], list[Source]]:
-    """Sources to train on, and others, in random order, by which scores are calibrated when training has ended.
+    """Split sources into those to train on and, in random order, those to calibrate scores with after training.
 
-    Of few images more than their share, since p-values need them: at least 30, but no more than every third. Of many no
-    more than 1000, which resolve a thousandth. None if that would leave less than 10, which resolve no p-value of .1.
-    The network is trained once, on the others: it is not trained anew for parts of the images in turn.
+    Of few images, more than their share are taken, since p-values need them: at least 30, but no more than one in
+    three. Of many, no more than 1000, which resolve a thousandth. None if that would be fewer than 10, which cannot
+    resolve a p-value of .1. The network is trained once, on the others: there is no cross-validation.
     """
     wanted = max(MIN_TO_CALIBRATE, round(share * len(sources)))
     count = min(wanted, len(sources) // 3, MAX_IMAGES) if share else 0
@@ -81,9 +82,9 @@ def split_calibration(sources: Sequence[Source], share: float, seed: int) -> tup
 
 
 class PixelStore:
-    """Images of many sizes as one block of bytes, (pixels, channels), with the place of each.
+    """Images of many sizes as one block of bytes, (pixels, channels), with the position of each.
 
-    sources: how many files they are from, which may be there at several scales. labels: of the images.
+    sources: how many files they are from; a file may be there at several scales. labels: of the images.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class PixelStore:
         sources: int | None = None,
         labels: Sequence[str] = (),
     ) -> None:
-        """arrays: (height, width, channels) uint8 each, all with the same number of channels.
+        """Copy arrays, (height, width, channels) uint8 each, all with the same number of channels, into one block.
 
         They are taken out of the list while they are copied, so that memory never holds all of them twice.
         """
@@ -114,7 +115,7 @@ class PixelStore:
     def random_crops(
         self, count: int, size: int, generator: torch.Generator, augment: bool = True, mirror: bool = True
     ) -> Tensor:
-        """Square crops of images drawn evenly, turned if `augment`, and left and right exchanged if `mirror`.
+        """Draw square crops of uniformly drawn images, turned if `augment` and flipped left to right if `mirror`.
 
         No image may be smaller than `size`.
         Returns (count, channels, size, size) float in 0..1, laid out channels last.
@@ -134,14 +135,14 @@ class PixelStore:
         return self._gather(image, corner[:, 0, None, None] + i, corner[:, 1, None, None] + j)
 
     def centre_crops(self, size: int, part: slice = slice(None)) -> Tensor:
-        """The middle of every image, or of some, (images, channels, size, size) float in 0..1."""
+        """Return the middle of every image, or of some, (images, channels, size, size) float in 0..1."""
         corner = (self.sizes[part] - size) // 2
         i, j = torch.meshgrid(*[torch.arange(size, device=self.pixels.device)] * 2, indexing="ij")
         image = torch.arange(len(self), device=self.pixels.device)[part]
         return self._gather(image, corner[:, 0, None, None] + i, corner[:, 1, None, None] + j)
 
     def batches(self, size: int, count: int) -> Iterator[Tensor]:
-        """All images in order, at most `count` at a time, as `centre_crops` gives them."""
+        """Yield all images in order, at most `count` at a time, as `centre_crops` gives them."""
         for start in range(0, len(self), count):
             yield self.centre_crops(size, slice(start, start + count))
 
@@ -163,11 +164,11 @@ def load_store(
 ) -> PixelStore:
     """Decode images into memory, each at every scale at which its shorter side is at least `smallest` pixels.
 
-    whole: instead the middle square of each, resized to `smallest`. longest: larger images are first shrunk to so many
-    pixels, and what is then too small is not enlarged but mirrored.
+    whole: instead keep the middle square of each, resized to `smallest`. longest: first shrink larger images to this
+    many pixels; what is then too small is not enlarged but mirrored.
 
-    An image smaller than that is enlarged to it, up to `MAX_ENLARGEMENT` times. Files that cannot be read or are
-    smaller still are named to `warn` and left out. channels: 1 or 3, to which all are converted.
+    An image smaller than `smallest` is enlarged to it, up to `MAX_ENLARGEMENT` times. Files that cannot be read or are
+    smaller still are reported to `warn` and left out. channels: 1 or 3, to which all are converted.
 
     Raises TrainingError if none can be used.
     """
@@ -216,7 +217,7 @@ def load_store(
 def _in_threads(
     sources: Sequence[Source], work: Callable[[Source], list[np.ndarray] | str]
 ) -> Generator[tuple[Source, list[np.ndarray] | str], None, None]:
-    """The results of `work` in order, by a thread per core; only a few of them wait to be taken at any time."""
+    """Yield the results of `work` in order, from one thread per core; only a few wait to be taken at any time."""
     threads = os.cpu_count() or 1
     pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
     pending: deque[tuple[Source, Future[list[np.ndarray] | str]]] = deque()
@@ -239,10 +240,7 @@ def _mirrored(pixels: np.ndarray, smallest: int) -> np.ndarray:
 
 
 def _scaled(pixels: np.ndarray, scales: Sequence[float], smallest: int, channels: int) -> list[np.ndarray]:
-    if pixels.dtype == np.uint16:
-        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    image = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-    image = image.convert("RGB" if channels == 3 else "L")
+    image = as_pillow(rescale(pixels, np.uint8)).convert("RGB" if channels == 3 else "L")
     shortest = min(image.size)
     if smallest > MAX_ENLARGEMENT * shortest:
         raise ImageError(f"{image.width} x {image.height} pixels are too few for crops of {smallest}")

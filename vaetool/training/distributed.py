@@ -1,7 +1,7 @@
 """One process or many: started by `torchrun`, training uses all processes; started plainly, one.
 
 Every process draws the whole batch's random numbers and computes its own share, so the weights do not depend on how
-many processes there are (but for the order in which floats are added).
+many processes there are (except for the order in which floats are added).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def has_bf16_units(device: torch.device) -> bool:
 
 @dataclass(frozen=True)
 class Processes:
-    """Which of how many processes this is."""
+    """Which process this is, of how many, and its device."""
 
     rank: int = 0
     count: int = 1
@@ -36,31 +36,32 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """The first process reports, measures and saves."""
+        """Whether this is the first process, which reports, measures and saves."""
         return self.rank == 0
 
     def share(self, batch: Batch) -> Batch:
-        """The part of a whole batch that this process computes."""
+        """Return the part of a whole batch that this process computes."""
         return {name: tensor[self.rank :: self.count] for name, tensor in batch.items()}
 
     def weight(self, batch: int) -> float:
-        """What to multiply the mean loss of this process's share of `batch` with, so that the mean over the processes
-        is the mean over the whole batch, however unevenly it is shared.
+        """Return the factor for the mean loss of this process's share of `batch`.
+
+        With it, the mean over the processes is the mean over the whole batch, however unevenly that is shared.
         """
         return len(range(self.rank, batch, self.count)) * self.count / batch
 
     def wrap(self, model: nn.Module) -> nn.Module:
-        """The model, with gradients averaged over the processes."""
+        """Return the model, with gradients averaged over the processes."""
         return nn.parallel.DistributedDataParallel(model) if self.count > 1 else model
 
     def precision(self, bf16: bool) -> AbstractContextManager[Any]:
-        """Of the network in training: bf16 on a GPU, and if asked for on a CPU that has units for it."""
+        """Return the context of training: bf16 on a GPU, and if asked for on a CPU that has units for it."""
         if self.device.type == "cuda" or (bf16 and has_bf16_units(self.device)):
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
 
     def mean(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """The mean of each over the processes, in place."""
+        """Average each tensor over the processes, in place."""
         if self.count > 1:
             for tensor in tensors:
                 distributed.all_reduce(tensor)
@@ -68,10 +69,10 @@ class Processes:
         return tensors
 
     def agree(self, *values: float) -> tuple[float, ...]:
-        """The first process's values, on every process."""
+        """Return the first process's values on every process."""
         if self.count == 1:
             return values
-        # float32 is all that some devices have; gloo, which serves them, takes tensors of the CPU.
+        # Some devices have no float64; gloo, which serves them, takes tensors on the CPU.
         device = self.device if self.device.type == "cuda" else CPU
         tensor = torch.tensor(values, dtype=torch.float64, device=device)
         distributed.broadcast(tensor, src=0)
@@ -79,7 +80,7 @@ class Processes:
 
 
 def is_first_process() -> bool:
-    """Whether this is the process that speaks, known before any have joined."""
+    """Tell whether this is the process that reports, even before any have joined."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -87,7 +88,7 @@ def is_first_process() -> bool:
 def join_processes(device: torch.device, batch: int) -> Iterator[Processes]:
     """Join the processes that `torchrun` started, for as long as the context is open.
 
-    batch: the smallest of the run. Raises UsageError if it has less than one crop for each process.
+    batch: the smallest of the run. Raises UsageError if it has fewer than one crop for each process.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:

@@ -1,4 +1,4 @@
-"""The entries of recipes that have a name of their own, beside `--set`: for `vaetool.train` and on the command line."""
+"""Entries of recipes that have a name of their own besides `--set`: for `vaetool.train` and on the command line."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ BUDGETS = ("minutes", "epochs", "steps")
 
 @dataclass(frozen=True)
 class Flag:
-    """An entry of a recipe: its section and key, its type, and the words of help.
+    """An entry of a recipe: its section and key, its type, and its help text.
 
-    value: what a flag without a value puts there.
+    value: what a flag that takes no value sets.
     """
 
     section: str
@@ -89,9 +89,9 @@ FLAGS = {
 
 
 def sections_of(flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the entries of a recipe, by section, that flags stand for; those that are None or False stand for none.
+    """Return the entries of a recipe, by section, that flags stand for; flags that are None or False are left out.
 
-    One budget among them replaces all others. Raises TypeError for a name that is no flag.
+    One budget among them replaces all others. Raises TypeError for a name that is not a flag.
 
     >>> sections_of({"beta": 4.0, "minutes": 5, "latent": None})
     {'training': {'minutes': 5, 'epochs': 0, 'steps': 0}, 'objective': {'beta': 4.0}}

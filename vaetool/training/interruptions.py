@@ -11,7 +11,7 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 
 class Interruptions:
-    """While this context is open, a first signal is only noted; a second one acts at once, as it would without it.
+    """A context in which a first signal is only noted; a second one acts at once, as it would outside.
 
     Outside the main thread, where signals never arrive, it does nothing. What was ignored before stays ignored.
     """

@@ -55,11 +55,12 @@ def train(
 
     kind: "vae", for example; may be left to the recipe. data: folders, zip files, or `torchvision:NAME` (looked up in
     `root`).
-    recipe: one, or its file. preset: a recipe of the kind's own, under the one that is given. flags: entries of the
-    recipe that have a name of their own, as on the command line: minutes=60, latent=128 (`vaetool.training.flags`).
-    settings: more of them, as "section.key=value". Half an hour is trained if nothing says how long.
+    recipe: a recipe, or its file. preset: one of the kind's own recipes, for what the given one leaves open. flags:
+    entries of the recipe that have a name of their own, as on the command line: minutes=60, latent=128
+    (`vaetool.training.flags`). settings: more entries, as "section.key=value". Training takes half an hour if nothing
+    says how long.
     init: begin with a model's weights, by name or path; a "mae" also with those of a "dae". resume: go on from the
-    state that an interrupted run to the same `output` left behind. force: replace a model that exists. reporter: what
+    state that an interrupted run to the same `output` left behind. force: replace an existing model. reporter: what
     to show and to log; nothing by default.
 
     The weights kept are the averaged ones that were best on held-out images, those at the start included; with an
@@ -122,7 +123,7 @@ class Run:
         self.has_saved = False
 
     def start_from(self, name: str | Path) -> None:
-        """Take over the weights of another model of the same shape, or what is of use of one of another kind."""
+        """Take over the weights of another model of the same shape, or what is useful of one of another kind."""
         other = weights.load(name, device="cpu")
         other.forget()
         if other.kind == self.recipe.kind and other.config == self.model.config:
@@ -139,7 +140,7 @@ class Run:
         return tensors
 
     def _identity(self) -> dict[str, Any]:
-        """What decides the weights: the same when a run is resumed."""
+        """Return what determines the weights, which must be the same when a run is resumed."""
         return {**self.recipe.as_dict(), "images": self.images.fingerprint}
 
     def resume(self) -> None:
@@ -151,19 +152,19 @@ class Run:
         self.progress.validations = int(self._fraction() * self.config.validations)
 
     def save_state(self) -> None:
-        """Keep everything that is needed to go on."""
+        """Save everything that is needed to go on."""
         if self.processes.is_first:
             path = checkpoints.state_path(self.output)
             checkpoints.save_state(path, self._tensors(), self.optimizers, self.progress, self._identity())
             self.has_saved = True
 
     def run(self) -> Result:
-        """Train until the budget is spent; returns what is in the model file."""
+        """Train until the budget is spent; return the model file and its figures."""
         progress = self.progress
         count = len(self.images.held_out)
         state = checkpoints.state_path(self.output)
         if self.processes.is_first and not progress.step:
-            state.unlink(missing_ok=True)  # of a run that is begun anew
+            state.unlink(missing_ok=True)  # left by an earlier run
         with self.reporter.open(self.recipe, self.output, self.images.training.sources, progress):
             self._steps()
         if self.processes.is_first:
@@ -214,7 +215,7 @@ class Run:
                 self.reporter.step(progress, fraction, losses, self._lr(), self._crop(fraction))
 
     def _fraction(self) -> float:
-        """Share of the budget that is spent, the largest of those given."""
+        """Return the share of the budget that is spent, the largest if there are several budgets."""
         config, progress = self.config, self.progress
         spent = [0.0]
         if config.minutes:
@@ -233,9 +234,9 @@ class Run:
         return self.optimizers[0].param_groups[0]["lr"]
 
     def _generator(self, purpose: str | int) -> torch.Generator:
-        """Random numbers for one purpose alone: a step, or the noise on held-out images."""
+        """Return a random generator for one purpose alone: a step, or the noise on held-out images."""
         text = f"{self.config.seed}/{purpose}".encode()
-        # A hash, since the generator of a CPU looks at no more than the lowest 32 bits of its seed.
+        # A hash, since the CPU's generator uses only the lowest 32 bits of its seed.
         seed = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
         return torch.Generator(self.device).manual_seed(seed >> 1)
 
@@ -266,7 +267,7 @@ class Run:
         return {name: value.detach() for name, value in losses.items()}
 
     def _backward(self, wrapped: Callable[..., Any], share: Batch, fraction: float, weight: float) -> dict[str, Tensor]:
-        """The losses of this process's share of a batch; their gradients are left at the weights."""
+        """Return the losses of this process's share of a batch, leaving their gradients at the weights."""
         adversary = self.adversary if fraction >= self.config.adversarial_from else None
         with self.processes.precision(self.config.bf16):
             losses, fakes = wrapped(share, self.recipe.objective, fraction, adversary is not None)
@@ -280,10 +281,13 @@ class Run:
         return losses
 
     def _check_gradient(self) -> None:
-        """Looks at the last step's gradient only now, when a GPU has long computed it, and before anything is saved."""
+        """Raise TrainingError if the last step's gradient is not finite.
+
+        That is only checked now, when a GPU has long computed it, and before anything is saved.
+        """
         if self.gradient_norm.isfinite():
             return
-        # A state that this run did not save is one that it was resumed from: with that, it would come to this again.
+        # A state that this run did not save is the one it was resumed from, which would lead here again.
         begin = "go on with --resume" if self.has_saved else "begin anew with --force"
         raise TrainingError(
             f"the loss is not a number any more at step {self.progress.step}: {begin} and a lower "
@@ -291,7 +295,7 @@ class Run:
         )
 
     def _validate(self) -> bool:
-        """Measure the averaged weights on held-out images and keep the best; true if patience is at its end."""
+        """Measure the averaged weights on held-out images and keep the best; tell whether patience has run out."""
         progress = self.progress
         if self.processes.is_first:
             with torch.inference_mode():
@@ -320,13 +324,13 @@ class Run:
         weights.save(self.output, self.average, about)
 
     def _show_codes(self) -> None:
-        """What the weights that were kept make of the held-out pictures."""
+        """Report the codes that the kept weights give held-out pictures."""
         best = weights.load(self.output, device=str(self.device))
         held_out = self.images.held_out
         self.reporter.codes(best, list(held_out.centre_crops(self._crop(1))), held_out.labels)
 
     def _examples(self) -> list[Tensor]:
-        """Held-out pictures through the weights that were kept."""
+        """Return examples of what the kept weights make of held-out pictures."""
         best = weights.load(self.output, device=str(self.device))
         with torch.inference_mode():
             return best.example({name: tensor[:6] for name, tensor in self.held_out.items()})

@@ -14,7 +14,7 @@ from vaetool.training.config import TrainingConfig
 from vaetool.training.distributed import has_bf16_units
 
 MUON_LR_RATIO = 3.0
-"""Muon's learning rate over AdamW's: 3e-3 beside 1e-3 was stable for the denoiser, 4e-3 with plain ReLUs was not."""
+"""Muon's learning rate over AdamW's: 3e-3 with 1e-3 was stable for the denoiser, 4e-3 with plain ReLUs was not."""
 
 MAX_WARMUP = 0.1
 """Share of a run after which the learning rate is at its peak, even if that is less than `warmup_steps`."""
@@ -41,7 +41,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Update every weight that has a gradient, those of a shape together."""
+        """Update every weight that has a gradient, those of the same shape together."""
         for group in self.param_groups:
             alike: dict[torch.Size, list[Any]] = {}
             for weight in group["params"]:
@@ -55,7 +55,7 @@ class Muon(torch.optim.Optimizer):
         momenta = [self.state[weight].setdefault("momentum", torch.zeros_like(weight)) for weight in weights]
         torch._foreach_lerp_(momenta, gradients, 1 - momentum)
         updates = torch._foreach_lerp(gradients, momenta, momentum)  # Nesterov
-        # Columns in the order in which memory has them, channels last: it does not matter which comes first.
+        # Columns are in memory order, channels last: their order does not matter.
         matrices = torch.stack([update.permute(0, 2, 3, 1).flatten(1) for update in updates])
         scale = 0.2 * math.sqrt(max(matrices.shape[1:]))
         rows, columns, height, width = weights[0].shape
@@ -73,7 +73,7 @@ def orthogonalised(matrices: Tensor, iterations: int = 5, precision: torch.dtype
     a, b, c = 3.4445, -4.7750, 2.0315
     is_tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if is_tall else matrices
-    # Momentum of a unit that died decays until it is denormal, which makes a CPU several times slower: zero instead.
+    # The momentum of a dead unit decays until it is denormal, which makes a CPU several times slower: flush it to zero.
     x = torch.nn.functional.hardshrink(x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7), 1e-9).to(precision)
     for _ in range(iterations):
         square = x @ x.mT
@@ -83,10 +83,10 @@ def orthogonalised(matrices: Tensor, iterations: int = 5, precision: torch.dtype
 
 
 def make_optimizers(model: Model, config: TrainingConfig) -> list[torch.optim.Optimizer]:
-    """AdamW for every weight, or Muon for the convolutions between the first and last layers and AdamW for the rest.
+    """Return AdamW for all weights, or Muon for convolutions between the first and last layers and AdamW for the rest.
 
-    A depthwise convolution is no matrix, but many small filters: it is among the rest.
-    Each group's `lr` is its peak, by the model's `lr_ratios`; `base_lr` keeps it.
+    A depthwise convolution is not a matrix but many small filters: it is among the rest.
+    Each group's `lr` is its peak, scaled by the model's `lr_ratios`; `base_lr` keeps it.
     """
     inner: dict[float, list[nn.Parameter]] = {}
     rest: dict[float, list[nn.Parameter]] = {}
@@ -120,7 +120,7 @@ def _is_edge(name: str) -> bool:
 
 
 def learning_rate_factor(config: TrainingConfig, step: int, fraction: float) -> float:
-    """Share of the peak learning rate: linear warm-up, constant, then cosine down to `lr_final`.
+    """Return the share of the peak learning rate: linear warm-up, constant, then cosine down to `lr_final`.
 
     The warm-up counts steps, so that it is the same on a fast and on a slow machine; the rest follows `fraction`, the
     share of the budget that is spent.
@@ -134,7 +134,7 @@ def learning_rate_factor(config: TrainingConfig, step: int, fraction: float) -> 
 
 @torch.no_grad()
 def follow(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
-    """One step of the exponential moving average of weights, over fewer steps at the beginning; buffers as they are.
+    """Update the exponential moving average of weights, over fewer steps at the beginning; copy buffers as they are.
 
     Averaging the statistics of batch normalisation as well was measured to make no difference.
     """

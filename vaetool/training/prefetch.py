@@ -18,12 +18,12 @@ class Prefetcher:
     """Makes batches with `make(step, size)`, one ahead.
 
     A batch is drawn from its step and size alone, so it does not matter which thread made it, or when; one that was
-    made for another size than it is then asked for (crops grow in the course of a run) is made again.
+    made for a size other than the one then asked for (crops grow in the course of a run) is made again.
     """
 
     def __init__(self, make: Make) -> None:
         self.make = make
-        # One thread for its arithmetic, too: the others are the network's.
+        # One thread for its arithmetic, too: the others belong to the network.
         self.pool = ThreadPoolExecutor(1, "batches", initializer=torch.set_num_threads, initargs=(1,))
         self.ahead: tuple[tuple[int, int], Future[Batch]] | None = None
 
@@ -34,7 +34,7 @@ class Prefetcher:
         self.pool.shutdown(wait=True, cancel_futures=True)
 
     def batch(self, step: int, size: int) -> Batch:
-        """Return the batch of a step, and begin to make that of the next. Raises what `make` raises."""
+        """Return the batch of a step, and begin to make the next one. Raises what `make` raises."""
         ready, self.ahead = self.ahead, None
         batch = ready[1].result() if ready is not None and ready[0] == (step, size) else None
         following = (step + 1, size)

@@ -1,4 +1,4 @@
-"""What a run needs before its first step: an untrained model, and its images, apart from those it is measured on."""
+"""What a run needs before its first step: an untrained model, and its images, some of them held out to measure on."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from vaetool.training.data import PixelStore, load_store, split, split_calibrati
 
 HELD_OUT_CROPS = 32
 HELD_OUT_PICTURES = 1000
-"""So many images are measured on at most: a crop of each, or the whole of small ones."""
+"""Images to measure on, at most: a crop of each, or the whole of small ones."""
 
 SAMPLE = 32
-"""So many images, about, are looked at to see whether there is any colour."""
+"""Images, about, that are looked at to see whether there is any colour."""
 
 
 def batch_size(config: TrainingConfig, crop: int) -> int:
-    """Crops per step at a crop size: later crops may be larger, and are then fewer."""
+    """Return the number of crops per step at a crop size: later crops may be larger, and are then fewer."""
     return max(1, round(config.batch * config.crops[0] ** 2 / crop**2))
 
 
 def new_model(recipe: Recipe) -> Model:
-    """An untrained model; the same for the same seed, without a trace in the caller's random numbers.
+    """Return an untrained model, the same for the same seed, without changing the caller's random state.
 
-    Raises UsageError if the recipe makes none.
+    Raises UsageError if the recipe does not make one.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(recipe.training.seed)
@@ -50,7 +50,7 @@ def new_model(recipe: Recipe) -> Model:
 class Images:
     """The images of a run: to train on, and held out; `fingerprint` is the same for the same names.
 
-    `unseen` are neither: to calibrate scores with.
+    `unseen` are neither of these: they are there to calibrate scores with.
     """
 
     training: PixelStore
@@ -60,7 +60,7 @@ class Images:
 
 
 def settle_channels(recipe: Recipe, sources: Sequence[Source]) -> Recipe:
-    """The recipe with as many channels as its pictures need, if it leaves that open: 1 if all of a sample are grey."""
+    """Return the recipe with as many channels as its pictures need, if left open: 1 if all of a sample are grey."""
     if recipe.model.channels:
         return recipe
     sample = sources[:: max(1, len(sources) // SAMPLE)]
@@ -71,7 +71,7 @@ def settle_channels(recipe: Recipe, sources: Sequence[Source]) -> Recipe:
 def _is_grey(source: Source) -> bool:
     try:
         pixels = source.read()
-    except ImageError:  # which is told of where it is left out
+    except ImageError:  # a warning is given where it is left out
         return True
     return bool((pixels == pixels[:, :, :1]).all())
 
@@ -84,7 +84,7 @@ def read_images(
 ) -> Images:
     """Split and decode images.
 
-    Raises TrainingError for too few that can be read.
+    Raises TrainingError if too few can be read.
     """
     crop = max(recipe.training.crops)
     cls = weights.model_class(recipe.kind)

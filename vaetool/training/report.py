@@ -1,4 +1,4 @@
-"""What is seen of a training run: a live display, a CSV log, a picture of curves and examples, TensorBoard."""
+"""What a training run shows: a live display, a CSV log, a picture of curves and examples, TensorBoard."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ REDRAW_EVERY_SECONDS = 0.5
 
 @dataclass
 class Reporter:
-    """Shows and keeps what happens.
+    """Shows and logs what happens.
 
     console: where to show (a live display on a terminal, else a line a minute), or None. files: whether to write
-    `NAME.training.csv`, `NAME.training.png` and, of a model with codes, `NAME.latent.png` beside the model.
+    `NAME.training.csv`, `NAME.training.png` and, for a model with codes, `NAME.latent.png` next to the model.
     tensorboard: a folder for its event files, or None.
-    Raises UsageError if TensorBoard is wanted and not installed.
+    Raises UsageError if TensorBoard is wanted but not installed.
     """
 
     console: Console | None = None
     files: bool = True
     tensorboard: Path | None = None
     _rows: list[dict[str, Any]] = field(default_factory=list, init=False)
-    _columns: list[str] = field(default_factory=list, init=False)  # of the log as it is on the disk
+    _columns: list[str] = field(default_factory=list, init=False)  # of the log as it is on disk
     _live: Live | None = field(default=None, init=False)
     _writer: Any = field(default=None, init=False)
     _window: list[tuple[float, int, Tensor]] = field(default_factory=list, init=False)
@@ -62,17 +62,17 @@ class Reporter:
             raise UsageError("--tensorboard needs one more package: pip install tensorboard")
 
     def say(self, message: str) -> None:
-        """One line."""
+        """Print one line."""
         if self.console is not None:
             self.console.print(one_line(message), markup=False, highlight=False, soft_wrap=True)
 
     def warn(self, message: str) -> None:
-        """Say what the user should know before it is too late."""
+        """Print a warning: what the user should know before it is too late."""
         self.say(f"warning: {message}")
 
     @contextmanager
     def open(self, recipe: Recipe, output: Path, images: int, progress: Progress) -> Iterator[None]:
-        """Report one run; one that is resumed goes on with its log."""
+        """Report one run; a resumed run continues its log."""
         self.output = output
         self._rows = _read_rows(log_path(output), progress.step) if self.files and progress.step else []
         self._window, self._last, self._columns = [], {}, []
@@ -94,7 +94,7 @@ class Reporter:
                 self._live = None
 
     def step(self, progress: Progress, fraction: float, losses: dict[str, Tensor], lr: float, crop: int) -> None:
-        """After every training step; only now and then does it cost anything."""
+        """Report a training step; call it after every one, since only now and then does it cost anything."""
         now = time.monotonic()
         self._window = [*self._window[-49:], (now, progress.crops, losses["loss"])]
         every = min(LOG_EVERY_SECONDS, max(1.0, progress.seconds / 50))
@@ -119,19 +119,19 @@ class Reporter:
             self.say(sentence(row))
 
     def _is_time(self, what: str, every: float, now: float) -> bool:
-        """Whether `what` was last done so many seconds ago; if so, now is its time."""
+        """Tell whether `what` was last done at least `every` seconds ago; if so, note it as done now."""
         if now - self._last.get(what, float("-inf")) < every:
             return False
         self._last[what] = now
         return True
 
     def _speed(self) -> float:
-        """Crops per second."""
+        """Return the crops per second."""
         (start, first, _), (end, last, _) = self._window[0], self._window[-1]
         return (last - first) / (end - start) if end > start else 0.0
 
     def validation(self, progress: Progress, figures: dict[str, float]) -> None:
-        """After every measurement on held-out images."""
+        """Report a measurement on held-out images."""
         row = {"step": progress.step, "seconds": round(progress.seconds, 1), **figures}
         self._add(row)
         if self._live is None:
@@ -146,7 +146,7 @@ class Reporter:
             self._log(row)
 
     def _log(self, row: dict[str, Any]) -> None:
-        """Append a row to the log; one with a column that is new, or the first, writes it anew."""
+        """Append a row to the log; rewrite the log if the row is the first or has a new column."""
         path = log_path(self.output)
         if row.keys() <= set(self._columns) and path.is_file():
             append(path, _csv([row], self._columns, header=False))
@@ -155,11 +155,11 @@ class Reporter:
         write_atomically(path, _csv(self._rows, self._columns))
 
     def interrupted(self, progress: Progress) -> None:
-        """The run was stopped from outside, its state is saved."""
+        """Report that the run was stopped from outside and its state saved."""
         self.say(f"stopped at step {progress.step}, state saved: the same command with --resume goes on from here")
 
     def finished(self, name: str, progress: Progress, images: int, examples: list[Tensor]) -> None:
-        """At the end: say what came of it, draw the curves and the held-out pictures, before and after.
+        """Report the end: say what came of it, draw the curves and the held-out pictures, before and after.
 
         name: of the figure of merit. images: how many are held out.
         """
@@ -167,21 +167,21 @@ class Reporter:
         if self.files:
             try:
                 picture = draw(self._rows, examples)
-            except ImportError:  # Training goes where only torch and a few more are, straight from a checkout.
+            except ImportError:  # Training works with only torch and a few others, straight from a checkout.
                 self.warn("no picture of the curves: matplotlib is not installed")
                 return
             write_atomically(picture_path(self.output), picture)
 
     def codes(self, model: Autoencoder, images: Sequence[Tensor], labels: Sequence[str]) -> None:
-        """At the end, of a model with codes: draw the space in which those of held-out pictures lie."""
+        """Draw the latent space in which codes of held-out pictures lie, at the end, for a model that has codes."""
         if not self.files:
             return
-        with suppress(ImportError):  # of matplotlib, as `finished` has said
+        with suppress(ImportError):  # matplotlib is missing, as `finished` has said
             write_atomically(latent_path(self.output), overview(look(model, images, labels)))
 
 
 def _display(rows: list[dict[str, Any]], now: dict[str, Any], fraction: float) -> RenderableType:
-    """Two lines for a terminal: the share of the budget that is spent, and the latest figures."""
+    """Return two lines for a terminal: the share of the budget that is spent, and the latest figures."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -201,7 +201,7 @@ def _display(rows: list[dict[str, Any]], now: dict[str, Any], fraction: float) -
 
 
 def _read_rows(path: Path, last_step: int) -> list[dict[str, Any]]:
-    """The log so far of a run that is resumed at `last_step`; empty if it is not there or not readable."""
+    """Read the log so far of a run that is resumed at `last_step`; empty if it is missing or not readable."""
     if not path.is_file():
         return []
     try:

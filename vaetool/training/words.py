@@ -10,7 +10,7 @@ NAMES = {"images_per_second": "images/s"}
 
 
 def clock(seconds: float) -> str:
-    """A duration as mm:ss, or h:mm:ss from an hour on.
+    """Format a duration as mm:ss, or h:mm:ss from an hour on.
 
     >>> clock(83), clock(7505)
     ('1:23', '2:05:05')
@@ -21,7 +21,7 @@ def clock(seconds: float) -> str:
 
 
 def figure(name: str, value: float) -> str:
-    """One figure with its name and unit.
+    """Format one figure with its name and unit.
 
     >>> figure("psnr", 27.314)
     'psnr 27.31 dB'
@@ -31,7 +31,7 @@ def figure(name: str, value: float) -> str:
 
 
 def sentence(row: Mapping[str, float]) -> str:
-    """A row of the log as one line.
+    """Format a row of the log as one line.
 
     >>> sentence({"step": 10, "seconds": 61.0, "loss": 0.05, "minutes_left": 1.5})
     'step 10 at 1:01  loss 0.05  1:30 left'
@@ -47,7 +47,7 @@ HIDDEN = {"step", "seconds", "minutes_left"}
 
 
 def change(name: str, before: float, after: float, images: int) -> str:
-    """What a run has done to its figure of merit.
+    """Say what a run has done to its figure of merit.
 
     >>> change("psnr", 27.314, 30.02, 14)
     'psnr 27.31 → 30.02 dB on 14 held-out images'

@@ -10,8 +10,8 @@ from scipy.ndimage import gaussian_filter, uniform_filter
 
 from vaetool.denoising.noise import finishing
 from vaetool.denoising.noise.draws import uniform
-from vaetool.denoising.noise.filters import luma
 from vaetool.denoising.noise.finishing import enlarged, finish, reduce_noise, resized
+from vaetool.nn.filters import luma
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vaetool.denoising.noise.filters import LUMA
 from vaetool.denoising.noise.mixture import Noise, add_noise
 from vaetool.errors import UsageError
+from vaetool.nn.filters import LUMA
 
 KINDS = ("camera", "compressed", "plain", "clean")
 NONE = dict.fromkeys((*KINDS, "jpeg", "clipped", "grey", "drawn"), 0.0)

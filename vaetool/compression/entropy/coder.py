@@ -1,7 +1,7 @@
 """The range coder: whole numbers to bytes and back, each under the table that its index names.
 
-Constriction does the arithmetic. It is given counts, never probabilities: a table whose counts, less one each, are
-whole numbers that sum to 2^24 less their number comes out of its quantisation as exactly these counts.
+Constriction does the arithmetic. It is given counts, never probabilities: where the counts of a table, less one each,
+are whole numbers that sum to 2^24 less their number, its quantisation gives back exactly these counts.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ MAX_NUMBER = 2**15 - 1
 """Numbers lie within ±MAX_NUMBER."""
 
 BITS_PER_SQUARE = 6 / math.log(2)
-"""What a squared error of one in a number is worth: lambda times its share of the distortion, at the nominal gain."""
+"""Bits that a squared error of one in a number is worth: lambda times its share of the distortion, at nominal gain."""
 
 THRIFT = 0.6
-"""Share of the bits saved that counts: numbers also tell of those after them. 0.3 to 1 were tried, see docs."""
+"""Share of the bits saved that counts: numbers also help predict later ones. 0.3 to 1 were tried, see docs."""
 
 _ESCAPED = 2 * MAX_NUMBER + 1
 
@@ -48,16 +48,16 @@ class Tables:
         return tables.PRECISION - np.log2(self._counts)
 
     def bits(self, numbers: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """The information in each number under its table; all (count,)."""
+        """Return the information in each number under its table, in bits; all (count,)."""
         reach = self.reach[indices]
         escaped = np.abs(numbers) > reach
         place = self._centre[indices] + np.where(escaped, reach + 1, numbers)
         return self._bits[place] + np.log2(_ESCAPED) * escaped
 
     def thrifty(self, values: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """Whole numbers, (count,) int32, to code for real ones: the nearest, or the next one nearer to zero.
+        """Return whole numbers, (count,) int32, to code for real ones: the nearest, or the next one nearer to zero.
 
-        That one where the bits that it saves are worth more than the distortion that it adds, see `BITS_PER_SQUARE`.
+        The latter where the bits that it saves are worth more than the distortion that it adds, see `BITS_PER_SQUARE`.
         """
         chosen = np.rint(values).astype(np.int32)
         places = np.flatnonzero(chosen)
@@ -70,7 +70,7 @@ class Tables:
 
 
 class Encoder:
-    """Numbers in, bytes out; a checksum of the numbers goes along."""
+    """Turns numbers into bytes, and keeps a checksum of the numbers."""
 
     def __init__(self, shared: Tables, checksum: int = 0) -> None:
         self.tables = shared
@@ -79,7 +79,7 @@ class Encoder:
         self.bits = 0.0
 
     def encode(self, numbers: np.ndarray, indices: np.ndarray) -> None:
-        """Codes numbers, (count,) int32 within ±MAX_NUMBER, each under the table of its index, (count,) in 0..63."""
+        """Code numbers, (count,) int32 within ±MAX_NUMBER, each under the table of its index, (count,) in 0..63."""
         reach = self.tables.reach[indices]
         escaped = np.abs(numbers) > reach
         symbols = np.where(escaped, 2 * reach + 1, numbers + reach)
@@ -91,12 +91,12 @@ class Encoder:
         self.bits += float(self.tables.bits(numbers, indices).sum())
 
     def finish(self) -> bytes:
-        """All that was coded; zeros at the end are left out, for the decoder adds them."""
+        """Return all that was coded; zeros at the end are left out, since the decoder adds them."""
         return self._coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
 
 
 class Decoder:
-    """Bytes in, the numbers out, given the same indices in the same order."""
+    """Turns bytes back into the numbers, given the same indices in the same order."""
 
     def __init__(self, shared: Tables, data: bytes, checksum: int = 0) -> None:
         self._tables = shared
@@ -106,7 +106,7 @@ class Decoder:
         self.checksum = checksum
 
     def decode(self, indices: np.ndarray) -> np.ndarray:
-        """Numbers, (count,) int32, each under the table of its index.
+        """Decode numbers, (count,) int32, each under the table of its index.
 
         Raises ImageError for bytes that no encoder writes.
         """
@@ -128,12 +128,15 @@ class Decoder:
 
 
 def _is_of_constriction(error: BaseException) -> bool:
-    """Whether it complains of its input. A panic of Rust is no Exception, and its class cannot be imported."""
+    """Tell whether an error is Constriction's complaint about its input.
+
+    A Rust panic is not an Exception, and its class cannot be imported.
+    """
     return isinstance(error, AssertionError | ValueError) or type(error).__name__ == "PanicException"
 
 
 def _by_table(indices: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """The tables in use in rising order, and the places of the numbers under each, in theirs."""
+    """Yield the tables in use in rising order, each with the places of the numbers under it, in their own order."""
     order = np.argsort(indices.astype(np.uint8), kind="stable")  # bytes are sorted in one pass
     sizes = np.bincount(indices, minlength=tables.COUNT)
     ends = np.cumsum(sizes)

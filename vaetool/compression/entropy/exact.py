@@ -1,7 +1,7 @@
 """Arithmetic that gives the same result on every machine, in any order: whole numbers inside floating point.
 
 A sum of products is exact, whatever the order and the number of threads, while it stays below 2^53 in float64. So a
-layer has two faces. A `FixedConv` computes with real numbers in float32, for training. The `WholeConv` made of it
+layer has two faces. A `FixedConv` computes with real numbers in float32, for training. The `WholeConv` made from it
 computes with whole numbers of units of 2^-12 in float64, by matrix products alone (no Winograd, no FFT), and rounds
 back to such units by a power of two. A network of such layers differs between its faces by the rounding only.
 """
@@ -27,7 +27,7 @@ EXACT_BELOW = 2.0**53
 
 
 def to_units(x: Tensor) -> Tensor:
-    """Real numbers as whole numbers of units, in float64."""
+    """Return real numbers as whole numbers of units, in float64."""
     return torch.round(x.double() * UNIT)
 
 
@@ -44,7 +44,7 @@ class FixedConv(nn.Conv2d):
         self.leaky = leaky
 
     def forward(self, x: Tensor) -> Tensor:
-        """(batch, inputs, height, width) → (batch, outputs, height, width)."""
+        """Convolve x: (batch, inputs, height, width) → (batch, outputs, height, width)."""
         x = super().forward(x)
         return (F.leaky_relu(x, LEAK) if self.leaky else x).clamp(-LIMIT, LIMIT)
 
@@ -53,14 +53,14 @@ class WholeConv:
     """A `FixedConv`, or some of its inputs and outputs, in whole units."""
 
     def __init__(self, taps: Tensor, bias: Tensor, leaky: bool) -> None:
-        """taps: (size, size, outputs, inputs), bias: (outputs, 1); float64 multiples of 1 / UNIT, see `of`."""
+        """Keep taps, (size, size, outputs, inputs), and bias, (outputs, 1): float64 multiples of 1 / UNIT, see `of`."""
         self.taps, self.bias, self.leaky = taps, bias, leaky
 
     @classmethod
     def of(cls, layer: FixedConv, name: str, device: torch.device | str = "cpu") -> WholeConv:
-        """A layer. Raises WeightsError, with its name, if the sum of the largest possible terms would be inexact.
+        """Convert a layer. Raises WeightsError, with its name, if its largest possible sum would be inexact.
 
-        Sums of products of units are in squares of them: that is divided out here, once, by a power of two.
+        Sums of products of units are in squares of units: that is divided out here, once, by a power of two.
         """
         weight = to_units(layer.weight.detach().to(device))
         bias = torch.round(layer.bias.detach().to(device).double() * UNIT**2)
@@ -70,18 +70,18 @@ class WholeConv:
         return cls(weight.permute(2, 3, 0, 1).contiguous() / UNIT, bias[:, None] / UNIT, layer.leaky)
 
     def part(self, outputs: slice, inputs: Tensor) -> WholeConv:
-        """What gives some of the outputs where all inputs but these are zero."""
+        """Return the layer that gives some of the outputs where all inputs but these are zero."""
         return WholeConv(self.taps[:, :, outputs, inputs], self.bias[outputs], self.leaky)
 
     def __call__(self, x: Tensor) -> Tensor:
-        """(inputs, height, width) → (outputs, height, width), both in whole units.
+        """Convolve x: (inputs, height, width) → (outputs, height, width), both in whole units.
 
-        Where the rows of the padded x lie one after the other, what a tap multiplies is all of that, shifted.
+        As the rows of the padded x lie one after the other, what a tap multiplies is all of them, shifted.
         """
         size, (height, width) = len(self.taps), x.shape[1:]
         rows = F.pad(x, [size // 2] * 4) if size > 1 else x
         row = rows.shape[2]
-        sums = self.bias.repeat(1, height * row)  # some of them across the ends of rows: left out at last
+        sums = self.bias.repeat(1, height * row)  # some of them span the ends of rows: dropped at the end
         inside = sums[:, : height * row - size + 1]
         for start, tap in zip(_starts(size, row), self.taps.flatten(0, 1), strict=True):
             inside.addmm_(tap, rows.flatten(1)[:, start : start + inside.shape[1]])

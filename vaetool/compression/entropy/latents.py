@@ -1,4 +1,4 @@
-"""From latents to the range coder and back: one walk through the prior, the same for both ways."""
+"""From latents to the range coder and back: one walk through the prior, the same in both directions."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ MEAN_BITS = 4
 MAX_LATENT = 2**15 - 1  # in sixteenths
 
 Exchange = Callable[[Tensor, Tensor, int | None], Tensor]
-"""Means in sixteenths and indices, both (count,), and which pass of y they are of, if any → whole numbers, (count,)."""
+"""Means in sixteenths and indices, both (count,), and the pass of y they are of, if any → whole numbers, (count,)."""
 
 
 def encode_latents(prior: ExactPrior, z: Tensor, y: Tensor, quality: int, encoder: Encoder) -> float:
-    """Code real latents; returns the bits of z.
+    """Code real latents; return the bits of z.
 
     z: (hyper, ⌈h / 4⌉, ⌈w / 4⌉), y: (latent, h, w), both any float.
     """
@@ -46,7 +46,7 @@ def encode_latents(prior: ExactPrior, z: Tensor, y: Tensor, quality: int, encode
 
 
 def decode_latents(prior: ExactPrior, quality: int, height: int, width: int, decoder: Decoder) -> Tensor:
-    """What was coded as y, in sixteenths: (latent, height, width) int16.
+    """Return what was coded as y, in sixteenths: (latent, height, width) int16.
 
     Raises ImageError for bytes that no encoder writes.
     """
@@ -58,12 +58,18 @@ def decode_latents(prior: ExactPrior, quality: int, height: int, width: int, dec
 
 
 def least_hyper_bits(prior: ExactPrior, quality: int, shared: Tables) -> float:
-    """What a position of z costs at least, as its tables do not depend on the picture. y may cost next to nothing."""
+    """Return the least bits that a position of z costs, whatever the picture, for its tables do not depend on it.
+
+    y may cost next to nothing.
+    """
     return float(shared.least_bits[_array(_table(prior.hyper_tables(quality)[1]))].sum())
 
 
 def _walk(prior: ExactPrior, quality: int, height: int, width: int, exchange: Exchange) -> Tensor:
-    """z, then the passes of y; `exchange` codes each or decodes it. Returns y in sixteenths, (latent, h, w) int64."""
+    """Walk through z, then the passes of y; `exchange` codes each or decodes it.
+
+    Returns y in sixteenths, (latent, h, w) int64.
+    """
 
     def coded(mean: Tensor, raw: Tensor, number: int | None = None) -> Tensor:
         numbers = exchange(mean, _table(raw), number)
@@ -89,24 +95,24 @@ def _walk(prior: ExactPrior, quality: int, height: int, width: int, exchange: Ex
 
 
 def _table(raw: Tensor) -> Tensor:
-    """The indices of tables that raw ones, in units, stand for."""
+    """Return the indices of tables that raw ones, in units, stand for."""
     return ((8 * raw + UNIT // 2 >> BITS) + tables.COUNT // 2).clamp(0, tables.COUNT - 1)
 
 
 def _mean(raw: Tensor, scale: Tensor) -> Tensor:
-    """Of a mean of normalised y in units, what it is in sixteenths of y."""
+    """Convert a mean of normalised y in units to sixteenths of y."""
     mean = raw * scale + 2 ** (2 * BITS - MEAN_BITS - 1) >> 2 * BITS - MEAN_BITS
     return mean.clamp(-MAX_LATENT, MAX_LATENT)
 
 
 def _normalised(y: Tensor, scale: Tensor) -> Tensor:
-    """Of y in sixteenths, what it is in units when normalised."""
+    """Convert y in sixteenths to normalised y in units."""
     units = torch.div((y << 2 * BITS - MEAN_BITS + 1) + scale, 2 * scale, rounding_mode="floor")
     return clamped(units, NORMALISED_LIMIT)
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
-    """What a pass codes of each group, (latent / PASSES, rows, columns), in the order of channels, rows, columns."""
+    """Join what a pass codes of each group, (latent / PASSES, rows, columns), in order of channels, rows, columns."""
     return torch.cat([part.flatten(1) for part in parts], dim=1).flatten()
 
 

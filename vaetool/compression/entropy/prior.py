@@ -5,8 +5,8 @@ passes: positions fall into four classes, rows and columns even or odd, channels
 group k XOR class at every position (after Li, Li & Lu 2023). So every pass but the first knows a part of each position
 and of all its neighbours, and no pass is serial. A pass gives means, in sixteenths, and the indices of tables.
 
-`Prior` is what learns, in real numbers. Everything that decides a symbol is computed by the `ExactPrior` made of it, in
-the whole numbers of `vaetool.compression.entropy.exact`.
+`Prior` is what learns, in real numbers. Everything that decides a symbol is computed by the `ExactPrior` made from it,
+in the whole numbers of `vaetool.compression.entropy.exact`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from vaetool.compression.quality import KNOTS, exact_hats, nominal_gain
 from vaetool.errors import WeightsError
 
 PASSES = 4
-"""As many as there are classes of positions, and groups of channels."""
+"""Also the number of classes of positions, and of groups of channels."""
 
 NORMALISED_LIMIT = 64.0
 MAX_RAW = 2.0**15  # of the tables of z; far below what float64 holds exactly
@@ -40,10 +40,10 @@ class Prior(nn.Module):
     sigma_units: Tensor
 
     def __init__(self, sigma: Tensor, hyper: int, width: int) -> None:
-        """sigma: (latent,), about the standard deviation of each channel of y before any gain."""
+        """Begin with fixed tables; sigma: (latent,), about the standard deviation of each channel of y before gain."""
         super().__init__()
         self.latent, self.hyper, self.width = len(sigma), hyper, width
-        # Of the hyper-latent: mean and raw index of each channel at each knot.
+        # For the hyper-latent: mean and raw index of each channel at each knot.
         self.z_mean = nn.Parameter(torch.zeros(KNOTS, hyper))
         self.z_index = nn.Parameter(torch.zeros(KNOTS, hyper))
         self.enlarge = nn.ModuleList([FixedConv(hyper + KNOTS, 4 * width), FixedConv(width, 4 * width)])
@@ -59,7 +59,7 @@ class Prior(nn.Module):
         self.register_buffer("sigma_units", torch.round(sigma.double() * 2**_SIGMA_BITS).long())
 
     def _begin_with_fixed_tables(self, tails: list[FixedConv], sigma: Tensor) -> None:
-        """At first every channel has the table of its sigma at each quality, whatever came before."""
+        """Give every channel, at first, the table of its sigma at each quality, whatever came before."""
         spread = (sigma * nominal_gain(torch.linspace(1, QUALITIES, KNOTS))[:, None]).clamp_min(0.15)
         index = ((spread / (2 * tables.MIN_SCALE)).log() * tables.STEPS_PER_NAT - tables.COUNT // 2) / 8
         for tail in tails:
@@ -69,7 +69,7 @@ class Prior(nn.Module):
                 tail.weight[self.latent :, -KNOTS:, 0, 0] = index.T
 
     def features(self, z: Tensor, knots: Tensor) -> Tensor:
-        """(batch, hyper, h, w) and (batch, KNOTS) → (batch, width, 4 h, 4 w)."""
+        """Return the features of z: (batch, hyper, h, w) and (batch, KNOTS) → (batch, width, 4 h, 4 w)."""
         x = torch.cat([z, _planes(knots, z)], dim=1)
         for enlarge, mix in zip(self.enlarge, self.mix, strict=True):
             x = F.pixel_shuffle(enlarge(x), 2)
@@ -77,7 +77,7 @@ class Prior(nn.Module):
         return x
 
     def step(self, number: int, features: Tensor, known: Tensor, knots: Tensor) -> tuple[Tensor, Tensor]:
-        """One pass: new features, and its raw output, (batch, 2 · latent, height, width): means and indices.
+        """Run one pass: return new features, and raw output, (batch, 2 · latent, height, width): means and indices.
 
         known: (batch, latent, height, width), divided by the normaliser, zero where not yet coded.
         """
@@ -88,13 +88,13 @@ class Prior(nn.Module):
 
 
 class ExactPrior:
-    """A prior in whole units, for coding: made of trained weights, once, and of no others later.
+    """A prior in whole units, for coding: made once, from trained weights, and not changed by others later.
 
-    A pass computes nothing but what it codes, from nothing but what is known by then.
+    A pass computes only what it codes, and only from what is known by then.
     """
 
     def __init__(self, prior: Prior, device: torch.device | str = "cpu") -> None:
-        """Raises WeightsError if its sums could be inexact, or its tables are none."""
+        """Convert a prior. Raises WeightsError if its sums could be inexact, or its tables are not valid."""
         _check(prior)
         self.latent, self.hyper, self.device = prior.latent, prior.hyper, torch.device(device)
         self._z_mean, self._z_index = (to_units(table.detach().to(device)) for table in (prior.z_mean, prior.z_index))
@@ -112,24 +112,24 @@ class ExactPrior:
         ]
 
     def _inputs(self, number: int, group: int, width: int) -> Tensor:
-        """Of the inputs of `Prior.look`, those that are not zero where a pass codes a group, as `step` has them."""
+        """Return the inputs of `Prior.look` that are not zero where a pass codes a group, in the order of `step`."""
         known = [torch.arange(before ^ number ^ group, self.latent, PASSES) for before in range(number)]
         constants = torch.arange(self.latent, self.latent + KNOTS + PASSES)
         return torch.cat([torch.arange(width), *(width + part for part in known), width + constants])
 
     def hyper_tables(self, quality: int) -> tuple[Tensor, Tensor]:
-        """Means and raw indices of z, in units: both (hyper,) int64."""
+        """Return the means and raw indices of z, in units: both (hyper,) int64."""
         totals = (self._hats(quality) @ table / UNIT for table in (self._z_mean, self._z_index))
         mean, raw = (torch.floor(total + 0.5).long() for total in totals)
         return mean, raw
 
     def normaliser(self, quality: int) -> Tensor:
-        """What y is divided by for the networks, in units: (latent, 1, 1) int64. See `Codec.normaliser`."""
+        """Return what y is divided by for the networks, in units: (latent, 1, 1) int64. See `Codec.normaliser`."""
         product = self._gains[quality - 1] * self._sigmas >> (_GAIN_BITS + _SIGMA_BITS - BITS)
         return product.clamp_min(UNIT)[:, None, None]
 
     def features(self, z: Tensor, quality: int) -> Tensor:
-        """Of z in units: (hyper, h, w) → (width, 4 h, 4 w)."""
+        """Return the features of z in units: (hyper, h, w) → (width, 4 h, 4 w)."""
         x = _with_constants([clamped(z)], self._hats(quality))
         for enlarge, mix in zip(self._enlarge, self._mix, strict=True):
             x = F.pixel_shuffle(enlarge(x), 2)
@@ -137,10 +137,10 @@ class ExactPrior:
         return x
 
     def step(self, number: int, features: Tensor, known: Tensor, quality: int) -> tuple[Tensor, list[Tensor]]:
-        """One pass: new features, and for each group of channels its means, then its indices, all in units.
+        """Run one pass: return new features, and for each group of channels its means, then indices, all in units.
 
         features: (width, height, width). known: (latent, height, width), divided by the normaliser.
-        Of each group there come (2 · latent / PASSES, rows, columns) at the positions of `place`.
+        Each group gives (2 · latent / PASSES, rows, columns) at the positions of `place`.
         """
         hats = self._hats(quality)
         looked = torch.empty_like(features)
@@ -159,18 +159,18 @@ class ExactPrior:
 
 
 def table_index(raw: Tensor) -> Tensor:
-    """What a network puts out for a scale, as the index of a table: eight tables to one, zero the middle one."""
+    """Return the index of a table for a network's raw output: a step of one is eight tables, zero the middle one."""
     return 8 * raw + tables.COUNT // 2
 
 
 def place(number: int, group: int) -> tuple[slice, slice, slice]:
-    """Channels, rows and columns of y: those of a group, where a pass codes it."""
+    """Return the channels of a group of y, and the rows and columns where a pass codes it."""
     at = number ^ group
     return slice(group, None, PASSES), slice(at // 2, None, 2), slice(at % 2, None, 2)
 
 
 def pass_mask(number: int, shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
-    """Which numbers of y a pass codes, of a shape (channels, height, width): bool, of that shape."""
+    """Return which numbers of y, of a shape (channels, height, width), a pass codes: bool, of that shape."""
     mask = torch.zeros(tuple(shape), dtype=torch.bool, device=device)
     for group in range(PASSES):
         mask[place(number, group)] = True
@@ -178,7 +178,7 @@ def pass_mask(number: int, shape: Sequence[int], device: torch.device | str = "c
 
 
 def clamped(units: Tensor, limit: float = LIMIT) -> Tensor:
-    """Whole units as float64, within ±limit."""
+    """Clamp whole units to ±limit, as float64."""
     return units.clamp(-int(limit) * UNIT, int(limit) * UNIT).double()
 
 
@@ -187,13 +187,13 @@ def _planes(knots: Tensor, like: Tensor) -> Tensor:
 
 
 def _class_planes(like: Tensor) -> Tensor:
-    """One plane per class of positions: one at its positions."""
+    """Return one plane per class of positions: one at its positions, zero elsewhere."""
     masks = torch.stack([pass_mask(at, (1, *like.shape[2:]), like.device)[0] for at in range(PASSES)])
     return masks.to(like.dtype).expand(len(like), -1, -1, -1)
 
 
 def _with_constants(parts: Sequence[Tensor], constants: Tensor) -> Tensor:
-    """Channels of one height and width one after the other, then some with the same number everywhere."""
+    """Concatenate channels of one height and width, then add channels with the same number everywhere."""
     return torch.cat([*parts, constants[:, None, None].expand(-1, *parts[0].shape[1:])])
 
 
@@ -203,7 +203,7 @@ def _whole(prior: Prior, name: str, device: torch.device | str) -> list[WholeCon
 
 
 def _check(prior: Prior) -> None:
-    """Raises WeightsError for tables and units that are none."""
+    """Raise WeightsError for tables and units that are not valid."""
     if not all(bool((table.abs() < MAX_RAW).all()) for table in (prior.z_mean, prior.z_index)):
         raise WeightsError("the tables of its hyper-latent are damaged")
     if not tables.are_valid(prior.counts):

@@ -24,14 +24,14 @@ _TAIL = 14.0  # scales on either side: an escape is rarer than one in a million
 
 
 def log_scale(index: Tensor) -> Tensor:
-    """The logarithm of the scale that an index, (…), stands for; any real number between indices too."""
+    """Return the logarithm of the scale that an index, (…), stands for; real numbers between indices work, too."""
     return index / STEPS_PER_NAT + math.log(MIN_SCALE)
 
 
 def interval_bits(distance: Tensor, index: Tensor) -> Tensor:
-    """Bits to code numbers in [x − ½, x + ½] whose `distance` from the mean is given, under the scale of `index`.
+    """Return bits to code numbers in [x − ½, x + ½] whose `distance` from the mean is given, under scale `index`.
 
-    Both (…). With logistic functions S, S(a) − S(b) = S(a) S(−b) (1 − e^(b − a)): so no digits are lost, however far.
+    Both (…). For the logistic function S, S(a) − S(b) = S(a) S(−b) (1 − e^(b − a)): so no digits are lost, however far.
     """
     inverse = torch.exp(-log_scale(index))
     nats = F.softplus((distance - 0.5) * inverse) + F.softplus((-0.5 - distance) * inverse)
@@ -39,23 +39,23 @@ def interval_bits(distance: Tensor, index: Tensor) -> Tensor:
 
 
 def reaches() -> list[int]:
-    """The largest number of each table; its entries are those from −reach to reach, then the escape."""
+    """Return the largest number of each table; its entries are those from −reach to reach, then the escape."""
     scales = MIN_SCALE * np.exp(np.arange(COUNT) / STEPS_PER_NAT)
     return [max(1, math.ceil(_TAIL * scale)) for scale in scales]
 
 
 def make_counts() -> Tensor:
-    """All tables one after the other, (entries,) int32: logistic distributions in parts of TOTAL, at least one each."""
+    """Return all tables in a row, (entries,) int32: logistic distributions in parts of TOTAL, at least one each."""
     return torch.from_numpy(np.concatenate([_logistic_counts(index, reach) for index, reach in enumerate(reaches())]))
 
 
 def split(counts: Tensor) -> list[np.ndarray]:
-    """The tables of `make_counts`, one array each."""
+    """Split the counts of `make_counts` into tables, one array each."""
     return np.split(counts.cpu().numpy(), np.cumsum([2 * reach + 2 for reach in reaches()])[:-1])
 
 
 def are_valid(counts: Tensor) -> bool:
-    """Whether each table has positive counts that sum to TOTAL, as the range coder needs them."""
+    """Tell whether each table has positive counts that sum to TOTAL, as the range coder needs them."""
     parts = split(counts)
     return all(part.min() > 0 and int(part.sum(dtype=np.int64)) == TOTAL for part in parts)
 

@@ -1,7 +1,7 @@
 """What a camera makes of a scene: light on a mosaic of colours, its noise, and the picture developed from that.
 
 A clean picture is taken back to what a sensor saw (Brooks et al. 2019, Unprocessing images for learned raw denoising,
-section 3), gets the noise of light and of reading it out, and is developed again; beside it the same without noise.
+section 3), gets shot and read noise, and is developed again, next to the same picture without noise.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ RGB_TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.072175
 RED_GAIN, BLUE_GAIN = (1.2, 2.4), (1.2, 2.2)  # of white balance
 EXPOSURE = (0.5, 1.0)  # share of the sensor's range that white takes
 S_CURVE = 0.6  # share of the cameras that raise contrast
-MALVAR = 0.6  # share of the cameras that demosaic so
+MALVAR = 0.6  # share of the cameras that demosaic by the method of that name
 SHOT = (3e-5, 6e-3)  # variance per unit of light, from low to high ISO
 
 
@@ -68,7 +68,7 @@ def draw_cameras(generator: torch.Generator, count: int) -> Cameras:
 
 
 def take(clean: Tensor, generator: torch.Generator, cameras: Cameras) -> tuple[Tensor, Tensor]:
-    """Return pictures as cameras take them, without noise and with it.
+    """Take pictures with cameras; return them without noise and with it.
 
     clean: (batch, 3, height, width) in 0..1, of even height and width. Both results: the same shape, in 0..1.
     """
@@ -85,7 +85,7 @@ def exposed(clean: Tensor, cameras: Cameras) -> Tensor:
 
 
 def developed(raw: Tensor, cameras: Cameras) -> Tensor:
-    """Return pictures of a sensor's values: (batch, 1, height, width) → (batch, 3, ...) in 0..1.
+    """Develop pictures from a sensor's values: (batch, 1, height, width) → (batch, 3, ...) in 0..1.
 
     Values below black stay until the last step: cameras work above a level of black.
     """
@@ -115,5 +115,5 @@ def s_curve(x: Tensor) -> Tensor:
 
 
 def inverse_s_curve(x: Tensor) -> Tensor:
-    """Return what `s_curve` makes x of."""
+    """Return the values that `s_curve` turns into x."""
     return 0.5 - torch.sin(torch.asin((1 - 2 * x).clamp(-1, 1)) / 3)

@@ -27,14 +27,14 @@ def bayer(pictures: Tensor) -> Tensor:
 
 
 def bilinear(raw: Tensor) -> Tensor:
-    """Return colours as means of the nearest pixels that saw them: (batch, 1, height, width) → (batch, 3, ...)."""
+    """Interpolate colours as means of the nearest pixels that saw them: (batch, 1, height, width) → (batch, 3, ...)."""
     kernels = torch.tensor([_BILINEAR_RED_BLUE, _BILINEAR_GREEN, _BILINEAR_RED_BLUE], device=raw.device)[:, None] / 4
     seen = raw * bayer(raw)
     return F.conv2d(F.pad(seen, (1, 1, 1, 1), mode="reflect"), kernels, groups=3)
 
 
 def malvar(raw: Tensor) -> Tensor:
-    """Return colours by gradient-corrected interpolation: (batch, 1, height, width) → (batch, 3, ...)."""
+    """Interpolate colours with gradient correction: (batch, 1, height, width) → (batch, 3, ...)."""
     in_row = torch.tensor(_IN_ROW)
     kernels = torch.stack([torch.tensor(_GREEN), in_row, in_row.T, torch.tensor(_ACROSS)])[:, None].to(raw.device) / 8
     padded = F.pad(raw, (2, 2, 2, 2), mode="reflect")

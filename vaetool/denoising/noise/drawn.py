@@ -17,7 +17,7 @@ Drawing = Callable[[np.ndarray, random.Random], np.ndarray]
 
 
 def text(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
-    """Return a page of words, (height, width, 3) uint8, the size of `pixels`."""
+    """Draw a page of words, (height, width, 3) uint8, the size of `pixels`."""
     height, width = pixels.shape[:2]
     paper, ink = _two_colours(rng)
     page = Image.new("RGB", (width, height), paper)
@@ -34,7 +34,7 @@ def text(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
 
 
 def shapes(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
-    """Return flat shapes and lines on a plain ground, (height, width, 3) uint8, the size of `pixels`."""
+    """Draw flat shapes and lines on a plain ground, (height, width, 3) uint8, the size of `pixels`."""
     height, width = pixels.shape[:2]
     factor = rng.choice((1, 3))  # with hard edges, or soft ones
     page = Image.new("RGB", (factor * width, factor * height), _two_colours(rng)[0])
@@ -54,7 +54,7 @@ def shapes(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
 
 
 def leaves(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
-    """Return leaves over leaves in the colours of `pixels`, from edge to edge, (height, width, 3) uint8.
+    """Draw leaves over leaves in the colours of `pixels`, from edge to edge, (height, width, 3) uint8.
 
     Their sizes follow a power law, as those of things in pictures do (Lee, Mumford & Huang 2001).
     """
@@ -72,7 +72,7 @@ def leaves(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
 
 
 def foliage(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
-    """Return `pixels` at half the size, with all the detail that comes with it, four times, mirrored."""
+    """Return `pixels` at half the size, four times, mirrored: with all the fine detail that this brings."""
     height, width = pixels.shape[:2]
     if rng.random() < 0.5:
         half = pixels[::2, ::2]
@@ -95,7 +95,7 @@ KINDS: tuple[Drawing, ...] = (text, shapes, leaves, foliage, dithered)
 
 
 def _two_colours(rng: random.Random) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return a ground and an ink: often black and white, one way or the other, else any."""
+    """Draw a ground and an ink: often black and white, either way round, else any two colours."""
     if rng.random() < 0.5:
         pair = [(255, 255, 255), (0, 0, 0)]
         return tuple(pair) if rng.random() < 0.8 else (pair[1], pair[0])  # type: ignore[return-value]

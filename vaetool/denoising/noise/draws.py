@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def uniform(generator: torch.Generator, count: int, low: float, high: float) -> Tensor:
-    """Draw a number for each picture, (count, 1, 1, 1)."""
+    """Draw a uniform number for each picture, (count, 1, 1, 1)."""
     return low + (high - low) * torch.rand((count, 1, 1, 1), generator=generator, device=generator.device)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vaetool.denoising.noise.draws import chance, uniform
-from vaetool.denoising.noise.filters import blurred, local_mean, luma
+from vaetool.nn.filters import blurred, local_mean, luma
 
 REDUCED = 0.85  # share of the cameras that reduce noise
 LUMA_GRAIN, LUMA_GAIN = (0.3, 2.0), 1.6  # sigma, in pixels, of what noise reduction leaves of the luma's noise
@@ -22,7 +22,7 @@ MIN_SCALE = 0.5
 
 
 def reduce_noise(target: Tensor, noisy: Tensor, generator: torch.Generator) -> Tensor:
-    """Return noisy pictures after a camera's own noise reduction, which takes the fine part and leaves the coarse.
+    """Return noisy pictures after a camera's own noise reduction, which removes the fine part and leaves the coarse.
 
     It smooths the noise alone, `noisy` − `target`, luma and chroma apart; less where there is detail, as cameras do.
     Some are left as they are. All (batch, channels, height, width).
@@ -42,11 +42,11 @@ def reduce_noise(target: Tensor, noisy: Tensor, generator: torch.Generator) -> T
 
 
 def _smoothed(noise: Tensor, generator: torch.Generator, sigmas: tuple[float, float], gain: float) -> Tensor:
-    """Return noise without its finest part, raised at random by up to 1 + gain · sigma, and with it what is coarser."""
+    """Smooth noise, amplify it at random by up to 1 + gain · sigma, and add a coarser version of it."""
     count = len(noise)
     sigma = uniform(generator, count, *sigmas)
     fine = blurred(noise, sigma) * (1 + gain * sigma * uniform(generator, count, 0, 1))
-    # At a quarter of the size, where the strength that is lost by smoothing is given back, in part.
+    # At a quarter of the size; part of the strength that smoothing takes away is given back.
     coarse = blurred(F.avg_pool2d(noise, 4), uniform(generator, count, *BLOTCHES) / 4)
     coarse = F.interpolate(coarse, noise.shape[2:], mode="bilinear", align_corners=False)
     return fine + coarse * uniform(generator, count, 0, 4)
@@ -60,7 +60,7 @@ def _detail(target: Tensor) -> Tensor:
 
 
 def finish(pictures: Tensor, generator: torch.Generator, copies: int = 1) -> Tensor:
-    """Return pictures sharpened, or with smoother colours, or as they were, in 0..1.
+    """Sharpen pictures, smooth their colours, or leave them as they are, in 0..1.
 
     pictures: (copies · batch, channels, height, width): the same is done to all copies of a picture.
     """
@@ -81,7 +81,5 @@ def enlarged(pictures: Tensor, scale: float) -> Tensor:
 
 
 def resized(pictures: Tensor, size: torch.Size) -> Tensor:
-    """Return pictures at a smaller size, (height, width), in 0..1, as web sites do: cubic, over as many pixels as one
-    stands for.
-    """
+    """Resize pictures to a smaller size, (height, width), in 0..1, as web sites do: cubic, with antialiasing."""
     return F.interpolate(pictures, size, mode="bicubic", align_corners=False, antialias=True).clamp(0, 1)

@@ -9,21 +9,23 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vaetool.images.picture import as_pillow
+
 QUALITIES = (30, 98)
 LOW_QUALITIES = (8, 59)
-KEPT_FROM = 60  # quality from which what JPEG does to a picture belongs to it; below, it is to go as noise is
-SUBSAMPLED = 0.6  # share of the files with half as many colours each way (4:2:0)
-SHIFTED = 0.4  # share of the pictures that were cut afterwards, so that the blocks do not begin at the corner
+KEPT_FROM = 60  # quality from which JPEG's traces count as part of a picture; below, they are to be removed as noise is
+SUBSAMPLED = 0.6  # share of the files with half the resolution of colours each way (4:2:0)
+SHIFTED = 0.4  # share of the pictures that were cropped afterwards, so that the blocks do not begin at the corner
 BLOCK = 16
 
 
 def save(
     clean: Tensor, noisy: Tensor, generator: torch.Generator, share: float, qualities: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """Return pictures as they come back from JPEG files, if they are among the `share` that is saved so.
+    """Save a `share` of the pictures as JPEG files and read them again; return all pictures.
 
-    clean, noisy: (batch, channels, height, width) in 0..1; the n-th of both is saved alike, but for the clean one at a
-    quality below `KEPT_FROM`, which stays.
+    clean, noisy: (batch, channels, height, width) in 0..1; the n-th of both is saved alike, except that the clean one
+    stays as it is at a quality below `KEPT_FROM`.
     """
     count, device = len(clean), clean.device
     chosen, subsampled, shifted, quality, down, right = torch.rand(
@@ -51,7 +53,6 @@ def saved(picture: Tensor, quality: int, subsampled: bool, corner: tuple[int, in
     levels = (picture.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
     levels = np.pad(levels, ((top, 0), (left, 0), (0, 0)), mode="symmetric")
     file = io.BytesIO()
-    image = Image.fromarray(levels[:, :, 0] if levels.shape[2] == 1 else levels)
-    image.save(file, "JPEG", quality=quality, subsampling=2 if subsampled else 0)
+    as_pillow(levels).save(file, "JPEG", quality=quality, subsampling=2 if subsampled else 0)
     decoded = np.asarray(Image.open(file))[top:, left:].reshape(picture.permute(1, 2, 0).shape)
     return torch.tensor(decoded, device=picture.device).permute(2, 0, 1) / 255

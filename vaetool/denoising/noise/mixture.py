@@ -13,9 +13,9 @@ from torch import Tensor
 from vaetool.denoising.noise import drawn, jpeg, plain
 from vaetool.denoising.noise.camera import draw_cameras, take
 from vaetool.denoising.noise.draws import chance, uniform
-from vaetool.denoising.noise.filters import luma
 from vaetool.denoising.noise.finishing import MIN_SCALE, enlarged, finish, reduce_noise, resized
 from vaetool.errors import UsageError
+from vaetool.nn.filters import luma
 
 RESIZED = 0.4  # share of the camera's pictures that were resized afterwards
 
@@ -24,9 +24,9 @@ RESIZED = 0.4  # share of the camera's pictures that were resized afterwards
 class Noise:
     """Shares of the images that get each kind of noise; the rest gets white Gaussian noise.
 
-    `camera` are taken through a camera; `compressed` are saved as JPEG at a quality so low that its traces are to go;
-    `plain` get noise that is not white: correlated, of light, of colours, of film, single pixels; `clean` get none, so
-    that a clean picture comes out clean. Of each of these:
+    `camera` are taken through a camera; `compressed` are saved as JPEG at a quality so low that its traces are to
+    be removed; `plain` get noise that is not white: correlated, shot noise, in colours, film grain, single pixels;
+    `clean` get none, so that a clean picture comes out clean. Of each of these:
     `jpeg` of the camera's pictures are saved as JPEG, and of all others half as many; `clipped` are clipped and
     rounded, as a file of eight bits is; `grey` are grey, noise and all; `drawn` of the clean ones are text, drawings,
     foliage and dithered pictures instead of photographs.
@@ -55,17 +55,17 @@ class Noise:
 
 
 class Noisy(NamedTuple):
-    """Images as they should be, and with noise, (batch, channels, height, width)."""
+    """Images as they should be and with noise, (batch, channels, height, width)."""
 
     clean: Tensor
     noisy: Tensor
 
 
 def add_noise(images: Tensor, generator: torch.Generator, noise: Noise) -> Noisy:
-    """Draw noise for a batch.
+    """Add noise to a batch, of the kinds and in the shares of `noise`.
 
     images: (batch, channels, height, width) in 0..1; height and width are even. What counts as clean is not always the
-    image itself: of one that a camera took or that was saved as JPEG it is the same without noise.
+    image itself: for one that a camera took or that was saved as JPEG, it is the same without noise.
     """
     counts = _counts(generator, len(images), noise)
     by_camera, compressed, by_formula, clean, rest = images.split(counts)
@@ -93,8 +93,9 @@ def add_noise(images: Tensor, generator: torch.Generator, noise: Noise) -> Noisy
 
 
 def _counts(generator: torch.Generator, count: int, noise: Noise) -> list[int]:
-    """Return how many images are the camera's, compressed, plain, clean, white: their shares on average, whatever
-    `count` is.
+    """Return how many images are the camera's, compressed, plain, clean and white.
+
+    On average these are their shares, whatever `count` is.
     """
     offset = float(uniform(generator, 1, 0, 1))
     shares = np.cumsum([noise.camera, noise.compressed, noise.plain, noise.clean])
@@ -103,7 +104,7 @@ def _counts(generator: torch.Generator, count: int, noise: Noise) -> list[int]:
 
 
 def _through_camera(images: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return images as a camera takes them, without noise and with it; the first of them at a larger size, resized."""
+    """Return images as a camera takes them, without noise and with it; the first few at a larger size, resized."""
     if not len(images):
         return images, images
     channels, size = images.shape[1], images.shape[2:]
@@ -111,7 +112,7 @@ def _through_camera(images: Tensor, generator: torch.Generator) -> tuple[Tensor,
     pairs = []
     if len(small):
         large = enlarged(small, float(uniform(generator, 1, MIN_SCALE, 1)))
-        # What detail is lost by making a picture larger and smaller again is put back: real ones have it.
+        # The detail that is lost by enlarging a picture and shrinking it again is put back: real ones have it.
         detail = small - resized(large, size)
         pairs.append([(resized(x, size) + detail).clamp(0, 1) for x in _photographed(large, generator)])
     if len(native):
@@ -121,7 +122,7 @@ def _through_camera(images: Tensor, generator: torch.Generator) -> tuple[Tensor,
 
 
 def _rounded(count: float, generator: torch.Generator) -> int:
-    """Return a whole number, up or down at random so that it is `count` on average."""
+    """Round `count` up or down, at random, so that the average is exact."""
     return int(count + float(uniform(generator, 1, 0, 1)))
 
 
@@ -133,7 +134,7 @@ def _photographed(images: Tensor, generator: torch.Generator) -> list[Tensor]:
 
 
 def _plain(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Return noise of a kind in `plain.KINDS` for each image, drawn evenly."""
+    """Return noise of one of `plain.KINDS` for each image, all kinds being equally likely."""
     kinds = torch.randint(len(plain.KINDS), (len(images),), generator=generator, device=images.device)
     noise = torch.zeros_like(images)
     for number, kind in enumerate(plain.KINDS):
@@ -144,7 +145,7 @@ def _plain(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def _drawn(images: Tensor, generator: torch.Generator, share: float) -> Tensor:
-    """Return images with about a share of them replaced by pictures of `drawn.KINDS`."""
+    """Replace about a share of the images with pictures of `drawn.KINDS`."""
     results = images.clone()
     seeds = torch.randint(2**31, (len(images),), generator=generator, device=images.device).tolist()
     for number, seed in enumerate(seeds):

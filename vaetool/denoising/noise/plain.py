@@ -1,4 +1,4 @@
-"""Noise by formula: white, correlated, of light, of colours, of film, single pixels."""
+"""Noise by formula: white, correlated, shot noise, in colours, film grain, single pixels."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from vaetool.denoising.noise.draws import chance, log_uniform, normal, uniform
-from vaetool.denoising.noise.filters import blurred, luma
+from vaetool.nn.filters import blurred, luma
 
 MAX_CORRELATED = 30 / 255  # sigma
 CORRELATION = (0.4, 2.5)  # sigma of the blur, in pixels
-PHOTONS = (8.0, 2000.0)  # of a white pixel
+PHOTONS = (8.0, 2000.0)  # counted by a white pixel
 MAX_READ = 10 / 255
 MAX_GRAIN = 25 / 255
 MAX_CHROMA = 30 / 255
@@ -23,20 +23,20 @@ def white(clean: Tensor, generator: torch.Generator, sigma_max: float) -> Tensor
 
 
 def correlated(clean: Tensor, generator: torch.Generator) -> Tensor:
-    """Return noise that is smooth over a few pixels, as after scaling up or a filter, the same or apart in colours."""
+    """Return noise that is smooth over a few pixels, as after enlarging or filtering a picture."""
     sigma = uniform(generator, len(clean), 0, MAX_CORRELATED)
     return sigma * _unit(blurred(normal(generator, clean), uniform(generator, len(clean), *CORRELATION)))
 
 
 def of_light(clean: Tensor, generator: torch.Generator) -> Tensor:
-    """Return noise whose variance grows with the light, and some of reading it out (Foi et al. 2008)."""
+    """Return shot noise, whose variance grows with the light, and read noise (Foi et al. 2008)."""
     photons = log_uniform(generator, len(clean), *PHOTONS)
     read = uniform(generator, len(clean), 0, MAX_READ)
     return (clean.clamp_min(0) / photons + read.square()).sqrt() * normal(generator, clean)
 
 
 def of_colours(clean: Tensor, generator: torch.Generator) -> Tensor:
-    """Return noise that is mostly in the colours, and smooth there; in pictures of one channel it is white."""
+    """Return noise that is mostly in the colours, and smooth there; for pictures of one channel it is white."""
     count = len(clean)
     noise = normal(generator, clean)
     grey = luma(noise)
@@ -57,7 +57,7 @@ def grain(clean: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def impulses(clean: Tensor, generator: torch.Generator) -> Tensor:
-    """Return what makes single pixels black or white, as dead ones and dust do, in all colours or in one."""
+    """Return noise that makes single pixels black or white, as dead ones and dust do, in all colours or in one."""
     share = log_uniform(generator, len(clean), *IMPULSES)
     hit, light = torch.rand((2, *clean.shape), generator=generator, device=generator.device)
     together = chance(generator, len(clean), 0.5)
@@ -69,5 +69,5 @@ KINDS = (correlated, of_light, of_colours, grain, impulses)
 
 
 def _unit(noise: Tensor) -> Tensor:
-    """Return noise at a sigma of 1 for each picture."""
+    """Scale noise to a sigma of 1 for each picture."""
     return noise / noise.std(dim=(1, 2, 3), keepdim=True).clamp_min(1e-6)

@@ -21,7 +21,7 @@ def luma(pictures: Tensor) -> Tensor:
 def blurred(x: Tensor, sigma: Tensor) -> Tensor:
     """Blur each picture with a Gaussian of its own sigma, in pixels, (batch, 1, 1, 1); edges are mirrored.
 
-    The kernel reaches to three of the largest sigma, or to the picture's size.
+    The kernel reaches three times the largest sigma, or as far as the picture does.
     """
     batch, channels, height, width = x.shape
     reach = min(math.ceil(3 * float(sigma.max())), height - 1, width - 1)
@@ -35,6 +35,6 @@ def blurred(x: Tensor, sigma: Tensor) -> Tensor:
 
 
 def local_mean(x: Tensor, size: int) -> Tensor:
-    """Return the mean over a square of odd `size` around each place, of what of it is inside the picture."""
+    """Return the mean over a square of odd `size` around each place, or over its part inside the picture."""
     rows = F.avg_pool2d(x, (size, 1), 1, (size // 2, 0), count_include_pad=False)
     return F.avg_pool2d(rows, (1, size), 1, (0, size // 2), count_include_pad=False)

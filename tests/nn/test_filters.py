@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from vaetool.denoising.noise.filters import blurred, local_mean, luma
+from vaetool.nn.filters import blurred, local_mean, luma
 
 
 def pictures(count: int = 3, height: int = 40, width: int = 48) -> torch.Tensor:
