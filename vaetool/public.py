@@ -139,7 +139,13 @@ def latent(
 
 
 def score(
-    images: Iterable[Any], *, model: AnyModel, by: str | None = None, alpha: float = 0.05, device: str = "auto"
+    images: Iterable[Any],
+    *,
+    model: AnyModel,
+    by: str | None = None,
+    alpha: float = 0.05,
+    maps: bool = False,
+    device: str = "auto",
 ) -> list[Score]:
     """Return how unusual images are: a score, a p-value, a verdict and the components of each, in their order.
 
@@ -148,7 +154,7 @@ def score(
     from vaetool.scoring import detection
     from vaetool.store.kinds import kinds_with_scores
 
-    return list(detection.score(_model(model, kinds_with_scores(), device), images, by=by, alpha=alpha))
+    return list(detection.score(_model(model, kinds_with_scores(), device), images, by=by, alpha=alpha, maps=maps))
 
 
 def _with_codes(model: AnyModel, device: str) -> Any:

@@ -42,7 +42,7 @@ LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {
 
 # What the command line has in another form: the first words, the screen, a target by its parts, a codec by its name,
 # and a span and a limit that other tests are about.
-NOT_OPTIONS = {"kind", "data", "reporter", "warn", "target", "codec", "alpha", "max_pixels"}
+NOT_OPTIONS = {"kind", "data", "reporter", "warn", "target", "codec", "alpha", "max_pixels", "maps"}
 
 BY_NAME = {command.__name__: command for command in COMMANDS}
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from vaetool.errors import UsageError
 from vaetool.scoring import detection
+from vaetool.scoring.defect import Defect, DefectConfig
 from vaetool.store import weights
 
 SMALL = {"abs": 1e-5, "rel": 1e-3}
@@ -180,3 +181,29 @@ def test_a_level_below_what_the_images_resolve_is_refused_at_once(model, paths):
 def test_an_unknown_method_is_refused_at_once(model, paths):
     with pytest.raises(UsageError, match=r"no method 'magic'.*typical, elbo"):
         detection.score(model, paths, by="magic")
+
+
+def test_score_and_map_are_of_one_pass(finder_and_parts):
+    model, parts = finder_and_parts
+    passes = []
+    handle = model.unet.register_forward_hook(lambda *_: passes.append(1))
+    results = list(detection.score(model, parts, maps=True))
+    handle.remove()
+    plain = list(detection.score(model, parts))
+    assert [one.score for one in results] == [one.score for one in plain]
+    assert sum(passes) == 1
+    expected = [model.maps(model.prepare(part)[None])[0].numpy() for part in parts]
+    assert all(np.allclose(one.heat, heat, atol=1e-5) for one, heat in zip(results, expected, strict=True))
+    assert all(one.heat is None for one in plain)
+
+
+@pytest.fixture
+def finder_and_parts():
+    """A defect finder that was calibrated with noise, and three pictures of one size."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Defect(DefectConfig(size=64, widths=(4, 8))).eval()
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (48, 48, 1), dtype=np.uint8) for _ in range(23)]
+    model.calibrate(pictures[3:])
+    return model, pictures[:3]

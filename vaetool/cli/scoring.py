@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,12 +31,15 @@ from vaetool.scoring.calibration import (
 from vaetool.scoring.curves import draw_curves
 from vaetool.scoring.detection import Score, score
 from vaetool.scoring.evaluation import Evaluation, PixelTally, evaluate
-from vaetool.scoring.labels import Labels, map_of, mask_for
+from vaetool.scoring.labels import Labels, mask_for
 from vaetool.scoring.report import Page, ReportRow, thumbnail
 
 if TYPE_CHECKING:
     from vaetool.files.planning import Job
     from vaetool.images import Picture
+
+BATCH_WITH_MAPS = 4
+"""As long as their maps are awaited, pictures stay in memory."""
 
 BATCH = 16
 """Pictures that are scored together: no line waits for more than these."""
@@ -81,6 +84,7 @@ class ScoredFile:
     thumbnail: bytes = b""
     heat: bytes = b""
     score: Score | None = None
+    picture: Picture | None = None  # as long as it is needed
 
 
 class Look:
@@ -98,21 +102,24 @@ class Look:
         self.pixels = PixelTally()
         self.outliers_without_mask = 0
 
-    def __call__(self, looked: ScoredFile, picture: Picture) -> None:
-        """Look at one picture; what goes wrong, with its mask for instance, is that file's error."""
-        job = looked.file.job
-        looked.label = self.known.of(job.source) if self.known else None
+    def before(self, scored: ScoredFile, picture: Picture) -> None:
+        """Take of a picture what is needed before it is scored."""
+        scored.label = self.known.of(scored.file.job.source) if self.known else None
         if self.page:
-            looked.thumbnail = thumbnail(picture.visible_pixels(), square=self.model.whole_images)
-        if not self.has_maps:
-            return
-        seen, heat = map_of(self.model, picture)
+            scored.thumbnail = thumbnail(picture.visible_pixels(), square=self.model.whole_images)
+        if self.has_maps and (self.heatmaps or self.page):
+            scored.picture = picture
+
+    def after(self, scored: ScoredFile, heat: np.ndarray) -> None:
+        """Use the map of a scored picture; what goes wrong, with its mask for instance, is an error of its file."""
+        job, picture, scored.picture = scored.file.job, scored.picture, None
         if self.masks is not None:
-            self._compare(heat, job.source, looked.label)
-        if self.heatmaps and isinstance(job.output, Path):
+            self._compare(heat, job.source, scored.label)
+        if picture is not None and self.heatmaps and isinstance(job.output, Path):
             write_atomically(job.output, self._heatmap(picture, heat))
-        if self.page:
-            looked.heat = thumbnail(heatmaps.overlay(seen, heat), square=False)
+        if picture is not None and self.page:
+            seen = from_unit(self.model.prepare(picture).permute(1, 2, 0).numpy(), np.dtype(np.uint8))
+            scored.heat = thumbnail(heatmaps.overlay(seen, heat), square=False)
 
     def _heatmap(self, picture: Picture, heat: np.ndarray) -> bytes:
         pixels = from_unit(to_unit(picture.visible_pixels()), np.dtype(np.uint8))
@@ -141,30 +148,34 @@ def score_files(
     """Score files, yielding all in order; few are in memory at a time, and of those only what a model makes of them."""
     for first in files:
         waiting: deque[ScoredFile] = deque()
-        chunk = chain([first], islice(files, BATCH - 1))
-        for result in score(model, _pictures(chunk, look, waiting), by=by, alpha=alpha):
+        chunk = chain([first], islice(files, (BATCH_WITH_MAPS if look.has_maps else BATCH) - 1))
+        for result in score(model, _pictures(chunk, look, waiting), by=by, alpha=alpha, maps=look.has_maps):
             while _has_no_score(waiting[0]):
                 yield waiting.popleft()
-            waiting[0].score = result
-            yield waiting.popleft()
+            scored = waiting.popleft()
+            with scored.file.attempt():
+                if result.heat is not None:
+                    look.after(scored, result.heat)
+                scored.score = replace(result, heat=None)
+            yield scored
         yield from waiting
 
 
 def _pictures(files: Iterable[Read[Picture]], look: Look, waiting: deque[ScoredFile]) -> Iterator[Picture]:
     """Yield the pictures that can be read; all files go into `waiting`."""
     for file in files:
-        looked, picture, file.value = ScoredFile(file), file.value, None
-        waiting.append(looked)
+        scored, picture, file.value = ScoredFile(file), file.value, None
+        waiting.append(scored)
         if picture is None:
             continue
         with file.attempt():
-            look(looked, picture)
+            look.before(scored, picture)
         if file.error is None:
             yield picture
 
 
-def _has_no_score(looked: ScoredFile) -> bool:
-    return looked.file.error is not None or looked.file.job.skip
+def _has_no_score(scored: ScoredFile) -> bool:
+    return scored.file.error is not None or scored.file.job.skip
 
 
 class Session:
@@ -190,24 +201,24 @@ class Session:
         verdicts = Verdicts(self.report, at_once=self.level.fdr is None, lines=look.known is None)
         files = read_all(jobs, self.run.read_picture, threads=self.run.threads)
         with self.report.over(0 if console.is_read_on_terminal else None):
-            for looked in score_files(self.model, files, look, by=self.by, alpha=self.level.alpha):
-                self._take(looked, verdicts, listed=look.page)
+            for scored in score_files(self.model, files, look, by=self.by, alpha=self.level.alpha):
+                self._take(scored, verdicts, listed=look.page)
             verdicts.settle(self.level.threshold(self.tally.arrays()[1]))
         return verdicts
 
-    def _take(self, looked: ScoredFile, verdicts: Verdicts, *, listed: bool) -> None:
-        job, result = looked.file.job, looked.score
-        if looked.file.error is not None:
-            self.report.failed(job.source, looked.file.error)
+    def _take(self, scored: ScoredFile, verdicts: Verdicts, *, listed: bool) -> None:
+        job, result = scored.file.job, scored.score
+        if scored.file.error is not None:
+            self.report.failed(job.source, scored.file.error)
         elif result is None:
             self.report.skipped(job.source, job.output)
         else:
-            self.tally.add(result.score, result.p_value, looked.label)
-            verdicts.take(job, result, looked.label, looked.file.warnings)
+            self.tally.add(result.score, result.p_value, scored.label)
+            verdicts.take(job, result, scored.label, scored.file.warnings)
             if listed:
-                pictures = (looked.thumbnail, looked.heat)
+                pictures = (scored.thumbnail, scored.heat)
                 self.page.add(
-                    ReportRow(str(job.source), result.score, result.p_value, result.components, looked.label, *pictures)
+                    ReportRow(str(job.source), result.score, result.p_value, result.components, scored.label, *pictures)
                 )
 
     def conclude(self, verdicts: Verdicts, look: Look, page: Path | None, roc: Path | None, title: str) -> None:

@@ -182,16 +182,21 @@ class Defect(Scorer):
         self.place_spread.fill_(1)
         self.good_levels.zero_()
 
-    @torch.inference_mode()
     def components(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return the means of the largest standardised logits of each picture's pixels, for each of `SHARES`."""
-        return dict(zip(SHARES, _largest(self._standardised(x)).unbind(dim=1), strict=True))
+        """Return the means of the largest standardised logits of each picture: `SHARES`."""
+        return _components(self._standardised(x))
 
-    @torch.inference_mode()
     def maps(self, x: Tensor) -> Tensor:
-        """Return −log10 of the p-value of every pixel among those of good pictures, (batch, height, width), 0 to 4."""
-        heat = log_p(self._standardised(x)[:, 0].cpu().numpy(), self.good_levels.cpu().numpy())
-        return torch.from_numpy(heat).to(x.device)
+        """Return −log10 of each pixel's p-value among those of good pictures, (batch, height, width), 0 to 4."""
+        return self._maps(self._standardised(x))
+
+    def components_and_maps(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Return both, of one pass through the network."""
+        values = self._standardised(x)
+        return _components(values), self._maps(values)
+
+    def _maps(self, values: Tensor) -> Tensor:
+        return torch.from_numpy(log_p(values[:, 0].cpu().numpy(), self.good_levels.cpu().numpy())).to(values.device)
 
     @torch.inference_mode()
     def _standardised(self, x: Tensor) -> Tensor:
@@ -227,6 +232,10 @@ def _view(x: Tensor) -> Tensor:
     ground = local_mean(x, GROUND)
     spread = (local_mean(x.square(), GROUND) - ground.square()).clamp_min(0).sqrt()
     return torch.cat([4 * (x - 0.4), (x - ground) / (spread + 0.02)], dim=1)
+
+
+def _components(values: Tensor) -> dict[str, Tensor]:
+    return dict(zip(SHARES, _largest(values).unbind(dim=1), strict=True))
 
 
 def _largest(values: Tensor) -> Tensor:

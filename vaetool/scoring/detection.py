@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vaetool.scoring.calibration import Calibration, calibration_of, check_alpha
-from vaetool.scoring.measurement import measure
+from vaetool.scoring.measurement import Measured, measure_with_maps
 
 
 @dataclass(frozen=True)
@@ -21,26 +21,32 @@ class Score:
     outlier: bool
     components: dict[str, float]
     by: str
+    heat: np.ndarray | None = None
+    """How unusual each point is, (height, width) float32, if that was asked for: see `vaetool.scoring.heatmaps`."""
 
 
-def score(model: Any, images: Iterable[Any], *, by: str | None = None, alpha: float = 0.05) -> Iterator[Score]:
+def score(
+    model: Any, images: Iterable[Any], *, by: str | None = None, alpha: float = 0.05, maps: bool = False
+) -> Iterator[Score]:
     """Score images of any kind, in their order; no more than a batch of them is in memory.
 
     by: one of `model.methods`; the model's own choice by default. alpha: the share of good pictures that may be called
-    outliers.
+    outliers. maps: say as well where pictures are unusual, by a model that has maps.
     Raises UsageError for an unknown method, a model without calibration, and an alpha that it cannot resolve.
     """
     by, calibration = calibration_of(model, by)
     check_alpha(alpha, calibration.count(by))
-    return (each for found in measure(model, images, by) for each in _scores(found, by, alpha, calibration))
+    batches = measure_with_maps(model, images, by, maps=maps)
+    return (each for found in batches for each in _scores(found, by, alpha, calibration))
 
 
-def _scores(found: dict[str, np.ndarray], by: str, alpha: float, calibration: Calibration) -> Iterator[Score]:
+def _scores(found: Measured, by: str, alpha: float, calibration: Calibration) -> Iterator[Score]:
     """Score one batch from its components."""
-    scores = calibration.scores(calibration.table(found), by)
+    scores = calibration.scores(calibration.table(found.components), by)
     for index, (value, p) in enumerate(zip(scores, calibration.p_values(scores, by), strict=True)):
-        components = {name: float(values[index]) for name, values in found.items()}
-        yield Score(float(value), float(p), bool(p <= alpha), components, by)
+        components = {name: float(values[index]) for name, values in found.components.items()}
+        heat = None if found.maps is None else found.maps[index]
+        yield Score(float(value), float(p), bool(p <= alpha), components, by, heat)
 
 
 def calibrate(model: Any, images: Iterable[Any]) -> None:

@@ -15,7 +15,6 @@ import numpy as np
 
 from vaetool.errors import FileError, UsageError
 from vaetool.files import inputs
-from vaetool.images.conversion import from_unit
 
 WORDS = {"0": False, "normal": False, "1": True, "outlier": True}
 COLUMNS = ("path", "label")
@@ -82,17 +81,6 @@ def _label(word: str | None, path: Path, line: int) -> bool:
 
 def _place(path: object) -> str:
     return os.path.abspath(str(path))  # noqa: PTH100 - as text: many paths
-
-
-def map_of(model: Any, image: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return what a model that has `maps` sees of a picture, and how unusual each point of it is.
-
-    image: of any kind, see `vaetool.images.conversion.unpack`. Returns (height, width, channels) uint8 and (height,
-    width) float32.
-    """
-    x = model.prepare(image)
-    seen = from_unit(x.permute(1, 2, 0).numpy(), np.dtype(np.uint8))
-    return seen, model.maps(x[None].to(model.device))[0].float().cpu().numpy()
 
 
 def mask_for(model: Any, mask: Any) -> np.ndarray:

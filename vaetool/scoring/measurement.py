@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,16 +24,33 @@ MAX_SLOW = 100
 """Images, at most, to calibrate the methods with that take long."""
 
 
+class Measured(NamedTuple):
+    """Components of a batch by name, (batch,) float32 each, and if wanted its maps, (batch, height, width) float32."""
+
+    components: dict[str, np.ndarray]
+    maps: np.ndarray | None
+
+
 def measure(model: Any, images: Iterable[Any], by: str) -> Iterator[dict[str, np.ndarray]]:
-    """Yield components by name, (batch,) float32 each, of images of any kind, with what the method `by` needs.
+    """Yield components by name, (batch,) float32 each, of images of any kind, with what the method `by` needs."""
+    return (found.components for found in measure_with_maps(model, images, by, maps=False))
+
+
+def measure_with_maps(model: Any, images: Iterable[Any], by: str, *, maps: bool) -> Iterator[Measured]:
+    """Yield components and maps of images of any kind, a batch at a time, both of one pass through the network.
 
     The generator restarts with every batch and draws the same for all pictures: a score depends on its picture alone.
     """
     for x in model.prepare_all(images):
-        found = model.components(x, torch.Generator().manual_seed(SEED))
+        heat = None
+        if maps:
+            found, heat = model.components_and_maps(x)
+        else:
+            found = model.components(x, torch.Generator().manual_seed(SEED))
         if by in getattr(model, "slow_methods", ()):
             found |= model.slow_components(x, by, torch.Generator().manual_seed(SEED))
-        yield {name: values.float().cpu().numpy() for name, values in found.items()}
+        components = {name: values.float().cpu().numpy() for name, values in found.items()}
+        yield Measured(components, None if heat is None else heat.float().cpu().numpy())
 
 
 def take_good(images: Iterable[Any]) -> list[Any]:
