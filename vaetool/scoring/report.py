@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import base64
 import heapq
-import html
 import io
 import json
 import math
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
+from jinja2 import Environment, StrictUndefined
 from PIL import Image, ImageOps
 
 from vaetool.errors import one_line
@@ -87,29 +87,23 @@ class Page:
         """
         entries = [entry for *_, entry in sorted(self._worst, key=lambda item: item[:2], reverse=True)]
         held_out = calibration.held_out_scores(by)
-        plots = [
-            _plot(
-                "Scores",
-                _words(held_out, scores),
-                draw_histogram(held_out, scores, p_values <= threshold, format="svg"),
-            )
-        ]
+        histogram = draw_histogram(held_out, scores, p_values <= threshold, format="svg")
+        plots = [_Plot("Scores", _words(held_out, scores), _base64(histogram))]
         if evaluation is not None:
             known = labels >= 0
             curves = draw_curves(scores[known], labels[known] == 1, evaluation, format="svg")
-            plots.append(_plot("Evaluation", "ROC and precision-recall curves", curves, _figures(evaluation)))
+            words = "ROC and precision-recall curves"
+            plots.append(_Plot("Evaluation", words, _base64(curves), evaluation.words()))
         if self.count > len(entries):
             facts = [*facts, f"Listed are the {len(entries)} with the highest scores; the figures are of all."]
-        parts = {
-            "title": html.escape(one_line(title)),
-            "facts": "".join(f"<p>{html.escape(one_line(fact))}</p>" for fact in facts),
-            "plots": "".join(plots),
-            "data": _data(entries, calibration, threshold),
-        }
         page = resources.files("vaetool.scoring").joinpath("report.html").read_text(encoding="utf-8")
-        # In one pass, so that text in a title or a file name is never taken for a placeholder.
-        page = re.sub(r"\{\{(\w+)\}\}", lambda place: parts[place[1]], page)
-        return page.encode("utf-8", "replace")
+        template = Environment(autoescape=True, undefined=StrictUndefined).from_string(page)
+        return template.render(
+            title=one_line(title),
+            facts=[one_line(fact) for fact in facts],
+            plots=plots,
+            data=_data(entries, calibration, threshold),
+        ).encode("utf-8", "replace")
 
 
 def thumbnail(pixels: np.ndarray, *, square: bool) -> bytes:
@@ -142,7 +136,7 @@ def _data(entries: list[ReportRow], calibration: Calibration, threshold: float) 
     def row(entry: ReportRow) -> list[Any]:
         terms = [entry.components.get(name, math.nan) for name in names]
         ranks = [rank(name, value) for name, value in zip(names, terms, strict=True)]
-        pictures = [base64.b64encode(data).decode() or None for data in (entry.thumbnail, entry.heat)]
+        pictures = [_base64(data) or None for data in (entry.thumbnail, entry.heat)]
         outlier = bool(entry.p_value <= threshold)
         numbers = [_finite(number) for number in (entry.score, entry.p_value)]
         return [entry.path, *numbers, outlier, entry.label, [_finite(term) for term in terms], ranks, *pictures]
@@ -159,10 +153,15 @@ def _finite(number: float) -> float | None:
     return float(f"{number:.6g}") if math.isfinite(number) else None
 
 
-def _plot(heading: str, words: str, svg: bytes, more: str = "") -> str:
-    source = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
-    image = f'<img alt="{html.escape(words)}" src="{source}">'
-    return f'<section class="plots"><h2>{html.escape(heading)}</h2>{more}{image}</section>'
+class _Plot(NamedTuple):
+    heading: str
+    words: str  # for those who cannot see it
+    svg: str  # in base64
+    figures: Mapping[str, str] = MappingProxyType({})
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _words(held_out: np.ndarray, scores: np.ndarray) -> str:
@@ -175,11 +174,3 @@ def _words(held_out: np.ndarray, scores: np.ndarray) -> str:
         return f"median {middle}, nine in ten from {low} to {high}"
 
     return f"Histogram of scores. Calibration images: {span(held_out)}. These images: {span(scores)}."
-
-
-def _figures(evaluation: Evaluation) -> str:
-    lines = (
-        f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(value)}</td></tr>'
-        for name, value in evaluation.words().items()
-    )
-    return f'<table class="figures"><tbody>{"".join(lines)}</tbody></table>'
