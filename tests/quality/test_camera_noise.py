@@ -61,6 +61,35 @@ def test_white_noise_goes(model, photos, name, sigma, floor):
     assert gain(model, white(photos[name], sigma), photos[name]) > floor
 
 
+@pytest.mark.parametrize(("sigma", "floor"), [(15, 2.5), (25, 3.5), (50, 5.5)])
+@pytest.mark.parametrize("name", NAMES)
+def test_grey_pictures_are_cleaned_as_well(model, photos, name, sigma, floor):
+    clean = np.asarray(Image.fromarray(photos[name]).convert("L"))[:, :, None]
+    noisy = white(clean, sigma)
+    assert model.estimate_sigma(noisy) == pytest.approx(sigma, rel=0.25)
+    assert gain(model, noisy, clean) > floor
+
+
+def test_the_noise_of_a_flat_16_bit_scan_is_read(model):
+    noise = np.random.default_rng(0).normal(0, 3000, (256, 256, 1))
+    scan = (30000 + noise).clip(0, 65535).astype(np.uint16)
+    assert model.estimate_sigma(scan) == pytest.approx(3000 / 257, rel=0.1)
+
+
+@pytest.mark.parametrize("quality", [10, 30, 50])
+@pytest.mark.parametrize("name", NAMES)
+def test_the_blocks_of_strong_jpeg_go(model, photos, name, quality):
+    assert gain(model, saved(photos[name], quality, "4:2:0"), photos[name]) > 0.15
+
+
+def test_in_a_picture_with_colours_grey_texture_is_hardly_noise(model):
+    rng = np.random.default_rng(0)
+    gravel = 150 + 25 * rng.normal(size=(256, 256, 1)) + 1.5 * rng.normal(size=(256, 256, 3))
+    gravel[:20] = (200, 40, 40)
+    noise = 255 * model.noise_map(gravel.clip(0, 255).astype(np.uint8))
+    assert np.median(noise[24:]) == pytest.approx(5 * 1.5 * (2 / 3) ** 0.5, rel=0.2)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_white_noise_that_was_saved_as_jpeg_goes(model, photos, name):
     noisy = saved(white(photos[name], 25), 95, "4:2:0")
