@@ -10,11 +10,12 @@ import torch
 from PIL import Image
 
 import vaetool
-from vaetool.denoising.dae import DAE, DAEConfig, has_few_colours
+from vaetool.denoising.dae import DAE, DAEConfig
 from vaetool.denoising.task import denoise_picture
 from vaetool.errors import ImageError, UsageError
 from vaetool.images import Picture
 from vaetool.images.metrics import psnr
+from vaetool.images.palette import has_few_colours
 
 SIGMA = 25
 KINDS = ("colour", "grey", "16-bit grey", "transparent")

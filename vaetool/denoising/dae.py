@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from vaetool.denoising.noise.mixture import Noise, add_noise
 from vaetool.errors import UsageError
 from vaetool.images.conversion import from_unit, network_input, to_unit, unpack
+from vaetool.images.palette import has_few_colours
 from vaetool.images.tiling import Tile, pad_to_multiple, tiles
 from vaetool.nn.base import Batch, Losses, Model, Positive, register
 from vaetool.nn.blocks import UNet
@@ -45,9 +46,6 @@ cameras leave has colour in it.
 
 TILE = 768
 HALO = 80  # at sigma 50 tiles then differ from the whole by at most 0.7 of an 8-bit level
-
-MAX_PALETTE, MAX_DRAWN = 256, 16
-"""A picture of more colours than the first number may be a photo; one of at most the second is not."""
 
 Image = TypeVar("Image")
 
@@ -327,27 +325,3 @@ def constant_map(sigma: float) -> np.ndarray:
 def median_sigma(noise: np.ndarray) -> float:
     """Return the median of a noise map, in 8-bit units."""
     return 255 * float(np.median(noise))
-
-
-def has_few_colours(pixels: np.ndarray) -> bool:
-    """Tell whether pixels, (height, width, 1 or 3) of any type, are a drawing, a sprite or a page rather than a photo.
-
-    Such a picture has no more colours than a palette, also if it is dithered. Grey levels without gaps may also be
-    those of a dull photo.
-    """
-    colours = pixels.reshape(-1, pixels.shape[2])
-    sample = colours[:: max(1, len(colours) // 2**16)]
-    if len(_distinct(sample)) > MAX_PALETTE:
-        return False
-    found = _distinct(colours)
-    if len(found) > MAX_PALETTE or len(found) > len(colours) / MAX_DRAWN:
-        return False
-    if (found == found[:, :1]).all():
-        return len(found) <= MAX_DRAWN and (len(found) <= 4 or np.ptp(found.astype(float)) >= 2 * len(found))
-    return True
-
-
-def _distinct(colours: np.ndarray) -> np.ndarray:
-    """Return each colour of an array, (number, channels), once."""
-    packed = np.ascontiguousarray(colours).view([("", colours.dtype)] * colours.shape[1])
-    return np.unique(packed).view(colours.dtype).reshape(-1, colours.shape[1])

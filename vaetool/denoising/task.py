@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from vaetool.denoising.dae import DAE, constant_map, has_few_colours
+from vaetool.denoising.dae import DAE, constant_map
 from vaetool.images import Picture
+from vaetool.images.palette import has_few_colours
 
 
 def denoise_picture(
