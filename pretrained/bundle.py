@@ -5,7 +5,8 @@
         --licence "Apache-2.0 (weights); trained on CC0, CC BY and CC BY-SA photographs" \
         --data photos-a photos-b photos-c --figure "CBSD68 PSNR, sigma 15=33.5"
 
-Writes NAME.safetensors with the weights of its layers in half precision, or with --eight-bits in half of that (loading
+Writes NAME.safetensors with the weights of its layers in half precision, or with --eight-bits in half of that (in the
+large ones alone, at coarse levels, that costs a denoiser next to nothing; loading
 makes them single precision again), and without the recipe, which is beside it as NAME.toml, and updates manifest.json.
 Figures of weights that are replaced are kept in LOG.md. Rounding can cost a little: measure the bundled file, then run
 this again with its figures.
@@ -41,11 +42,11 @@ def bundle(
     data: Sequence[str],
     figures: dict[str, float],
     unreleased: bool = False,
-    eight_bits: bool = False,
+    eight_bits: int | None = None,
 ) -> dict[str, Any]:
     """Write the weights and their entry in the manifest of `folder`; returns the entry.
 
-    eight_bits: a number in a weight of a layer has eight, instead of sixteen. unreleased: replace even a codec, with
+    eight_bits: layers of so many weights or more have eight bits for each, instead of sixteen. unreleased: replace even a codec, with
     which the files that need it are lost.
     Raises UsageError for a name that is no plain file name or that of another codec, WeightsError for a damaged file,
     and for weights that half precision cannot hold.
@@ -61,7 +62,7 @@ def bundle(
     small: dict[str, Tensor] = {}
     for key, tensor in model.state_dict().items():
         of_layer = tensor.ndim == 4 or (tensor.ndim == 2 and key.endswith(".weight"))
-        if of_layer and eight_bits:
+        if of_layer and eight_bits is not None and tensor.numel() >= eight_bits:
             small[key], small[key + SCALE] = weights.in_eight_bits(tensor)
         else:
             small[key] = tensor.half() if of_layer else tensor
@@ -116,7 +117,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", nargs="+", required=True, metavar="NAME", help="what it was trained on")
     parser.add_argument("--figure", action="append", default=[], type=_figure, metavar="NAME=VALUE", help="as measured")
     parser.add_argument("--folder", type=Path, default=Path(__file__).resolve().parent, help="of the bundled models")
-    parser.add_argument("--eight-bits", action="store_true", help="of the weights of layers: a quarter of the size")
+    parser.add_argument(
+        "--eight-bits",
+        type=int,
+        nargs="?",
+        const=0,
+        metavar="N",
+        help="for the weights of all layers, or of those with N or more: half of the size",
+    )
     parser.add_argument("--unreleased", action="store_true", help="replace a codec that no file of value needs yet")
     options = parser.parse_args(arguments)
     try:
