@@ -46,8 +46,8 @@ def bundle(
 ) -> dict[str, Any]:
     """Write the weights and their entry in the manifest of `folder`; returns the entry.
 
-    eight_bits: layers of so many weights or more have eight bits for each, instead of sixteen. unreleased: replace even a codec, with
-    which the files that need it are lost.
+    eight_bits: layers of so many weights or more have eight bits for each, instead of sixteen. unreleased: replace even
+    a codec, with which the files that need it are lost.
     Raises UsageError for a name that is no plain file name or that of another codec, WeightsError for a damaged file,
     and for weights that half precision cannot hold.
     """
