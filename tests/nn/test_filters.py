@@ -38,6 +38,18 @@ def test_a_local_mean_takes_what_is_inside_the_picture(size):
             assert result[row, column] == pytest.approx(float(part.mean()), abs=1e-5)
 
 
+@pytest.mark.parametrize("device", ["cpu", *(["cuda"] if torch.cuda.is_available() else [])])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_gradient_of_a_local_mean_is_that_of_its_formula(device, layout, channels):
+    x = pictures(2, 9, 12)[:, :channels].to(device).to(memory_format=layout).requires_grad_()
+    weights = torch.rand((2, channels, 9, 12), generator=torch.Generator().manual_seed(1))
+    (gradient,) = torch.autograd.grad((local_mean(x, 5) * weights.to(device)).sum(), x)
+    reach = [torch.tensor([[float(abs(i - j) <= 2) for i in range(size)] for j in range(size)]) for size in (9, 12)]
+    rows, columns = (near / near.sum(dim=1, keepdim=True) for near in reach)
+    assert torch.allclose(gradient.cpu(), rows.T @ weights @ columns, atol=1e-6)
+
+
 def test_luma_is_that_of_the_standard():
     assert np.allclose(luma(torch.eye(3)[:, :, None, None]).flatten(), (0.299, 0.587, 0.114))
     grey = torch.full((1, 1, 2, 2), 0.7)

@@ -152,7 +152,8 @@ class MAE(Model):
         error = pictures - batch["clean"]
         inside = (batch["mask"] > 0).to(error.dtype)
         if low_pass > 1:
-            error, inside = (F.avg_pool2d(x, low_pass, 1, low_pass // 2) for x in (error, inside))
+            around = 4 * (low_pass // 2,)  # not padded by avg_pool2d: see `local_mean`
+            error, inside = (F.avg_pool2d(F.pad(x, around), low_pass, 1) for x in (error, inside))
         mse = _mean_square(error, inside)
         return {"loss": 0.5 * (mse + NOISE_FLOOR).log().mean(), "mse": mse.mean()}, pictures
 

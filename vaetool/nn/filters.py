@@ -35,6 +35,15 @@ def blurred(x: Tensor, sigma: Tensor) -> Tensor:
 
 
 def local_mean(x: Tensor, size: int) -> Tensor:
-    """Return the mean over a square of odd `size` around each place, or over its part inside the picture."""
-    rows = F.avg_pool2d(x, (size, 1), 1, (size // 2, 0), count_include_pad=False)
-    return F.avg_pool2d(rows, (1, size), 1, (0, size // 2), count_include_pad=False)
+    """Return the mean over a square of odd `size` around each place, or over its part inside the picture.
+
+    The padding is done here: the gradient of the padding that `avg_pool2d` itself offers is wrong on CUDA for tensors
+    that are laid out channels last (pytorch/pytorch#188344, in releases before 2026-07), and training diverges by it.
+    """
+    return _square_mean(x, size) / _square_mean(torch.ones_like(x[:1, :1]), size)
+
+
+def _square_mean(x: Tensor, size: int) -> Tensor:
+    """Return the mean over a square around each place of pictures that have zeros around them."""
+    rows = F.avg_pool2d(F.pad(x, (0, 0, size // 2, size // 2)), (size, 1), 1)
+    return F.avg_pool2d(F.pad(rows, (size // 2, size // 2)), (1, size), 1)
