@@ -4,7 +4,7 @@
 
 Bits per pixel are those of whole files, headers included; PSNR is over all three channels of the decoded 8 bits,
 MS-SSIM the mean of the channels'. A curve is the mean over the pictures at each quality; BD-rate is computed for each
-picture (`vaetool.images.metrics.bd_rate`) and then averaged: percent of the reference's bits, MS-SSIM in dB. Seconds
+picture (`rates.bd_rate`) and then averaged: percent of the reference's bits, MS-SSIM in dB. Seconds
 are medians of five in this process, at the quality nearest to 1 bit per pixel.
 
 The peers are Pillow's: AVIF in both its default, 4:2:0, and 4:4:4, which is better in RGB; JPEG XL where
@@ -35,10 +35,11 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, features
+from rates import bd_rate
 
 from vaetool.compression.encode import compress
 from vaetool.errors import UsageError
-from vaetool.images.metrics import bd_rate, ms_ssim, ms_ssim_db, psnr
+from vaetool.images.metrics import ms_ssim, ms_ssim_db, psnr
 
 OURS = "vaetool"
 QUALITIES = (1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)

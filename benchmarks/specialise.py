@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rates import bd_rate
 
 import vaetool
 from vaetool import images
-from vaetool.images.metrics import bd_rate, psnr
+from vaetool.images.metrics import psnr
 
 QUALITIES = (10, 30, 50, 70, 90)
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import typing
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 import vaetool
+from vaetool import public
 from vaetool.errors import ImageError, UsageError, WrongKindError
+from vaetool.store.weights import manifest, model_class
 
 
 @pytest.fixture
@@ -100,3 +104,11 @@ def test_a_model_of_another_kind_is_refused(noisy, tiny_vae):
 def test_what_is_no_image_is_an_error_of_ours(tiny_dae, tmp_path):
     with pytest.raises(ImageError, match=r"gone\.png"):
         vaetool.denoise(tmp_path / "gone.png", model=tiny_dae)
+
+
+def test_an_editor_knows_the_class_that_load_gives():
+    signatures = [each.__annotations__ for each in typing.get_overloads(public.load)]
+    for name, entry in manifest().items():
+        kind, expected = entry["kind"], [model_class(entry["kind"]).__name__]
+        assert [each["return"] for each in signatures if f"'{name}'" in each["name"]] == expected
+        assert [each["return"] for each in signatures if f"'{kind}'" in each["kind"]] == expected

@@ -27,8 +27,8 @@ from vaetool.errors import (
 if TYPE_CHECKING:
     from vaetool.compression.decode import decompress
     from vaetool.compression.encode import compress
-    from vaetool.public import denoise, inpaint, latent, morph, sample, score
-    from vaetool.store.weights import list_models, load
+    from vaetool.public import denoise, inpaint, latent, load, morph, sample, score
+    from vaetool.store.weights import list_models
     from vaetool.training.loop import train
 
 __version__ = "0.1.0"
@@ -64,7 +64,7 @@ _LAZY = {
     "inpaint": "vaetool.public",
     "latent": "vaetool.public",
     "list_models": "vaetool.store.weights",
-    "load": "vaetool.store.weights",
+    "load": "vaetool.public",
     "morph": "vaetool.public",
     "sample": "vaetool.public",
     "score": "vaetool.public",

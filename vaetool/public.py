@@ -10,17 +10,57 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from vaetool.compression.codec import Codec
+    from vaetool.denoising.dae import DAE
+    from vaetool.inpainting.mae import MAE
     from vaetool.inpainting.task import Box
+    from vaetool.latents.ae import AE
     from vaetool.latents.explore import Exploration
+    from vaetool.latents.vae import VAE
     from vaetool.nn.base import Model
+    from vaetool.scoring.defect import Defect
     from vaetool.scoring.detection import Score
 
-    AnyModel = str | os.PathLike[str] | Model
+    Name = str | os.PathLike[str]
+    AnyModel = Name | Model
+    Kinds = str | tuple[str, ...] | None
+
+
+@overload
+def load(name: Literal["photo-denoise", "photo-denoise-gaussian"], *, device: str = ..., kind: None = ...) -> DAE: ...
+@overload
+def load(name: Literal["photo-codec", "photo-codec-0"], *, device: str = ..., kind: None = ...) -> Codec: ...
+@overload
+def load(name: Literal["photo-inpaint"], *, device: str = ..., kind: None = ...) -> MAE: ...
+@overload
+def load(name: Literal["digits", "faces", "fashion", "smiles"], *, device: str = ..., kind: None = ...) -> VAE: ...
+@overload
+def load(name: Name, *, device: str = ..., kind: Literal["dae"]) -> DAE: ...
+@overload
+def load(name: Name, *, device: str = ..., kind: Literal["codec"]) -> Codec: ...
+@overload
+def load(name: Name, *, device: str = ..., kind: Literal["mae"]) -> MAE: ...
+@overload
+def load(name: Name, *, device: str = ..., kind: Literal["ae"]) -> AE: ...
+@overload
+def load(name: Name, *, device: str = ..., kind: Literal["vae"]) -> VAE: ...
+@overload
+def load(name: Name, *, device: str = ..., kind: Literal["defect"]) -> Defect: ...
+@overload
+def load(name: Name, *, device: str = ..., kind: Kinds = ...) -> Any: ...
+def load(name: Name, *, device: str = "auto", kind: Kinds = None) -> Any:
+    """Load a model by name or path: what `vaetool.store.weights.load` does, with types that an editor knows.
+
+    kind: refuse models of any other kind. Raises ModelNotFoundError, WrongKindError, DeviceError, WeightsError.
+    """
+    from vaetool.store import weights
+
+    return weights.load(name, device=device, kind=kind)
 
 
 def denoise(

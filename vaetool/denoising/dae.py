@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from vaetool.denoising.noise.mixture import Noise, add_noise
 from vaetool.errors import UsageError
 from vaetool.images.conversion import from_unit, network_input, to_unit, unpack
+from vaetool.images.metrics import mean_psnr
 from vaetool.images.palette import has_few_colours
 from vaetool.images.tiling import Tile, pad_to_multiple, tiles
 from vaetool.nn.base import Batch, Losses, Model, Positive, register
@@ -212,15 +213,12 @@ class DAE(Model):
         return {"loss": 0.1 * (restoration + 0.1 * estimation), "l1": restored.mean(), "estimation": estimation}
 
     def validate(self, batch: Batch) -> dict[str, float]:
-        """Return the mean PSNR in dB, blind, and the mean error of the estimated sigma, in 8-bit units.
-
-        A picture counts for at most 50 dB: one that needs no cleaning and comes out as it was would outweigh the rest.
-        """
+        """Return the mean PSNR in dB, blind (`mean_psnr`), and the mean error of the estimated sigma, in 8-bit units."""
         estimate = self.estimate(batch["noisy"])
         clean = self.restore(batch["noisy"], estimate).clamp(0, 1)
-        mse = (clean - batch["clean"]).square().mean(dim=(1, 2, 3)).clamp_min(1e-5)
-        error = (estimate - batch["sigma"]).abs().mean()
-        return {"psnr": (-10 * mse.log10()).mean().item(), "sigma_error": 255 * error.item()}
+        errors = (clean - batch["clean"]).square().mean(dim=(1, 2, 3))
+        sigma_error = (estimate - batch["sigma"]).abs().mean()
+        return {"psnr": mean_psnr(errors.cpu().numpy()), "sigma_error": 255 * sigma_error.item()}
 
     def example(self, batch: Batch) -> list[Tensor]:
         """Return the noisy, the cleaned and the clean pictures."""

@@ -1,15 +1,10 @@
-"""How close two pictures are, and how much smaller one codec's files are than another's."""
+"""How close two pictures are."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 
 from vaetool.errors import UsageError
-
-Curve = Sequence[tuple[float, float]] | np.ndarray
-"""A rate-distortion curve: pairs of rate (in any unit, above zero) and quality (in dB), in any order."""
 
 WINDOW = 11  # pixels
 WINDOW_SIGMA = 1.5
@@ -76,35 +71,6 @@ def ms_ssim_db(similarity: float) -> float:
     return float("inf") if similarity == 1 else float(-10 * np.log10(1 - similarity))
 
 
-def bd_rate(reference: Curve, other: Curve) -> float:
-    """Return the Bjøntegaard rate: how many percent more bits `other` takes than `reference` for the same quality.
-
-    Negative where `other` takes fewer. The mean difference of log rate over the qualities that both curves reach, with
-    log rate over quality interpolated by a monotone piecewise cubic (PCHIP, as in the common test conditions of VVC;
-    Bjøntegaard 2001 fits one cubic). A point that takes more bits than another and is no better is left out.
-
-    >>> round(bd_rate([(1, 30), (2, 33), (4, 36)], [(0.5, 30), (1, 33), (2, 36)]), 3)
-    -50.0
-
-    Raises UsageError where the curves have fewer than two points or no qualities in common.
-    """
-    from scipy.interpolate import PchipInterpolator
-
-    qualities, curves = [], []
-    for curve in (reference, other):
-        rate, quality = _frontier(curve)
-        qualities.append(quality)
-        curves.append(PchipInterpolator(quality, np.log(rate)))
-    low, high = max(quality[0] for quality in qualities), min(quality[-1] for quality in qualities)
-    if low >= high:
-        raise UsageError(
-            f"the curves have no qualities in common: {qualities[0][0]:.2f} to {qualities[0][-1]:.2f} dB "
-            f"and {qualities[1][0]:.2f} to {qualities[1][-1]:.2f} dB"
-        )
-    mean_log_rates = [float(curve.integrate(low, high)) / (high - low) for curve in curves]
-    return float(100 * np.expm1(mean_log_rates[1] - mean_log_rates[0]))
-
-
 def _channels(pixels: np.ndarray, reference: np.ndarray, side: int, name: str) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return both pictures' channels as pairs of (height, width) in float64."""
     x, y = np.asarray(pixels), np.asarray(reference)
@@ -167,15 +133,3 @@ def _halve(x: np.ndarray) -> np.ndarray:
     height, width = (size // 2 * 2 for size in x.shape)
     rows = x[0:height:2, :width] + x[1:height:2, :width]
     return (rows[:, 0::2] + rows[:, 1::2]) / 4
-
-
-def _frontier(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
-    """Return rates and qualities, both strictly rising, of the points that no cheaper one equals."""
-    points = np.asarray(curve, dtype=np.float64).reshape(-1, 2)
-    if not np.isfinite(points).all() or (points[:, 0] <= 0).any():
-        raise UsageError("a rate-distortion curve has rates above zero and finite qualities")
-    rate, quality = points[np.lexsort((-points[:, 1], points[:, 0]))].T  # at one rate, the best first
-    better = np.concatenate([[True], quality[1:] > np.maximum.accumulate(quality)[:-1]])
-    if better.sum() < 2:
-        raise UsageError("a rate-distortion curve needs at least two points of which the dearer one is better")
-    return rate[better], quality[better]

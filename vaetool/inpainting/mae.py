@@ -19,6 +19,7 @@ from vaetool.denoising.dae import DAE
 from vaetool.errors import ImageError, UsageError
 from vaetool.images.conversion import from_unit, network_input, unpack, unpack_mask
 from vaetool.images.filling import fill_from, halved
+from vaetool.images.metrics import mean_psnr
 from vaetool.inpainting.filling import push_pull
 from vaetool.inpainting.holes import CONTEXT, bounds, deep_part, dilate_hole, windows, with_surroundings
 from vaetool.inpainting.masks import Masks, draw_masks
@@ -161,9 +162,9 @@ class MAE(Model):
         """Return the mean PSNR in the holes in dB, and the energy of gradients there, relative to the true pictures."""
         pictures = self.fill(batch["filled"], batch["mask"]).clamp(0, 1)
         inside = (batch["mask"] > 0).to(pictures.dtype)
-        mse = _mean_square(pictures - batch["clean"], inside)
+        errors = _mean_square(pictures - batch["clean"], inside)
         ours, theirs = (_gradient_energy(x, inside) for x in (pictures, batch["clean"]))
-        return {"psnr": (-10 * mse.clamp_min(1e-5).log10()).mean().item(), "energy": (ours / theirs).item()}
+        return {"psnr": mean_psnr(errors.cpu().numpy()), "energy": (ours / theirs).item()}
 
     def example(self, batch: Batch) -> list[Tensor]:
         """Return the pictures with holes, filled, and as they were."""
