@@ -1,15 +1,16 @@
-"""What `--upsample` does to pictures: three decoders that differ in nothing else, untrained and after a short training.
+"""What `--upsample` does to pictures: three decoders that differ only in that, untrained and briefly trained.
 
     python benchmarks/checkerboards.py [--steps 300] [-o docs/checkerboards.png]
 
-The pictures are drawn: shaded discs anywhere on shaded ground, so that no pixel of a period of eight is brighter than
-another on average. What deviates from that in decoded pictures is the decoder's own pattern, and it is printed.
+The pictures are synthetic: shaded discs anywhere on a shaded background, so that on average no pixel of a period of
+eight is brighter than another. Any deviation in decoded pictures is the decoder's own pattern; it is printed.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import get_args
 
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -17,7 +18,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from vaetool.latents.ae import AE, AEConfig, InputNoise
-from vaetool.latents.trunk import UPSAMPLINGS
+from vaetool.latents.trunk import Upsampling
 
 SIZE = 64
 PERIOD = 8  # three doublings
@@ -34,7 +35,7 @@ def main() -> None:
     codes = torch.randn((1, 16), generator=torch.Generator().manual_seed(2))
     columns = {"drawn": [None, unseen[0], unseen[0, :, PART, PART]]}
     print("upsample   pattern untrained / trained (8-bit levels)   PSNR (dB)")
-    for upsample in UPSAMPLINGS:
+    for upsample in get_args(Upsampling):
         model = autoencoder(upsample)
         with torch.no_grad():
             untrained = model.eval().decoder(codes)[0]
@@ -77,7 +78,7 @@ def train(model: AE, steps: int) -> None:
 
 
 def pattern(pictures: Tensor) -> float:
-    """How far the mean pixel of each place in a period is from the mean of all, as a standard deviation."""
+    """Standard deviation of the mean pixels at the places of a period."""
     inner = 255 * pictures[:, 0, EDGE:-EDGE, EDGE:-EDGE].mean(dim=0)
     periods = (SIZE - 2 * EDGE) // PERIOD
     return inner.view(periods, PERIOD, periods, PERIOD).mean(dim=(0, 2)).std().item()

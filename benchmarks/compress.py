@@ -1,11 +1,11 @@
-"""Rate and distortion of vaetool's files on a folder of lossless photos, beside JPEG, WebP, AVIF and JPEG XL.
+"""Rate and distortion of vaetool's files on a folder of lossless photos, compared with JPEG, WebP, AVIF and JPEG XL.
 
     python benchmarks/compress.py FOLDER [--json FILE] [--plot FILE] [--model NAME|PATH] [--quick] [--large]
 
 Bits per pixel are those of whole files, headers included; PSNR is over all three channels of the decoded 8 bits,
 MS-SSIM the mean of the channels'. A curve is the mean over the pictures at each quality; BD-rate is computed for each
-picture (`rates.bd_rate`) and then averaged: percent of the reference's bits, MS-SSIM in dB. Seconds
-are medians of five in this process, at the quality nearest to 1 bit per pixel.
+picture (`rates.bd_rate`) and then averaged: percent of the reference's bits, MS-SSIM in dB. Seconds are medians of five
+in this process, at the quality nearest to 1 bit per pixel.
 
 The peers are Pillow's: AVIF in both its default, 4:2:0, and 4:4:4, which is better in RGB; JPEG XL where
 pillow-jxl-plugin is installed. They are slow, so their points are read from the JSON when it holds them for the same
@@ -54,7 +54,7 @@ Row = dict[str, Any]  # settings, qualities, and per picture the lists bpp, psnr
 
 @dataclass(frozen=True)
 class Codec:
-    """Settings are what its figures depend on; without a version it is not installed, and only stored rows count."""
+    """Its figures depend on `settings`. Without a version it is not installed, and only stored rows are used."""
 
     settings: dict[str, Any]
     qualities: tuple[int, ...]
@@ -94,9 +94,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="photo-codec")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--json", type=Path, help="read for the peers' points, and written")
+    parser.add_argument("--json", type=Path, help="the peers' points are read from it, and the results written to it")
     parser.add_argument("--plot", type=Path, help="write the curves as a PNG")
-    parser.add_argument("--quick", action="store_true", help="every fifth picture, no seconds; writes no JSON")
+    parser.add_argument("--quick", action="store_true", help="every fifth picture, no timing; writes no JSON")
     parser.add_argument("--large", action="store_true", help="measure the commands' memory at 48 megapixels")
     only = parser.add_mutually_exclusive_group()
     only.add_argument(
@@ -225,7 +225,7 @@ def large_picture(paths: list[Path], arguments: argparse.Namespace) -> dict[str,
 
 
 def mosaic(paths: list[Path], size: tuple[int, int]) -> Image.Image:
-    """Photos side by side, row under row, again from the first when there are no more: (width, height) pixels."""
+    """Photos side by side, row under row, repeated as needed: (width, height) pixels."""
     canvas, images, top = Image.new("RGB", size), itertools.cycle(paths), 0
     while top < size[1]:
         left, height = 0, size[1]
@@ -241,7 +241,7 @@ def mosaic(paths: list[Path], size: tuple[int, int]) -> Image.Image:
 
 
 def stored_results(path: Path | None, paths: list[Path]) -> dict[str, Any]:
-    """What the JSON holds for these pictures; without one, or for others, nothing."""
+    """What the JSON holds for these pictures; nothing if there is none, or if it is for other pictures."""
     sizes = {path.name: path.stat().st_size for path in paths}
     stored = json.loads(path.read_text(encoding="utf-8")) if path and path.exists() else {}
     if not sizes.items() <= stored.get("pictures", {}).items():
@@ -275,7 +275,7 @@ def mean_curve(row: Row) -> dict[str, np.ndarray]:
 
 
 def psnr_at(row: Row, rates: list[float]) -> list[float | None]:
-    """PSNR of the mean curve at some rates, linear over log rate; None where the curve does not reach."""
+    """PSNR of the mean curve at some rates, interpolated over log rate; None outside the curve."""
     curve = mean_curve(row)
     found = np.interp(np.log(rates), np.log(curve["bpp"]), curve["psnr"], left=np.nan, right=np.nan)
     return [None if np.isnan(value) else float(value) for value in found]

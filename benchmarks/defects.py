@@ -2,8 +2,8 @@
 
     python benchmarks/defects.py TILES --minutes 15 [--model tiles.safetensors] [--json defects.json]
 
-TILES holds good/, and of every type of defect a folder defect/TYPE and its masks in mask/TYPE, under the same names.
-Four fifths of the good tiles, drawn with seed 0, train and calibrate; the others and all defects are tested.
+TILES holds good/, and for every type of defect a folder defect/TYPE and masks of the same names in mask/TYPE. Four
+fifths of the good tiles, drawn with seed 0, are for training and calibration; the others and all defects are for tests.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Tiles:
-    """Paths: good ones to train on and to test with, and the defective ones by type."""
+    """Paths of good tiles to train and to test with, and of defective ones by type."""
 
     training: list[Path]
     good: list[Path]
@@ -57,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tiles", type=Path)
     parser.add_argument("--minutes", type=float, default=15.0)
-    parser.add_argument("--model", type=Path, help="where the model is, or is to be")
+    parser.add_argument("--model", type=Path, help="the model; it is trained and saved there if missing")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     tiles = find_tiles(options.tiles)
@@ -107,7 +107,7 @@ def read(path: Path) -> np.ndarray:
 
 
 def model_scores(model: Defect, tiles: Tiles) -> dict[str, np.ndarray]:
-    """Of the tested tiles, by every method."""
+    """Scores of the test tiles, by every method."""
     calibration = model.calibration
     assert calibration is not None
     parts = [calibration.table(found) for found in measure(model, map(read, tiles.tested), model.default_method)]
@@ -116,7 +116,7 @@ def model_scores(model: Defect, tiles: Tiles) -> dict[str, np.ndarray]:
 
 
 def pca_scores(tiles: Tiles) -> np.ndarray:
-    """What principal components of good tiles leave of the tested ones: the mean squared error."""
+    """Mean squared error of the test tiles, reconstructed from principal components of good ones."""
 
     def rows(paths: list[Path]) -> np.ndarray:
         return np.stack([whole_picture(read(path), PCA_SIZE, 1).ravel() / 255 for path in paths])
@@ -154,13 +154,13 @@ def pixel_figures(model: Defect, tiles: Tiles) -> Row:
 
 
 def speed(model: Defect) -> float:
-    """Images of 256 x 256 per second, decoded before."""
+    """Images of 256 x 256 per second, without decoding."""
     pictures = list(np.random.default_rng(0).integers(0, 256, (SPEED_IMAGES, SPEED_SIZE, SPEED_SIZE), np.uint8))
     return SPEED_IMAGES / min(seconds(lambda: model.score(pictures)) for _ in range(3))
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """How long it takes."""
+    """How long it takes, in seconds."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start

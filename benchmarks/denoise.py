@@ -1,10 +1,10 @@
-"""PSNR of blind denoising on a folder of clean images, beside other methods and published figures.
+"""PSNR of blind denoising on a folder of clean images, compared with other methods and published figures.
 
     python benchmarks/denoise.py CBSD68_FOLDER [--model NAME|PATH] [--every 4] [--bm3d] [--json FILE]
 
 The published protocol: white Gaussian noise added in floating point, not clipped, from a fixed seed; the result clipped
-to 0..1; the mean of the images' PSNR over all three channels. The peers are told sigma, vaetool is not (`blind`);
-`told` is vaetool with sigma given. Peers come from opencv-python-headless, scikit-image (with PyWavelets) and bm3d:
+to 0..1; the mean of the images' PSNR over all three channels. The peers are given sigma, vaetool is not (`blind`);
+`given sigma` is vaetool with it. Peers come from opencv-python-headless, scikit-image (with PyWavelets) and bm3d:
 `pip install '.[benchmarks]'`; one that is not installed is left out. BM3D takes most of a minute per image, so it runs
 only when asked for. Published rows are in published_denoise.json, with their source.
 """
@@ -34,7 +34,7 @@ def main() -> None:
     model = load(arguments.model, kind="dae", device=arguments.device)
     methods: dict[str, Method] = {
         "vaetool, blind": lambda noisy, sigma: model.denoise(noisy),
-        "vaetool, told sigma": lambda noisy, sigma: model.denoise(noisy, sigma=sigma),
+        "vaetool, given sigma": lambda noisy, sigma: model.denoise(noisy, sigma=sigma),
         **peers(arguments.bm3d),
     }
     paths = sorted(path for path in arguments.folder.iterdir() if path.is_file())[:: arguments.every]
@@ -59,7 +59,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def peers(with_bm3d: bool) -> dict[str, Method]:
-    """The other methods that are installed, each told the sigma."""
+    """The other methods that are installed, each given sigma."""
     found: dict[str, Method] = {}
     if importlib.util.find_spec("cv2"):
         found["OpenCV non-local means"] = nl_means

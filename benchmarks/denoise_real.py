@@ -1,13 +1,13 @@
-"""How well `vaetool denoise` cleans real noisy photos, beside other methods.
+"""How well `vaetool denoise` cleans real noisy photos, compared with other methods.
 
     python benchmarks/denoise_real.py FOLDER [--model NAME|PATH] [--bm3d] [--json FILE] [--sheet FILE]
 
-FOLDER holds `noisy/` and `clean/`, pictures of the same names, as the data sets of real noise have them: the clean ones
-are means of many shots. vaetool runs at its defaults. The others do not know how strong the noise is, and get the
-setting that is best for the set as a whole: OpenCV's non-local means h of 3, 5, 7 or 10, the wavelets and BM3D a sigma,
-the blur its own. BM3D takes most of a minute per picture, so it runs only when asked for, its sigma chosen on every
-fifth picture. PSNR in dB over all three channels and SSIM, both their mean over the pictures; `worst` is the largest
-loss of PSNR against the noisy picture, `best` the largest gain. `pip install '.[benchmarks]'` has the other methods.
+FOLDER holds `noisy/` and `clean/`, with pictures of the same names, as in data sets of real noise: the clean ones are
+means of many shots. vaetool runs with its defaults. The others do not know how strong the noise is, and get the setting
+that is best for the set as a whole: OpenCV's non-local means h of 3, 5, 7 or 10, the wavelets and BM3D a sigma, the
+blur its own. BM3D takes most of a minute per picture, so it runs only when asked for, its sigma chosen on every fifth
+picture. PSNR in dB over all three channels and SSIM are means over the pictures; `worst` is the largest loss of PSNR
+against the noisy picture, `best` the largest gain. `pip install '.[benchmarks]'` has the other methods.
 """
 
 from __future__ import annotations
@@ -162,7 +162,7 @@ def print_table(rows: dict[str, dict[str, float]], count: int) -> None:
 
 
 def print_pictures(figures: dict[str, Figures]) -> None:
-    """Each picture's gain, the least first."""
+    """Each picture's gain, the smallest first."""
     gains = {name: figures[OURS][name]["psnr"] - value["psnr"] for name, value in figures[NOISY].items()}
     print()
     for name, gain in sorted(gains.items(), key=lambda item: item[1]):

@@ -1,6 +1,6 @@
-"""Holes of five kinds, drawn by the name of a picture.
+"""Holes of five kinds, drawn from the name of a picture.
 
-What training draws comes from other code, `vaetool.inpainting.masks`.
+Those of training come from other code, `vaetool.inpainting.masks`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Shapes = Iterator[np.ndarray]
 
 
 def draw_mask(kind: str, picture: str) -> np.ndarray:
-    """(SIDE, SIDE) bool, True in the hole: shapes until a share of the picture is covered that is drawn first."""
+    """(SIDE, SIDE) bool, True in the hole: shapes until a random share of the picture is covered."""
     shapes, least, most = KINDS[kind]
     rng = np.random.default_rng([SEED, list(KINDS).index(kind), zlib.crc32(picture.encode())])
     while True:
@@ -32,7 +32,7 @@ def draw_mask(kind: str, picture: str) -> np.ndarray:
 
 
 def strokes(rng: np.random.Generator, thinnest: float, thickest: float) -> Shapes:
-    """Straight pieces with round ends, one after another, of winding lines; without end."""
+    """Straight pieces with round ends that form winding lines, one after another; endless."""
     rows, columns = np.indices((SIDE, SIDE))
     while True:
         place, angle = complex(*rng.uniform(0, SIDE, 2)), rng.uniform(0, 2 * np.pi)
@@ -47,7 +47,7 @@ def strokes(rng: np.random.Generator, thinnest: float, thickest: float) -> Shape
 
 
 def boxes(rng: np.random.Generator) -> Shapes:
-    """Upright, from 30 to 150 pixels a side, within the picture; without end."""
+    """Upright boxes, from 30 to 150 pixels a side, within the picture; endless."""
     while True:
         height, width = rng.integers(30, 151, 2)
         top, left = rng.integers(0, SIDE - height + 1), rng.integers(0, SIDE - width + 1)
@@ -57,7 +57,7 @@ def boxes(rng: np.random.Generator) -> Shapes:
 
 
 def outline(rng: np.random.Generator) -> Shapes:
-    """One, smooth and closed, 60 to 140 pixels across where it is widest: the radius is a short Fourier series."""
+    """One smooth closed shape, 60 to 140 pixels across where it is widest: the radius is a short Fourier series."""
     waves = np.arange(2, 7)
     sizes, phases = rng.normal(0, 0.5, 5) / waves, rng.uniform(0, 2 * np.pi, 5)
 
@@ -77,4 +77,4 @@ KINDS: dict[str, tuple[Callable[[np.random.Generator], Shapes], float, float]] =
     "box": (boxes, 0.05, 0.35),
     "object": (outline, 0.02, 0.25),
 }
-"""What holes are made of, and the least and the largest share of a picture that they take."""
+"""What holes are made of, and the smallest and the largest share of a picture that they take."""

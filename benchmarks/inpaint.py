@@ -1,19 +1,19 @@
-"""How well `vaetool inpaint` fills holes in photos, beside OpenCV, scikit-image and a push-pull pyramid.
+"""How well `vaetool inpaint` fills holes in photos, compared with OpenCV, scikit-image and a push-pull pyramid.
 
     python benchmarks/inpaint.py FOLDER ... [--model NAME|PATH] [--masks FOLDER] [--json FILE] [--sheet FILE]
 
-Of every picture the middle 256 x 256 pixels are taken, with one mask of each kind: thin, medium and thick strokes,
+The central 256 x 256 pixels of every picture are taken, with one mask of each kind: thin, medium and thick strokes,
 boxes, and an object's outline. Masks are drawn here, from the pictures' names alone and by code that training does not
-know, and written to --masks/SET/KIND/NAME.png (default: inpaint-masks beside the first folder of pictures).
+know, and written to --masks/SET/KIND/NAME.png (default: inpaint-masks next to the first folder of pictures).
 
-PSNR is that inside the hole, over all three channels, in dB, at most 50 for a picture; its mean over the pictures. SSIM
-is the whole picture's, with the hole filled. Energy is the sum of the squared differences of all pixels and their right
-and lower neighbours, where at least one of the two lies in the hole, over all pictures and channels, divided by the
-same sum of the true pictures: 1 is as much texture as there was, less is blur. Intervals hold 95 % of 10,000 bootstrap
-samples of the pictures.
+PSNR is that inside the hole, over all three channels, in dB, at most 50 for a picture, averaged over the pictures. SSIM
+is that of the whole picture, with the hole filled. Energy is the sum of the squared differences of all pixels and their
+right and lower neighbours, where at least one of the two lies in the hole, over all pictures and channels, divided by
+the same sum of the true pictures: 1 is as much texture as there was, less is blur. Intervals hold 95 % of 10,000
+bootstrap samples of the pictures.
 
-The other methods are slow, and always give the same: their figures are kept beside the masks, and measured again
-only for other pictures, masks or versions. `pip install '.[benchmarks]'` has them.
+The other methods are slow and deterministic: their figures are kept next to the masks, and measured again only for
+other pictures, masks or versions. `pip install '.[benchmarks]'` has them.
 """
 
 from __future__ import annotations
@@ -92,9 +92,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
     parser.add_argument("--model", default="photo-inpaint")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--masks", type=Path, help="where masks and the other methods' figures are, or are to be")
+    parser.add_argument(
+        "--masks", type=Path, help="folder of masks and of the other methods' figures; created if missing"
+    )
     parser.add_argument("--json", type=Path)
-    parser.add_argument("--sheet", type=Path, help="write the worst results, beside the truth, as a picture")
+    parser.add_argument("--sheet", type=Path, help="write the worst results, next to the truth, as a picture")
     return parser.parse_args()
 
 
@@ -130,7 +132,7 @@ def write_masks(cases: list[Case], place: Path) -> None:
 
 
 def masks_sha256(cases: list[Case], folder: str) -> str:
-    """Of a folder's masks, kind by kind and by name: a byte for a pixel, 255 in the hole, else 0."""
+    """SHA-256 of a folder's masks, kind by kind and by name: a byte for a pixel, 255 in the hole, else 0."""
     chosen = sorted((c for c in cases if c.folder == folder), key=lambda c: (list(KINDS).index(c.kind), c.picture))
     return hashlib.sha256(b"".join(np.where(c.hole, 255, 0).astype(np.uint8).tobytes() for c in chosen)).hexdigest()
 
@@ -139,7 +141,7 @@ def masks_sha256(cases: list[Case], folder: str) -> str:
 
 
 def others(cases: list[Case], place: Path) -> dict[str, Figures]:
-    """Their figures, by name: as they are kept, else measured and kept."""
+    """Figures of the other methods, by name: read if they are kept, else measured and kept."""
     try:
         import cv2
         import skimage
@@ -196,7 +198,7 @@ METHODS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def hole_shares(cases: list[Case]) -> dict[str, float]:
-    """Of the pictures, by kind of mask: means."""
+    """Mean share of the picture in the hole, by kind of mask."""
     return {kind: round(float(np.mean([case.hole.mean() for case in cases if case.kind == kind])), 3) for kind in KINDS}
 
 
@@ -214,7 +216,7 @@ def compare(filled: np.ndarray, case: Case) -> dict[str, float]:
 
 
 def gradient_energy(pixels: np.ndarray, hole: np.ndarray) -> float:
-    """Sum of the squared differences of neighbours, rightwards and downwards, of which at least one is in the hole.
+    """Sum of the squared differences of right and lower neighbours, of which at least one is in the hole.
 
     >>> gradient_energy(np.array([[[1], [3], [7], [9]]]), np.array([[False, True, False, False]]))
     20.0
@@ -260,7 +262,7 @@ def describe(values: dict[str, np.ndarray], draws: np.ndarray) -> Row:
 
 
 def interval(samples: np.ndarray) -> list[float]:
-    """Where 95 % of them lie."""
+    """The interval in which 95 % of them lie."""
     return [round(float(bound), 2) for bound in np.quantile(samples, (0.025, 0.975))]
 
 

@@ -44,7 +44,7 @@ class Classifier(nn.Module):
 
 
 class Judge:
-    """A trained classifier, and how it came about: `about` has its test accuracy and its training seconds."""
+    """A trained classifier; `about` has its test accuracy and its training seconds."""
 
     def __init__(self, classifier: Classifier, about: dict[str, Any]) -> None:
         self.classifier = classifier.eval()
@@ -52,7 +52,7 @@ class Judge:
 
     @torch.inference_mode()
     def features(self, pictures: np.ndarray) -> np.ndarray:
-        """The layer before the last, (pictures, FEATURES) float32."""
+        """The last but one layer, (pictures, FEATURES) float32."""
         parts = [self.classifier.body(as_batch(part)) for part in chunks(pictures)]
         return torch.cat(parts).numpy()
 
@@ -74,7 +74,7 @@ def judge_for(name: str, training: Any, test: Any, cache: Path) -> Judge:
 
 
 def train(classifier: Classifier, pictures: np.ndarray, labels: np.ndarray) -> None:
-    """Cross-entropy, Adam, the learning rate falling to zero; the same every time."""
+    """Cross-entropy, Adam, with the learning rate falling to zero; deterministic."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         for layer in classifier.modules():
@@ -98,7 +98,7 @@ def train(classifier: Classifier, pictures: np.ndarray, labels: np.ndarray) -> N
 
 @torch.inference_mode()
 def accuracy(classifier: Classifier, pictures: np.ndarray, labels: np.ndarray) -> float:
-    """Share of the pictures whose class is found."""
+    """Share of the pictures whose class is recognised."""
     found = torch.cat([classifier(as_batch(part)).argmax(dim=1) for part in chunks(pictures)])
     return round(float((found.numpy() == labels).mean()), 4)
 
@@ -152,7 +152,7 @@ def nearest_distances(queries: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def step_ratio(features: np.ndarray) -> float:
-    """Of a path, (frames, features): its largest step over its mean step; 1 is an even walk, 1 / share a jump.
+    """The largest step of a path, (frames, features), over its mean step; 1 is a uniform walk, 1 / share a jump.
 
     >>> step_ratio(np.array([[0.0], [1.0], [2.0], [5.0], [6.0]]))
     2.0

@@ -2,11 +2,11 @@
 
     python benchmarks/one_class.py --root FOLDER [--minutes 0.7] [--only MNIST] [--classes 0 1 ...] [--json FILE]
 
-FOLDER is torchvision's, with MNIST and FashionMNIST in it. For each class a small VAE is trained on its training
-pictures for so many minutes; it keeps a thousand of them to calibrate with. All 10,000 test pictures are then scored:
-AUROC of the other classes against this one, by the default score, the ELBO and the reconstruction, and by peers from
-scikit-learn that are fitted to all training pictures of the class. No picture of another class is seen before, and no
-setting is chosen by class. --json replaces what the file holds of the data sets that are measured.
+FOLDER is torchvision's, with MNIST and FashionMNIST in it. For each class, a small VAE is trained on its training
+pictures for so many minutes; a thousand of them are set aside for calibration. All 10,000 test pictures are then
+scored: AUROC of the other classes against this one, by the default score, the ELBO and the reconstruction, and by peers
+from scikit-learn that are fitted to all training pictures of the class. No picture of another class is used in
+training, and no setting is chosen by class. --json replaces the entries of the data sets that are measured.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from vaetool.training.config import read_recipe
 DATA = ("MNIST", "FashionMNIST")
 METHODS = ("typical", "elbo", "recon")
 LATENT = 32
-"""Numbers in a code, of the VAE and of PCA."""
+"""Numbers in a code of the VAE and of PCA."""
 
 NETWORK = {
     "channels": 1,
@@ -57,7 +57,7 @@ Row = dict[str, Any]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, required=True, help="torchvision's folder")
-    parser.add_argument("--minutes", type=float, default=0.7, help="of training, for each class")
+    parser.add_argument("--minutes", type=float, default=0.7, help="training minutes for each class")
     parser.add_argument("--only", nargs="+", choices=DATA, default=DATA)
     parser.add_argument("--classes", nargs="+", type=int, choices=range(10), default=range(10), metavar="CLASS")
     parser.add_argument("--json", type=Path)
@@ -85,7 +85,7 @@ def one_class(training: Any, test: Any, label: int, minutes: float) -> Row:
 
 
 def vae_scores(good: np.ndarray, tested: np.ndarray, minutes: float) -> tuple[dict[str, np.ndarray], Row]:
-    """Of the tested pictures by a VAE of the good ones, both (pictures, 28, 28) uint8; and how long it trained."""
+    """Scores of test pictures by a VAE of the good ones, both (pictures, 28, 28) uint8; and how long it trained."""
     recipe = read_recipe(
         kind="vae", model=NETWORK, corruption={"warmup": 0.05}, training={**TRAINING, "minutes": minutes}
     )
@@ -104,7 +104,7 @@ def vae_scores(good: np.ndarray, tested: np.ndarray, minutes: float) -> tuple[di
 
 
 def peer_scores(good: np.ndarray, tested: np.ndarray) -> dict[str, np.ndarray]:
-    """Of the tested pictures by peers that are fitted to the good ones, both as rows; higher for the more unusual."""
+    """Scores of test pictures by peers fitted to the good ones, both as rows; higher for the more unusual."""
     pca = PCA(LATENT, svd_solver="covariance_eigh").fit(good)
     rest = tested - pca.inverse_transform(pca.transform(tested))
     forest = IsolationForest(random_state=0).fit(good)
@@ -117,12 +117,12 @@ def peer_scores(good: np.ndarray, tested: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def rows_of(pictures: np.ndarray) -> np.ndarray:
-    """Each as a row of numbers in 0..1."""
+    """Each picture as a row of numbers in 0..1."""
     return pictures.reshape(len(pictures), -1).astype(np.float32) / 255
 
 
 def mean_of(rows: list[Row]) -> dict[str, float]:
-    """AUROC by score, over classes."""
+    """AUROC by score, averaged over classes."""
     return {name: round(float(np.mean([row["auroc"][name] for row in rows])), 4) for name in rows[0]["auroc"]}
 
 
@@ -136,7 +136,7 @@ def print_figures(name: str, found: Row) -> None:
 
 
 def add_to(path: Path, name: str, found: Row) -> None:
-    """Keep what the file holds of the other data set."""
+    """Keep what the file holds for the other data set."""
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     path.write_text(json.dumps({**results, name: found}, indent=2) + "\n", encoding="utf-8")
 

@@ -44,5 +44,5 @@ def frontier(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
     rate, quality = points[np.lexsort((-points[:, 1], points[:, 0]))].T  # at one rate, the best first
     better = np.concatenate([[True], quality[1:] > np.maximum.accumulate(quality)[:-1]])
     if better.sum() < 2:
-        raise UsageError("a rate-distortion curve needs at least two points of which the dearer one is better")
+        raise UsageError("a rate-distortion curve needs at least two points, the one with the higher rate being better")
     return rate[better], quality[better]

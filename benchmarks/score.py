@@ -1,13 +1,13 @@
-"""How well `vaetool score` tells pictures apart by the bundled VAEs of MNIST (`digits`) and Fashion-MNIST (`fashion`).
+"""How well `vaetool score` finds outliers with the bundled VAEs of MNIST (`digits`) and Fashion-MNIST (`fashion`).
 
     python benchmarks/score.py --root FOLDER [--pictures 1000] [--slow 200] [--json FILE] [--picture docs/elbo.png]
 
 FOLDER is torchvision's, with MNIST and FashionMNIST in it. Models have seen training pictures alone. The first test
-pictures are scored; the last thousand calibrate. Outliers are the test pictures of the other set, the same pictures
-inverted, turned, mirrored or blurred, and drawn ones. --slow: as many pictures for the methods that take long.
+pictures are scored; the last thousand are for calibration. Outliers are the test pictures of the other set, the same
+pictures inverted, turned, mirrored or blurred, and synthetic ones. --slow: number of pictures for the slow methods.
 
-False alarms: all components of 3,000 test pictures are found once, and 200 times divided at random into 1,000 that
-calibrate and 2,000 that are scored. --picture: where the ELBO of both sets lies, and the score by default.
+False alarms: all components of 3,000 test pictures are computed once, and divided at random 200 times into 1,000 for
+calibration and 2,000 that are scored. --picture: a plot of the ELBO and of the default score of both sets.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def test_pictures(root: Path, name: str) -> np.ndarray:
 
 
 def changed(pictures: np.ndarray) -> dict[str, np.ndarray]:
-    """The same pictures, spoilt."""
+    """The same pictures, transformed."""
 
     def blurred(sigma: float) -> np.ndarray:
         return np.rint(gaussian_filter(pictures.astype(float), (0, sigma, sigma))).astype(np.uint8)
@@ -90,7 +90,7 @@ def drawn(count: int) -> dict[str, np.ndarray]:
 
 
 def areas(model: Any, usual: np.ndarray, strange: dict[str, np.ndarray], slow: int) -> dict[str, dict[str, float]]:
-    """Under the ROC curve, by method, for each kind of outlier."""
+    """Area under the ROC curve, by method, for each kind of outlier."""
     calibration = model.calibration
     sets = {"usual": usual, **strange}
     quick = {name: calibration.table(components(model, pictures)) for name, pictures in sets.items()}
@@ -108,13 +108,13 @@ def areas(model: Any, usual: np.ndarray, strange: dict[str, np.ndarray], slow: i
 
 
 def components(model: Any, pictures: np.ndarray, by: str = "typical") -> dict[str, np.ndarray]:
-    """By name, (pictures,) each."""
+    """Components by name, (pictures,) each."""
     parts = list(measure(model, list(pictures), by))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def false_alarms(model: Any, pictures: np.ndarray) -> dict[str, dict[str, float]]:
-    """The share of good pictures that is called outliers, over random splits, beside the law that it has."""
+    """The share of good pictures that is called outliers, over random splits, and its theoretical distribution."""
     found = components(model, pictures)
     table = np.stack(list(found.values()), axis=1).astype(np.float64)
     rates, rng = [], np.random.default_rng(0)
@@ -138,7 +138,7 @@ def false_alarms(model: Any, pictures: np.ndarray) -> dict[str, dict[str, float]
 
 
 def speed(model: Any, pictures: np.ndarray) -> float:
-    """Pictures scored in a second, by default."""
+    """Pictures per second, with the default score."""
     start = time.perf_counter()
     for _ in detection.score(model, list(pictures)):
         pass
@@ -157,7 +157,7 @@ def print_table(title: str, rows: dict[str, dict[str, float]]) -> None:
 
 
 def draw(path: Path, model: Any, sets: dict[str, Iterable[np.ndarray]]) -> None:
-    """Histograms: the ELBO, the length in a lossless code, and the score by default."""
+    """Histograms: the ELBO, the length in a lossless code, and the default score."""
     found = {name: list(detection.score(model, pictures)) for name, pictures in sets.items()}
     figure = Figure((11, 3), layout="constrained")
     FigureCanvasAgg(figure)

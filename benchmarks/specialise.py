@@ -1,9 +1,9 @@
-"""What a codec trained on one kind of picture saves on it: bits at equal PSNR, beside the codec it began with.
+"""What a codec trained on one kind of picture saves on it: bits at equal PSNR, compared with the codec it began as.
 
     python benchmarks/specialise.py FOLDER special.safetensors [--general photo-codec] [--every 4] [--json FILE]
 
-FOLDER holds pictures of that kind which the special codec was not trained on. Whole files are counted, and BD-rate is
-a mean over the pictures; those that either codec would rather store without loss at one of the qualities are left out.
+FOLDER holds pictures of that kind that the special codec was not trained on. Whole files are counted, and BD-rate is a
+mean over the pictures, without those that either codec would store losslessly at one of the qualities.
 """
 
 from __future__ import annotations

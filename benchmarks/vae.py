@@ -1,17 +1,17 @@
-"""What the bundled VAEs of MNIST (`digits`) and Fashion-MNIST (`fashion`) are worth, beside simpler models.
+"""What the bundled VAEs of MNIST (`digits`) and Fashion-MNIST (`fashion`) are worth, compared with simpler models.
 
     python benchmarks/vae.py --root FOLDER [--only SECTION ...] [--digits FILE] [--fashion FILE] [--json FILE]
 
 FOLDER is torchvision's, with MNIST and FashionMNIST in it. Sections, each with a table of its own: likelihood, samples,
 memory, morphs, codes, training. Test pictures are those of the data sets; models have seen training pictures alone.
 
-Pictures of digits are greys where the model only knows on and off. Likelihoods are of pixels drawn once, on with their
-grey as the probability, from a fixed seed: "dynamically binarised" MNIST. Samples are judged as `vaetool sample` writes
-them, the probabilities as greys, against test pictures in their own greys.
+Pictures of digits have grey levels, while the model only knows black and white. Likelihoods are of pixels drawn once,
+white with their grey level as the probability, from a fixed seed: "dynamically binarised" MNIST. Samples are judged as
+`vaetool sample` writes them, with probabilities as grey levels, against test pictures with their own grey levels.
 
-The judge of samples is a small classifier that is trained here (see judge.py), once: --cache keeps it, and with it the
+The judge of samples is a small classifier that is trained here once (see judge.py). --cache keeps it, and also the
 plain autoencoder that samples are compared with, which has the same trunk and trains for as long as the VAE did
-(--ae-minutes for less, 0 to leave it out). --json adds to what the file holds the sections that were measured.
+(--ae-minutes for less, 0 to leave it out). --json adds the measured sections to the file.
 """
 
 from __future__ import annotations
@@ -80,11 +80,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--models", nargs="+", choices=DATA, default=list(DATA))
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION")
     for name in DATA:
-        parser.add_argument(f"--{name}", default=name, metavar="FILE", help="another model than the bundled one")
-        parser.add_argument(f"--ae-{name}", type=Path, metavar="FILE", help="an autoencoder that is trained already")
-    parser.add_argument("--ae-minutes", type=float, help="training of the autoencoder; by default the VAE's; 0: none")
-    parser.add_argument("--samples", type=int, help=f"of the IWAE bound; by default {IMPORTANCE_SAMPLES}")
-    parser.add_argument("--images", type=int, default=10_000, help="the first test pictures that likelihoods are of")
+        parser.add_argument(f"--{name}", default=name, metavar="FILE", help="use this model instead of the bundled one")
+        parser.add_argument(f"--ae-{name}", type=Path, metavar="FILE", help="an autoencoder that is already trained")
+    parser.add_argument("--ae-minutes", type=float, help="minutes for the autoencoder; by default the VAE's; 0: none")
+    parser.add_argument("--samples", type=int, help=f"samples of the IWAE bound; by default {IMPORTANCE_SAMPLES}")
+    parser.add_argument("--images", type=int, default=10_000, help="number of test pictures for likelihoods")
     parser.add_argument("--cache", type=Path, default=Path(platformdirs.user_cache_dir("vaetool")) / "benchmarks")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path)
@@ -92,7 +92,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 class Subject:
-    """A model, the pictures it knows and those it does not, and who judges it."""
+    """A model, the pictures it knows and those it does not, and its judge."""
 
     def __init__(self, name: str, arguments: argparse.Namespace) -> None:
         self.name = name
@@ -112,17 +112,17 @@ class Subject:
 
     @functools.cached_property
     def test_features(self) -> np.ndarray:
-        """Of the test pictures, in the judge's eyes."""
+        """Features of the test pictures, by the judge."""
         return self.judge.features(self.test[0])
 
     @functools.cached_property
     def some_training_pictures(self) -> np.ndarray:
-        """As many as there are samples, at random."""
+        """Random training pictures, as many as there are samples."""
         return np.random.default_rng(SEED).permutation(self.training[0])[:SAMPLES]
 
     @functools.cached_property
     def samples(self) -> dict[str, np.ndarray]:
-        """Pictures from each prior of the model, those from the one that `vaetool sample` takes by itself first."""
+        """Pictures from each prior of the model, those from the default one of `vaetool sample` first."""
         priors = ["normal"] if self.model.mixture is None else ["normal", "gmm"]
         priors.sort(key=lambda prior: prior != draw(self.model, 1).prior)
         return {
@@ -131,12 +131,12 @@ class Subject:
 
     @functools.cached_property
     def pca(self) -> PCA:
-        """Of as many components as the model's codes have numbers."""
+        """PCA with as many components as the model's codes have numbers."""
         return PCA(self.model.config.latent, svd_solver="covariance_eigh").fit(rows_of(self.training[0]))
 
     @functools.cached_property
     def autoencoder(self) -> Autoencoder | None:
-        """The plain one beside it, unless it is left out."""
+        """The plain autoencoder for comparison, unless it is left out."""
         return trained_autoencoder(self)
 
 
@@ -145,7 +145,7 @@ def pictures_and_labels(data: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def rows_of(pictures: np.ndarray) -> np.ndarray:
-    """Each as a row of numbers in 0..1."""
+    """Each picture as a row of numbers in 0..1."""
     return pictures.reshape(len(pictures), -1).astype(np.float32) / 255
 
 
@@ -186,7 +186,7 @@ def likelihood(subject: Subject) -> list[Row]:
 
 
 def importance_bound(model: Any, x: torch.Tensor, samples: int) -> np.ndarray:
-    """Of every picture, in nats; says how long it will take."""
+    """The bound for every picture, in nats; says how long it will take."""
     generator = torch.Generator(model.device).manual_seed(SEED)
     found: list[np.ndarray] = []
     start = time.perf_counter()
@@ -224,7 +224,7 @@ def samples(subject: Subject) -> list[Row]:
 
 
 def peers(subject: Subject) -> dict[str, np.ndarray]:
-    """Pictures of simpler models, of codes of the same width."""
+    """Pictures of simpler models with codes of the same width."""
     pca, pictures = subject.pca, subject.some_training_pictures
     gaussian = rng().standard_normal((SAMPLES, pca.n_components_)) * np.sqrt(pca.explained_variance_)
     found = {
@@ -268,7 +268,7 @@ def fingerprint(values: Row) -> str:
 
 
 def memory(subject: Subject) -> list[Row]:
-    """How far samples are from the nearest training picture, beside how far test pictures are: no less, if all is well.
+    """How far samples are from the nearest training picture, compared with test pictures: no less, if all is well.
 
     `closer` is the share of samples that are closer to one than 99 % of the test pictures are; by chance it is 1 %.
     """
@@ -295,7 +295,7 @@ def memory(subject: Subject) -> list[Row]:
 
 
 def morphs(subject: Subject) -> list[Row]:
-    """Largest over mean step in the judge's features, on 100 ways of 24 frames between test pictures; 1 is quite even.
+    """Largest over mean step in the judge's features, on 100 paths of 24 frames between test pictures; 1 is uniform.
 
     Slerp is what `vaetool morph` does; cross-fading mixes the pixels of the same two pictures.
     """
@@ -322,7 +322,7 @@ def morphs(subject: Subject) -> list[Row]:
 
 
 def codes(subject: Subject) -> list[Row]:
-    """Test accuracy of a linear classifier (logistic regression) of codes, all of the same width."""
+    """Test accuracy of a linear classifier (logistic regression) on codes, all of the same width."""
     encoders: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "vaetool": subject.model.encode,
         "PCA": lambda pictures: subject.pca.transform(rows_of(pictures)),
@@ -342,7 +342,7 @@ def codes(subject: Subject) -> list[Row]:
 
 
 def training(subject: Subject) -> list[Row]:
-    """What it took, as the model file says."""
+    """Cost of the training, according to the model file."""
     about = subject.header.training
     return [
         {
@@ -362,7 +362,7 @@ SECTIONS: dict[str, Callable[[Subject], list[Row]]] = {
 
 
 def measure(name: str, subject: Subject) -> Row:
-    """The rows of a section, with what they are of."""
+    """The rows of a section, with the model file they were measured with."""
     start = time.perf_counter()
     rows = SECTIONS[name](subject)
     weights = {"model": subject.path.name, "sha256": sha256(subject.path)[:16]}

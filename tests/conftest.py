@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import os
 import signal
@@ -96,19 +95,11 @@ def vaetool_process(python: Callable[..., subprocess.Popen[bytes]]) -> Run:
 
 
 @pytest.fixture(scope="session")
-def photographs() -> dict[str, object]:
+def photographs() -> dict[str, Any]:
     """Two real photographs as small Pillow images, `china` and `flower`: 160 x 107 pixels, RGB."""
-    from PIL import Image
+    from tests.photographs import small_photographs
 
-    spec = importlib.util.find_spec("sklearn")
-    assert spec is not None
-    assert spec.origin is not None
-    folder = Path(spec.origin).parent / "datasets" / "images"
-    found: dict[str, object] = {}
-    for name in ("china", "flower"):
-        with Image.open(folder / f"{name}.jpg") as image:
-            found[name] = image.convert("RGB").resize((160, 107), Image.Resampling.LANCZOS)
-    return found
+    return small_photographs()
 
 
 @pytest.fixture

@@ -187,7 +187,8 @@ def test_every_module_says_what_it_is(module):
 def test_public_functions_and_classes_have_docstrings(module):
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     public = [node for node in TREES[module].body if isinstance(node, kinds) and not node.name.startswith("_")]
-    assert [node.name for node in public if not ast.get_docstring(node)] == []
+    own = [node for node in public if "overload" not in map(ast.unparse, node.decorator_list)]
+    assert [node.name for node in own if not ast.get_docstring(node)] == []
 
 
 @every_module

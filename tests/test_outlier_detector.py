@@ -63,7 +63,7 @@ def test_it_is_calibrated_with_pictures_that_it_was_not_trained_on(fitted):
 
 
 def test_a_level_that_the_pictures_cannot_resolve_is_refused(ones):
-    with pytest.raises(UsageError, match=r"alpha 0\.01 cannot be kept"):
+    with pytest.raises(UsageError, match=r"alpha 0\.01 is too small"):
         tiny(peak=16, alpha=0.01).fit(ones)
 
 

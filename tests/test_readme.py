@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vaetool import load
 from vaetool.cli import app
@@ -42,6 +43,9 @@ ENDLESS = ["--set", "training.steps=1000000", "--set", "training.save_minutes=0"
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff")
 DIGITS = {"bad/": "0", "without/": "1"}
 """Of the folders of digits, which each name stands for where they are no photographs; by default all, or 1."""
+
+KINDS = {"a Pillow image": Image.Image, "the bytes": bytes, "an array": np.ndarray}
+"""What a comment in a block of Python calls a result, and what that is."""
 
 RESULTS = {"-o", "--output", ">"}
 """What comes after one of these is made by the example."""
@@ -229,17 +233,58 @@ def test_an_example_runs(example, here, vaetool, python, tmp_path):
         run_here(words, vaetool, python)
 
 
-def test_the_python_blocks_run(here):
+def result_is_as_its_comment_says(result: object, comment: str) -> bool:
+    """Compares kind and shape, and tells whether the comment says anything of them."""
+    kinds = [kind for words, kind in KINDS.items() if words in comment]
+    shape = re.search(r"\(\d+(, \d+)*,?\)", comment)
+    for kind in kinds:
+        assert isinstance(result, kind), comment
+    if shape:
+        assert np.shape(result) == ast.literal_eval(shape[0]), comment
+    return bool(kinds or shape)
+
+
+def test_the_python_blocks_give_what_their_comments_say(here):
     """One after the other and with the same names, as a reader would type them."""
     names: dict[str, object] = {"__name__": "readme"}
+    compared = 0
     for block in blocks(TEXT):
         if block.language != "python":
             continue
-        tree = ast.parse(block.text, README.name)
+        tree, lines = ast.parse(block.text, README.name), block.text.splitlines()
         literals = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
         here([value for value in literals if isinstance(value, str)])
-        ast.increment_lineno(tree, block.line - 1)  # so that a traceback points into the README
-        exec(compile(tree, str(README), "exec"), names)
+        for statement in tree.body:
+            comment = lines[statement.end_lineno - 1].partition("  # ")[2]
+            ast.increment_lineno(statement, block.line - 1)  # so that a traceback points into the README
+            exec(compile(ast.Module([statement], []), str(README), "exec"), names)
+            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+                compared += result_is_as_its_comment_says(names[statement.targets[0].id], comment)
+    assert compared > 0
+
+
+PAGES = [
+    README,
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "pretrained").glob("*.md")),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_name_files_that_are_there(page):
+    text = page.read_text(encoding="utf-8")
+    named = re.findall(r"`(?:[^`]* )?((?:tests|vaetool|benchmarks|pretrained|docs)/[\w./-]+)", text)
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_pages_import_what_is_there(page):
+    for block in blocks(page.read_text(encoding="utf-8")):
+        if block.language == "python":
+            for node in ast.walk(ast.parse(block.text)):
+                if isinstance(node, ast.Import | ast.ImportFrom):
+                    exec(compile(ast.Module([node], []), str(page), "exec"), {})
 
 
 @pytest.mark.parametrize("command", INSTALLATION)

@@ -98,11 +98,11 @@ class _OfPictures(BaseEstimator):
             return 1.0
         if array.dtype in (np.uint8, np.uint16):
             return float(np.iinfo(array.dtype).max)
-        raise ValueError(f"which number is white among those of type {array.dtype}? Give it as peak")
+        raise ValueError(f"which value of type {array.dtype} is white? Give it as peak")
 
     def _in_8_bits(self, array: np.ndarray, peak: float) -> np.ndarray:
         if array.max() > peak:
-            raise ValueError(f"pixels must be from 0 to {peak:g}, not to {array.max():g}: give as peak what is white")
+            raise ValueError(f"pixels must be from 0 to {peak:g}, not to {array.max():g}: give that of white as peak")
         return array if array.dtype == np.uint8 and peak == 255 else np.rint(array * (255 / peak)).astype(np.uint8)
 
     def _train(self, kind: str, pictures: np.ndarray) -> Any:

@@ -165,7 +165,7 @@ def test_a_quality_may_be_given_short_and_quiet_long(here, compress):
         (["decompress", "."], "no compressed pictures in ."),
         (["decompress", "x.vae", "--format", "docx"], "error: no image format is called 'docx'; choose png"),
         (["decompress", "x.vae", "-o", "x.xyz"], "'.xyz'; choose .png"),
-        (["decompress", "x.vae", "-o", "x.png", "--format", "webp"], "x.png is no webp file"),
+        (["decompress", "x.vae", "-o", "x.png", "--format", "webp"], "x.png is not a webp file"),
         (["decompress", "x.vae", "-m", "photo-denoise-gaussian"], "a codec is needed"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

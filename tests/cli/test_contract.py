@@ -288,7 +288,7 @@ def test_the_estimated_sigma_is_told(here, vaetool, tiny_dae):
 def test_a_picture_that_does_not_change_is_the_same_file_and_that_is_said(here, vaetool, tiny_dae):
     result = vaetool("denoise", "china.jpg", "-m", tiny_dae, "--sigma", "0", "--json")
     assert result.exit_code == 0
-    assert result.stderr.startswith("unchanged: nothing to take away at this --sigma")
+    assert result.stderr.startswith("unchanged: nothing to remove at this --sigma")
     assert (here / "china.denoised.jpg").read_bytes() == (here / "china.jpg").read_bytes()
     record = json.loads(result.stdout)
     size = (here / "china.jpg").stat().st_size

@@ -87,14 +87,14 @@ def test_a_mask_of_another_size_is_that_pictures_error_and_names_both(here, vaet
     Image.new("RGB", (50, 40)).save("small.png")
     result = vaetool("inpaint", "small.png", "flower.png", "--mask", "mask.png", "-o", "whole/")
     assert result.exit_code == 1
-    assert result.stderr.splitlines()[0] == ("small.png: is 50 x 40 pixels, and its mask 160 x 107: make them the same")
+    assert result.stderr.splitlines()[0] == ("small.png: is 50 x 40 pixels, but its mask is 160 x 107: they must match")
     assert (here / "whole/flower.png").exists()
 
 
 def test_a_mask_of_everything_is_an_error(here, vaetool):
     result = vaetool("inpaint", "flower.png", "--box", "0,0,999,999")
     assert result.exit_code == 1
-    assert result.stderr == "flower.png: is all hole: nothing is left of it to fill that from\n"
+    assert result.stderr == "flower.png: is covered by the hole entirely: nothing is left to fill it from\n"
     assert not (here / "flower.inpainted.png").exists()
 
 

@@ -76,7 +76,7 @@ def test_files_that_exist_are_kept(here, vaetool, tiny_vae, photos):
         (["MODEL", "nowhere", "-o", "s"], 2, "nowhere: no such folder or zip file"),
         (["MODEL", "broken", "-o", "s"], 1, "none of the pictures can be read"),
         (["MODEL", "one", "-o", "s", "--tsne"], 2, "t-SNE needs 10 pictures or more, not 1"),
-        (["MODEL", "one", "-o", "one/a.png"], 2, "is no folder"),
+        (["MODEL", "one", "-o", "one/a.png"], 2, "is not a folder"),
         (["MODEL", "one", "-o", "s", "--format", "mat"], 2, "mat"),
         (["DAE", "one", "-o", "s"], 2, "this is a dae; an ae or a vae is needed"),
         (["fashoin-of-1999", "one", "-o", "s"], 2, "no model 'fashoin-of-1999'"),

@@ -226,7 +226,7 @@ def test_info_of_nothing_is_a_usage_error(vaetool):
 
 def test_info_of_an_empty_folder_advises_no_option_that_it_has_not(tmp_path, vaetool):
     result = vaetool("info", tmp_path)
-    assert (result.exit_code, result.stderr) == (2, f"error: no files of vaetool in {tmp_path}\n")
+    assert (result.exit_code, result.stderr) == (2, f"error: no vaetool files in {tmp_path}\n")
 
 
 def test_what_a_file_says_of_itself_cannot_colour_the_terminal(here, vaetool):

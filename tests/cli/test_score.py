@@ -224,7 +224,7 @@ def test_a_level_that_the_calibration_cannot_resolve_is_refused(here, vaetool, s
 def test_the_false_discovery_rate_is_of_the_whole_batch(here, vaetool, scorer):
     """The smallest p-value is an outlier in company that is as bad, and none among many good pictures."""
     alone = vaetool("score", "-m", scorer, "bad", "--fdr", "0.05", "--json")
-    assert "5 % of what is called an outlier may be good pictures" in alone.stderr
+    assert "5 % of the reported outliers may be good pictures" in alone.stderr
     assert [record["outlier"] for record in records(alone.stdout)] == [True] * 6
     among = vaetool("score", "-m", scorer, "good", "bad/0.png", "--fdr", "0.05", "--json")
     assert not any(record["outlier"] for record in records(among.stdout))
@@ -244,7 +244,7 @@ def test_a_batch_that_drifted_is_warned_about(here, vaetool, scorer):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["good"], "by which model"),
+        (["good"], "which model"),
         (["-m", "SCORER"], "nothing to read"),
         (["-m", "SCORER", "good", "--by", "elbow"], "no method 'elbow'"),
         (["-m", "SCORER", "good", "--alpha", "1.5"], "from 0 to 1"),
@@ -254,9 +254,9 @@ def test_a_batch_that_drifted_is_warned_about(here, vaetool, scorer):
         (["-m", "SCORER", "good", "--raw"], "--heatmap"),
         (["-m", "SCORER", "good", "--roc", "roc.png"], "--normal and --outlier, or --labels"),
         (["-m", "SCORER", "good", "--masks", "good"], "--normal and --outlier, or --labels"),
-        (["-m", "SCORER", "good", "--report", "page.pdf"], "call it *.html"),
+        (["-m", "SCORER", "good", "--report", "page.pdf"], "the name must end in .html"),
         (["-m", "SCORER", "--normal", "good"], "need each other"),
-        (["-m", "SCORER", "--normal", "good", "--outlier", "bad", "good"], "name no others"),
+        (["-m", "SCORER", "--normal", "good", "--outlier", "bad", "good"], "give no other inputs"),
         (["-m", "SCORER", "--normal", "good", "--outlier", "good"], "both normal and an outlier"),
         (["-m", "DENOISER", "good"], "a defect or a vae is needed"),
         (["-m", "UNCALIBRATED", "good"], "was not calibrated"),

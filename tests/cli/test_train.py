@@ -118,13 +118,13 @@ def test_a_folder_called_like_a_kind_is_written_with_its_path(here, vaetool):
         (["dae", "photos", "-o", "m.pt"], "a model file ends in .safetensors"),
         (["dae", "photos", "-o", "photos/1.png/m.safetensors"], "cannot write to photos/1.png"),
         (["dae", "photos", "-o", "m.safetensors", "--resume"], "no saved state to resume from"),
-        (["dae", "photos", "-o", "m.safetensors", "--device", "cuda:77"], "device 'cuda:77' is not there"),
+        (["dae", "photos", "-o", "m.safetensors", "--device", "cuda:77"], "device 'cuda:77' is not available"),
         (["dae", "photos", "-o", "m.safetensors", "--init", "nothing"], "no model 'nothing'"),
         (["dae", "photos", "-o", "m.safetensors", "--set", "training.rate=1"], "unknown key 'rate'"),
         (["dae", "photos", "-o", "m.safetensors", "--minutes", "0"], "training needs a budget"),
         (
             ["dae", "photos", "-o", "m.safetensors", "--latent", "8"],
-            "the kind dae has no latent; what there is in [model]",
+            "the kind dae has no latent; known in [model]",
         ),
         (["ae", "photos", "-o", "m.safetensors", "--beta", "2"], "the kind ae has no beta"),
         (["dae", "photos", "-o", "m.safetensors", "--patch", "8"], "the kind dae has no patch"),
@@ -132,7 +132,7 @@ def test_a_folder_called_like_a_kind_is_written_with_its_path(here, vaetool):
         (["mae", "photos", "-o", "m.safetensors", "--patch", "8", "--ratio", "1"], "corruption.ratio must be above 0"),
         (["dae", "photos", "-o", "m.safetensors", "--preset", "lecture-2d"], "no preset 'lecture-2d' for the kind dae"),
         (["vae", "photos", "-o", "m.safetensors", "--preset", "large"], "there are: lecture-2d, lecture-faces"),
-        (["vae", "photos", "-o", "m.safetensors", "--size", "300"], "model.size must be from 16 to 256 pixels"),
+        (["vae", "photos", "-o", "m.safetensors", "--size", "300"], "model.size must be from 16 to 256, not"),
     ],
 )
 def test_a_request_that_makes_no_sense_is_refused_in_one_line(here, vaetool, arguments, message):
@@ -186,7 +186,7 @@ def test_a_stopped_run_says_how_to_go_on_and_does(here, python, vaetool, number,
     assert lines[-1] == word
     again = vaetool(*call, "--minutes", 5)
     assert again.exit_code == 2
-    assert "go on with --resume, or begin anew with --force" in again.stderr
+    assert "continue with --resume, or start again with --force" in again.stderr
     resumed = vaetool(*call, "--minutes", 0.001, "--resume")
     assert resumed.exit_code == 0
     assert not (here / "m.state.safetensors").exists()

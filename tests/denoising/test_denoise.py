@@ -124,9 +124,9 @@ def test_the_report_tells_the_range_of_a_map(photo):
 @pytest.mark.parametrize(
     ("picture", "options", "reason"),
     [
-        (np.full((48, 48, 3), 99, np.uint8), {"sigma": None}, "few colours, so no photo (--sigma N"),
+        (np.full((48, 48, 3), 99, np.uint8), {"sigma": None}, "few colours, so not a photo (--sigma N"),
         (np.linspace(0, 255, 48 * 48 * 3).reshape(48, 48, 3).astype(np.uint8), {"sigma": None}, "no noise found"),
-        (np.full((48, 48, 3), 99, np.uint8), {"sigma": 0}, "nothing to take away at this --sigma and --strength"),
+        (np.full((48, 48, 3), 99, np.uint8), {"sigma": 0}, "nothing to remove at this --sigma and --strength"),
     ],
 )
 def test_the_report_says_why_nothing_changed(model, picture, options, reason):

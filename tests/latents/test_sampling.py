@@ -69,7 +69,7 @@ def test_a_plain_autoencoder_is_sampled_from_the_density_of_its_codes_with_a_war
     drawn = draw(with_scores(ae, -9.0, -9.5), 2)
     assert drawn.prior == "gmm"
     assert "a vae" in drawn.warning
-    assert "gaps between codes" in drawn.warning
+    assert "gaps between its codes" in drawn.warning
 
 
 def test_a_model_whose_training_was_not_ended_has_the_normal_alone(vae, ae):
@@ -84,7 +84,11 @@ def test_a_model_whose_training_was_not_ended_has_the_normal_alone(vae, ae):
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
-    [({"prior": "mixture"}, "auto, normal, gmm"), ({"count": 0}, "one"), ({"temperature": -1}, "temperature")],
+    [
+        ({"prior": "mixture"}, "auto, normal, gmm"),
+        ({"count": 0}, "count must be 1 or more"),
+        ({"temperature": -1}, "temperature"),
+    ],
     ids=["prior", "count", "temperature"],
 )
 def test_what_makes_no_sense_is_refused(vae, wrong, message):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import pytest
 import torch
 
 from vaetool.errors import UsageError
-from vaetool.latents.trunk import NORMS, UPSAMPLINGS, Decoder, Encoder, TrunkConfig
+from vaetool.latents.trunk import Decoder, Encoder, Norm, TrunkConfig, Upsampling
 from vaetool.store import weights
 from vaetool.training.config import read_recipe
 
@@ -20,8 +21,8 @@ def small(**changed: object) -> TrunkConfig:
     return TrunkConfig(**{**settings, **changed})
 
 
-@pytest.mark.parametrize("upsample", UPSAMPLINGS)
-@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("upsample", get_args(Upsampling))
+@pytest.mark.parametrize("norm", get_args(Norm))
 def test_a_picture_becomes_a_code_and_a_code_a_picture(upsample, norm):
     config = small(upsample=upsample, norm=norm)
     x = torch.rand(2, 1, 16, 16)

@@ -176,5 +176,5 @@ def test_an_objective_that_makes_no_sense_is_refused(wrong):
 
 
 def test_an_unknown_likelihood_is_refused():
-    with pytest.raises(UsageError, match="bernoulli, gaussian, logistic"):
+    with pytest.raises(UsageError, match="bernoulli, gaussian or logistic"):
         VAEConfig(likelihood="laplace")

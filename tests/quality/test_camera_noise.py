@@ -6,32 +6,17 @@ The floors are guards, well below what was measured: the figures themselves are 
 from __future__ import annotations
 
 import io
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
-from sklearn.datasets import load_sample_images
 
-import vaetool
 from vaetool.demo import by_camera
 from vaetool.images.metrics import psnr
 
 MODEL = "photo-denoise"
 CLEAN = 42.0  # dB between a clean picture and what comes out
 NAMES = ("china", "flower")
-
-
-@pytest.fixture(scope="module")
-def model():
-    return vaetool.load(MODEL, device="cpu")
-
-
-@pytest.fixture(scope="module")
-def photos() -> dict[str, np.ndarray]:
-    """Both photographs, (height, width, 3) uint8."""
-    loaded = load_sample_images()
-    return {Path(name).stem: image for name, image in zip(loaded.filenames, loaded.images, strict=True)}
 
 
 def saved(pixels: np.ndarray, quality: int, subsampling: str) -> np.ndarray:

@@ -11,34 +11,27 @@ import itertools
 import numpy as np
 import pytest
 from PIL import Image
-from sklearn.datasets import load_sample_images
 
-import vaetool
 from vaetool.images.metrics import psnr
 
+MODEL = "photo-codec"
 QUALITIES = (1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 
 
 @pytest.fixture(scope="module")
-def codec():
-    return vaetool.load("photo-codec", device="cpu")
-
-
-@pytest.fixture(scope="module")
-def pictures() -> list[np.ndarray]:
+def pictures(photos) -> list[np.ndarray]:
     """Twelve parts of both photographs, each 192 x 208 pixels."""
     corners = list(itertools.product((0, 200), (0, 190, 420)))
-    photographs = load_sample_images().images
-    return [photo[y : y + 192, x : x + 208] for photo in photographs for y, x in corners]
+    return [photo[y : y + 192, x : x + 208] for photo in photos.values() for y, x in corners]
 
 
 @pytest.fixture(scope="module")
-def curves(codec, pictures) -> list[list[tuple[float, float]]]:
+def curves(model, pictures) -> list[list[tuple[float, float]]]:
     """For each picture, bits per pixel and PSNR at each quality."""
     found = []
     for pixels in pictures:
-        coded = [codec.encode_pixels(pixels, quality)[0] for quality in QUALITIES]
-        decoded = [codec.decode_pixels(one, *pixels.shape[:2]) for one in coded]
+        coded = [model.encode_pixels(pixels, quality)[0] for quality in QUALITIES]
+        decoded = [model.decode_pixels(one, *pixels.shape[:2]) for one in coded]
         sizes = [8 * sum(map(len, one.streams)) / pixels[..., 0].size for one in coded]
         found.append([(size, psnr(back, pixels, 255)) for size, back in zip(sizes, decoded, strict=True)])
     return found
@@ -56,7 +49,7 @@ def test_the_lowest_quality_is_small_and_the_highest_good(curves):
     assert np.mean([curve[-1][1] for curve in curves]) > 38
 
 
-def test_it_takes_fewer_bits_than_jpeg_for_the_same_psnr(codec, pictures, curves):
+def test_it_takes_fewer_bits_than_jpeg_for_the_same_psnr(model, pictures, curves):
     ratios = []
     for pixels, curve in zip(pictures, curves, strict=True):
         file = io.BytesIO()

@@ -6,14 +6,11 @@ The floors are guards, well below what was measured: the figures themselves are 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from sklearn.datasets import load_sample_images
 
-import vaetool
 from vaetool.images.metrics import psnr
 
 MODEL = "photo-denoise-gaussian"
@@ -29,17 +26,9 @@ PEAK_BYTES = 2**30
 
 
 @pytest.fixture(scope="module")
-def model():
-    return vaetool.load(MODEL, device="cpu")
-
-
-@pytest.fixture(scope="module")
-def photos() -> dict[str, np.ndarray]:
+def photos(photos) -> dict[str, np.ndarray]:
     """Both photographs, (height, width, 3) in 0..1."""
-    loaded = load_sample_images()
-    return {
-        Path(name).stem: image / np.float32(255) for name, image in zip(loaded.filenames, loaded.images, strict=True)
-    }
+    return {name: pixels / np.float32(255) for name, pixels in photos.items()}
 
 
 def with_noise(clean: np.ndarray, sigma: float) -> np.ndarray:

@@ -5,14 +5,10 @@ The floors are guards, well below what was measured: the figures themselves are 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from scipy import ndimage
-from sklearn.datasets import load_sample_images
 
-import vaetool
 from vaetool.images.filling import fill_hidden
 from vaetool.images.metrics import psnr
 
@@ -23,17 +19,10 @@ SEAM = 1.6  # the step across the edge of a hole, of the mean step between neigh
 COLOUR = 12 / 255  # by which the colour of what is filled may be further from the truth than a smooth filling's
 
 
-@pytest.fixture(scope="module")
-def model():
-    return vaetool.load(MODEL, device="cpu")
-
-
 @pytest.fixture(scope="module", params=["china", "flower"])
-def photo(request) -> np.ndarray:
-    """A photograph, (320, 480, 3) uint8."""
-    loaded = load_sample_images()
-    images = {Path(name).stem: image for name, image in zip(loaded.filenames, loaded.images, strict=True)}
-    return images[request.param][60:380, 80:560]
+def photo(request, photos) -> np.ndarray:
+    """The middle of a photograph, (320, 480, 3) uint8."""
+    return photos[request.param][60:380, 80:560]
 
 
 def scratches(shape) -> np.ndarray:

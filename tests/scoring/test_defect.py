@@ -186,7 +186,8 @@ def test_without_any_defect_the_figure_says_nothing():
 
 
 @pytest.mark.parametrize(
-    ("values", "words"), [({"channels": 2}, "model.channels must be 1 or 3"), ({"size": 8}, "model.size must be from")]
+    ("values", "words"),
+    [({"channels": 2}, "model.channels must be 0, 1 or 3"), ({"size": 8}, "model.size must be from")],
 )
 def test_a_configuration_out_of_range_is_refused(values, words):
     with pytest.raises(UsageError, match=words):

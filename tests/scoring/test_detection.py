@@ -174,7 +174,7 @@ def test_too_few_images_calibrate_nothing(tiny_vae, digit_folders):
 
 
 def test_a_level_below_what_the_images_resolve_is_refused_at_once(model, paths):
-    with pytest.raises(UsageError, match=r"alpha 0\.001 cannot be kept"):
+    with pytest.raises(UsageError, match=r"alpha 0\.001 is too small"):
         detection.score(model, paths, alpha=0.001)
 
 

@@ -41,7 +41,7 @@ def test_a_table_names_images_from_its_own_folder_on(tmp_path, monkeypatch):
         ("path,label\n", "names no image"),
         ("path,label\na.png,0\nb.png,maybe\n", "line 3: a label is 0 or normal, 1 or outlier, not 'maybe'"),
         ("path,label\na.png\n", "line 2: a label is"),
-        ('path,label\n"a.png,0\n', "is no CSV file"),
+        ('path,label\n"a.png,0\n', "is not a CSV file"),
     ],
 )
 def test_what_is_no_such_table_is_refused_in_one_line(tmp_path, text, message):
@@ -56,7 +56,7 @@ def test_a_table_that_is_not_there(tmp_path):
 
 
 def test_an_image_with_both_labels_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"a\.png: is said to be both"):
+    with pytest.raises(UsageError, match=r"a\.png: is labelled both"):
         read_labels(write(tmp_path / "labels.csv", "path,label\na.png,0\n./a.png,1\n"))
 
 

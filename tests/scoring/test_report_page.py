@@ -96,7 +96,7 @@ def test_the_worst_come_first_with_the_terms_of_their_scores():
 def test_of_very_many_the_worst_are_kept_and_the_page_says_so():
     page = written([entry(number) for number in np.random.default_rng(0).permutation(100)], most=10)
     assert [row[0] for row in Outline(page).data["rows"]] == [f"parts/{number}.png" for number in range(99, 89, -1)]
-    assert "Listed are the 10 with the highest scores" in page
+    assert "Only the 10 with the highest scores are listed" in page
 
 
 def test_no_name_gets_out_of_its_place():

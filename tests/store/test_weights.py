@@ -193,7 +193,7 @@ def test_a_device_that_is_not_there_is_an_error_and_never_the_cpu(original, devi
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if there.get(device):
         pytest.skip(f"{device} is there")
-    with pytest.raises(DeviceError, match=f"device '{device}' is not there: ") as failure:
+    with pytest.raises(DeviceError, match=f"device '{device}' is not available: ") as failure:
         weights.load(original, device=device)
     assert str(failure.value).count("\n") == 0
 
@@ -350,17 +350,17 @@ def test_metadata_that_only_one_reader_understands_is_refused(parts, tmp_path):
         ({"kind": "gan\n" * 10_000}, "unknown kind"),
         ({"kind": ["dae"]}, "unknown kind"),
         ({"kind": "os"}, "unknown kind"),
-        ({"config": [1]}, "its description is not as it should be"),
-        ({"training": None}, "its description is not as it should be"),
-        ({"training": json.loads('{"a":' * 100 + "1" + "}" * 100)}, "its description is not as it should be"),
+        ({"config": [1]}, "its description is invalid"),
+        ({"training": None}, "its description is invalid"),
+        ({"training": json.loads('{"a":' * 100 + "1" + "}" * 100)}, "its description is invalid"),
         ({"config": {"width": 3}}, "unknown key 'width'"),
         ({"config": {"x\n" * 10_000: 3}}, "unknown key"),
-        ({"config": {"blocks": "1"}}, "blocks = '1'"),
-        ({"config": {"blocks": 1.5}}, "blocks = 1.5"),
-        ({"config": {**SMALL, "widths": []}}, "its configuration makes no model"),
-        ({"config": {**SMALL, "widths": [4, "8"]}}, "its configuration makes no model"),
-        ({"config": {**SMALL, "widths": [4, -8]}}, "its configuration makes no model"),
-        ({"config": {**SMALL, "channels": 0}}, "its configuration makes no model"),
+        ({"config": {"blocks": "1"}}, "model.blocks must be a whole number, not '1'"),
+        ({"config": {"blocks": 1.5}}, "model.blocks must be a whole number, not 1.5"),
+        ({"config": {**SMALL, "widths": []}}, "its configuration is not valid"),
+        ({"config": {**SMALL, "widths": [4, "8"]}}, "its configuration is not valid"),
+        ({"config": {**SMALL, "widths": [4, -8]}}, "its configuration is not valid"),
+        ({"config": {**SMALL, "channels": 0}}, "its configuration is not valid"),
         ({"config": {**SMALL, "widths": [4, 16]}}, "its weights do not fit its own configuration"),
         ({"config": {**SMALL, "channels": 1}}, "its weights do not fit its own configuration"),
         ({"config": {}}, "its weights do not fit its own configuration"),

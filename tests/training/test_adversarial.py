@@ -87,7 +87,7 @@ def test_the_adversary_is_in_the_state_and_never_in_the_model(fit_vae, tmp_path)
 def test_resuming_without_the_adversary_is_refused(fit_vae):
     with pytest.raises(KeyboardInterrupt):
         fit_vae(reporter=Watcher(stop=15))
-    with pytest.raises(UsageError, match=r"begun with another training\.adversarial"):
+    with pytest.raises(UsageError, match=r"begun with different training\.adversarial"):
         fit_vae(resume=True, adversarial=False)
 
 
@@ -153,7 +153,7 @@ def test_a_kind_without_it_refuses_in_one_line(vaetool, pictures, tmp_path):
 
 
 def test_a_negative_weight_is_refused(fit_vae):
-    with pytest.raises(UsageError, match=r"training\.adversarial must be 0 or more"):
+    with pytest.raises(UsageError, match=r"training\.adversarial must be at least 0"):
         fit_vae("training.adversarial=-1.0")
 
 

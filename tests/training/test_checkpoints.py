@@ -106,7 +106,7 @@ def test_a_run_can_be_resumed_with_a_lower_learning_rate(fit, stopped):
     ],
 )
 def test_resuming_with_another_recipe_is_refused(fit, stopped, setting, named):
-    with pytest.raises(UsageError, match=f"begun with another {named}; resume with the same"):
+    with pytest.raises(UsageError, match=f"begun with different {named}; resume with the same"):
         fit("training.steps=20", setting, resume=True)
 
 
@@ -115,7 +115,7 @@ def test_resuming_with_other_images_is_refused(fit, stopped, tmp_path, pictures)
     other.mkdir()
     for path in list(pictures.iterdir())[:5]:
         (other / path.name).write_bytes(path.read_bytes())
-    with pytest.raises(UsageError, match="begun with another images"):
+    with pytest.raises(UsageError, match="begun with different images"):
         fit("training.steps=20", resume=True, data=other)
 
 
@@ -127,14 +127,14 @@ def test_resuming_what_was_never_begun_is_refused(fit):
 def test_a_damaged_state_is_refused(fit, stopped, tmp_path):
     state = state_path(tmp_path / "mine.safetensors")
     state.write_bytes(state.read_bytes()[:-100])
-    with pytest.raises(WeightsError, match="a damaged state of training"):
+    with pytest.raises(WeightsError, match="a damaged training state"):
         fit("training.steps=20", resume=True)
 
 
 def test_a_model_file_is_no_state(fit, stopped, tmp_path):
     output = tmp_path / "mine.safetensors"
     state_path(output).write_bytes(output.read_bytes())
-    with pytest.raises(WeightsError, match="a damaged state of training"):
+    with pytest.raises(WeightsError, match="a damaged training state"):
         fit("training.steps=20", resume=True)
 
 
@@ -215,5 +215,5 @@ def test_files_that_a_run_would_replace_are_named(tmp_path, name):
 
 def test_an_interrupted_run_is_pointed_out(tmp_path):
     (tmp_path / "mine.state.safetensors").write_text("")
-    with pytest.raises(UsageError, match="go on with --resume, or begin anew with --force"):
+    with pytest.raises(UsageError, match="continue with --resume, or start again with --force"):
         checkpoints.check_new(tmp_path / "mine.safetensors")

@@ -158,7 +158,7 @@ def test_a_vae_is_calibrated_with_images_that_it_was_not_trained_on(fit_shapes, 
     left = 120 - 4  # held out to choose weights by
     assert len(model.calibration.components) == 30
     assert weights.read_header(result.path).training["images"] == left - 30
-    assert "calibrated with 30 images that were neither trained nor measured on" in listener.lines
+    assert "calibrated with 30 images used neither for training nor for measuring" in listener.lines
     assert 0 < next(detection.score(model, [next(shapes.rglob("*.png"))])).p_value <= 1
 
 

@@ -70,22 +70,22 @@ def test_without_any_budget_a_run_takes_half_an_hour(recipe_file):
         ("data.crop=3", "unknown key 'crop' in [data]"),
         ("corruption.sigma=3", "unknown key 'sigma' in [corruption]"),
         ("optimizer.lr=3", "unknown section 'optimizer' in --set optimizer.lr=3"),
-        ("training.batch=many", "batch = 'many' in [training]: must be int"),
-        ("training.batch=1.5", "batch = 1.5 in [training]: must be int"),
-        ("training.compile=1", "compile = 1 in [training]: must be bool"),
-        ("training.lr=true", "lr = True in [training]: must be float"),
-        ("training.crops=64", "crops = 64 in [training]: must be list"),
-        ("training.crops=['a']", "crops = ['a'] in [training]: each must be int"),
-        ("training.crops=[]", "training.crops must be sizes in pixels"),
-        ("model.blocks=-1", "blocks = -1 in [model]: must be int >= 1"),
-        ("model.widths=[0]", "widths = [0] in [model]: each must be int >= 1"),
-        ("model.widths=[]", "need one number or more"),
-        ("model.widths=[8, 1.5]", "widths = [8, 1.5] in [model]: each must be int"),
-        ("training.optimizer=sgd", "there are adamw and muon"),
+        ("training.batch=many", "training.batch must be a whole number, not 'many'"),
+        ("training.batch=1.5", "training.batch must be a whole number, not 1.5"),
+        ("training.compile=1", "training.compile must be true or false, not 1"),
+        ("training.lr=true", "training.lr must be a number, not True"),
+        ("training.crops=64", "training.crops must be a list of one or more, each a whole number, not 64"),
+        ("training.crops=['a']", "training.crops must be a list of one or more, each a whole number, not ['a']"),
+        ("training.crops=[]", "training.crops must be a list of one or more"),
+        ("model.blocks=-1", "model.blocks must be above 0, not -1"),
+        ("model.widths=[0]", "model.widths must be a list of one or more, each above 0, not [0]"),
+        ("model.widths=[]", "model.widths must be a list of one or more"),
+        ("model.widths=[8, 1.5]", "each a whole number, not [8, 1.5]"),
+        ("training.optimizer=sgd", "training.optimizer must be adamw or muon, not 'sgd'"),
         ("training.lr=0.0", "training.lr must be above 0"),
-        ("training.lr=nan", "training.lr must be above 0"),
+        ("training.lr=nan", "training.lr must be above 0, not nan"),
         ("training.batch=0", "training.batch must be above 0"),
-        ("training.minutes=-1.0", "training.minutes must be 0 or more"),
+        ("training.minutes=-1.0", "training.minutes must be at least 0, not -1.0"),
         ("training.steps=0", "training needs a budget"),
         ("training.ema=1.0", "training.ema must be at least 0 and below 1"),
         ("training.seed=-1", "training.seed must be from 0"),
@@ -134,7 +134,7 @@ def test_a_preset_changes_what_nothing_else_does():
 
 
 def test_an_element_of_a_list_without_default_is_checked_as_well():
-    with pytest.raises(UsageError, match="directions = \\[1\\] in \\[model\\]: each must be str"):
+    with pytest.raises(UsageError, match=r"model\.directions must be a list, each text, not \[1\]"):
         read_recipe(kind="vae", settings=["model.directions=[1]"])
 
 

@@ -201,7 +201,7 @@ def test_what_is_no_entry_of_a_recipe_is_refused(fit):
 
 
 def test_fine_tuning_a_model_of_another_shape_is_refused(fit, tiny_dae):
-    with pytest.raises(WrongKindError, match="has another"):
+    with pytest.raises(WrongKindError, match="differs from that of the recipe"):
         fit("training.steps=5", init=tiny_dae)
 
 
@@ -231,9 +231,9 @@ def test_a_state_that_was_spoilt_already_is_not_recommended_twice(fit, monkeypat
 
     good = loop.learning_rate_factor
     monkeypatch.setattr(loop, "learning_rate_factor", lambda c, step, f: 1e35 if step == 10 else good(c, step, f))
-    with pytest.raises(TrainingError, match="go on with --resume"):
+    with pytest.raises(TrainingError, match="continue with --resume"):
         fit("training.steps=20", "training.save_minutes=0.0")  # one of them between the bad step and its effect
-    with pytest.raises(TrainingError, match="begin anew with --force"):
+    with pytest.raises(TrainingError, match="start again with --force"):
         fit("training.steps=20", resume=True)
 
 
@@ -241,8 +241,8 @@ def test_a_loss_that_is_not_a_number_stops_with_advice(fit, tmp_path):
     with pytest.raises(TrainingError) as caught:
         fit("training.steps=50", "training.lr=1e30")
     message = str(caught.value)
-    assert "the loss is not a number any more at step" in message
-    assert "begin anew with --force and a lower learning rate (--set training.lr=3.3e+29)" in message
+    assert "the loss is no longer finite at step" in message
+    assert "start again with --force and a lower learning rate (--set training.lr=3.3e+29)" in message
 
 
 def test_after_a_saved_state_the_advice_is_to_resume_and_it_works(fit, monkeypatch):
@@ -250,7 +250,7 @@ def test_after_a_saved_state_the_advice_is_to_resume_and_it_works(fit, monkeypat
 
     good = loop.learning_rate_factor
     monkeypatch.setattr(loop, "learning_rate_factor", lambda c, step, f: 1e35 if step == 10 else good(c, step, f))
-    with pytest.raises(TrainingError, match="go on with --resume and a lower learning rate"):
+    with pytest.raises(TrainingError, match="continue with --resume and a lower learning rate"):
         fit("training.steps=20", "training.validations=2")
     monkeypatch.setattr(loop, "learning_rate_factor", good)
     result = fit("training.steps=20", "training.validations=2", "training.lr=0.001", resume=True)
@@ -289,8 +289,8 @@ def test_if_all_held_out_images_are_broken_others_are_held_out(fit, pictures, tm
     ("setting", "message"),
     [
         ("training.crops=[18]", "training.crops of 18: this model needs multiples of 8"),
-        ("model.widths=[]", "need one number or more"),
-        ("model.widths=[-4, 8]", "each must be int >= 1"),
+        ("model.widths=[]", "model.widths must be a list of one or more"),
+        ("model.widths=[-4, 8]", "each above 0, not [-4, 8]"),
     ],
 )
 def test_a_recipe_that_cannot_work_is_refused_before_training(fit, setting, message):

@@ -82,7 +82,7 @@ def test_what_is_of_no_use_is_not_adopted(other):
 
 def test_weights_that_do_not_fit_are_refused_as_a_beginning(fit_mae):
     path = fit_mae().path
-    with pytest.raises(WrongKindError, match=r"another \[model\]"):
+    with pytest.raises(WrongKindError, match=r"its \[model\] differs"):
         fit_mae("model.widths=[8, 4]", name="other", init=path)
 
 

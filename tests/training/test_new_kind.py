@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 import torch
 from torch import nn
 
 from vaetool.nn.base import Model, register
+from vaetool.nn.sections import Section
 from vaetool.store.kinds import KINDS, Kind
 
 
 @dataclass(frozen=True)
-class ScaleConfig:
-    channels: int = 3
+class ScaleConfig(Section, name="model"):
+    channels: Literal[1, 3] = 3
 
 
 @register("scale")

@@ -25,7 +25,7 @@ Quality = Annotated[
 ]
 Bpp = Annotated[
     float | None,
-    typer.Option("--bpp", metavar="B", help="As good as so many bits per pixel allow; a file never takes more."),
+    typer.Option("--bpp", metavar="B", help="Best quality in at most this many bits per pixel."),
 ]
 TargetSize = Annotated[
     int | None,
@@ -33,7 +33,7 @@ TargetSize = Annotated[
         "--target-size",
         metavar="60KB",
         parser=byte_count,
-        help="As good as so many bytes allow; a file never takes more. KB are 1000, KiB 1024.",
+        help="Best quality in at most this many bytes. 1 KB is 1000 bytes, 1 KiB 1024.",
     ),
 ]
 TargetPsnr = Annotated[
@@ -41,7 +41,7 @@ TargetPsnr = Annotated[
     typer.Option(
         "--target-psnr",
         metavar="DB",
-        help="As small as a PSNR of so many dB allows; without loss where the highest quality does not reach it.",
+        help="Smallest file that reaches this PSNR in dB; lossless if the highest quality does not reach it.",
     ),
 ]
 
@@ -58,7 +58,7 @@ def compress(
     *,
     run: RunOptions,
 ) -> int:
-    """Make pictures small.
+    """Compress pictures.
 
     vaetool compress photo.jpg                    writes photo.vae
     vaetool compress photo.jpg -q 75              better, and larger
@@ -66,8 +66,9 @@ def compress(
     vaetool compress photos/ -r -o small/ -j 4    a folder, four files at a time
     vaetool compress - < photo.png > photo.vae    in a pipe
 
-    Size, transparency, grey, 16 bits, EXIF and colour profile are kept. A picture that takes no more without any loss,
-    as drawings and icons do, is stored so. `vaetool decompress` gives the picture back, on any machine.
+    Size, transparency, greyscale, 16 bits, EXIF and colour profile are kept. A picture that is no larger when stored
+    losslessly, such as a drawing or an icon, is stored that way. `vaetool decompress` restores the picture, on any
+    machine.
     """
     from vaetool.compression.container import SUFFIX
     from vaetool.compression.encode import Target, compress_picture

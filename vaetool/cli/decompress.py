@@ -20,8 +20,8 @@ Format = Annotated[
     typer.Option(
         "--format",
         metavar="png|webp|...",
-        help="Of the results: png, jpg, webp, avif, tiff, bmp or ppm.",
-        show_default="png, or what -o FILE says",
+        help="Format of the results: png, jpg, webp, avif, tiff, bmp or ppm.",
+        show_default="png, or as in -o FILE",
         rich_help_panel=FILES,
     ),
 ]
@@ -31,7 +31,7 @@ CodecName = Annotated[
         "-m",
         "--model",
         metavar="NAME|PATH",
-        help="A codec to try first; a file says which one it needs, and it is looked for where models are.",
+        help="A codec to try first. A file says which codec it needs, and that one is looked up among the models.",
         show_default=False,
     ),
 ]
@@ -65,7 +65,7 @@ def decompress(
     jobs = run.jobs(inputs, output, extension=extension, kind=COMPRESSED)
     for job in jobs:
         if format_name and isinstance(job.output, Path) and job.output.suffix and format_for(job.output) != wanted:
-            raise UsageError(f"{job.output.name} is no {format_name} file: leave out --format, or choose another -o")
+            raise UsageError(f"{job.output.name} is not a {format_name} file: leave out --format, or choose another -o")
 
     from vaetool import load
 

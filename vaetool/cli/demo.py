@@ -10,13 +10,13 @@ from vaetool.cli.groups import with_options
 from vaetool.cli.options import ComputeOptions
 from vaetool.files.outputs import refuse_existing
 
-Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="Where the contact sheet goes; made if missing.")]
+Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="Folder of the contact sheet; created if missing.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a contact sheet that exists.")]
 
 
 @with_options
 def demo(folder: Folder = "vaetool-demo", force: Force = False, *, run: ComputeOptions) -> None:
-    """Do every job once, write a contact sheet, print a table.
+    """Run every task once, write a contact sheet, print a table.
 
     vaetool demo                                  into ./vaetool-demo
     vaetool demo show/ --json                     one JSON object per row

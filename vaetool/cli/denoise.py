@@ -18,7 +18,7 @@ Sigma = Annotated[
         "--sigma",
         metavar="auto|S",
         parser=between(0, 255, auto=True),
-        help="Strength of the noise, its root mean square, in 8-bit units, 0 to 255; auto estimates it at every place.",
+        help="Root mean square of the noise, in 8-bit units, 0 to 255; auto estimates it for every place.",
         show_default="auto",
     ),
 ]
@@ -28,7 +28,7 @@ Strength = Annotated[
         "--strength",
         metavar="0..2",
         parser=between(0, 2),
-        help="How much of the noise to take away: 0 nothing, 1 what is there, 2 more than that, for a smooth look.",
+        help="How much of the noise to remove: 0 none, 1 all that is there, 2 more than that, for a smooth look.",
     ),
 ]
 Tile = Annotated[
@@ -37,7 +37,7 @@ Tile = Annotated[
         "--tile",
         metavar="auto|N",
         parser=between(64, 65536, int, auto=True),
-        help="Side of the tiles in which a large picture is computed, in pixels: smaller needs less memory.",
+        help="Side, in pixels, of the tiles in which a large picture is processed: smaller tiles need less memory.",
         show_default="auto",
     ),
 ]
@@ -62,8 +62,8 @@ def denoise(
     vaetool denoise night.jpg --strength 0.5      keep half of the grain
     vaetool denoise - < night.png > clean.png     in a pipe
 
-    Size, format, EXIF, colour profile, transparency and 16-bit grey are kept, and how a JPEG was compressed. A picture
-    without noise, or of few colours, comes back as the same bytes.
+    Size, format, EXIF, colour profile, transparency, 16-bit greyscale and the compression settings of a JPEG are kept.
+    A picture without noise, or with few colours, is copied byte for byte.
     """
     jobs = run.jobs(inputs, output, suffix="denoised")
 

@@ -26,7 +26,7 @@ Files = Annotated[
 
 @with_options
 def info(files: Files = None, *, words: WordOptions) -> int:
-    """Tell what is in a file.
+    """Show what is in a file.
 
     vaetool info photo.vae           size, quality, and where the bits of a compressed picture went
     vaetool info part.safetensors    kind, sizes and training of a model
@@ -51,7 +51,7 @@ def read(source: Source) -> dict[str, Any]:
     Raises FileError, WeightsError.
     """
     if not isinstance(source, Path):
-        raise FileError("name a file: there is no need to pipe it")
+        raise FileError("standard input is not supported: name a file")
     head = read_head(source)
     if is_safetensors(head) or not (source.suffix.lower() == COMPRESSED or _sniff(head)):
         return read_header(source).facts()
@@ -71,4 +71,4 @@ def _sniff(head: bytes) -> tuple[str, ...]:
     return (COMPRESSED,) if is_vae(head) else ()
 
 
-OURS = FileKind("files of vaetool", _sniff, frozenset({SUFFIX, COMPRESSED}))
+OURS = FileKind("vaetool files", _sniff, frozenset({SUFFIX, COMPRESSED}))

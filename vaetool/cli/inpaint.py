@@ -1,4 +1,4 @@
-"""`vaetool inpaint`: pictures with holes in, whole pictures out."""
+"""`vaetool inpaint`: pictures with holes in, complete pictures out."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ Mask = Annotated[
     typer.Option(
         "--mask",
         metavar="FILE|FOLDER",
-        help="A picture of the same size, white where there is a hole: one for all, or a folder with one for each, "
-        "called as it is or with _mask at the end.",
+        help="A picture of the same size, white in the holes: one for all pictures, or a folder with one for each, "
+        "under the same name or with _mask appended.",
         show_default=False,
         rich_help_panel=HOLES,
     ),
@@ -44,7 +44,7 @@ Boxes = Annotated[
         "--box",
         metavar="X,Y,W,H",
         parser=_box,
-        help="A box, from its left and top on so wide and high, in pixels. Can be given more than once.",
+        help="A box: left, top, width and height, in pixels. Can be given more than once.",
         show_default=False,
         rich_help_panel=HOLES,
     ),
@@ -53,7 +53,7 @@ Alpha = Annotated[
     bool,
     typer.Option(
         "--alpha",
-        help="What is transparent, more than half; the result is opaque.",
+        help="Fill what is more than half transparent; the result is opaque.",
         rich_help_panel=HOLES,
     ),
 ]
@@ -62,7 +62,7 @@ Color = Annotated[
     typer.Option(
         "--color",
         metavar="'#ff00ff'",
-        help="What is of exactly this colour: paint over what is to go.",
+        help="Fill what has exactly this colour: paint it over what is to be removed.",
         show_default=False,
         rich_help_panel=HOLES,
     ),
@@ -74,8 +74,8 @@ Dilate = Annotated[
         "--dilate",
         metavar="auto|N",
         parser=between(0, 1000, int, auto=True),
-        help="Fill N pixels around holes too: the edge of what is to go would bring it back.",
-        show_default="4, with --box 0",
+        help="Also fill N pixels around holes, so that leftover edges of a removed object are not continued.",
+        show_default="4, or 0 with --box",
     ),
 ]
 
@@ -95,15 +95,15 @@ def inpaint(
     *,
     run: RunOptions,
 ) -> int:
-    """Fill holes in photos: take away what is marked.
+    """Fill holes in photos: remove what is marked.
 
     vaetool inpaint party.png --mask marked.png         writes party.inpainted.png
     vaetool inpaint party.png --box 40,30,60,20         a box: left, top, width, height
-    vaetool inpaint scans/ --mask masks/ -o whole/      for each picture the mask of its name
+    vaetool inpaint scans/ --mask masks/ -o whole/      for each picture, the mask of its name
     vaetool inpaint painted.png --color '#ff00ff'       what was painted over in that colour
 
-    White in a mask is filled, with 4 pixels around it. Outside of that no pixel changes, if the result is a PNG or of
-    another lossless format. Size, format, EXIF, colour profile, transparency and 16-bit grey are kept.
+    White areas of a mask are filled, with a margin of 4 pixels. Outside them no pixel changes if the result is a PNG or
+    in another lossless format. Size, format, EXIF, colour profile, transparency and 16-bit greyscale are kept.
     """
     jobs = run.jobs(inputs, output, suffix="inpainted")
 

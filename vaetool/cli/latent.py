@@ -26,14 +26,14 @@ Words = Annotated[
     typer.Argument(
         metavar="MODEL DATA...",
         help="An ae or a vae by name or path; then folders of images, zip files of them, or torchvision:NAME. "
-        "Sub-folders' names are labels.",
+        "Names of sub-folders are labels.",
         show_default=False,
     ),
 ]
 Folder = Annotated[
     Path | None,
     typer.Option(
-        "-o", "--output", metavar="FOLDER", help="Where everything goes; made if missing.", show_default=False
+        "-o", "--output", metavar="FOLDER", help="Folder of the results; created if missing.", show_default=False
     ),
 ]
 FormatOption = Annotated[
@@ -41,12 +41,12 @@ FormatOption = Annotated[
     typer.Option(
         "--format",
         metavar="csv|npy",
-        help="Of the codes: a column for each number in codes.csv, or codes.npy beside a table of names and labels.",
+        help="Format of the codes: codes.csv with a column for each number, or codes.npy and a table of labels.",
     ),
 ]
 TSNE = Annotated[
     bool,
-    typer.Option("--tsne", help="Scatter codes by t-SNE, not by their first two principal components."),
+    typer.Option("--tsne", help="Make the scatter plot with t-SNE instead of the first two principal components."),
 ]
 Root = Annotated[Path, typer.Option("--root", metavar="FOLDER", help="Where torchvision's data sets are.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]

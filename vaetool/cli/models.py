@@ -27,12 +27,12 @@ What = Annotated[
     Action,
     typer.Argument(
         metavar="list|show|verify",
-        help="What there is; all about one; are the bundled ones intact?",
+        help="List all models, show all about one, or verify that the bundled ones are intact.",
     ),
 ]
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="NAME", help="Models by name; to show, also model files.", show_default=False),
+    typer.Argument(metavar="NAME", help="Names of models; for show, also model files.", show_default=False),
 ]
 
 
@@ -41,11 +41,11 @@ def models(what: What = Action.LIST, names: Names = None, *, words: WordOptions)
     """List, show and verify models.
 
     vaetool models                              what there is, and where it is
-    vaetool models show photo-denoise-gaussian  all that is known of one
-    vaetool models show part.safetensors        the same of a file
+    vaetool models show photo-denoise-gaussian  all that is known about one
+    vaetool models show part.safetensors        the same for a file
     vaetool models verify                       are the bundled ones intact?
 
-    Models are found by name in the folders of $VAETOOL_MODELS, then in the user's, then among the bundled.
+    Models are looked up by name in the folders of $VAETOOL_MODELS, then in the user's, then among the bundled ones.
     """
     names = names or []
     if what is Action.VERIFY:
@@ -57,7 +57,7 @@ def models(what: What = Action.LIST, names: Names = None, *, words: WordOptions)
             show(catalogue.describe(name), words.console, first=number == 0)
         return 0
     if names:
-        raise UsageError("the list takes no names; `vaetool models show NAME` tells more of one")
+        raise UsageError("the list takes no names; `vaetool models show NAME` shows one model")
     return _list(words.console)
 
 

@@ -1,4 +1,4 @@
-"""`vaetool morph`: the pictures between pictures, and a picture with more or less of something."""
+"""`vaetool morph`: the pictures between pictures, or one picture with more or less of a feature."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 DIRECTION = "Direction"
 
 
-class Way(StrEnum):
-    """Ways from code to code."""
+class Interpolation(StrEnum):
+    """Paths from code to code."""
 
     SLERP = "slerp"
     LERP = "lerp"
@@ -36,25 +36,27 @@ Output = Annotated[
         "-o",
         "--output",
         metavar="FILE|FOLDER|-",
-        help="A .gif or .webp that moves, a .png with all frames side by side, or a folder of frames; - is a GIF on "
+        help="An animated .gif or .webp, a .png with all frames side by side, or a folder of frames; - is a GIF on "
         "standard output.",
-        show_default="A.morph.gif, beside A",
+        show_default="A.morph.gif, next to A",
         rich_help_panel=FILES,
     ),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace a result that exists.", rich_help_panel=FILES)]
 Frames = Annotated[
-    int, typer.Option("--frames", metavar="N", parser=between(2, 10_000, int), help="How many, all together.")
+    int, typer.Option("--frames", metavar="N", parser=between(2, 10_000, int), help="Number of frames in all.")
 ]
 PathOption = Annotated[
-    Way,
+    Interpolation,
     typer.Option(
         "--path",
         metavar="slerp|lerp",
         help="slerp keeps codes as far from the centre as those of pictures are; lerp is the straight line.",
     ),
 ]
-Loop = Annotated[bool, typer.Option("--loop", help="Back to the first picture at the end; a direction there and back.")]
+Loop = Annotated[
+    bool, typer.Option("--loop", help="Return to the first picture at the end; with --direction, go there and back.")
+]
 Size = Annotated[
     int | None,
     typer.Option(
@@ -67,15 +69,15 @@ Size = Annotated[
 ]
 Speed = Annotated[
     float,
-    typer.Option("--fps", metavar="1..50", parser=between(1, 50), help="Frames per second, of a file that moves."),
+    typer.Option("--fps", metavar="1..50", parser=between(1, 50), help="Frames per second of an animated file."),
 ]
 Direction = Annotated[
     str | None,
     typer.Option(
         "--direction",
         metavar="NAME|FOLDER",
-        help="Change one picture in one respect: a direction that the model knows by name (`vaetool models show`), or "
-        "a folder of pictures that have it.",
+        help="Change one picture in one respect: along a direction that the model knows by name "
+        "(`vaetool models show`), or towards a folder of pictures.",
         show_default=False,
         rich_help_panel=DIRECTION,
     ),
@@ -85,7 +87,7 @@ Against = Annotated[
     typer.Option(
         "--against",
         metavar="FOLDER",
-        help="Pictures without what those in --direction FOLDER have.",
+        help="Pictures that lack what those in --direction FOLDER have.",
         show_default=False,
         rich_help_panel=DIRECTION,
     ),
@@ -95,7 +97,7 @@ Alpha = Annotated[
     typer.Option(
         "--alpha",
         metavar="LOW:HIGH",
-        help="How far: 0 is the picture, 1 as much more as there is between the two folders' means.",
+        help="How far to go: 0 is the picture itself, 1 adds the difference between the means of the two folders.",
         rich_help_panel=DIRECTION,
     ),
 ]
@@ -107,7 +109,7 @@ def morph(
     output: Output = None,
     model: ModelName = "faces",
     frames: Frames = 24,
-    path: PathOption = Way.SLERP,
+    path: PathOption = Interpolation.SLERP,
     loop: Loop = False,
     direction: Direction = None,
     against: Against = None,
@@ -126,9 +128,9 @@ def morph(
     vaetool morph anna.jpg -m smiles --direction smile -o smile.gif
     vaetool morph anna.jpg --direction with-glasses/ --against without/ --alpha 0:2 -o glasses/
 
-    A picture is cut to its middle square at the model's size, and the frames are what the model makes of it: the first
-    and the last are reconstructions. How well a direction tells held-out pictures apart is told as the area under the
-    ROC curve (AUC), 0.5 being chance; one under 0.6 is refused.
+    A picture is cropped to its central square and resized to the model's size. The model draws all frames, so the first
+    and the last are reconstructions. How well a direction separates held-out pictures is reported as the area under the
+    ROC curve (AUC), where 0.5 is chance; a direction with less than 0.6 is refused.
     """
     sources = _sources(pictures or [])
     if against is not None and direction is None:
@@ -143,7 +145,7 @@ def morph(
     from vaetool.images import animation
     from vaetool.store.kinds import kinds_with_codes
 
-    target = output if output is not None else _beside(sources[0])
+    target = output if output is not None else _default_output(sources[0])
     if target == "-":
         if run.json:
             raise UsageError("--json and the result itself cannot both go to standard output: give -o FILE")
@@ -200,7 +202,7 @@ def _sources(arguments: list[str]) -> list[Source]:
     return [entry.source for entry in entries]
 
 
-def _beside(source: Source) -> str:
+def _default_output(source: Source) -> str:
     return str(source.with_name(f"{source.stem}.morph.gif")) if isinstance(source, Path) else "-"
 
 

@@ -35,7 +35,7 @@ Output = Annotated[
         "-o",
         "--output",
         metavar="FILE|FOLDER|-",
-        help="Where results go; - is standard output. Without it: beside each input, with a suffix.",
+        help="Where results go; - is standard output. By default: next to each input, with a suffix.",
         rich_help_panel=FILES,
     ),
 ]
@@ -49,14 +49,14 @@ Quality = Annotated[
         "--quality",
         metavar="1..100",
         parser=between(1, 100, int),
-        help="Of JPEG, WebP and AVIF results; the other formats are lossless.",
-        show_default="JPEG as it was, or 95; WebP lossless; AVIF 90",
+        help="Quality of JPEG, WebP and AVIF results; the other formats are lossless.",
+        show_default="JPEG as in the input, or 95; WebP lossless; AVIF 90",
         rich_help_panel=FILES,
     ),
 ]
 Seed = Annotated[
     int,
-    typer.Option("--seed", min=0, help="Same seed, device and version: same bytes."),
+    typer.Option("--seed", min=0, help="The same seed, device and version give the same bytes."),
 ]
 
 
@@ -69,7 +69,7 @@ class ComputeOptions(WordOptions):
         typer.Option(
             "--device",
             metavar="auto|cpu|cuda[:i]|mps",
-            help="Where to compute. Asked for and absent is an error.",
+            help="Where to compute. A device that is asked for but not available is an error.",
             rich_help_panel=SPEED,
         ),
     ] = "auto"
@@ -98,10 +98,11 @@ class RunOptions(ComputeOptions):
     force: Annotated[bool, typer.Option("--force", help="Replace results that exist.", rich_help_panel=FILES)] = False
     skip_existing: Annotated[
         bool,
-        typer.Option("--skip-existing", help="Leave out files whose result exists: resume.", rich_help_panel=MANY),
+        typer.Option("--skip-existing", help="Skip files whose result exists: resumes a run.", rich_help_panel=MANY),
     ] = False
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would become what, and do nothing.", rich_help_panel=MANY)
+        bool,
+        typer.Option("--dry-run", help="Show which results would be written, and do nothing.", rich_help_panel=MANY),
     ] = False
     shard: Annotated[
         str | None,
@@ -109,7 +110,7 @@ class RunOptions(ComputeOptions):
             "--shard",
             metavar="i/n",
             help="Take every n-th file of the sorted list, from the i-th on (i from 0). "
-            "In a Slurm array, a folder or list is spread over its tasks by itself; 0/1 turns that off.",
+            "In a Slurm array, a folder or list is divided among its tasks automatically; 0/1 turns that off.",
             show_default=False,
             rich_help_panel=MANY,
         ),
@@ -263,7 +264,7 @@ class RunOptions(ComputeOptions):
 
             format_for(path)
         elif path.suffix.lower() != extension:
-            raise UsageError(f"{path.name}: the result is a {extension} file, and has to be called one")
+            raise UsageError(f"{path.name}: the result is a {extension} file: give it that suffix")
 
     def _end_without_work(self, jobs: Sequence[Job]) -> None:
         if self.dry_run:

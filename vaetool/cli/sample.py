@@ -20,7 +20,7 @@ Output = Annotated[
         "-o",
         "--output",
         metavar="FILE|FOLDER|-",
-        help="A picture, in which all samples are a grid; a folder, for a file each; - is a grid on standard output.",
+        help="A picture with a grid of all samples, or a folder with a file for each; - is a grid on standard output.",
         show_default=False,
         rich_help_panel=FILES,
     ),
@@ -28,14 +28,16 @@ Output = Annotated[
 Count = Annotated[
     int, typer.Option("-n", "--count", metavar="N", parser=between(1, 1_000_000, int), help="How many pictures.")
 ]
-Grid = Annotated[bool, typer.Option("--grid", help="In a folder, too, one grid: grid.png.", rich_help_panel=FILES)]
+Grid = Annotated[
+    bool, typer.Option("--grid", help="Write one grid, grid.png, also into a folder.", rich_help_panel=FILES)
+]
 Temperature = Annotated[
     float,
     typer.Option(
         "--temperature",
         metavar="T",
         parser=between(0, 10),
-        help="Below 1 more usual pictures, above 1 stranger ones.",
+        help="Below 1 for more typical pictures, above 1 for stranger ones.",
         rich_help_panel=CODES,
     ),
 ]
@@ -44,8 +46,8 @@ PriorName = Annotated[
     typer.Option(
         "--prior",
         metavar="auto|normal|gmm",
-        help="What codes are drawn from: N(0, I), or the Gaussian mixture that was fitted to the model's codes; auto "
-        "is the one under which held-out codes are likelier.",
+        help="What codes are drawn from: N(0, I), or the Gaussian mixture fitted to the model's codes; auto takes "
+        "the one under which held-out codes are likelier.",
         rich_help_panel=CODES,
     ),
 ]
@@ -54,7 +56,7 @@ Latents = Annotated[
     typer.Option(
         "--latents",
         metavar="FILE.npy|.csv",
-        help="Codes to decode, all that are in the file, instead of drawing some.",
+        help="Decode all codes in this file, instead of drawing some.",
         rich_help_panel=CODES,
     ),
 ]
@@ -82,7 +84,7 @@ def sample(
     vaetool sample --temperature 0.7 --seed 5 -o usual.png
     vaetool sample -n 1 -o - > one.png            in a pipe
 
-    Which density codes are drawn from, and how likely held-out codes are under it, is told.
+    The density that codes are drawn from is printed, and how likely held-out codes are under it.
     """
     if output is None:
         raise UsageError("where to? Name a picture or a folder with -o")

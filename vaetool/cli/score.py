@@ -32,8 +32,8 @@ By = Annotated[
     typer.Option(
         "--by",
         metavar="METHOD",
-        help="What scores are: of a vae typical, elbo, recon, kl, iwae, complexity or regret (slow).",
-        show_default="the model's own choice",
+        help="How to score: for a vae typical, elbo, recon, kl, iwae, complexity or regret (slow).",
+        show_default="the model's default",
         rich_help_panel=VERDICTS,
     ),
 ]
@@ -43,7 +43,7 @@ Alpha = Annotated[
         "--alpha",
         metavar="A",
         parser=between(0, 1),
-        help="Outliers have a p-value up to this: the share of good pictures that may be called so.",
+        help="The largest p-value of an outlier: the share of good pictures that may be called outliers.",
         show_default="0.05",
         rich_help_panel=VERDICTS,
     ),
@@ -54,8 +54,8 @@ FDR = Annotated[
         "--fdr",
         metavar="Q",
         parser=between(0, 1),
-        help="Instead, by all p-values of the batch (Benjamini-Hochberg): the share of those called outliers that may "
-        "be good. No line can come before the last score is known.",
+        help="Judge by all p-values of the batch instead (Benjamini-Hochberg): the share of reported outliers that may "
+        "be good. Nothing is printed before the last score is known.",
         show_default=False,
         rich_help_panel=VERDICTS,
     ),
@@ -68,7 +68,7 @@ Heatmap = Annotated[
     typer.Option(
         "--heatmap",
         metavar="FOLDER",
-        help="For a model that finds places: pictures with unusual places coloured, on a fixed scale (yellow: p = .1, "
+        help="With a defect finder: write pictures with unusual places coloured, on a fixed scale (yellow: p = .1, "
         "red: p = .0001).",
         show_default=False,
         rich_help_panel=RESULTS,
@@ -77,7 +77,9 @@ Heatmap = Annotated[
 Raw = Annotated[
     bool,
     typer.Option(
-        "--raw", help="Heatmaps as numbers: 16-bit grey, 0 to 65535 for -log10 p from 0 to 4.", rich_help_panel=RESULTS
+        "--raw",
+        help="Write heatmaps as numbers: 16-bit greyscale, 0 to 65535 for -log10 p from 0 to 4.",
+        rich_help_panel=RESULTS,
     ),
 ]
 ReportFile = Annotated[
@@ -85,7 +87,7 @@ ReportFile = Annotated[
     typer.Option(
         "--report",
         metavar="FILE.html",
-        help="One page that needs no network: all pictures, worst first, with the terms of their scores.",
+        help="Write one page that needs no network: all pictures, worst first, with the terms of their scores.",
         show_default=False,
         rich_help_panel=RESULTS,
     ),
@@ -115,7 +117,7 @@ LabelsFile = Annotated[
     typer.Option(
         "--labels",
         metavar="FILE.csv",
-        help="The same from a table: columns path (from the table's folder on) and label (0 or normal, 1 or outlier).",
+        help="The same from a table: columns path (relative to its folder) and label (0 or normal, 1 or outlier).",
         rich_help_panel=EVALUATION,
         show_default=False,
     ),
@@ -125,7 +127,7 @@ MasksFolder = Annotated[
     typer.Option(
         "--masks",
         metavar="FOLDER",
-        help="Where defects are, white, in pictures called as the outliers: how well places are found.",
+        help="Masks, white where defects are, with the names of the outliers: how well defects are located.",
         rich_help_panel=EVALUATION,
         show_default=False,
     ),
@@ -172,7 +174,7 @@ def score(
     jq -r 'select(.outlier).path'. Train the model with `vaetool train vae good/ -o part.safetensors`.
     """
     if model is None:
-        raise UsageError("by which model? Name one with -m: a vae or a defect finder that was trained on good pictures")
+        raise UsageError("which model? Name one with -m: a vae or a defect finder that was trained on good pictures")
     if alpha is not None and fdr is not None:
         raise UsageError("--alpha and --fdr exclude each other")
     if raw and heatmap is None:
@@ -208,7 +210,7 @@ def _known(
     """Return what is known of pictures, if anything is, and which pictures there are."""
     if normal or outlier:
         if inputs or run.files_from is not None or table is not None:
-            raise UsageError("--normal and --outlier are all the pictures: name no others, and no --labels")
+            raise UsageError("--normal and --outlier name all the pictures: give no other inputs, and no --labels")
         if not (normal and outlier):
             raise UsageError("--normal and --outlier need each other")
 
@@ -234,6 +236,6 @@ def _check_files(wanted: dict[str, tuple[Path | None, tuple[str, ...]]], *, forc
         if path is None or is_special(path):
             continue
         if path.suffix.lower() not in suffixes:
-            raise UsageError(f"{option}: {path}: call it *{suffixes[0]}")
+            raise UsageError(f"{option}: {path}: the name must end in {suffixes[0]}")
         if not force:
             refuse_existing([path])

@@ -66,7 +66,7 @@ class Level:
         if self.fdr is not None:
             return (
                 f"false discovery rate {self.fdr:g}, calibrated with {count} good pictures: {100 * self.fdr:.3g} % of "
-                "what is called an outlier may be good pictures, on average over batches"
+                "the reported outliers may be good pictures, on average over batches"
             )
         mean, bound = false_alarm_rate(self.alpha, count), false_alarm_bound(self.alpha, count)
         return (
@@ -138,7 +138,7 @@ class Look:
             return
         mask = mask_for(self.model, path)
         if mask.shape != heat.shape:
-            raise FileError(f"its mask {path} has another shape")
+            raise FileError(f"its mask {path} has a different shape")
         self.pixels.add(heat, mask)
 
 

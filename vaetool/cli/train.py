@@ -1,4 +1,4 @@
-"""`vaetool train`: a model of one's own from a folder of images."""
+"""`vaetool train`: a model of your own from a folder of images."""
 
 from __future__ import annotations
 
@@ -31,37 +31,37 @@ ModelFile = Annotated[
 ]
 RecipeFile = Annotated[
     Path | None,
-    typer.Option("--config", metavar="FILE.toml", help="The recipe; options win over it.", rich_help_panel=RECIPE),
+    typer.Option("--config", metavar="FILE.toml", help="The recipe; options override it.", rich_help_panel=RECIPE),
 ]
 Preset = Annotated[
     str | None,
     typer.Option(
         "--preset",
         metavar="NAME",
-        help="A recipe that comes with the kind: lecture-2d or lecture-faces, of ae and vae.",
+        help="A built-in recipe: lecture-2d or lecture-faces, for ae and vae.",
         show_default=False,
         rich_help_panel=RECIPE,
     ),
 ]
 Init = Annotated[
     str | None,
-    typer.Option("--init", metavar="NAME|PATH", help="Begin with the weights of this model.", rich_help_panel=RECIPE),
+    typer.Option("--init", metavar="NAME|PATH", help="Start from the weights of this model.", rich_help_panel=RECIPE),
 ]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="SECTION.KEY=VALUE",
-        help="Change one entry of the recipe; repeatable, wins over everything else.",
+        help="Change one entry of the recipe. Can be repeated; overrides everything else.",
         show_default=False,
         rich_help_panel=RECIPE,
     ),
 ]
 Root = Annotated[Path, typer.Option("--root", metavar="FOLDER", help="Where torchvision's data sets are.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with a run to the same model that was stopped.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue a stopped run to the same model.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a model that exists.")]
 TensorBoard = Annotated[
-    Path | None, typer.Option("--tensorboard", metavar="FOLDER", help="Write TensorBoard's event files there, too.")
+    Path | None, typer.Option("--tensorboard", metavar="FOLDER", help="Also write TensorBoard event files there.")
 ]
 
 
@@ -85,7 +85,7 @@ def train(
     """Train a model on your own images.
 
     vaetool train dae photos/ -o mine.safetensors --minutes 60
-    vaetool train dae photos/ -o mine.safetensors --minutes 60 --resume       goes on after Ctrl-C or a power cut
+    vaetool train dae photos/ -o mine.safetensors --minutes 60 --resume       continues after Ctrl-C or a power cut
     vaetool train vae faces/ -o faces.safetensors --size 64 --latent 128 --minutes 60
     vaetool train defect good/ -o parts.safetensors                           finds what good parts do not have
     vaetool train mae photos/ -o mine.safetensors --minutes 60                fills holes in pictures
@@ -93,9 +93,9 @@ def train(
     vaetool train --config recipe.toml photos.zip -o mine.safetensors
     vaetool train dae photos/ -o mine.safetensors --set model.widths=[16,32,64] --set training.lr=0.002
 
-    Some images are held out and never trained on: the figures are measured on them, and the weights that were best are
-    kept, or the last ones with --adversarial. Beside the model, NAME.training.csv and NAME.training.png show how it
-    went, and NAME.latent.png what codes there are.
+    Some images are held out and never trained on: the figures are measured on them, and the best weights are kept, or
+    the last ones with --adversarial. Next to the model, NAME.training.csv and NAME.training.png show the course of
+    training, and NAME.latent.png the codes.
     `torchrun --nproc-per-node 4 -m vaetool train ...` spreads a run over several processes or GPUs.
     """
     kind, places = kind_and_places(words or [])

@@ -263,7 +263,7 @@ class Codec(Model):
             y[:, rows, columns] = decode_latents(exact.prior, coded.quality, *size, decoder).cpu().numpy()
             checksum = decoder.checksum
         if checksum != coded.checksum:
-            raise ImageError("damaged: its streams decode to other numbers than were coded")
+            raise ImageError("damaged: its streams decode to different numbers from those encoded")
         return self._synthesised(y, coded.quality, np.empty((height, width, channels), dtype))
 
     def _synthesised(self, y: np.ndarray, quality: int, pixels: np.ndarray) -> np.ndarray:

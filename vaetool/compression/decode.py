@@ -100,7 +100,7 @@ def find_codec(identity: bytes, device: str = "auto") -> Codec:
                 return _loaded(path, modified, device)
         except (OSError, WeightsError):
             continue  # damaged, so not the one
-    raise ImageError(f"needs the codec {identity.hex()}, which is not here: name its file with -m FILE")
+    raise ImageError(f"needs the codec {identity.hex()}, which was not found: name its file with -m FILE")
 
 
 def _form(content: Container) -> dict[str, Any]:

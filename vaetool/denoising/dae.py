@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,9 +24,10 @@ from vaetool.images.conversion import from_unit, network_input, to_unit, unpack
 from vaetool.images.metrics import mean_psnr
 from vaetool.images.palette import has_few_colours
 from vaetool.images.tiling import Tile, pad_to_multiple, tiles
-from vaetool.nn.base import Batch, Losses, Model, Positive, register
+from vaetool.nn.base import Batch, Losses, Model, register
 from vaetool.nn.blocks import UNet
 from vaetool.nn.filters import local_mean
+from vaetool.nn.sections import Positive, Section, Some
 
 VISIBLE = 1 / 255
 """Noise with a smaller sigma is left alone: it cannot be told from clean texture, nor seen in eight bits."""
@@ -52,23 +54,21 @@ Image = TypeVar("Image")
 
 
 @dataclass(frozen=True)
-class DAEConfig:
+class DAEConfig(Section, name="model"):
     """The architecture of a DAE."""
 
-    channels: int = 3
-    widths: tuple[Positive, ...] = (32, 64, 128, 192)  # per level; each halves the resolution
+    channels: Literal[1, 3] = 3
+    widths: Some[Positive] = (32, 64, 128, 192)  # per level; each halves the resolution
     blocks: Positive = 2  # residual blocks per level, each way
-    estimator_widths: tuple[Positive, ...] = (32, 48, 64)  # the same for the network that estimates sigma
-    pooling: int = 17  # places of 4 pixels a side, an odd number, over which readings of sigma are averaged
+    estimator_widths: Some[Positive] = (32, 48, 64)  # the same for the network that estimates sigma
+    # Places of 4 pixels a side, an odd number, over which readings of sigma are averaged.
+    pooling: Annotated[int, Meta(ge=1, le=1025)] = 17
     uniform: bool = False  # one sigma for the whole picture, or one for every place
 
     def __post_init__(self) -> None:
-        if self.channels not in (1, 3):
-            raise UsageError(f"model.channels must be 1 or 3, not {self.channels}")
-        if not (self.widths and self.estimator_widths):
-            raise UsageError("model.widths and model.estimator_widths need one number or more")
-        if self.pooling % 2 == 0 or not 1 <= self.pooling <= 1025:
-            raise UsageError(f"model.pooling must be odd, from 1 to 1025, not {self.pooling}")
+        super().__post_init__()
+        if self.pooling % 2 == 0:
+            raise UsageError(f"model.pooling must be odd, not {self.pooling}")
 
 
 class SigmaEstimator(nn.Module):
@@ -213,12 +213,12 @@ class DAE(Model):
         return {"loss": 0.1 * (restoration + 0.1 * estimation), "l1": restored.mean(), "estimation": estimation}
 
     def validate(self, batch: Batch) -> dict[str, float]:
-        """Return the mean PSNR in dB, blind (`mean_psnr`), and the mean error of the estimated sigma, in 8-bit units."""
+        """Return the mean PSNR in dB, blind (`mean_psnr`), and the mean error of the estimated sigma in 8-bit units."""
         estimate = self.estimate(batch["noisy"])
         clean = self.restore(batch["noisy"], estimate).clamp(0, 1)
         errors = (clean - batch["clean"]).square().mean(dim=(1, 2, 3))
         sigma_error = (estimate - batch["sigma"]).abs().mean()
-        return {"psnr": mean_psnr(errors.cpu().numpy()), "sigma_error": 255 * sigma_error.item()}
+        return {"psnr": mean_psnr(errors.detach().cpu().numpy()), "sigma_error": 255 * sigma_error.item()}
 
     def example(self, batch: Batch) -> list[Tensor]:
         """Return the noisy, the cleaned and the clean pictures."""

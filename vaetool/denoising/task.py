@@ -32,6 +32,6 @@ def denoise_picture(
 
 def _reason(pixels: np.ndarray, sigma: float | None) -> str:
     if sigma is not None:
-        return "nothing to take away at this --sigma and --strength"
-    found = "few colours, so no photo" if has_few_colours(pixels) else "no noise found"
-    return f"{found} (--sigma N takes away noise of that strength all the same)"
+        return "nothing to remove at this --sigma and --strength"
+    found = "few colours, so not a photo" if has_few_colours(pixels) else "no noise found"
+    return f"{found} (--sigma N removes noise of that strength anyway)"

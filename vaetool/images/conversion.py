@@ -42,7 +42,7 @@ def unpack(image: Any, hole: np.ndarray | None = None) -> tuple[np.ndarray, Repa
     picture, from_picture = _open(image)
     _check_size(hole, picture.pixels)
     if hole is not None and picture.alpha is not None and hole.any() and hole[picture.alpha > 0].all():
-        raise ImageError("is all hole: nothing is left of it to fill that from")
+        raise ImageError("is covered by the hole entirely: nothing is left to fill it from")
     return picture.visible_pixels(hole), lambda changed: from_picture(picture.replace_pixels(changed))
 
 
@@ -99,7 +99,7 @@ def _open(image: Any) -> tuple[Picture, Callable[[Picture], Any]]:
 def _check_size(hole: np.ndarray | None, pixels: np.ndarray) -> None:
     if hole is not None and hole.shape != pixels.shape[:2]:
         (mask_height, mask_width), (height, width) = hole.shape, pixels.shape[:2]
-        raise ImageError(f"is {width} x {height} pixels, and its mask {mask_width} x {mask_height}: make them the same")
+        raise ImageError(f"is {width} x {height} pixels, but its mask is {mask_width} x {mask_height}: they must match")
 
 
 def _unpack_array(array: np.ndarray) -> tuple[np.ndarray, Repack]:

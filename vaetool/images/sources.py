@@ -118,7 +118,7 @@ def _torchvision_sources(name: str, root: Path) -> list[Source]:
     def pixels(index: int) -> np.ndarray:
         image = dataset[index][0]
         if not isinstance(image, Image.Image):
-            raise ImageError(f"is no image but a {type(image).__name__}")
+            raise ImageError(f"is not an image but a {type(image).__name__}")
         return images.from_pil(image).visible_pixels()
 
     def source(index: int) -> Source:

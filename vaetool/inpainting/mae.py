@@ -8,23 +8,25 @@ Given a coarse version of what is in a hole, marked as such, it makes that sharp
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaetool.denoising.dae import DAE
-from vaetool.errors import ImageError, UsageError
+from vaetool.errors import ImageError
 from vaetool.images.conversion import from_unit, network_input, unpack, unpack_mask
 from vaetool.images.filling import fill_from, halved
 from vaetool.images.metrics import mean_psnr
 from vaetool.inpainting.filling import push_pull
 from vaetool.inpainting.holes import CONTEXT, bounds, deep_part, dilate_hole, windows, with_surroundings
 from vaetool.inpainting.masks import Masks, draw_masks
-from vaetool.nn.base import Batch, Losses, Model, Positive, register
+from vaetool.nn.base import Batch, Losses, Model, register
 from vaetool.nn.blocks import UNet
+from vaetool.nn.sections import Positive, Section, Some
 
 UNKNOWN, COARSE = 1.0, 0.5
 """Marks for the pixels of a hole: nothing is known of them, or only a coarse version."""
@@ -39,30 +41,21 @@ Image = TypeVar("Image")
 
 
 @dataclass(frozen=True)
-class MAEConfig:
+class MAEConfig(Section, name="model"):
     """The architecture of a masked autoencoder."""
 
-    channels: int = 3
-    widths: tuple[Positive, ...] = (32, 64, 128, 192)  # per level; each halves the resolution
+    channels: Literal[1, 3] = 3
+    widths: Some[Positive] = (32, 64, 128, 192)  # per level; each halves the resolution
     blocks: Positive = 2  # residual blocks per level, each way
-    dilations: tuple[Positive, ...] = (1, 1, 2, 4, 8, 4)  # of the blocks at the bottom
-
-    def __post_init__(self) -> None:
-        if self.channels not in (1, 3):
-            raise UsageError(f"model.channels must be 1 or 3, not {self.channels}")
-        if not self.widths or not self.dilations or min(*self.widths, *self.dilations, self.blocks) < 1:
-            raise UsageError("model.widths, model.blocks and model.dilations must be 1 or more")
+    dilations: Some[Positive] = (1, 1, 2, 4, 8, 4)  # of the blocks at the bottom
 
 
 @dataclass(frozen=True)
-class MAEObjective:
+class MAEObjective(Section, name="objective"):
     """How training judges what fills a hole."""
 
-    low_pass: int = 1  # errors are of means over squares this many pixels a side; above 1, detail is an adversary's
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.low_pass <= 32:
-            raise UsageError(f"objective.low_pass must be from 1 to 32 pixels, not {self.low_pass}")
+    # Errors are of means over squares this many pixels a side; above 1, detail is an adversary's.
+    low_pass: Annotated[int, Meta(ge=1, le=32)] = 1
 
 
 @register("mae")
@@ -164,7 +157,7 @@ class MAE(Model):
         inside = (batch["mask"] > 0).to(pictures.dtype)
         errors = _mean_square(pictures - batch["clean"], inside)
         ours, theirs = (_gradient_energy(x, inside) for x in (pictures, batch["clean"]))
-        return {"psnr": mean_psnr(errors.cpu().numpy()), "energy": (ours / theirs).item()}
+        return {"psnr": mean_psnr(errors.detach().cpu().numpy()), "energy": (ours / theirs).item()}
 
     def example(self, batch: Batch) -> list[Tensor]:
         """Return the pictures with holes, filled, and as they were."""
@@ -190,7 +183,7 @@ class MAE(Model):
         Raises ImageError if that is everywhere.
         """
         if hole.all():
-            raise ImageError("is all hole: nothing is left of it to fill that from")
+            raise ImageError("is covered by the hole entirely: nothing is left to fill it from")
         filled = pixels.copy()
         filled[hole] = 0
         self._fill_holes(filled, hole)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from msgspec import Meta
 from torch import Tensor
 
 from vaetool.errors import UsageError
+from vaetool.nn.sections import InnerShare, Section, Share
 from vaetool.nn.shapes import OCTAVES, Draw, ellipse, walk
 
 RATIO = 0.75
@@ -26,7 +29,7 @@ CELL_WIDTH, ROW_HEIGHT = 0.7, 1.5  # for marks that are 1 high
 
 
 @dataclass(frozen=True)
-class Masks:
+class Masks(Section, name="corruption"):
     """What training hides of pictures.
 
     patch, ratio: side of square patches in pixels, and the share of them that is hidden; with a patch of 0, all other
@@ -34,19 +37,14 @@ class Masks:
     very large holes.
     """
 
-    patch: int = 0
-    ratio: float = RATIO
-    refined: float = 0.1
+    patch: Annotated[int, Meta(ge=0, le=256)] = 0
+    ratio: InnerShare = RATIO
+    refined: Share = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.patch <= 256:
-            raise UsageError(f"corruption.patch must be from 0 to 256 pixels, not {self.patch}")
-        if not 0 < self.ratio < 1:
-            raise UsageError(f"corruption.ratio must be above 0 and below 1, not {self.ratio:g}")
+        super().__post_init__()
         if self.ratio != RATIO and not self.patch:
             raise UsageError("corruption.ratio is the share of square patches: give their side, corruption.patch, too")
-        if not 0 <= self.refined <= 1:
-            raise UsageError(f"corruption.refined is a share, from 0 to 1, not {self.refined:g}")
 
 
 def draw_masks(generator: torch.Generator, count: int, height: int, width: int, masks: Masks) -> Tensor:

@@ -65,7 +65,7 @@ class Holes:
         if sum((mask is not None, bool(box), alpha, color is not None)) != 1:
             raise UsageError("where are the holes? Give one of --mask, --box, --alpha and --color")
         if invert_mask and mask is None:
-            raise UsageError("--invert-mask is about the picture of --mask: give both")
+            raise UsageError("--invert-mask inverts the picture of --mask: give both")
         self._invert, self._max_pixels = invert_mask, max_pixels
         self._radius = dilate if dilate is not None else 0 if box else AROUND
         self._marked: Callable[[Picture, object], np.ndarray]

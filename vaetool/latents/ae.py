@@ -6,10 +6,11 @@ sparse code, a contractive encoder (Rifai et al. 2011), or `training.weight_deca
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -18,9 +19,8 @@ from vaetool.images.metrics import mean_psnr
 from vaetool.latents.autoencoder import Autoencoder
 from vaetool.latents.trunk import Decoder, Encoder, TrunkConfig
 from vaetool.nn.base import Batch, Losses, register
+from vaetool.nn.sections import InnerShare, NotNegativeFloat, Section, Share
 
-RECONSTRUCTIONS = ("mse", "bce")
-SPARSITIES = ("l1", "kl")
 MAX_EXACT = 16
 """Units up to which the Jacobian is computed row by row; for longer codes its norm is estimated."""
 
@@ -29,45 +29,29 @@ MAX_EXACT = 16
 class AEConfig(TrunkConfig):
     """The shape of an autoencoder."""
 
-    reconstruction: str = "mse"  # squared error, or "bce": cross-entropy, for pixels that are nearly on or off
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.reconstruction not in RECONSTRUCTIONS:
-            raise UsageError(f"model.reconstruction must be mse or bce, not {self.reconstruction!r}")
+    # "mse" is the squared error; "bce" the cross-entropy, for pixels that are nearly on or off.
+    reconstruction: Literal["mse", "bce"] = "mse"
 
 
 @dataclass(frozen=True)
-class InputNoise:
+class InputNoise(Section, name="corruption"):
     """Noise that training adds to clean images."""
 
-    sigma: float = 0.0  # of white noise at the input, in 8-bit units; the clean picture is what should come out
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.sigma <= 255:
-            raise UsageError(f"corruption.sigma must be from 0 to 255, not {self.sigma:g}")
+    # Of white noise at the input, in 8-bit units; the clean picture is what should come out.
+    sigma: Annotated[float, Meta(ge=0, le=255)] = 0.0
 
 
 @dataclass(frozen=True)
-class AEObjective:
+class AEObjective(Section, name="objective"):
     """What training asks of codes besides reconstruction; penalties are per picture."""
 
-    sparse: float = 0.0  # weight of the penalty on codes that are not sparse
-    sparsity: str = "l1"  # the sum of |z|; or "kl", which keeps the mean of σ(z), for each unit, near `rho` (Ng 2011)
-    rho: float = 0.05
-    contractive: float = 0.0  # weight of the squared Frobenius norm of the encoder's Jacobian (Rifai et al. 2011)
-    stacked: float = 0.0  # share of the run in which levels are trained one after the other, each on those before
-
-    def __post_init__(self) -> None:
-        for name in ("sparse", "contractive"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(f"objective.{name} must be 0 or more, not {getattr(self, name):g}")
-        if self.sparsity not in SPARSITIES:
-            raise UsageError(f"objective.sparsity must be l1 or kl, not {self.sparsity!r}")
-        if not 0 < self.rho < 1:
-            raise UsageError(f"objective.rho must be above 0 and below 1, not {self.rho:g}")
-        if not 0 <= self.stacked <= 1:
-            raise UsageError(f"objective.stacked is a share of the run, from 0 to 1, not {self.stacked:g}")
+    sparse: NotNegativeFloat = 0.0  # weight of the penalty on codes that are not sparse
+    # "l1" is the sum of |z|; "kl" keeps the mean of σ(z), for each unit, near `rho` (Ng 2011).
+    sparsity: Literal["l1", "kl"] = "l1"
+    rho: InnerShare = 0.05
+    # Weight of the squared Frobenius norm of the encoder's Jacobian (Rifai et al. 2011).
+    contractive: NotNegativeFloat = 0.0
+    stacked: Share = 0.0  # share of the run in which levels are trained one after the other, each on those before
 
 
 @register("ae")

@@ -43,7 +43,7 @@ def direction_between(having: np.ndarray, lacking: np.ndarray) -> tuple[np.ndarr
     if auc < MIN_AUC:
         raise UsageError(
             "this direction means little in these codes: it tells held-out pictures apart with an AUC of "
-            f"{auc:.2f}, and {MIN_AUC} is the least"
+            f"{auc:.2f}, and at least {MIN_AUC} is needed"
         )
     return _direction(having, lacking), auc
 

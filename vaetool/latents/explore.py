@@ -56,7 +56,7 @@ def explore(
         raise UsageError(f"codes are written as {' or '.join(FORMATS)}, not {format!r}")
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder}: is no folder")
+        raise UsageError(f"{folder}: is not a folder")
     if not force:
         _check_new(folder)
     places = [data] if isinstance(data, (str, Path)) else list(data)

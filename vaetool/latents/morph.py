@@ -79,8 +79,8 @@ def find_direction(
     if direction not in known:
         names = f"it has {', '.join(known)}" if known else "it has none"
         raise UsageError(
-            f"the model has no direction {str(direction)!r} ({names}); pictures make one: "
-            "--direction FOLDER --against FOLDER"
+            f"the model has no direction {str(direction)!r} ({names}); to make one from pictures, "
+            "give --direction FOLDER --against FOLDER"
         )
     return known[str(direction)]
 

@@ -82,7 +82,7 @@ def _manifold(axes: Axes, view: View) -> None:
 def _traversals(axes: Axes, view: View) -> None:
     _pictures(axes, view.traversals)
     height, width = _cell(view.traversals)
-    axes.set_title("the most active units, one alone changing", fontsize=10)
+    axes.set_title("the most active units, changed one at a time", fontsize=10)
     axes.set_yticks(height * np.arange(len(view.units)) + height / 2, [f"z{unit}" for unit in view.units], fontsize=8)
     shown = range(0, len(STEPS), 2)
     axes.set_xticks([width * k + width / 2 for k in shown], [f"{STEPS[k]:g} σ" for k in shown], fontsize=8)

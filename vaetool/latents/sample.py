@@ -69,14 +69,14 @@ def draw(
     if prior not in PRIORS:
         raise UsageError(f"prior must be {', '.join(PRIORS)}, not {prior!r}")
     if count < 1 or not 0 <= temperature < math.inf:
-        raise UsageError("at least one picture, at a temperature of 0 or more")
+        raise UsageError("count must be 1 or more, and temperature 0 or more")
     mixture, plain = model.mixture, model.kind == "ae"
     chosen = prior
     if prior == "auto":
         chosen = "gmm" if plain or (mixture is not None and mixture.is_better) else "normal"
     density = mixture if chosen == "gmm" else Normal(model.config.latent)
     if density is None:
-        raise UsageError("no density was fitted to this model's codes, which is done when its training ends")
+        raise UsageError("no density was fitted to this model's codes: that is done at the end of training")
     return DrawnCodes(
         density.sample(count, temperature, np.random.default_rng(seed)),
         chosen,
@@ -86,8 +86,8 @@ def draw(
 
 
 WHY_NOT_AE = (
-    "this is an ae, whose training leaves gaps between codes where pictures are anything; a vae (vaetool train vae) is "
-    "trained on codes that fill N(0, I), and samples better"
+    "this is an ae, with gaps between its codes that decode to anything; a vae (vaetool train vae) has codes that fill "
+    "N(0, I), and gives better samples"
 )
 
 
@@ -114,13 +114,13 @@ def read_latents(path: str | Path, latent: int) -> np.ndarray:
     try:
         values = np.atleast_2d(_read_array(path) if path.suffix.lower() == ".npy" else _read_csv(path))
         if values.dtype.kind not in "fiu":
-            raise ValueError(f"but {values.dtype}")
+            raise ValueError(f"its type is {values.dtype}")
         with np.errstate(over="ignore"):  # infinity is refused below
             codes = values.astype(np.float32)
     except OSError as error:
         raise FileError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (ValueError, MemoryError, csv.Error) as error:
-        raise FileError(f"{path}: no array or table of numbers ({str(error).partition(chr(10))[0]})") from error
+        raise FileError(f"{path}: not an array or table of numbers ({str(error).partition(chr(10))[0]})") from error
     if codes.ndim != 2 or codes.shape[1] != latent or not len(codes):
         shape = " x ".join(map(str, codes.shape))
         raise UsageError(f"{path}: holds {shape} numbers; a code of this model has {latent}")

@@ -9,15 +9,17 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import islice, pairwise
+from typing import Annotated, Literal
 
+from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaetool.errors import UsageError
-from vaetool.nn.base import NotNegative, Positive
+from vaetool.nn.sections import NotNegative, Positive, Section, ShareBelowOne
 
-UPSAMPLINGS = ("resize", "transpose", "shuffle")
-NORMS = ("none", "group", "batch")
+Upsampling = Literal["resize", "transpose", "shuffle"]
+Norm = Literal["none", "group", "batch"]
 GROUPS = 8
 MIN_SIZE, MAX_SIZE = 16, 256
 MAX_GRID = 4  # positions per side left for the dense layer, at most, where widths follow from the size
@@ -25,28 +27,23 @@ WIDEST, NARROWEST = 192, 16
 
 
 @dataclass(frozen=True)
-class TrunkConfig:
+class TrunkConfig(Section, name="model"):
     """The shape of a trunk."""
 
-    channels: int = 3  # 1: grey, 3: colour; 0 in a recipe: as many as the pictures need
-    size: int = 64  # of the pictures, height and width
-    latent: int = 64
+    channels: Literal[0, 1, 3] = 3  # 1: grey, 3: colour; 0 in a recipe: as many as the pictures need
+    size: Annotated[int, Meta(ge=MIN_SIZE, le=MAX_SIZE)] = 64  # of the pictures, height and width
+    latent: Annotated[int, Meta(ge=1, le=4096)] = 64
     widths: tuple[Positive, ...] = ()  # per level; each halves the resolution. Empty: chosen by the size
     blocks: tuple[NotNegative, ...] = ()  # residual blocks per level, each way; empty: one at each of the two lowest
     decoder_widths: tuple[Positive, ...] = ()  # after each doubling; empty: the encoder's in reverse
-    norm: str = "group"  # or "batch" or "none"
-    dropout: float = 0.0
-    upsample: str = "resize"  # or "transpose", which leaves checkerboards, or "shuffle"
-    mixture: int = 0  # components of the prior fitted to the codes; 0: none yet
+    norm: Norm = "group"
+    dropout: ShareBelowOne = 0.0
+    upsample: Upsampling = "resize"  # "transpose" leaves checkerboards
+    mixture: NotNegative = 0  # components of the prior fitted to the codes; 0: none yet
     directions: tuple[str, ...] = ()  # names of the directions found in the codes
 
     def __post_init__(self) -> None:
-        if self.channels not in (0, 1, 3):
-            raise UsageError(f"model.channels must be 1 or 3, or 0 for as the pictures are, not {self.channels}")
-        if not MIN_SIZE <= self.size <= MAX_SIZE:
-            raise UsageError(f"model.size must be from {MIN_SIZE} to {MAX_SIZE} pixels, not {self.size}")
-        if not 1 <= self.latent <= 4096:
-            raise UsageError(f"model.latent must be from 1 to 4096, not {self.latent}")
+        super().__post_init__()
         # What was left open becomes explicit, so that a model file records everything that shapes its network.
         widths = self.widths or widths_for(self.size)
         object.__setattr__(self, "widths", widths)
@@ -54,16 +51,8 @@ class TrunkConfig:
         object.__setattr__(self, "decoder_widths", self.decoder_widths or mirrored(widths))
         if not len(self.widths) == len(self.blocks) == len(self.decoder_widths) > 0:
             raise UsageError("model.widths, blocks and decoder_widths must have one number for each level")
-        if min(*self.widths, *self.decoder_widths) < 1 or min(self.blocks) < 0:
-            raise UsageError("model.widths and decoder_widths must be 1 or more, model.blocks 0 or more")
         if 2 ** len(self.widths) > self.size:
             raise UsageError(f"model.widths: {len(self.widths)} levels are too many for {self.size} pixels")
-        if self.upsample not in UPSAMPLINGS:
-            raise UsageError(f"model.upsample must be {', '.join(UPSAMPLINGS)}, not {self.upsample!r}")
-        if self.norm not in NORMS:
-            raise UsageError(f"model.norm must be {', '.join(NORMS)}, not {self.norm!r}")
-        if not 0 <= self.dropout < 1:
-            raise UsageError(f"model.dropout must be at least 0 and below 1, not {self.dropout:g}")
 
     @property
     def grid(self) -> int:

@@ -9,19 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vaetool.errors import UsageError
 from vaetool.images.conversion import from_unit
 from vaetool.latents.autoencoder import Autoencoder
 from vaetool.latents.likelihoods import LIKELIHOODS, bits_per_dim, gaussian_kl, log_normal
 from vaetool.latents.priors import Normal
 from vaetool.latents.trunk import Decoder, Encoder, TrunkConfig
 from vaetool.nn.base import Batch, ImageStore, Losses, register
+from vaetool.nn.sections import NotNegative, NotNegativeFloat, Section, Share
 from vaetool.scoring.scorer import Scorer
 from vaetool.scoring.statistics import lossless_bits, mean_of_largest
 
@@ -49,37 +49,26 @@ COLLAPSED = 0.1
 class VAEConfig(TrunkConfig):
     """The shape of a VAE."""
 
-    likelihood: str = "gaussian"  # with the likeliest sigma; or "bernoulli", or "logistic" for true bits
-    calibration: int = 0  # good images that p-values of scores are based on; 0: none yet
+    # "gaussian" has the likeliest sigma; "logistic" gives true bits.
+    likelihood: Literal["bernoulli", "gaussian", "logistic"] = "gaussian"
+    calibration: NotNegative = 0  # good images that p-values of scores are based on; 0: none yet
     statistics: tuple[str, ...] = ()  # names of the components known of each
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.likelihood not in LIKELIHOODS:
-            raise UsageError(f"model.likelihood must be {', '.join(LIKELIHOODS)}, not {self.likelihood!r}")
 
 
 @dataclass(frozen=True)
-class Binarisation:
+class Binarisation(Section, name="corruption"):
     """What training does to clean images."""
 
     binarise: bool = False  # each pixel is on with its brightness as the probability, drawn anew in every step
 
 
 @dataclass(frozen=True)
-class VAEObjective:
+class VAEObjective(Section, name="objective"):
     """How training modifies the ELBO."""
 
-    beta: float = 1.0  # weight of the KL (Higgins et al. 2017); 1 is the ELBO
-    warmup: float = 0.0  # share of the run over which that weight rises from zero (Sønderby et al. 2016)
-    free_nats: float = 0.0  # KL per unit that costs nothing (Kingma et al. 2016, appendix C.8)
-
-    def __post_init__(self) -> None:
-        for name in ("beta", "free_nats"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(f"objective.{name} must be 0 or more, not {getattr(self, name):g}")
-        if not 0 <= self.warmup <= 1:
-            raise UsageError(f"objective.warmup is a share of the run, from 0 to 1, not {self.warmup:g}")
+    beta: NotNegativeFloat = 1.0  # weight of the KL (Higgins et al. 2017); 1 is the ELBO
+    warmup: Share = 0.0  # share of the run over which that weight rises from zero (Sønderby et al. 2016)
+    free_nats: NotNegativeFloat = 0.0  # KL per unit that costs nothing (Kingma et al. 2016, appendix C.8)
 
     def kl_weight(self, fraction: float) -> float:
         """Return the weight of the KL after a share of the run."""
@@ -214,8 +203,8 @@ class VAE(Autoencoder, Scorer):
         if active >= max(1, COLLAPSED * latent):
             return None
         return (
-            f"the posterior has collapsed: {active:.0f} of {latent} units say anything of a picture, the others are as "
-            "in the prior. Try a lower --beta, a slower start (--set objective.warmup=0.3), free nats "
+            f"the posterior has collapsed: {active:.0f} of {latent} units carry information about a picture, the "
+            "others stay at the prior. Try a lower --beta, a slower start (--set objective.warmup=0.3), free nats "
             "(--set objective.free_nats=0.1), another model.likelihood, or a smaller --latent"
         )
 

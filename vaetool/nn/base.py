@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import dataclasses
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Annotated, Any, ClassVar, NamedTuple, Protocol, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
-import msgspec
 import torch
 from torch import Tensor, nn
 
-from vaetool.errors import UsageError
 from vaetool.images.sources import Source
+from vaetool.nn.sections import Section
 
 Batch = dict[str, Tensor]
 """Tensors by name, all with the same first dimension, so that any part of a batch is a batch."""
 
 Losses = dict[str, Tensor]
 """Scalars by name; `loss` is the one to minimise, the others are its parts."""
-
-Positive = Annotated[int, msgspec.Meta(ge=1)]
-NotNegative = Annotated[int, msgspec.Meta(ge=0)]
-"""Whole numbers of a configuration, with bounds that `dataclass_from` checks."""
 
 CLASSES: dict[str, type[Model]] = {}
 
@@ -58,22 +52,22 @@ class Facts(NamedTuple):
     values: dict[str, Any]
 
 
-@dataclasses.dataclass(frozen=True)
-class Nothing:
+@dataclass(frozen=True)
+class Nothing(Section):
     """A section of a recipe in which a kind of model has no settings."""
 
 
 class Model(nn.Module):
     """An autoencoder that can be trained, saved and rebuilt.
 
-    A kind is a subclass with three frozen dataclasses, each a section of recipes: `Config`, what shapes the network;
-    `Corruption`, what training does to clean images; `Objective`, what it asks of the network.
+    A kind is a subclass with three sections of recipes: `Config`, what shapes the network; `Corruption`, what training
+    does to clean images; `Objective`, what it asks of the network.
     """
 
     kind: ClassVar[str]
-    Config: ClassVar[type[Any]]
-    Corruption: ClassVar[type[Any]] = Nothing
-    Objective: ClassVar[type[Any]] = Nothing
+    Config: ClassVar[type[Section]]
+    Corruption: ClassVar[type[Section]] = Nothing
+    Objective: ClassVar[type[Section]] = Nothing
     figure: ClassVar[str]
     """Name of the figure of merit that `validate` returns; higher is better."""
     lr_ratios: ClassVar[Mapping[str, float]] = {}
@@ -104,7 +98,7 @@ class Model(nn.Module):
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> Self:
         """Build an untrained model from the plain values of a recipe or a model file."""
-        return cls(dataclass_from(cls.Config, values, where=f"[model] of a {cls.kind}"))
+        return cls(cls.Config.from_values(values, where=f"[model] of a {cls.kind}"))
 
     def adopt(self, other: Model) -> bool:
         """Take over what is useful of a trained model of another kind; return whether anything was."""
@@ -187,30 +181,3 @@ def register(kind: str) -> Callable[[type[Model]], type[Model]]:
         return cls
 
     return decorate
-
-
-def dataclass_from(cls: type[Any], values: Mapping[str, Any], where: str) -> Any:
-    """Return a frozen dataclass of plain values; unknown keys, wrong types and what is out of bounds are refused.
-
-    Types and bounds are those of the annotations (`Positive`, for one). Lists become tuples, whole numbers floats where
-    a float is asked for. Raises UsageError, naming the key.
-    """
-    known = [field.name for field in dataclasses.fields(cls)]
-    for key in values:
-        if key not in known:
-            raise UsageError(f"unknown key {key!r} in {where}; known: {', '.join(known)}")
-    try:
-        return msgspec.convert(dict(values), cls)
-    except msgspec.ValidationError as error:
-        raise UsageError(_in_words(str(error), values, where)) from None
-
-
-def _in_words(message: str, values: Mapping[str, Any], where: str) -> str:
-    """Return what msgspec found wrong as a sentence: "Expected `int` >= 1 - at `$.widths[0]`", for example."""
-    found = re.fullmatch(r"Expected (.+?)(?:, got .+?)? - at `\$\.(\w+)(.*)`", message)
-    if found is None:
-        return f"{where}: {message}"
-    expected, key, place = found.groups()
-    value = list(values[key]) if isinstance(values[key], tuple) else values[key]
-    wanted = expected.replace("`", "").replace("array", "list")
-    return f"{key} = {value!r} in {where}: {'each ' if place else ''}must be {wanted}"

@@ -168,7 +168,7 @@ def calibration_of(model: Any, by: str | None) -> tuple[str, Calibration]:
     needed = TYPICAL if chosen == "typical" else (chosen,)
     if calibration is None or not set(needed) <= set(calibration.names):
         raise UsageError(
-            f"this {model.kind} was not calibrated with good pictures, which is done when its training ends: "
+            f"this {model.kind} was not calibrated with good pictures, as is done at the end of training: "
             "train it again, or use vaetool.scoring.detection.calibrate"
         )
     return chosen, calibration
@@ -180,8 +180,8 @@ def check_alpha(alpha: float, n: int) -> None:
         raise UsageError(f"alpha is a probability between 0 and 1, not {alpha:g}")
     if _allowed(alpha, n) == 0:
         raise UsageError(
-            f"alpha {alpha:g} cannot be kept: p-values are found by {n} good images here, and the smallest one that "
-            f"they can give is 1/{n + 1} = {1 / (n + 1):.2g}. Take a larger alpha, or calibrate with more images: "
+            f"alpha {alpha:g} is too small: p-values come from {n} good images here, and the smallest one possible is "
+            f"1/{n + 1} = {1 / (n + 1):.2g}. Take a larger alpha, or calibrate with more images: "
             f"{math.ceil(1 / alpha) - 1} are needed"
         )
 
@@ -226,6 +226,6 @@ def drift(p: np.ndarray) -> str | None:
     if len(p) < MIN_FOR_DRIFT or np.median(p) >= LOW_MEDIAN:
         return None
     return (
-        f"the median p-value of these {len(p)} pictures is {np.median(p):.2g}, and .5 is usual: unless most of them "
-        "are outliers, good pictures have changed since the calibration, and p-values mean less than they say"
+        f"the median p-value of these {len(p)} pictures is {np.median(p):.2g}, where .5 is usual: unless most of them "
+        "are outliers, good pictures have changed since the calibration, and p-values are unreliable"
     )

@@ -49,7 +49,7 @@ def draw_histogram(
     axes.hist(clipped, edges.tolist(), weights=weights, stacked=True, color=[NORMAL, OUTLIER], label=names)
     shares = np.histogram(calibration.clip(edges[0], edges[-1]), edges)[0] / len(calibration)
     axes.stairs(shares, edges, color=CALIBRATION, linewidth=1.5, label="calibration images")
-    axes.set_xlabel("score; in the outermost bars with all that are beyond")
+    axes.set_xlabel("score (the outermost bars include all beyond them)")
     axes.set_ylabel("share of images")
     axes.legend(frameon=False)
     return _encode(figure, format)
@@ -88,7 +88,7 @@ def _precision_recall(axes: Axes, scores: np.ndarray, labels: np.ndarray, evalua
     _point(axes, evaluation.at_verdict.recall, evaluation.at_verdict.precision)
     axes.set_title(f"Precision and recall: average precision {evaluation.average_precision:.4f}", fontsize=10)
     axes.set_xlabel("outliers found")
-    axes.set_ylabel("outliers among those called so")
+    axes.set_ylabel("outliers among those called outliers")
     _square(axes)
 
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
+from msgspec import Meta
 from torch import Tensor
 from torch.nn import functional as F
 
-from vaetool.errors import UsageError
 from vaetool.images.conversion import shrunk, unpack
-from vaetool.nn.base import Batch, Losses, Positive, register
+from vaetool.nn.base import Batch, Losses, register
 from vaetool.nn.blocks import UNet
 from vaetool.nn.filters import local_mean
+from vaetool.nn.sections import NotNegative, Positive, Section, Some
 from vaetool.scoring.calibration import Calibration
 from vaetool.scoring.drawn import Defects, add_defects
 from vaetool.scoring.heatmaps import STEPS, levels, log_p
@@ -52,23 +53,15 @@ SHARES = {"small": 0.001, "medium": 0.01, "large": 0.1}
 
 
 @dataclass(frozen=True)
-class DefectConfig:
+class DefectConfig(Section, name="model"):
     """The shape of a defect finder."""
 
-    channels: int = 1  # 0, in a recipe: as many as the pictures need
-    size: int = 256  # pixels on the longer side: larger pictures are shrunk to it
-    widths: tuple[Positive, ...] = (16, 32, 64, 96, 96)  # per level; each halves the resolution
+    channels: Literal[0, 1, 3] = 1  # 0, in a recipe: as many as the pictures need
+    size: Annotated[int, Meta(ge=32, le=4096)] = 256  # pixels on the longer side: larger pictures are shrunk to it
+    widths: Some[Positive] = (16, 32, 64, 96, 96)  # per level; each halves the resolution
     blocks: Positive = 1  # residual blocks per level, each way
-    calibration: int = 0  # good images that p-values of scores are based on; 0: none yet
+    calibration: NotNegative = 0  # good images that p-values of scores are based on; 0: none yet
     statistics: tuple[str, ...] = ()  # names of the components known of each
-
-    def __post_init__(self) -> None:
-        if self.channels not in (0, 1, 3):
-            raise UsageError(f"model.channels must be 1 or 3, or 0 for what the pictures need, not {self.channels}")
-        if not self.widths:
-            raise UsageError("model.widths needs one number or more")
-        if not 32 <= self.size <= 4096:
-            raise UsageError(f"model.size must be from 32 to 4096 pixels, not {self.size}")
 
 
 @register("defect")

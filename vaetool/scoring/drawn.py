@@ -13,8 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vaetool.errors import UsageError
 from vaetool.nn.filters import local_mean
+from vaetool.nn.sections import Section, ShareBelowOne
 from vaetool.nn.shapes import OCTAVES, Draw, ellipse, walk
 
 MAX_DEFECTS = 2  # defects in a picture
@@ -24,16 +24,11 @@ VISIBLE = 4 / 255  # mean change over a few pixels: less is invisible
 
 
 @dataclass(frozen=True)
-class Defects:
+class Defects(Section, name="corruption"):
     """`clean`: the share of pictures that get no defect. `lighting`: how much the light changes across a picture."""
 
-    clean: float = 0.4
-    lighting: float = 0.15
-
-    def __post_init__(self) -> None:
-        for name in ("clean", "lighting"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UsageError(f"corruption.{name} must be at least 0 and below 1, not {getattr(self, name):g}")
+    clean: ShareBelowOne = 0.4
+    lighting: ShareBelowOne = 0.15
 
 
 class Defective(NamedTuple):

@@ -29,7 +29,7 @@ class Labels:
         for path, outlier in known:
             place = _place(path)
             if self._known.setdefault(place, outlier) != outlier:
-                raise UsageError(f"{path}: is said to be both normal and an outlier")
+                raise UsageError(f"{path}: is labelled both normal and an outlier")
             self.paths.append(path)
 
     def of(self, source: object) -> bool | None:
@@ -66,7 +66,7 @@ def read_labels(path: str | Path) -> Labels:
     except OSError as error:
         raise FileError(f"{path}: cannot be read ({error.strerror or error})") from error
     except csv.Error as error:
-        raise FileError(f"{path}: is no CSV file ({error})") from error
+        raise FileError(f"{path}: is not a CSV file ({error})") from error
     if not known:
         raise FileError(f"{path}: names no image")
     return Labels(known)

@@ -60,7 +60,7 @@ def take_good(images: Iterable[Any]) -> list[Any]:
     """
     good = list(images)
     if len(good) < MIN_IMAGES:
-        raise UsageError(f"{len(good)} images are too few to calibrate a model with: {MIN_IMAGES} are the least")
+        raise UsageError(f"{len(good)} images are too few to calibrate a model: at least {MIN_IMAGES} are needed")
     return random.Random(SEED).sample(good, min(len(good), MAX_IMAGES))  # however they were sorted, halves are alike
 
 

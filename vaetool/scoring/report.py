@@ -95,7 +95,7 @@ class Page:
             words = "ROC and precision-recall curves"
             plots.append(_Plot("Evaluation", words, _base64(curves), evaluation.words()))
         if self.count > len(entries):
-            facts = [*facts, f"Listed are the {len(entries)} with the highest scores; the figures are of all."]
+            facts = [*facts, f"Only the {len(entries)} with the highest scores are listed; the figures cover all."]
         page = resources.files("vaetool.scoring").joinpath("report.html").read_text(encoding="utf-8")
         template = Environment(autoescape=True, undefined=StrictUndefined).from_string(page)
         return template.render(

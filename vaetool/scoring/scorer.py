@@ -87,10 +87,10 @@ class Scorer(Model):
             with suppress(ImageError):  # kept as small as the model sees them: a thousand photographs are gigabytes
                 good.append(self.prepare(source.read()).mul(255).round().byte())
         if len(good) < MIN_IMAGES:
-            found = "not calibrated: p-values for scores need thirty images or more, of which ten or more are kept"
+            found = "not calibrated: p-values for scores need thirty images or more, with ten or more set aside"
             return Facts([*words, f"{found} for them"], values)
         self.calibrate(good)
-        found = f"calibrated with {len(good)} images that were neither trained nor measured on"
+        found = f"calibrated with {len(good)} images used neither for training nor for measuring"
         return Facts([*words, found], values)
 
     def score(self, images: Iterable[Any], by: str | None = None) -> np.ndarray:

@@ -104,7 +104,7 @@ def find(name: str | os.PathLike[str]) -> Path:
 
 def _hint(name: str, models: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, models, n=3)
-    return f"did you mean {' or '.join(close)}?" if close else "`vaetool models` lists those there are"
+    return f"did you mean {' or '.join(close)}?" if close else "`vaetool models` lists all of them"
 
 
 def describe(name: str | os.PathLike[str]) -> dict[str, Any]:

@@ -98,7 +98,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         known = ", ".join(KINDS)
         raise WeightsError(f"{path}: a model of unknown kind {_short(kind)}; this vaetool knows: {known}")
     if not (isinstance(config, dict) and isinstance(training, dict) and _is_shallow(about, MAX_LEVELS)):
-        raise WeightsError(f"{path}: a damaged model file (its description is not as it should be)")
+        raise WeightsError(f"{path}: a damaged model file (its description is invalid)")
     shapes = _checked_shapes(path, values, data_bytes)
     dtypes = {name: values[name]["dtype"] for name in shapes}
     for name in [name for name, dtype in dtypes.items() if dtype == "I8" and name + SCALE in shapes]:

@@ -61,7 +61,7 @@ def resolve_device(device: str) -> torch.device:
         found = torch.device(device)
         torch.empty(1, device=found)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise DeviceError(f"device {str(device)!r} is not there: {_brief(error)}") from error
+        raise DeviceError(f"device {str(device)!r} is not available: {_brief(error)}") from error
     return found
 
 
@@ -122,7 +122,7 @@ def _build(header: Header) -> Model:
         with torch.device("meta"), _blueprint(len(header.shapes)):
             model = cls.from_config(header.config)
     except Exception as error:  # whatever a strange configuration leads to
-        raise WeightsError(f"{header.path}: its configuration makes no model ({_brief(error)})") from error
+        raise WeightsError(f"{header.path}: its configuration is not valid ({_brief(error)})") from error
     if {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()} != header.shapes:
         raise WeightsError(f"{header.path}: its weights do not fit its own configuration")
     return model
@@ -147,7 +147,7 @@ def _blueprint(tensors: int) -> AbstractContextManager[Any]:
             if isinstance(made, torch.Tensor) and not any(isinstance(value, torch.Tensor) for value in args):
                 self.left -= 1
                 if self.left < 0 or not made.numel():
-                    raise ValueError("it asks for other weights than the file has")
+                    raise ValueError("it asks for weights that the file does not have")
             return made
 
     return Blueprint()
@@ -163,7 +163,7 @@ def _fill(model: Model, header: Header) -> None:
         stored = _multiplied(from_bytes(header.path.read_bytes()), header.shapes)
         for name, tensor in stored.items():
             if tensor.is_floating_point() != wanted[name].is_floating_point():
-                raise WeightsError(f"{header.path}: its weights are {tensor.dtype}, which its kind has no use for")
+                raise WeightsError(f"{header.path}: its weights are {tensor.dtype}, which its kind does not use")
             if not tensor.isfinite().all():
                 raise WeightsError(f"{header.path}: some of its weights are not numbers ({_brief(name)})")
         model.load_state_dict({name: tensor.to(wanted[name].dtype) for name, tensor in stored.items()}, assign=True)

@@ -98,7 +98,7 @@ def check_output(output: str | Path) -> Path:
 def check_new(output: Path) -> None:
     """Raise UsageError if a run with this output would replace files, naming the first."""
     if state_path(output).exists():
-        raise UsageError(f"{output}: a run was interrupted here; go on with --resume, or begin anew with --force")
+        raise UsageError(f"{output}: a run was interrupted here; continue with --resume, or start again with --force")
     refuse_existing([output, log_path(output), picture_path(output), latent_path(output)])
 
 
@@ -146,7 +146,7 @@ def load_state(
             _fill_optimizer(optimizer, f"optimizer/{number}/", flat)
         return Progress(**about["progress"])
     except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError, OSError) as error:
-        raise WeightsError(f"{path}: a damaged state of training ({error})") from error
+        raise WeightsError(f"{path}: a damaged training state ({error})") from error
 
 
 def _check_recipe(path: Path, saved: dict[str, Any], now: dict[str, Any]) -> None:
@@ -160,7 +160,7 @@ def _check_recipe(path: Path, saved: dict[str, Any], now: dict[str, Any]) -> Non
         what = section
         if isinstance(values, dict):
             what = ", ".join(f"{section}.{key}" for key in {**kept, **values} if kept.get(key) != values.get(key))
-        raise UsageError(f"{path}: begun with another {what}; resume with the same, or begin anew with --force")
+        raise UsageError(f"{path}: begun with different {what}; resume with the same, or start again with --force")
 
 
 def _fill_optimizer(optimizer: torch.optim.Optimizer, prefix: str, flat: dict[str, Tensor]) -> None:

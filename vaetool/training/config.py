@@ -18,15 +18,17 @@ minutes = 120.0
 from __future__ import annotations
 
 import dataclasses
-import math
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta
 
 from vaetool.errors import UsageError
-from vaetool.nn.base import Model, dataclass_from
+from vaetool.nn.base import Model
+from vaetool.nn.sections import NotNegative, NotNegativeFloat, Positive, PositiveFloat, Section, ShareBelowOne, Some
 from vaetool.store.headers import with_article
 from vaetool.store.weights import model_class
 from vaetool.training.data import DataConfig
@@ -37,50 +39,35 @@ DEFAULT_MINUTES = 30.0
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(Section, name="training"):
     """How weights are fitted. A run ends when the first of its budgets (those not zero) is spent."""
 
-    minutes: float = 0.0  # of wall clock; the learning rate follows the share of it that has passed
-    epochs: float = 0.0  # an epoch is as many crops as there are training images
-    steps: int = 0
-    batch: int = 16  # crops per step, all processes together, at the first crop size
-    crops: tuple[int, ...] = (96,)  # sizes used one after the other, equally long; the pixels per step stay the same
-    optimizer: str = "adamw"  # or "muon"
-    lr: float = 1e-3
-    lr_final: float = 1e-6
-    warmup_steps: int = 500  # at most a tenth of the run
-    constant: float = 0.0  # share of the run at full learning rate before the cosine
-    weight_decay: float = 0.0
-    adversarial: float = 0.0  # gradient of an adversary as a multiple of the loss's; 0: no adversary
-    adversarial_from: float = 0.5  # share of the run after which there is one
-    clip: float = 1.0  # largest norm of the gradient
-    ema: float = 0.999  # decay of the averaged weights, which are the result
-    seed: int = 0
-    validations: int = 20  # evenly spread over the run
-    patience: int = 0  # stop after this many validations without improvement; 0: never
-    save_minutes: float = 2.0  # of wall clock between two saved states
+    minutes: NotNegativeFloat = 0.0  # of wall clock; the learning rate follows the share of it that has passed
+    epochs: NotNegativeFloat = 0.0  # an epoch is as many crops as there are training images
+    steps: NotNegative = 0
+    batch: Positive = 16  # crops per step, all processes together, at the first crop size
+    crops: Some[Positive] = (96,)  # sizes used one after the other, equally long; the pixels per step stay the same
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    lr: PositiveFloat = 1e-3
+    lr_final: NotNegativeFloat = 1e-6
+    warmup_steps: NotNegative = 500  # at most a tenth of the run
+    constant: ShareBelowOne = 0.0  # share of the run at full learning rate before the cosine
+    weight_decay: NotNegativeFloat = 0.0
+    adversarial: NotNegativeFloat = 0.0  # gradient of an adversary as a multiple of the loss's; 0: no adversary
+    adversarial_from: ShareBelowOne = 0.5  # share of the run after which there is one
+    clip: PositiveFloat = 1.0  # largest norm of the gradient
+    ema: ShareBelowOne = 0.999  # decay of the averaged weights, which are the result
+    seed: Annotated[int, Meta(ge=0, le=2**31 - 1)] = 0
+    validations: Positive = 20  # evenly spread over the run
+    patience: NotNegative = 0  # stop after this many validations without improvement; 0: never
+    save_minutes: NotNegativeFloat = 2.0  # of wall clock between two saved states
     bf16: bool = False  # on a CPU, if it has units for it (avx512_bf16); a GPU always does
     compile: bool = False  # worth it on a GPU for runs of many minutes
 
     def __post_init__(self) -> None:
-        budgets = [getattr(self, name) for name in BUDGETS]
-        if not any(budgets):
+        super().__post_init__()
+        if not any(getattr(self, name) for name in BUDGETS):
             raise UsageError("training needs a budget: --minutes, --epochs or --set training.steps=N")
-        if self.optimizer not in ("adamw", "muon"):
-            raise UsageError(f"training.optimizer {self.optimizer!r}: there are adamw and muon")
-        if not self.crops or min(self.crops) < 1:
-            raise UsageError(f"training.crops must be sizes in pixels, not {list(self.crops)}")
-        for name in ("batch", "lr", "clip", "validations"):
-            self._check(name, 0 < getattr(self, name) < math.inf, "above 0")
-        for name in (*BUDGETS, "lr_final", "warmup_steps", "weight_decay", "adversarial", "patience", "save_minutes"):
-            self._check(name, 0 <= getattr(self, name) < math.inf, "0 or more")
-        for name in ("ema", "constant", "adversarial_from"):
-            self._check(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
-        self._check("seed", 0 <= self.seed < 2**31, "from 0 to 2147483647")
-
-    def _check(self, name: str, good: bool, expected: str) -> None:
-        if not good:
-            raise UsageError(f"training.{name} must be {expected}, not {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -148,7 +135,7 @@ def read_recipe(
     _begin_with(draft, cls, preset)
     if not any(budget in draft.sections["training"] for budget in BUDGETS):
         draft.sections["training"]["minutes"] = DEFAULT_MINUTES
-    types = {
+    types: dict[str, type[Section]] = {
         "model": cls.Config,
         "corruption": cls.Corruption,
         "objective": cls.Objective,
@@ -157,7 +144,8 @@ def read_recipe(
     }
     for name, values in overrides.items():
         _check_options(kind, types[name], values, name)
-    recipe = Recipe(kind=kind, **{key: dataclass_from(types[key], draft.sections[key], f"[{key}]") for key in SECTIONS})
+    sections: dict[str, Any] = {key: types[key].from_values(draft.sections[key], f"[{key}]") for key in SECTIONS}
+    recipe = Recipe(kind=kind, **sections)
     if recipe.training.adversarial and not cls.meets_adversary:
         raise UsageError(f"the kind {kind} does not train against an adversary (training.adversarial must be 0)")
     if cls.whole_images:
@@ -175,13 +163,11 @@ def _begin_with(draft: _Draft, cls: type[Model], preset: str | None) -> None:
         draft.sections[name] = {**cls.defaults.get(name, {}), **chosen.get(name, {}), **values}
 
 
-def _check_options(kind: str, section: type[Any], values: Mapping[str, Any], name: str) -> None:
+def _check_options(kind: str, section: type[Section], values: Mapping[str, Any], name: str) -> None:
     known = [item.name for item in dataclasses.fields(section)]
     for key in values:
         if key not in known:
-            raise UsageError(
-                f"the kind {kind} has no {key}; what there is in [{name}]: {', '.join(known) or 'nothing'}"
-            )
+            raise UsageError(f"the kind {kind} has no {key}; known in [{name}]: {', '.join(known) or 'nothing'}")
 
 
 def _merge(draft: _Draft, values: Mapping[str, Any], where: str) -> None:

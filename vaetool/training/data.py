@@ -13,16 +13,19 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from msgspec import Meta
 from PIL import Image
 from torch import Tensor
 
-from vaetool.errors import ImageError, TrainingError, UsageError
+from vaetool.errors import ImageError, TrainingError
 from vaetool.images.conversion import shrunk, whole_picture
 from vaetool.images.picture import as_pillow, rescale
 from vaetool.images.sources import Source
+from vaetool.nn.sections import InnerShare, Section, ShareBelowOne, Some
 from vaetool.scoring.measurement import MAX_IMAGES, MIN_IMAGES
 
 MAX_ENLARGEMENT = 8.0
@@ -34,24 +37,16 @@ NAMED_FAILURES = 5
 
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Section, name="data"):
     """How training images become crops."""
 
-    scales: tuple[float, ...] = (1.0,)  # each image is kept at these sizes: shrinking removes the traces of JPEG
-    held_out: float = 0.03  # share of the images that are never trained on
-    calibration: float = 0.0  # share kept apart to calibrate scores with: see `split_calibration`
+    # Each image is kept at these sizes: shrinking removes the traces of JPEG.
+    scales: Some[Annotated[float, Meta(gt=0, le=4)]] = (1.0,)
+    held_out: InnerShare = 0.03  # share of the images that are never trained on
+    calibration: ShareBelowOne = 0.0  # share kept apart to calibrate scores with: see `split_calibration`
     mirror: bool = False  # flip whole pictures left to right at random; crops are always turned and mirrored
-    max_megapixels: float = 1000.0  # of decoded images in memory (3 bytes each in colour); more images: a random part
-
-    def __post_init__(self) -> None:
-        if not self.scales or not all(0 < scale <= 4 for scale in self.scales):
-            raise UsageError(f"data.scales must be above 0 and at most 4, not {list(self.scales)}")
-        if not 0 < self.held_out < 1:
-            raise UsageError(f"data.held_out must be above 0 and below 1, not {self.held_out}")
-        if not 0 <= self.calibration < 1:
-            raise UsageError(f"data.calibration must be at least 0 and below 1, not {self.calibration}")
-        if not self.max_megapixels > 0:
-            raise UsageError(f"data.max_megapixels must be above 0, not {self.max_megapixels}")
+    # Of decoded images in memory (3 bytes each in colour); of more images, a random part is taken.
+    max_megapixels: Annotated[float, Meta(gt=0)] = 1000.0
 
 
 def split(sources: Sequence[Source], held_out: float, seed: int) -> tuple[list[Source], list[Source]]:

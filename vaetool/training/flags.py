@@ -30,7 +30,7 @@ FLAGS = {
         "minutes",
         float,
         "M",
-        "Stop after so many minutes; the learning rate follows the time that has passed.",
+        "Stop after so many minutes; the learning rate follows the elapsed time.",
         "30, or the recipe's",
     ),
     "epochs": Flag(
@@ -41,8 +41,8 @@ FLAGS = {
         "size",
         int,
         "PIXELS",
-        "Of pictures, height and width, 16 to 256: the middle square of each, resized (ae, vae). "
-        "Or of the longer side: larger pictures are shrunk to it (defect).",
+        "Height and width of pictures, 16 to 256: the central square of each is resized to it (ae, vae). "
+        "Or length of the longer side: larger pictures are shrunk to it (defect).",
         "64, 256 for defect, or the recipe's",
     ),
     "latent": Flag("model", "latent", int, "D", "Numbers in the code of a picture (ae, vae).", "64, or the recipe's"),
@@ -51,7 +51,7 @@ FLAGS = {
         "beta",
         float,
         "B",
-        "Weight of the KL: below 1 sharper reconstructions, above 1 plainer codes (vae).",
+        "Weight of the KL: below 1 for sharper reconstructions, above 1 for simpler codes (vae).",
         "1, or the recipe's",
     ),
     "upsample": Flag(
@@ -67,14 +67,15 @@ FLAGS = {
         "patch",
         int,
         "PIXELS",
-        "Hide square patches of this side, as a masked autoencoder does, not strokes, boxes, scratches and text (mae).",
+        "Hide square patches of this side, as a masked autoencoder does, instead of strokes, boxes, scratches and text "
+        "(mae).",
     ),
     "ratio": Flag(
         "corruption",
         "ratio",
         float,
         "R",
-        "Share of the patches that are hidden, above 0 and below 1 (mae, with --patch).",
+        "Share of hidden patches, above 0 and below 1 (mae, with --patch).",
         "0.75",
     ),
     "adversarial": Flag(
@@ -82,7 +83,7 @@ FLAGS = {
         "adversarial",
         bool,
         "",
-        "Sharper pictures, less like each original: against a discriminator from half of the run on (mae, vae).",
+        "Use a discriminator in the second half of the run: sharper pictures, less like each original (mae, vae).",
         value=0.5,
     ),
 }

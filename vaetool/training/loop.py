@@ -68,7 +68,7 @@ def train(
     Raises UsageError, TrainingError, WeightsError.
     """
     if resume and init is not None:
-        raise UsageError("a run that is resumed has its weights: give --resume or --init, not both")
+        raise UsageError("a resumed run has its own weights: give --resume or --init, not both")
     chosen = read_recipe(recipe, kind, settings, preset, **sections_of(flags))
     places = [data] if isinstance(data, (str, Path)) else list(data)
     if not places:
@@ -129,7 +129,9 @@ class Run:
         if other.kind == self.recipe.kind and other.config == self.model.config:
             self.model.load_state_dict(other.state_dict())
         elif not self.model.adopt(other):
-            raise WrongKindError(f"{name}: has another [model] than this recipe ({other.kind}: {asdict(other.config)})")
+            raise WrongKindError(
+                f"{name}: its [model] differs from that of the recipe ({other.kind}: {asdict(other.config)})"
+            )
         self.average.load_state_dict(self.model.state_dict())
         self.progress.init = Path(name).name.removesuffix(weights.SUFFIX)
 
@@ -288,9 +290,9 @@ class Run:
         if self.gradient_norm.isfinite():
             return
         # A state that this run did not save is the one it was resumed from, which would lead here again.
-        begin = "go on with --resume" if self.has_saved else "begin anew with --force"
+        advice = "continue with --resume" if self.has_saved else "start again with --force"
         raise TrainingError(
-            f"the loss is not a number any more at step {self.progress.step}: {begin} and a lower "
+            f"the loss is no longer finite at step {self.progress.step}: {advice} and a lower "
             f"learning rate (--set training.lr={self.config.lr / 3:.2g})"
         )
 

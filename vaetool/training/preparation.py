@@ -38,7 +38,7 @@ def new_model(recipe: Recipe) -> Model:
         try:
             model = weights.model_class(recipe.kind)(recipe.model)
         except (ValueError, TypeError, RuntimeError, OverflowError) as error:
-            raise UsageError(f"[model] makes no model: {str(error).splitlines()[0]}") from error
+            raise UsageError(f"[model] is not valid: {str(error).splitlines()[0]}") from error
     stride = getattr(model, "stride", 1)
     wrong = [size for size in recipe.training.crops if size % stride]
     if wrong:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, fields
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
+from msgspec import Meta
 from torch import Tensor
 
 from vaetool.denoising.noise import drawn, jpeg, plain
@@ -16,12 +17,13 @@ from vaetool.denoising.noise.draws import chance, uniform
 from vaetool.denoising.noise.finishing import MIN_SCALE, enlarged, finish, reduce_noise, resized
 from vaetool.errors import UsageError
 from vaetool.nn.filters import luma
+from vaetool.nn.sections import Section, Share
 
 RESIZED = 0.4  # share of the camera's pictures that were resized afterwards
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(Section, name="corruption"):
     """Shares of the images that get each kind of noise; the rest gets white Gaussian noise.
 
     `camera` are taken through a camera; `compressed` are saved as JPEG at a quality so low that its traces are to
@@ -32,22 +34,18 @@ class Noise:
     foliage and dithered pictures instead of photographs.
     """
 
-    camera: float = 0.4
-    compressed: float = 0.06
-    plain: float = 0.15
-    clean: float = 0.1
-    sigma_max: float = 55.0  # of white noise, in 8-bit units; sigma is uniform from 0 on
-    jpeg: float = 0.8
-    clipped: float = 0.3
-    grey: float = 0.05
-    drawn: float = 0.6
+    camera: Share = 0.4
+    compressed: Share = 0.06
+    plain: Share = 0.15
+    clean: Share = 0.1
+    sigma_max: Annotated[float, Meta(gt=0, le=255)] = 55.0  # of white noise, in 8-bit units; sigma is uniform from 0 on
+    jpeg: Share = 0.8
+    clipped: Share = 0.3
+    grey: Share = 0.05
+    drawn: Share = 0.6
 
     def __post_init__(self) -> None:
-        if not 0 < self.sigma_max <= 255:
-            raise UsageError(f"corruption.sigma_max must be above 0 and at most 255, not {self.sigma_max:g}")
-        for name in (field.name for field in fields(self) if field.name != "sigma_max"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UsageError(f"corruption.{name} is a share, from 0 to 1, not {getattr(self, name):g}")
+        super().__post_init__()
         if self.camera + self.compressed + self.plain + self.clean > 1:
             raise UsageError(
                 "corruption.camera, compressed, plain and clean are shares of the same images: at most 1 together"

@@ -1,0 +1,149 @@
+"""Which files a command works on: `vaetool.files.inputs`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path, PurePath
+
+import pytest
+
+from tests.files.helpers import sources, touch
+from vaetool import images
+from vaetool.errors import UsageError
+from vaetool.files.inputs import IMAGES, Shard, expand, parse_shard, slurm_shard, sniff_image
+
+# Which files
+
+
+def test_files_keep_their_order_and_a_folder_is_sorted(here):
+    touch("b.png", "a.png", "folder/2.png", "folder/10.png", "folder/sub/3.png")
+    assert sources("b.png", "folder", "a.png") == ["b.png", "folder/10.png", "folder/2.png", "a.png"]
+
+
+def test_sub_folders_are_searched_only_when_asked(here):
+    touch("f/b.png", "f/sub/a.png", "f/.hidden/c.png")
+    assert sources("f") == ["f/b.png"]
+    assert sources("f", recursive=True) == ["f/b.png", "f/sub/a.png"]
+
+
+def test_in_a_folder_the_content_decides_and_a_damaged_image_is_kept(here):
+    touch("f/notes.txt", data=b"hello")
+    touch("f/broken.png", data=b"not an image")
+    touch("f/without_extension", "f/.hidden.png")
+    assert sources("f") == ["f/broken.png", "f/without_extension"]
+
+
+def test_earlier_results_beside_their_inputs_are_not_taken_from_a_folder(here):
+    touch("f/a.png", "f/a.denoised.png")
+    assert sources("f", earlier="denoised") == ["f/a.png"]
+    assert sources("f/a.denoised.png", earlier="denoised") == ["f/a.denoised.png"]
+
+
+def test_the_output_folder_is_not_searched(here):
+    touch("f/a.png", "f/out/a.png")
+    assert sources("f", recursive=True, leave_out=Path("f/out")) == ["f/a.png"]
+
+
+def test_a_pattern_that_the_shell_left_alone_is_expanded(here):
+    touch("b1.png", "b2.png", "c.png")
+    assert sources("b*.png") == ["b1.png", "b2.png"]
+
+
+def test_a_file_with_pattern_characters_in_its_name_is_that_file(here):
+    touch("a[1].png", "a1.png")
+    assert sources("a[1].png") == ["a[1].png"]
+
+
+def test_missing_files_fail_alone(here):
+    touch("a.png")
+    entries = expand(["gone.png", "a.png", "*.tif"]).entries
+    assert [entry.problem for entry in entries] == ["no such file or folder", None, "no file matches this pattern"]
+
+
+def test_a_file_named_twice_is_worked_on_once(here):
+    touch("f/a.png")
+    assert sources("f/a.png", "f", "./f/a.png") == ["f/a.png"]
+
+
+def test_a_folder_without_images_is_a_usage_error_that_names_the_way_out(here):
+    touch("f/sub/a.png")
+    with pytest.raises(UsageError, match="no images in f; -r looks into sub-folders"):
+        expand(["f"])
+
+
+def test_an_empty_list_is_not_an_error(here):
+    touch("list", data=b"")
+    assert sources(files_from="list") == []
+
+
+def test_a_list_may_be_separated_by_nul_and_hold_any_name(here):
+    odd = ["two\nlines.png", " spaces .png", "ünïcode 写真.png", os.fsdecode(b"latin\xe9.png")]
+    touch(*odd)
+    touch("list", data=b"\0".join(map(os.fsencode, odd)) + b"\0")
+    entries = expand([], files_from="list", null=True).entries
+    assert [(str(entry.source), entry.problem) for entry in entries] == [(name, None) for name in odd]
+
+
+def test_listed_relative_paths_keep_their_folders_below_the_output(here):
+    touch("x/a.png", "y/a.png")
+    touch("list", data=b"x/a.png\r\n./y/a.png\n" + os.fsencode(here / "x/a.png") + b"\n../outside.png\n")
+    entries = expand([], files_from="list").entries
+    assert [entry.place for entry in entries] == [PurePath("x/a.png"), PurePath("y/a.png"), PurePath("outside.png")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [([], {}), (["-", "a.png"], {}), (["-"], {"files_from": "l"}), (["a.png"], {"null": True}), ([""], {})],
+)
+def test_requests_that_make_no_sense_are_usage_errors(arguments, options):
+    with pytest.raises(UsageError):
+        expand(arguments, **options)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_listed_fails_alone(here):
+    touch("f/a.png", "f/locked/b.png")
+    Path("f/locked").chmod(0)
+    problems = [entry.problem for entry in expand(["f"], recursive=True).entries]
+    Path("f/locked").chmod(0o700)
+    assert problems == [None, "Permission denied"]
+
+
+def test_every_extension_offered_for_a_result_can_be_written(photographs):
+    written = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "PPM")
+    heads = {name: photograph_bytes(photographs, name) for name in written}
+    heads |= {"GIF": b"GIF89a", "JPEG2000": b"\xff\x4f\xff\x51"}
+    for name, data in heads.items():
+        extensions = sniff_image(data[:32])
+        assert extensions, name
+        expected = "PNG" if name in {"GIF", "JPEG2000"} else name
+        assert {images.format_for(f"x{extension}") for extension in extensions} == {expected}
+        assert IMAGES.suffixes.issuperset(extensions)
+
+
+def photograph_bytes(photographs, format_name: str) -> bytes:
+    return images.encode(images.from_pil(photographs["china"]), format_name)
+
+
+# Which part of them
+
+
+@pytest.mark.parametrize("text", ["3/3", "-1/3", "1", "a/b", "1/0", ""])
+def test_a_shard_that_does_not_exist_is_a_usage_error(text):
+    with pytest.raises(UsageError, match="from 0 to n - 1"):
+        parse_shard(text)
+
+
+def slurm(**values: int) -> dict[str, str]:
+    return {f"SLURM_ARRAY_TASK_{name}": str(value) for name, value in values.items()}
+
+
+def test_a_slurm_array_task_knows_its_shard():
+    assert slurm_shard({}) is None
+    assert slurm_shard(slurm(ID=0, MIN=0, MAX=3, COUNT=4, STEP=1)) == Shard(0, 4)
+    assert slurm_shard(slurm(ID=7, MIN=1, MAX=9, COUNT=5, STEP=2)) == Shard(3, 5)
+
+
+def test_a_slurm_array_with_gaps_is_refused():
+    with pytest.raises(UsageError, match="gaps"):
+        slurm_shard(slurm(ID=3, MIN=1, MAX=7, COUNT=3, STEP=1))

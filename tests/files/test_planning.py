@@ -1,0 +1,117 @@
+"""Where results go, and what is refused before any work: `vaetool.files.planning`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.files.helpers import DENOISED, JPEG, planned, sources, touch
+from vaetool.errors import UsageError
+from vaetool.files.inputs import Shard, Stream, expand
+from vaetool.files.planning import Job, Naming, plan
+
+# Where results go
+
+
+def test_a_result_goes_beside_its_input_with_a_suffix(here):
+    touch("f/photo.v2.PNG")
+    assert planned("f/photo.v2.PNG") == {"f/photo.v2.PNG": "f/photo.v2.denoised.PNG"}
+
+
+def test_the_extension_follows_the_content_where_the_name_is_wrong(here):
+    touch("really_jpeg.png", "fine.jpeg", data=JPEG)
+    touch("animation.gif", data=b"GIF89a")
+    touch("no_extension")
+    assert list(planned("really_jpeg.png", "fine.jpeg", "animation.gif", "no_extension").values()) == [
+        "really_jpeg.denoised.jpg",
+        "fine.denoised.jpeg",
+        "animation.denoised.png",
+        "no_extension.denoised.png",
+    ]
+
+
+def test_one_file_to_a_file(here):
+    touch("a.png")
+    assert planned("a.png", output="b.webp") == {"a.png": "b.webp"}
+
+
+def test_sub_folders_are_mirrored(here):
+    touch("f/a.png", "f/sub/a.png")
+    jobs = plan(expand(["f"], recursive=True), "out", DENOISED)
+    assert [str(job.output) for job in jobs] == ["out/a.png", "out/sub/a.png"]
+
+
+def test_several_inputs_into_one_file_are_refused(here):
+    touch("a.png", "b.png", "out.png")
+    with pytest.raises(UsageError, match="need a folder"):
+        planned("a.png", "b.png", output="out.png")
+    with pytest.raises(UsageError, match="one file"):
+        planned("a.png", "b.png", output="-")
+
+
+def test_standard_input_goes_to_standard_output_or_a_file_but_not_into_a_folder(here):
+    assert plan(expand(["-"]), None, DENOISED) == [Job(Stream.STANDARD, Stream.STANDARD)]
+    assert plan(expand(["-"]), "a.png", DENOISED) == [Job(Stream.STANDARD, Path("a.png"))]
+    with pytest.raises(UsageError, match="has no name"):
+        plan(expand(["-"]), "folder/", DENOISED)
+
+
+def test_two_inputs_that_would_become_one_file_are_refused(here):
+    touch("x/a.png", "y/a.png")
+    with pytest.raises(UsageError, match=r"x/a.png and y/a.png would both become out/a.png"):
+        planned("x/a.png", "y/a.png", output="out")
+
+
+def test_an_output_that_is_an_input_is_refused_under_any_name(here):
+    touch("a.png", "b.png")
+    Path("symbolic.png").symlink_to("a.png")
+    os.link("a.png", "hard.png")
+    for output in ("a.png", "./a.png", "symbolic.png", "hard.png"):
+        with pytest.raises(UsageError, match="is an input"):
+            planned("a.png", output=output, force=True)
+    with pytest.raises(UsageError, match="is an input"):
+        planned("a.png", "b.png", output=".", force=True)
+
+
+def test_existing_results_stop_the_run_are_replaced_or_skipped(here):
+    touch("a.png", "b.png", "out/a.png")
+    with pytest.raises(UsageError, match=r"out/a\.png exists: --force replaces, --skip-existing"):
+        planned("a.png", "b.png", output="out")
+    both = expand(["a.png", "b.png"])
+    assert [job.skip for job in plan(both, "out", DENOISED, force=True)] == [False, False]
+    assert [job.skip for job in plan(both, "out", DENOISED, skip_existing=True)] == [True, False]
+    with pytest.raises(UsageError, match="exclude each other"):
+        planned("a.png", output="out", force=True, skip_existing=True)
+
+
+def test_a_folder_in_the_place_of_a_result_is_refused(here):
+    touch("a.png")
+    Path("a.denoised.png").mkdir()
+    with pytest.raises(UsageError, match="is a folder"):
+        planned("a.png", force=True)
+
+
+# Which part of them
+
+
+def test_shards_share_out_all_files_without_overlap(here):
+    touch(*(f"f/{number}.png" for number in range(7)))
+    parts = [list(planned("f", shard=Shard(index, 3))) for index in range(3)]
+    assert [len(part) for part in parts] == [3, 2, 2]
+    assert sorted(name for part in parts for name in part) == sources("f")
+
+
+def test_a_shard_does_not_depend_on_the_order_of_the_arguments(here):
+    touch("a.png", "b.png", "c.png")
+    assert planned("a.png", "b.png", "c.png", shard=Shard(0, 2)) == planned(
+        "c.png", "b.png", "a.png", shard=Shard(0, 2)
+    )
+
+
+def test_what_collides_in_any_shard_is_refused_in_all(here):
+    touch("a.jpg", "a.png", "b.png")
+    for index in range(3):
+        with pytest.raises(UsageError, match="would both become"):
+            planned("a.jpg", "a.png", "b.png", naming=Naming("", ".vae"), shard=Shard(index, 3))
