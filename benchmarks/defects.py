@@ -1,15 +1,18 @@
-"""Finding defects on magnetic tiles (Huang et al. 2020): by a model trained here on good tiles alone, and by PCA.
+"""Finding defects: by a model fitted or trained here to good pictures alone, and by other methods, on the same split.
 
-    python benchmarks/defects.py TILES --minutes 15 [--model tiles.safetensors] [--json defects.json]
+    python benchmarks/defects.py SET [--kind features] [--good N] [--model part.safetensors] [--json defects.json]
 
-TILES holds good/, and for every type of defect a folder defect/TYPE and masks of the same names in mask/TYPE. Four
-fifths of the good tiles, drawn with seed 0, are for training and calibration; the others and all defects are for tests.
+SET is a folder with good/ and, for every type of defect, a folder defect/TYPE and masks of the same names in mask/TYPE
+(magnetic tiles, Huang et al. 2020): four fifths of the good ones, drawn with --seed, are for training and calibration,
+the others and all defects for tests. Or it has good/, test-good/ and test-defect/ (castings), split as they are. --good
+takes fewer of the good ones. The set's figures replace those of the same kind and set in the JSON file.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,14 +23,18 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
+from sklearn.ensemble import IsolationForest
 from sklearn.metrics import roc_auc_score
 
 import vaetool
 from vaetool import images
 from vaetool.images.conversion import whole_picture
-from vaetool.scoring.defect import Defect
+from vaetool.scoring.deep import see
 from vaetool.scoring.evaluation import PixelTally
+from vaetool.scoring.features import Features, FeaturesConfig
+from vaetool.scoring.heatmaps import resized
 from vaetool.scoring.measurement import measure
+from vaetool.scoring.scorer import Scorer
 from vaetool.store import weights
 from vaetool.training.data import split
 
@@ -38,8 +45,8 @@ Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Tiles:
-    """Paths of good tiles to train and to test with, and of defective ones by type."""
+class Parts:
+    """Paths of good pictures to train and to test with, and of defective ones, with masks if there are any, by type."""
 
     training: list[Path]
     good: list[Path]
@@ -55,50 +62,70 @@ class Tiles:
 def main() -> None:
     """Train unless there is a model, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tiles", type=Path)
-    parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("set", type=Path)
+    parser.add_argument("--kind", choices=("features", "defect"), default="features")
+    parser.add_argument("--minutes", type=float, default=15.0, help="of training, for a defect finder")
+    parser.add_argument("--good", type=int, help="good pictures to train with, instead of all")
+    parser.add_argument("--seed", type=int, default=0, help="of the split")
     parser.add_argument("--model", type=Path, help="the model; it is trained and saved there if missing")
+    parser.add_argument("--only", action="store_true", help="without the other methods and the speed")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    tiles = find_tiles(options.tiles)
+    parts = find_parts(options.set, options.seed, options.good)
     with TemporaryDirectory() as folder:
-        path = options.model or Path(folder) / "tiles.safetensors"
+        path = options.model or Path(folder) / "part.safetensors"
+        start = time.perf_counter()
         if not path.exists():
-            train(tiles.training, path, options.minutes, Path(folder))
+            train(options.kind, parts.training, path, options.minutes, Path(folder))
+        fitted = round(time.perf_counter() - start, 1)
         model = weights.load(path)
-        about = weights.read_header(path).training
-    scores = {"PCA of 64 x 64 pixels": pca_scores(tiles), **model_scores(model, tiles)}
-    rows = [{"score": name, **by_type(tiles, values)} for name, values in scores.items()]
+        size = path.stat().st_size
+    scores = model_scores(model, parts)
+    if not options.only:
+        scores |= {"PCA of 64 x 64 pixels": pca_scores(parts), "isolation forest on deep features": forest(parts)}
     found = {
-        "rows": rows,
-        "pixels": pixel_figures(model, tiles),
-        "images_per_second": round(speed(model), 1),
+        "good": len(parts.training),
+        "tested": [len(parts.good), len(parts.tested) - len(parts.good)],
+        "rows": [{"score": name, **by_type(parts, values)} for name, values in scores.items()],
+        "pixels": pixel_figures(model, parts),
+        "seconds_of_training": fitted,
+        "megabytes": round(size / 1e6, 1),
         "threads": torch.get_num_threads(),
-        "training": {name: about[name] for name in ("seconds", "steps", "images")},
-        "default": model.default_method,
     }
+    if not options.only:
+        found["images_per_second"] = round(speed(model), 1)
     print_figures(found)
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        kept = json.loads(options.json.read_text(encoding="utf-8")) if options.json.exists() else {}
+        few = "" if options.good is None else f", {options.good} good"
+        kept[f"{options.kind}, {options.set.name}{few}, seed {options.seed}"] = found
+        options.json.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
-def find_tiles(root: Path) -> Tiles:
-    """The tiles of a folder, split."""
-    training, good = split(sorted((root / "good").iterdir()), 0.2, 0)
-    types = sorted(path.name for path in (root / "defect").iterdir())
-    defective, masks = (
-        {kind: sorted((root / place / kind).iterdir()) for kind in types} for place in ("defect", "mask")
-    )
-    return Tiles(training, good, defective, masks)
+def find_parts(root: Path, seed: int, count: int | None) -> Parts:
+    """The pictures of a set, split."""
+    if (root / "test-good").is_dir():
+        training, good = (sorted((root / place).iterdir()) for place in ("good", "test-good"))
+        defective, masks = {"defect": sorted((root / "test-defect").iterdir())}, {}
+    else:
+        training, good = split(sorted((root / "good").iterdir()), 0.2, seed)
+        types = sorted(path.name for path in (root / "defect").iterdir())
+        defective, masks = (
+            {kind: sorted((root / place / kind).iterdir()) for kind in types} for place in ("defect", "mask")
+        )
+    if count is not None:
+        training = random.Random(seed).sample(training, count)
+    return Parts(training, good, defective, masks)
 
 
-def train(paths: list[Path], output: Path, minutes: float, folder: Path) -> None:
-    """As `vaetool train defect` does."""
+def train(kind: str, paths: list[Path], output: Path, minutes: float, folder: Path) -> None:
+    """As `vaetool train` does."""
     place = folder / "good"
     place.mkdir()
     for path in paths:
         (place / path.name).symlink_to(path.resolve())
-    vaetool.train("defect", place, output=output, minutes=minutes)
+    flags = {"minutes": minutes} if kind == "defect" else {}
+    vaetool.train(kind, place, output=output, **flags)
 
 
 def read(path: Path) -> np.ndarray:
@@ -106,31 +133,49 @@ def read(path: Path) -> np.ndarray:
     return images.read(path).visible_pixels()
 
 
-def model_scores(model: Defect, tiles: Tiles) -> dict[str, np.ndarray]:
-    """Scores of the test tiles, by every method."""
+def model_scores(model: Scorer, parts: Parts) -> dict[str, np.ndarray]:
+    """Scores of the test pictures, by every method."""
     calibration = model.calibration
-    assert calibration is not None
-    parts = [calibration.table(found) for found in measure(model, map(read, tiles.tested), model.default_method)]
-    table = np.concatenate(parts)
+    if calibration is None:  # too few good pictures for p-values; scores need none
+        return {f"vaetool, {model.default_method}": model_values(model, parts)}
+    batches = measure(model, map(read, parts.tested), model.default_method)
+    table = np.concatenate([calibration.table(found) for found in batches])
     return {f"vaetool, {method}": calibration.scores(table, method) for method in model.methods}
 
 
-def pca_scores(tiles: Tiles) -> np.ndarray:
-    """Mean squared error of the test tiles, reconstructed from principal components of good ones."""
+def model_values(model: Scorer, parts: Parts) -> np.ndarray:
+    """The default component of the test pictures."""
+    batches = measure(model, map(read, parts.tested), model.default_method)
+    return np.concatenate([found[model.default_method] for found in batches])
+
+
+def forest(parts: Parts) -> np.ndarray:
+    """Scores of the test pictures by an isolation forest on the coarse features that vaetool sees as well."""
+
+    def rows(paths: list[Path]) -> np.ndarray:
+        model = Features(FeaturesConfig())
+        return np.concatenate([see(x).glance.numpy() for x in model.prepare_all(map(read, paths))])
+
+    fitted = IsolationForest(n_estimators=500, random_state=0).fit(rows(parts.training))
+    return -fitted.score_samples(rows(parts.tested))
+
+
+def pca_scores(parts: Parts) -> np.ndarray:
+    """Mean squared error of the test pictures, reconstructed from principal components of good ones."""
 
     def rows(paths: list[Path]) -> np.ndarray:
         return np.stack([whole_picture(read(path), PCA_SIZE, 1).ravel() / 255 for path in paths])
 
-    pca = PCA(PCA_COMPONENTS, random_state=0).fit(rows(tiles.training))
-    tested = rows(tiles.tested)
+    pca = PCA(PCA_COMPONENTS, random_state=0).fit(rows(parts.training))
+    tested = rows(parts.tested)
     return np.square(tested - pca.inverse_transform(pca.transform(tested))).mean(axis=1)
 
 
-def by_type(tiles: Tiles, scores: np.ndarray) -> Row:
-    """AUROC of all defective tiles against the good ones, and of each type."""
-    good, rest = np.split(scores, [len(tiles.good)])
+def by_type(parts: Parts, scores: np.ndarray) -> Row:
+    """AUROC of all defective pictures against the good ones, and of each type."""
+    good, rest = np.split(scores, [len(parts.good)])
     found = {"all": auroc(good, rest)}
-    for kind, paths in tiles.defective.items():
+    for kind, paths in parts.defective.items():
         these, rest = np.split(rest, [len(paths)])
         found[kind] = auroc(good, these)
     return found
@@ -142,18 +187,22 @@ def auroc(good: np.ndarray, bad: np.ndarray) -> float:
     return round(float(roc_auc_score(labels, np.concatenate([good, bad]))), 4)
 
 
-def pixel_figures(model: Defect, tiles: Tiles) -> Row:
-    """AUROC of pixels and per-region overlap up to 30 % false positives, over all tested tiles."""
+def pixel_figures(model: Scorer, parts: Parts) -> Row:
+    """AUROC of pixels and per-region overlap up to 30 % false positives, over all tested parts."""
+    if not parts.masks:
+        return {}
     tally = PixelTally()
-    masks = [path for paths in tiles.masks.values() for path in paths]
-    for number, path in enumerate(tiles.tested):
-        heat = model.maps(model.prepare(read(path))[None].to(model.device))[0].cpu().numpy()
-        marked = read(masks[number - len(tiles.good)])[:, :, 0] > 127 if number >= len(tiles.good) else None
+    masks = [path for paths in parts.masks.values() for path in paths]
+    for number, path in enumerate(parts.tested):
+        pixels = read(path)
+        heat = model.maps(model.prepare(pixels)[None].to(model.device))[0].cpu().numpy()
+        heat = resized(heat, *pixels.shape[:2])
+        marked = read(masks[number - len(parts.good)])[:, :, 0] > 127 if number >= len(parts.good) else None
         tally.add(heat, np.zeros(heat.shape, bool) if marked is None else marked)
     return {"auroc": round(tally.auroc() or 0.0, 4), "per_region_overlap": round(tally.per_region_overlap() or 0.0, 4)}
 
 
-def speed(model: Defect) -> float:
+def speed(model: Scorer) -> float:
     """Images of 256 x 256 per second, without decoding."""
     pictures = list(np.random.default_rng(0).integers(0, 256, (SPEED_IMAGES, SPEED_SIZE, SPEED_SIZE), np.uint8))
     return SPEED_IMAGES / min(seconds(lambda: model.score(pictures)) for _ in range(3))
@@ -173,10 +222,9 @@ def print_figures(found: Row) -> None:
     print("|---|" + "---|" * (len(columns) - 1))
     for row in found["rows"]:
         print(f"| {' | '.join(str(row[column]) for column in columns)} |")
-    pixels = found["pixels"]
-    print(f"\npixels: AUROC {pixels['auroc']}, per-region overlap {pixels['per_region_overlap']}")
-    print(f"{found['images_per_second']} images/s of 256 x 256 on {found['threads']} threads")
-    print(f"training: {found['training']}")
+    print()
+    for name in found.keys() - {"rows"}:
+        print(f"{name.replace('_', ' ')}: {found[name]}")
 
 
 if __name__ == "__main__":

@@ -163,6 +163,10 @@ def test_help_imports_nothing_heavy(python, line):
 # What is never used
 
 
+# The weights of the backbone come as tensors in a pickle: the only file read so, after its checksum, with no objects.
+CHECKED_PICKLES = {"vaetool.nn.backbone": {"torch.load()", "weights_only="}}
+
+
 @every_module
 def test_nothing_unpickles_or_runs_text(module):
     found = [name for name in imported_names(module) if FORBIDDEN_MODULES & set(name.split("."))]
@@ -172,7 +176,7 @@ def test_nothing_unpickles_or_runs_text(module):
         if isinstance(node, ast.keyword) and node.arg in FORBIDDEN_ARGUMENTS:
             found.append(f"line {node.lineno}: {node.arg}=")
     found += FORBIDDEN_CALLS & set(imported_names(module))
-    assert found == []
+    assert {each.rpartition(": ")[2] for each in found} == CHECKED_PICKLES.get(module, set())
 
 
 # What is documented

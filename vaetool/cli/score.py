@@ -23,16 +23,30 @@ Model = Annotated[
         "-m",
         "--model",
         metavar="NAME|PATH",
-        help="A vae or a defect finder, trained on good pictures: a name from `vaetool models`, or a model file.",
+        help="A model trained on good pictures (features, defect or vae): a name from `vaetool models`, or a file.",
         show_default=False,
     ),
+]
+Good = Annotated[
+    str | None,
+    typer.Option(
+        "--good",
+        metavar="FOLDER|ZIP",
+        help="Instead of a model: good pictures, to which one of features is fitted, and kept until they change.",
+        show_default=False,
+    ),
+]
+Save = Annotated[
+    Path | None,
+    typer.Option("--save", metavar="MODEL", help="Also write the model that was fitted to --good.", show_default=False),
 ]
 By = Annotated[
     str | None,
     typer.Option(
         "--by",
         metavar="METHOD",
-        help="How to score: for a vae typical, elbo, recon, kl, iwae, complexity or regret (slow).",
+        help="How to score: for features all, small, medium or large; for defect small, medium or large; for a vae "
+        "typical, elbo, recon, kl, iwae, complexity or regret (slow).",
         show_default="the model's default",
         rich_help_panel=VERDICTS,
     ),
@@ -68,7 +82,7 @@ Heatmap = Annotated[
     typer.Option(
         "--heatmap",
         metavar="FOLDER",
-        help="With a defect finder: write pictures with unusual places coloured, on a fixed scale (yellow: p = .1, "
+        help="By features or defect: write pictures with unusual places coloured, on a fixed scale (yellow: p = .1, "
         "red: p = .0001).",
         show_default=False,
         rich_help_panel=RESULTS,
@@ -148,6 +162,8 @@ ROC = Annotated[
 def score(
     inputs: Inputs = None,
     model: Model = None,
+    good: Good = None,
+    save: Save = None,
     by: By = None,
     alpha: Alpha = None,
     fdr: FDR = None,
@@ -165,21 +181,29 @@ def score(
 ) -> int:
     """Find the outliers among pictures.
 
-    vaetool score -m part.safetensors new/                            score, p-value, verdict, file
+    vaetool score new/ --good good/                                   score, p-value, verdict, file
+    vaetool score new/ --good good/ --heatmap maps                    and where they are unusual
     vaetool score -m part.safetensors new/ --fail-on-outlier -q       in a script: exit code 3
     vaetool score -m part.safetensors new/ --report report.html       a page to look at, worst first
     vaetool score -m part.safetensors --normal good/ --outlier bad/   how good the scores are
 
     Made for pipes: find parts/ -name '*.png' -print0 | vaetool score -m part.safetensors --files-from - -0 --json |
-    jq -r 'select(.outlier).path'. Train the model with `vaetool train vae good/ -o part.safetensors`.
+    jq -r 'select(.outlier).path'. `vaetool train features good/ -o part.safetensors` makes the model that --good makes.
     """
-    if model is None:
-        raise UsageError("which model? Name one with -m: a vae or a defect finder that was trained on good pictures")
+    if (model is None) == (good is None):
+        raise UsageError("what is good? Name a folder of good pictures with --good, or a model trained on them with -m")
+    if save is not None and good is None:
+        raise UsageError("--save writes the model that is fitted to --good: give both")
     if alpha is not None and fdr is not None:
         raise UsageError("--alpha and --fdr exclude each other")
     if raw and heatmap is None:
         raise UsageError("--raw describes the results of --heatmap: give both")
-    _check_files({"--report": (report, (".html", ".htm")), "--roc": (roc, (".png", ".svg"))}, force=run.force)
+    results = {
+        "--report": (report, (".html", ".htm")),
+        "--roc": (roc, (".png", ".svg")),
+        "--save": (save, (".safetensors",)),
+    }
+    _check_files(results, force=run.force)
     known, inputs = _known(inputs, normal or [], outlier or [], labels, run)
     if known is None and (masks or roc):
         raise UsageError("--masks and --roc need to know the outliers: give --normal and --outlier, or --labels")
@@ -193,15 +217,29 @@ def score(
     from vaetool.files.mask_folder import MaskFolder
     from vaetool.store.kinds import kinds_with_scores
 
-    scorer = load(model, kind=kinds_with_scores(), device=run.device)
+    title = f"Scores by {Path(model or good or '').name}"
+    if good is not None:
+        model = str(_fitted(good, save, run))
+    scorer = load(str(model), kind=kinds_with_scores(), device=run.device)
     if (heatmap or masks) and not hasattr(scorer, "maps"):
-        raise UsageError(f"this {scorer.kind} scores pictures as a whole: --heatmap and --masks need a defect finder")
+        raise UsageError(f"this {scorer.kind} scores whole pictures: --heatmap and --masks need features or defect")
     session = Session(run, scorer, by, Level(alpha, fdr))
     places = MaskFolder(masks) if masks else None
     look = Look(scorer, known, masks=places, heatmaps=heatmap is not None, raw=raw, page=report is not None)
     verdicts = session.work(jobs, look)
-    session.conclude(verdicts, look, report, roc, title=f"Scores by {Path(model).name}")
+    session.conclude(verdicts, look, report, roc, title=title)
     return session.exit_code(verdicts, fail_on_outlier=fail_on_outlier)
+
+
+def _fitted(good: str, save: Path | None, run: RunOptions) -> Path:
+    """Return the file of the model that is fitted to good pictures, after writing it to `save` as well."""
+    from vaetool.files.writing import write_atomically
+    from vaetool.training.cache import fitted
+
+    path = fitted("features", good, device=run.device, say=run.console.say)
+    if save is not None:
+        write_atomically(save, path.read_bytes())
+    return path
 
 
 def _known(

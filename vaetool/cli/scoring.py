@@ -18,7 +18,7 @@ from vaetool.files.batch import Read, read_all
 from vaetool.files.console import Report
 from vaetool.files.mask_folder import MaskFolder
 from vaetool.files.writing import write_atomically
-from vaetool.images.conversion import from_unit, to_unit
+from vaetool.images.conversion import from_unit, shrunk, to_unit
 from vaetool.scoring import heatmaps
 from vaetool.scoring.calibration import (
     benjamini_hochberg,
@@ -106,7 +106,9 @@ class Look:
         """Take of a picture what is needed before it is scored."""
         scored.label = self.known.of(scored.file.job.source) if self.known else None
         if self.page:
-            scored.thumbnail = thumbnail(picture.visible_pixels(), square=self.model.whole_images)
+            scored.thumbnail = thumbnail(
+                picture.visible_pixels(), square=self.model.whole_images and not self.model.squeezed
+            )
         if self.has_maps and (self.heatmaps or self.page):
             scored.picture = picture
 
@@ -118,8 +120,14 @@ class Look:
         if picture is not None and self.heatmaps and isinstance(job.output, Path):
             write_atomically(job.output, self._heatmap(picture, heat))
         if picture is not None and self.page:
-            seen = from_unit(self.model.prepare(picture).permute(1, 2, 0).numpy(), np.dtype(np.uint8))
-            scored.heat = thumbnail(heatmaps.overlay(seen, heat), square=False)
+            seen = self._as_seen(picture)
+            scored.heat = thumbnail(heatmaps.overlay(seen, heatmaps.resized(heat, *seen.shape[:2])), square=False)
+
+    def _as_seen(self, picture: Picture) -> np.ndarray:
+        """Return a picture as small as the model sees it, in its own shape."""
+        if self.model.squeezed:
+            return shrunk(picture.visible_pixels(), self.model.config.size, self.model.config.channels)
+        return from_unit(self.model.prepare(picture).permute(1, 2, 0).numpy(), np.dtype(np.uint8))
 
     def _heatmap(self, picture: Picture, heat: np.ndarray) -> bytes:
         pixels = from_unit(to_unit(picture.visible_pixels()), np.dtype(np.uint8))

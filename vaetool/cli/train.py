@@ -87,7 +87,8 @@ def train(
     vaetool train dae photos/ -o mine.safetensors --minutes 60
     vaetool train dae photos/ -o mine.safetensors --minutes 60 --resume       continues after Ctrl-C or a power cut
     vaetool train vae faces/ -o faces.safetensors --size 64 --latent 128 --minutes 60
-    vaetool train defect good/ -o parts.safetensors                           finds what good parts do not have
+    vaetool train features good/ -o part.safetensors                          finds what good parts do not have
+    vaetool train defect good/ -o part.safetensors                            the same, trained on drawn defects
     vaetool train mae photos/ -o mine.safetensors --minutes 60                fills holes in pictures
     vaetool train ae drawings/ -o drawings.safetensors --preset lecture-2d
     vaetool train --config recipe.toml photos.zip -o mine.safetensors

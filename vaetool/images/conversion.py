@@ -171,6 +171,17 @@ def whole_picture(pixels: np.ndarray, size: int, channels: int) -> np.ndarray:
     return np.array(image).reshape(size, size, channels)
 
 
+def squeezed(pixels: np.ndarray, size: int, channels: int) -> np.ndarray:
+    """Return pixels, (height, width, 1 or 3) of any type, squeezed into a square: (size, size, channels) uint8.
+
+    For models to which it matters where something is, up to the edges; training and use both go through here.
+    """
+    image = _in_eight_bits(pixels, channels)
+    if image.size != (size, size):
+        image = image.resize((size, size), Image.Resampling.LANCZOS)
+    return np.array(image).reshape(size, size, channels)
+
+
 def shrunk(pixels: np.ndarray, longest: int, channels: int) -> np.ndarray:
     """Shrink pixels, (height, width, 1 or 3) of any type, to at most `longest` a side: (..., ..., channels) uint8.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
@@ -25,6 +26,9 @@ class ImageStore(Protocol):
     """Decoded images, and a label for each."""
 
     labels: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Return how many there are."""
 
     def batches(self, size: int, count: int) -> Iterator[Tensor]:
         """Yield the middle of every image in 0..1, (count or fewer, channels, size, size) at a time."""
@@ -82,11 +86,17 @@ class Model(nn.Module):
     whole_images: ClassVar[bool] = False
     """Whether it takes whole pictures, resized to `config.size`, rather than crops of any size."""
 
+    squeezed: ClassVar[bool] = False
+    """Whether whole pictures are squeezed into a square, rather than cut to their middle one."""
+
     shrinks: ClassVar[bool] = False
     """Whether pictures with a side longer than `config.size` are shrunk to it, in training and in use."""
 
     turned: ClassVar[bool] = True
     """Whether crops are turned and mirrored in training, as pictures allow that mean the same whichever side is up."""
+
+    closed_form: ClassVar[bool] = False
+    """Whether it is fitted at once, by `fit`, rather than step by step."""
 
     meets_adversary: ClassVar[bool] = False
     """Whether it can be trained against an adversary, for which it needs `loss_and_fakes` and `last_layer`."""
@@ -103,6 +113,10 @@ class Model(nn.Module):
     def adopt(self, other: Model) -> bool:
         """Take over what is useful of a trained model of another kind; return whether anything was."""
         return False
+
+    def fit(self, images: ImageStore) -> str:
+        """Fit a model of closed form to images; return what was found, in words."""
+        raise NotImplementedError
 
     def forget(self) -> None:
         """Drop what was found out when an earlier training ended, which further training invalidates."""
@@ -169,7 +183,7 @@ class Model(nn.Module):
     @property
     def device(self) -> torch.device:
         """The device that the weights are on."""
-        return next(self.parameters()).device
+        return next(itertools.chain(self.parameters(), self.buffers())).device
 
 
 def register(kind: str) -> Callable[[type[Model]], type[Model]]:

@@ -67,9 +67,11 @@ class Header:
 def with_article(kind: str) -> str:
     """Return a kind with its article.
 
-    >>> with_article("ae"), with_article("vae")
-    ('an ae', 'a vae')
+    >>> with_article("ae"), with_article("vae"), with_article("features")
+    ('an ae', 'a vae', 'a model of features')
     """
+    if kind.endswith("s"):
+        return f"a model of {kind}"
     return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
 
 

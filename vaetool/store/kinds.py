@@ -19,6 +19,7 @@ KINDS = {
     "codec": Kind("vaetool.compression.codec"),
     "dae": Kind("vaetool.denoising.dae"),
     "defect": Kind("vaetool.scoring.defect", gives_scores=True),
+    "features": Kind("vaetool.scoring.features", gives_scores=True),
     "mae": Kind("vaetool.inpainting.mae"),
     "vae": Kind("vaetool.latents.vae", has_codes=True, gives_scores=True),
 }

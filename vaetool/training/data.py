@@ -22,7 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from vaetool.errors import ImageError, TrainingError
-from vaetool.images.conversion import shrunk, whole_picture
+from vaetool.images.conversion import shrunk, squeezed, whole_picture
 from vaetool.images.picture import as_pillow, rescale
 from vaetool.images.sources import Source
 from vaetool.nn.sections import InnerShare, Section, ShareBelowOne, Some
@@ -153,13 +153,15 @@ def load_store(
     *,
     channels: int = 3,
     whole: bool = False,
+    squeeze: bool = False,
     longest: int | None = None,
     device: torch.device | str = "cpu",
     warn: Callable[[str], None] = lambda message: None,
 ) -> PixelStore:
     """Decode images into memory, each at every scale at which its shorter side is at least `smallest` pixels.
 
-    whole: instead keep the middle square of each, resized to `smallest`. longest: first shrink larger images to this
+    whole: instead keep the middle square of each, resized to `smallest`; squeeze: or all of it, squeezed into that
+    square. longest: first shrink larger images to this
     many pixels; what is then too small is not enlarged but mirrored.
 
     An image smaller than `smallest` is enlarged to it, up to `MAX_ENLARGEMENT` times. Files that cannot be read or are
@@ -176,7 +178,7 @@ def load_store(
     def prepared(source: Source) -> list[np.ndarray] | str:
         try:
             if whole:
-                return [whole_picture(source.read(), smallest, channels)]
+                return [(squeezed if squeeze else whole_picture)(source.read(), smallest, channels)]
             pixels = source.read()
             if longest is not None:
                 pixels = _mirrored(shrunk(pixels, longest, channels), smallest)

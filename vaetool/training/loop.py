@@ -21,6 +21,7 @@ from vaetool.errors import TrainingError, UsageError, WrongKindError
 from vaetool.images.sources import find_sources
 from vaetool.nn.base import Batch, Model
 from vaetool.store import weights
+from vaetool.store.kinds import kinds_with_codes
 from vaetool.training import checkpoints
 from vaetool.training.adversarial import Adversary
 from vaetool.training.checkpoints import Progress, Result
@@ -168,7 +169,7 @@ class Run:
         if self.processes.is_first and not progress.step:
             state.unlink(missing_ok=True)  # left by an earlier run
         with self.reporter.open(self.recipe, self.output, self.images.training.sources, progress):
-            self._steps()
+            self._fit() if self.model.closed_form else self._steps()
         if self.processes.is_first:
             generator = self._generator("codes")
             for words in complete_file(self.output, self.images, self.held_out, self.recipe, generator):
@@ -178,9 +179,17 @@ class Run:
             if advice is not None:
                 self.reporter.warn(advice)
             self.reporter.finished(self.model.figure, progress, count, self._examples())
-            if self.model.whole_images:
+            if self.recipe.kind in kinds_with_codes():
                 self._show_codes()
         return Result(self.output, progress.before, progress.figures, count, progress.step, progress.seconds)
+
+    def _fit(self) -> None:
+        """Fit a model of closed form, by one process alone, and measure it."""
+        if self.processes.is_first:
+            started = time.monotonic()
+            self.reporter.say(self.average.fit(self.images.training))
+            self.progress.seconds = time.monotonic() - started
+        self._validate()
 
     def _steps(self) -> None:
         wrapped: Callable[[Batch], Any] = self.processes.wrap(self.model)
@@ -302,7 +311,8 @@ class Run:
         if self.processes.is_first:
             with torch.inference_mode():
                 figures = self.average.validate(self.held_out)
-            progress.before = progress.before or figures
+            if not self.model.closed_form:
+                progress.before = progress.before or figures
             value = figures[self.model.figure]
             progress.since_best += 1
             if value > progress.best or self.adversary is not None:

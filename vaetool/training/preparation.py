@@ -95,7 +95,15 @@ def read_images(
         config = replace(recipe.data, scales=scales)
         channels = recipe.model.channels
         return load_store(
-            sources, config, crop, channels=channels, whole=cls.whole_images, longest=longest, device=device, warn=warn
+            sources,
+            config,
+            crop,
+            channels=channels,
+            whole=cls.whole_images,
+            squeeze=cls.squeezed,
+            longest=longest,
+            device=device,
+            warn=warn,
         )
 
     def hold_out(sources: list[Source]) -> tuple[list[Source], PixelStore]:

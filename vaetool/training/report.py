@@ -163,7 +163,7 @@ class Reporter:
 
         name: of the figure of merit. images: how many are held out.
         """
-        self.say(change(name, progress.before[name], progress.figures[name], images))
+        self.say(change(name, progress.before.get(name), progress.figures[name], images))
         if self.files:
             try:
                 picture = draw(self._rows, examples)

@@ -46,12 +46,12 @@ def sentence(row: Mapping[str, float]) -> str:
 HIDDEN = {"step", "seconds", "minutes_left"}
 
 
-def change(name: str, before: float, after: float, images: int) -> str:
-    """Say what a run has done to its figure of merit.
+def change(name: str, before: float | None, after: float, images: int) -> str:
+    """Say what a run has done to its figure of merit, which has no value before where a model is fitted at once.
 
     >>> change("psnr", 27.314, 30.02, 14)
     'psnr 27.31 → 30.02 dB on 14 held-out images'
     """
-    start = figure(name, before).split()[1]
+    start = "" if before is None else f"{figure(name, before).split()[1]} → "
     rest = figure(name, after).partition(" ")[2]
-    return f"{name} {start} → {rest} on {images} held-out image{'s' if images != 1 else ''}"
+    return f"{name} {start}{rest} on {images} held-out image{'s' if images != 1 else ''}"

@@ -1,0 +1,242 @@
+"""Defects by deep features, fitted to good pictures in closed form."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import vaetool
+from vaetool.errors import UsageError
+from vaetool.images.sources import find_sources
+from vaetool.scoring.drawn import Defects
+from vaetool.scoring.features import Features, FeaturesConfig
+from vaetool.scoring.places import NOISE, PRIOR_IMAGES, fit_code, fit_places
+from vaetool.store import weights
+from vaetool.training import cache
+from vaetool.training.data import DataConfig, PixelStore, load_store
+
+SIZE = 128
+
+
+def part(rng: np.random.Generator) -> np.ndarray:
+    """A grey plate with a bright ring, which lies in about the same place every time: (80, 96, 3)."""
+    y, x = np.mgrid[:80, :96]
+    radius = np.hypot(y - 40 + rng.normal(), x - 48 + rng.normal())
+    pixels = 100 + 90 * np.exp(-(((radius - 22) / 5) ** 2)) + rng.normal(0, 3, radius.shape) + rng.normal(0, 4)
+    return np.repeat(pixels.clip(0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+def broken(pixels: np.ndarray) -> np.ndarray:
+    """The same with a gap in the ring."""
+    changed = pixels.copy()
+    changed[10:26, 40:56] = 100
+    return changed
+
+
+def parts(count: int, seed: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return [part(rng) for _ in range(count)]
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("good")
+    for number, pixels in enumerate(parts(60, 0)):
+        Image.fromarray(pixels).save(folder / f"{number:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def file(good, tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "part.safetensors"
+    vaetool.train("features", good, output=path, settings=(f"model.size={SIZE}",), device="cpu")
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(file) -> Features:
+    return weights.load(file, device="cpu")
+
+
+def test_defects_are_outliers_and_good_pictures_are_not(model):
+    new, bad = parts(30, 1), [broken(pixels) for pixels in parts(30, 2)]
+    verdicts = [[score.outlier for score in vaetool.score(images, model=model)] for images in (new, bad)]
+    assert sum(verdicts[0]) <= 5
+    assert sum(verdicts[1]) >= 28
+
+
+def test_a_heatmap_is_hot_where_the_defect_is(model):
+    (score,) = vaetool.score([broken(parts(1, 3)[0])], model=model, maps=True)
+    assert score.heat.shape == (SIZE, SIZE)
+    rows, columns = (
+        slice(start * SIZE // length, end * SIZE // length) for start, end, length in ((10, 26, 80), (40, 56, 96))
+    )
+    assert score.heat[rows, columns].mean() > 2 * np.median(score.heat) + 1
+
+
+def test_one_pass_gives_scores_and_maps(model):
+    x = torch.stack([model.prepare(pixels) for pixels in parts(3, 4)])
+    components, maps = model.components_and_maps(x)
+    assert torch.equal(maps, model.maps(x))
+    assert all(torch.equal(values, components[name]) for name, values in model.components(x, torch.Generator()).items())
+
+
+def test_a_score_does_not_depend_on_the_batch(model):
+    images = parts(5, 5)
+    together = [score.score for score in vaetool.score(images, model=model)]
+    assert together == pytest.approx([vaetool.score([image], model=model)[0].score for image in images], abs=1e-4)
+
+
+def test_what_is_saved_scores_as_before(file, good, tmp_path):
+    model = Features(FeaturesConfig(size=SIZE))
+    model.fit(stored(good, SIZE))
+    weights.save(tmp_path / "again.safetensors", model, {})
+    loaded = weights.load(tmp_path / "again.safetensors", device="cpu")
+    x = torch.stack([model.prepare(pixels) for pixels in parts(3, 6)])
+    assert torch.equal(model.components(x, torch.Generator())["all"], loaded.components(x, torch.Generator())["all"])
+    assert (tmp_path / "again.safetensors").stat().st_size < 20e6
+
+
+def stored(folder: Path, size: int) -> PixelStore:
+    return load_store(find_sources([folder]), DataConfig(), size, whole=True, squeeze=True)
+
+
+def test_the_energy_of_a_place_is_that_of_its_gaussian(good):
+    """Against the formula: the squared Mahalanobis distance per feature, by a plain inverse of the covariance."""
+    x = torch.randn((200, 6, 4), generator=torch.Generator().manual_seed(0)) * torch.arange(1, 7)[:, None] / 6
+    fitted = fit_places(x, torch.zeros(200, 0), 200)
+    covariances = torch.stack([torch.cov(x[:, :, place].T) for place in range(4)])
+    weight = PRIOR_IMAGES / (PRIOR_IMAGES + 200)
+    covariances = (1 - weight) * covariances + weight * covariances.mean(dim=0) + NOISE * torch.eye(6)
+    energy = fitted.energy(x[:9], torch.zeros(9, 0))
+    for place in range(4):
+        away = x[:9, :, place] - x[:, :, place].mean(dim=0)
+        expected = (away @ torch.linalg.inv(covariances[place]) * away).sum(dim=1) / 6
+        assert torch.allclose(energy[:, place], expected, rtol=1e-3)
+
+
+def test_what_all_places_have_in_common_is_explained_by_the_code():
+    generator = torch.Generator().manual_seed(0)
+    light = torch.randn((300, 1), generator=generator)
+    x = light[:, :, None] + 0.1 * torch.randn((300, 5, 7), generator=generator)
+    code = fit_code(torch.cat([light, light], dim=1) + 0.01 * torch.randn((300, 2), generator=generator), 1)
+    codes = code(torch.cat([light, light], dim=1))
+    assert codes.std().item() == pytest.approx(1, abs=0.05)
+    brighter = x[:5] + 1
+    with_code = fit_places(x, codes, 300).energy(brighter, codes[:5])
+    without = fit_places(x, codes[:, :0], 300).energy(brighter, codes[:5, :0])
+    assert with_code.mean() > 5 * without.mean()
+
+
+def test_textures_are_told_from_parts(good, photographs, tmp_path):
+    rng = np.random.default_rng(0)
+    photo = np.asarray(photographs["flower"].resize((640, 427)))
+    for number in range(40):
+        top, left = rng.integers(0, photo.shape[0] - 256), rng.integers(0, photo.shape[1] - 256)
+        Image.fromarray(photo[top : top + 256, left : left + 256]).save(tmp_path / f"{number}.png")
+    for folder, found in ((good, "differ"), (tmp_path, "alike")):
+        model = Features(FeaturesConfig())
+        words = model.fit(stored(folder, 256))
+        assert model.config.places == found, words
+        assert ("depends on the place" in words) == (found == "differ")
+
+
+def test_what_you_say_of_places_counts(good):
+    model = Features(FeaturesConfig(size=SIZE, places="alike", mirror="no"))
+    model.fit(stored(good, SIZE))
+    assert (model.config.places, model.config.mirror, len(model.whitening_0)) == ("alike", "no", 1)
+
+
+@pytest.mark.parametrize("count", [12, 40])
+def test_few_pictures_are_calibrated_in_folds(count, tmp_path):
+    folder = tmp_path / "good"
+    folder.mkdir()
+    for number, pixels in enumerate(parts(count + 1, 0)):
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    path = tmp_path / "part.safetensors"
+    vaetool.train("features", folder, output=path, settings=(f"model.size={SIZE}",), device="cpu")
+    model = weights.load(path, device="cpu")
+    assert model.calibration.count("all") == count
+    assert model.config.mirror == "yes"
+    p = [score.p_value for score in vaetool.score(parts(20, 1), model=model, alpha=0.1)]
+    assert min(p) >= 1 / (count + 1)
+    assert np.median(p) > 0.2
+
+
+def test_too_few_pictures_give_scores_but_no_p_values(tmp_path, vaetool_process):
+    folder = tmp_path / "good"
+    folder.mkdir()
+    for number, pixels in enumerate(parts(5, 0)):
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    path = tmp_path / "part.safetensors"
+    result = vaetool_process("train", "features", folder, "-o", path, "--set", f"model.size={SIZE}")
+    assert (result.exit_code, "4 good pictures are too few for p-values" in result.stderr) == (0, True)
+    model = weights.load(path, device="cpu")
+    x = torch.stack([model.prepare(pixels) for pixels in (parts(1, 1)[0], broken(parts(1, 1)[0]))])
+    whole, defective = model.components(x, torch.Generator())["all"]
+    assert defective > whole
+
+
+def test_p_values_in_folds_are_rarely_too_small(good):
+    """Of good pictures about one in ten has a p-value up to .1, as it would with a calibration on others."""
+    shares = []
+    for seed in range(3):
+        model = Features(FeaturesConfig(size=SIZE))
+        x = torch.stack([model.prepare(pixels) for pixels in parts(60, 100 + seed)])
+        model = fitted_to(model, x)
+        shares += [score.p_value <= 0.1 for score in vaetool.score(parts(40, 200 + seed), model=model)]
+    assert 0.02 <= np.mean(shares) <= 0.16
+
+
+def fitted_to(model: Features, x: torch.Tensor) -> Features:
+    store = PixelStore(list((x * 255).round().byte().permute(0, 2, 3, 1).numpy()))
+
+    class Images:
+        training = store
+        unseen = ()
+
+    model.fit(store)
+    model.complete(Images(), {}, Defects(), torch.Generator())
+    return model
+
+
+def test_a_folder_is_fitted_to_once(good, vaetool_process, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    new = tmp_path / "new.png"
+    Image.fromarray(broken(parts(1, 9)[0])).save(new)
+    saved = tmp_path / "part.safetensors"
+    first = vaetool_process("score", new, "--good", good, "--save", saved, "--json")
+    assert first.exit_code == 0, first.stderr
+    assert "fitted to" in first.stderr
+    second = vaetool_process("score", new, "--good", good, "--json")
+    assert (second.stdout, "fitted to" in second.stderr) == (first.stdout, False)
+    third = vaetool_process("score", new, "-m", saved, "--json")
+    assert third.stdout == first.stdout
+
+
+def test_a_changed_folder_has_another_fingerprint(good, tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in sorted(good.iterdir())[:3]:
+        (copy / path.name).write_bytes(path.read_bytes())
+    before = cache.fingerprint(find_sources([copy]))
+    assert cache.fingerprint(find_sources([copy])) == before
+    (copy / "00.png").write_bytes((good / "10.png").read_bytes() + b" ")
+    assert cache.fingerprint(find_sources([copy])) != before
+
+
+def test_a_model_or_good_pictures_are_needed(vaetool_process, good, file):
+    for arguments in ((), ("-m", file, "--good", good)):
+        result = vaetool_process("score", good, *arguments)
+        assert (result.exit_code, "--good" in result.stderr) == (2, True)
+    result = vaetool_process("score", good, "-m", file, "--save", "x.safetensors")
+    assert (result.exit_code, "--save" in result.stderr) == (2, True)
+
+
+def test_features_of_one_size_only():
+    with pytest.raises(UsageError, match=r"model\.size must be .*multiple of 32"):
+        FeaturesConfig(size=100)

@@ -1,0 +1,68 @@
+"""Deep features of pictures: what a network that has seen a million photographs makes of each place of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vaetool.nn.backbone import trained_backbone
+from vaetool.nn.base import ImageStore
+from vaetool.nn.filters import local_mean
+
+BLOCKS, WIDTHS, SCALES = (4, 10, 14), (40, 112, 192), (8, 16, 32)
+"""Blocks of the backbone that features are from, how many each has, and pixels from one place to the next."""
+
+POOLED = 3
+"""Features are means over so many places a side: parts never lie in the same place to the pixel."""
+
+GLANCE = 2
+"""A picture at a glance is the coarsest features' means over so many rows and columns."""
+
+GLANCE_WIDTH = WIDTHS[-1] * GLANCE**2
+
+BATCH = 16
+
+MAX_IMAGES = 2000
+"""Pictures that features are kept of, at most."""
+
+
+class Seen(NamedTuple):
+    """Features of pictures: at each scale (images, features, places), and at a glance (images, `GLANCE_WIDTH`)."""
+
+    scales: tuple[Tensor, ...]
+    glance: Tensor
+
+    def part(self, chosen: Tensor | slice) -> Seen:
+        """Return the features of some of the pictures."""
+        return Seen(tuple(scale[chosen] for scale in self.scales), self.glance[chosen])
+
+    def to(self, device: torch.device) -> Seen:
+        """Return them on a device."""
+        return Seen(tuple(scale.to(device) for scale in self.scales), self.glance.to(device))
+
+
+@torch.inference_mode()
+def see(x: Tensor) -> Seen:
+    """Return the features of pictures, (batch, 3, height, width) in 0..1, sides multiples of 32."""
+    outputs = trained_backbone(BLOCKS, x.device)(x)
+    glance = F.adaptive_avg_pool2d(outputs[-1], GLANCE).flatten(1)
+    return Seen(tuple(local_mean(output, POOLED).flatten(2) for output in outputs), glance)
+
+
+def see_all(images: ImageStore, size: int, mirrored: bool = False) -> Seen:
+    """Return the features of images, or of their mirror images, on the CPU; of the first `MAX_IMAGES` of them."""
+    parts = []
+    for x in images.batches(size, BATCH):
+        parts.append(see(x.flip(3) if mirrored else x).to(torch.device("cpu")))
+        if len(parts) * BATCH >= MAX_IMAGES:
+            break
+    return together(*parts)
+
+
+def together(*parts: Seen) -> Seen:
+    """Join the features of several groups of pictures."""
+    scales = zip(*(part.scales for part in parts), strict=True)
+    return Seen(tuple(torch.cat(scale) for scale in scales), torch.cat([part.glance for part in parts]))

@@ -1,0 +1,327 @@
+"""Defects by deep features: a linear VAE for every place of a picture, fitted to good pictures in seconds.
+
+Features are those of a network that has seen a million photographs, at three scales (`vaetool.scoring.deep`). What is
+usual of them at a place is a Gaussian, given a code of the whole picture (`vaetool.scoring.places`). How far they are
+from it says where something is unusual, by the finer scales, and its largest values, by the coarser ones, are the
+score. Pictures are squeezed into a square.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import torch
+from msgspec import Meta
+from torch import Tensor
+from torch.nn import functional as F
+
+from vaetool.images.conversion import squeezed, unpack
+from vaetool.nn.backbone import STRIDE
+from vaetool.nn.base import Batch, Facts, ImageStore, TrainingImages, register
+from vaetool.nn.sections import NotNegative, Section
+from vaetool.scoring.calibration import Calibration
+from vaetool.scoring.deep import BATCH, GLANCE_WIDTH, SCALES, WIDTHS, Seen, see, see_all, together
+from vaetool.scoring.drawn import Defects, add_defects
+from vaetool.scoring.heatmaps import SCALE, STEPS, levels, log_p
+from vaetool.scoring.measurement import MIN_IMAGES, take_good
+from vaetool.scoring.places import Code, Places, fit_code, fit_places, share_of_place, units
+from vaetool.scoring.scorer import Scorer
+
+FINE_UNITS = 32
+"""Units of the code, at most, that fine features depend on: there are many of them, and a model's file is small."""
+
+MIN_SHARE = 0.02
+"""Places differ if at least this share of the variance of features is due to them, a quarter from each edge away."""
+
+FEW = 50
+"""Fewer good pictures than this are joined by their mirror images."""
+
+FOLDS = 10
+"""Folds of the good pictures, each scored by a fit to the others (Barber et al. 2021); of few, each is a fold."""
+
+MIN_EXACT = 30
+"""Good pictures below which p-values are called rough."""
+
+SHARES = {"small": 0.01, "medium": 0.1, "large": 1.0}
+"""Components: the mean of the largest energies, which are this share of them. `all` is the sum of their logarithms."""
+
+SPARSE = 37
+"""The distribution of energies is taken from one in so many points of good pictures' heatmaps."""
+
+
+@dataclass(frozen=True)
+class FeaturesConfig(Section, name="model"):
+    """The shape of a model of features."""
+
+    channels: Literal[3] = 3
+    size: Annotated[int, Meta(ge=64, le=1024, multiple_of=STRIDE)] = 256  # pixels a side that pictures are squeezed to
+    places: Literal["auto", "differ", "alike"] = "auto"  # whether what is usual depends on where; auto: found out
+    mirror: Literal["auto", "yes", "no"] = "auto"  # whether mirror images count as good; auto: if pictures are few
+    units: Annotated[int, Meta(ge=0, le=1024)] = 0  # of the code of a picture; set by the fit
+    calibration: NotNegative = 0  # good images that p-values of scores are based on; 0: none yet
+    statistics: tuple[str, ...] = ()  # names of the components known of each
+
+
+class Energy(NamedTuple):
+    """How unusual places of pictures are, (images, rows, columns): for scores, and more finely for heatmaps."""
+
+    score: Tensor
+    heat: Tensor
+
+
+@register("features")
+class Features(Scorer):
+    """The model. See the module's docstring."""
+
+    Config = FeaturesConfig
+    Corruption = Defects
+    figure = "auroc"
+    closed_form = True
+    whole_images = True
+    squeezed = True
+    methods = ("all", *SHARES)
+    default_method = "all"
+    defaults: ClassVar[dict[str, dict[str, Any]]] = {
+        "corruption": {"clean": 0.0},
+        "data": {"held_out": 0.03},
+    }
+    config: FeaturesConfig
+    code_mean: Tensor
+    code_directions: Tensor
+    good_levels: Tensor
+
+    def __init__(self, config: FeaturesConfig) -> None:
+        super().__init__(config)
+        units = config.units
+        self.register_buffer("good_levels", torch.zeros(STEPS))
+        self.register_buffer("code_mean", torch.zeros(GLANCE_WIDTH))
+        if units:
+            self.register_buffer("code_directions", torch.zeros(GLANCE_WIDTH, units))
+        for number, (width, scale) in enumerate(zip(WIDTHS, SCALES, strict=True)):
+            places = (config.size // scale) ** 2
+            matrices, triangle = 1 if config.places == "alike" else places, width * (width + 1) // 2
+            self.register_buffer(f"spread_{number}", torch.ones(width))
+            self.register_buffer(f"mean_{number}", torch.zeros(places, width))
+            if units:
+                rows = _units_at(number, units)
+                self.register_buffer(f"slope_{number}", torch.zeros(rows, places, width, dtype=torch.float16))
+            self.register_buffer(f"whitening_{number}", torch.zeros(matrices, triangle, dtype=torch.float16))
+        self._ready: dict[tuple[int, torch.device], Places] = {}
+
+    def _keep_code(self, code: Code) -> None:
+        self.register_buffer("code_mean", code.mean)
+        self._keep("code_directions", code.directions)
+
+    def _keep(self, name: str, values: Tensor) -> None:
+        """Keep values as a buffer, unless there are none: model files hold no empty tensors."""
+        if hasattr(self, name):
+            delattr(self, name)
+        if values.numel():
+            self.register_buffer(name, values)
+
+    def _code(self) -> Code:
+        none = torch.zeros(len(self.code_mean), 0, device=self.code_mean.device)
+        return Code(self.code_mean, self.code_directions if self.config.units else none)
+
+    def _keep_places(self, number: int, places: Places, spread: Tensor) -> None:
+        """Store the Gaussians of a scale, and what its features are divided by.
+
+        In half precision, and only the lower triangles of matrices, since they are most of a model's file.
+        """
+        rows, columns = torch.tril_indices(*places.whitening.shape[1:], device=places.whitening.device)
+        self.register_buffer(f"spread_{number}", spread)
+        self.register_buffer(f"mean_{number}", places.mean)
+        self._keep(f"slope_{number}", places.slope.half())
+        self.register_buffer(f"whitening_{number}", places.whitening[:, rows, columns].half())
+        self._ready.clear()
+
+    def _places(self, number: int) -> Places:
+        """Return the Gaussians of a scale, ready for use."""
+        mean, packed = (getattr(self, f"{name}_{number}") for name in ("mean", "whitening"))
+        slope = getattr(self, f"slope_{number}", torch.zeros(0, *mean.shape, device=mean.device))
+        key = number, mean.device
+        if key not in self._ready:
+            width = mean.shape[1]
+            rows, columns = torch.tril_indices(width, width, device=mean.device)
+            whitening = torch.zeros(len(packed), width, width, device=mean.device)
+            whitening[:, rows, columns] = packed.float()
+            self._ready[key] = Places(mean, slope.float(), whitening)
+        return self._ready[key]
+
+    def fit(self, images: ImageStore) -> str:
+        """Fit the model to good pictures; return what was found, in words."""
+        seen = see_all(images, self.config.size)
+        side = self.config.size // SCALES[1]
+        inside = slice(side // 4, side - side // 4)  # what lies at the edge can be told from its features
+        share = share_of_place(seen.scales[1].unflatten(2, (side, side))[:, :, inside, inside].flatten(2))
+        if self.config.places == "auto":
+            self.config = dataclasses.replace(self.config, places="alike" if share < MIN_SHARE else "differ")
+        mirrored = self._mirrored(images, seen)
+        self._fit(seen, mirrored)
+        everywhere = self.config.places == "alike"
+        return (
+            f"fitted to {len(seen.glance)} pictures{' and their mirror images' if mirrored is not None else ''}: "
+            f"what is usual {'is the same everywhere' if everywhere else 'depends on the place'} "
+            f"({share:.0%} of the variance of features is due to the place)"
+        )
+
+    def _mirrored(self, images: ImageStore, seen: Seen) -> Seen | None:
+        """Return the features of good pictures' mirror images, if those are good pictures as well."""
+        if self.config.mirror == "auto":
+            self.config = dataclasses.replace(self.config, mirror="yes" if len(seen.glance) < FEW else "no")
+        return see_all(images, self.config.size, mirrored=True) if self.config.mirror == "yes" else None
+
+    def _fit(self, seen: Seen, mirrored: Seen | None) -> None:
+        count = len(seen.glance)
+        alike = self.config.places == "alike"
+        self.config = dataclasses.replace(self.config, units=0 if alike else units(count))
+        examples = seen if mirrored is None else together(seen, mirrored)
+        code = fit_code(examples.glance, self.config.units)
+        self._keep_code(Code(*(part.to(self.device) for part in code)))
+        codes = code(examples.glance)
+        for number, scale in enumerate(examples.scales):
+            spread = scale.transpose(1, 2).flatten(0, 1).std(dim=0).clamp_min(1e-6)
+            used = codes[:, : _units_at(number, self.config.units)]
+            fitted = fit_places(scale / spread[:, None], used, count, alike)
+            self._keep_places(number, Places(*(part.to(self.device) for part in fitted)), spread.to(self.device))
+
+    def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Defects) -> Batch:
+        """Return good pictures, the same with drawn defects, and where those are."""
+        return add_defects(clean, generator, corruption)._asdict()
+
+    def validate(self, batch: Batch) -> dict[str, float]:
+        """Measure how well good pictures are told apart from the same with drawn defects: the area under the ROC."""
+        from sklearn.metrics import roc_auc_score
+
+        values = [
+            torch.cat([_components(self._energy(x).score)["all"] for x in batch[name].split(BATCH)]).cpu().numpy()
+            for name in ("clean", "defective")
+        ]
+        truth = np.repeat([0, 1], [len(part) for part in values])
+        return {"auroc": float(roc_auc_score(truth, np.concatenate(values)))}
+
+    def example(self, batch: Batch) -> list[Tensor]:
+        """Return good pictures, the same with a defect, and where something was found."""
+        heat = self._maps(self._energy(batch["defective"]))[:, None]
+        return [batch["clean"], batch["defective"], (heat / SCALE).expand_as(batch["clean"])]
+
+    def prepare(self, image: Any) -> Tensor:
+        """Prepare an image of any kind (see `vaetool.images.conversion.unpack`): (3, size, size)."""
+        pixels = squeezed(unpack(image)[0], self.config.size, self.config.channels)
+        return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+
+    def prepare_all(self, images: Iterable[Any]) -> Iterator[Tensor]:
+        """Yield images of any kind in batches, on the model's device."""
+        batch: list[Tensor] = []
+        for image in images:
+            batch.append(self.prepare(image))
+            if len(batch) == BATCH:
+                yield torch.stack(batch).to(self.device)
+                batch = []
+        if batch:
+            yield torch.stack(batch).to(self.device)
+
+    def calibrate(self, images: Iterable[Any]) -> None:
+        """Learn the scores of good pictures, and the heat in them; see `vaetool.scoring.detection.calibrate`."""
+        parts = [self._energy(x) for x in self.prepare_all(take_good(images))]
+        self._calibrate(Energy(*(torch.cat(each) for each in zip(*parts, strict=True))))
+
+    def _calibrate(self, good: Energy) -> None:
+        heat = self._finer(good.heat).flatten()[::SPARSE].cpu().numpy()
+        self.good_levels = torch.from_numpy(levels(heat)).to(self.good_levels)
+        found = _components(good.score)
+        table = torch.stack(list(found.values()), dim=1).double().cpu().numpy()
+        self.keep_calibration(Calibration(tuple(found), table))
+
+    def complete(self, images: TrainingImages, held_out: Batch, corruption: Any, generator: torch.Generator) -> Facts:
+        """Calibrate with the images kept for that; if there are none, with those it was fitted to."""
+        facts = super().complete(images, held_out, corruption, generator)
+        if self.config.calibration:
+            return facts
+        count = len(images.training)
+        if count < MIN_IMAGES:
+            found = f"{count} good pictures are too few for p-values: {MIN_IMAGES} are needed"
+            return Facts([f"not calibrated: {found}"], facts.values)
+        seen = see_all(images.training, self.config.size)
+        mirrored = see_all(images.training, self.config.size, mirrored=True) if self.config.mirror == "yes" else None
+        self._calibrate(self._energies_in_folds(seen, mirrored))
+        words = f"calibrated with the {count} images it was fitted to, each by a fit to others"
+        if count < MIN_EXACT:
+            words += f"; with so few, p-values are rough, and none is below 1/{count + 1}"
+        return Facts([words], facts.values | {"calibrated_in_folds": min(count, FOLDS)})
+
+    def _energies_in_folds(self, seen: Seen, mirrored: Seen | None) -> Energy:
+        """Return the energies of good pictures, each by a fit to the other folds; then fit to all of them again."""
+        count = len(seen.glance)
+        folds = torch.arange(count) % (count if count < FEW else FOLDS)
+        parts = []
+        for fold in folds.unique():
+            others = folds != fold
+            self._fit(seen.part(others), None if mirrored is None else mirrored.part(others))
+            parts.append(self._energy_of(seen.part(~others).to(self.device)))
+        self._fit(seen, mirrored)
+        return Energy(*(torch.cat(each) for each in zip(*parts, strict=True)))
+
+    def forget(self) -> None:
+        """Drop what is known about good images."""
+        super().forget()
+        self.good_levels.zero_()
+
+    def components(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+        """Return the means of the largest energies of each picture, `SHARES`, and `all`."""
+        return _components(self._energy(x).score)
+
+    def maps(self, x: Tensor) -> Tensor:
+        """Return −log10 of each point's p-value among those of good pictures, (batch, size, size), 0 to 4."""
+        return self._maps(self._energy(x))
+
+    def components_and_maps(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Return both, of one pass through the network."""
+        energy = self._energy(x)
+        return _components(energy.score), self._maps(energy)
+
+    def _maps(self, energy: Energy) -> Tensor:
+        heat = log_p(self._finer(energy.heat).cpu().numpy(), self.good_levels.cpu().numpy())
+        return torch.from_numpy(heat).to(energy.heat.device)
+
+    def _finer(self, heat: Tensor) -> Tensor:
+        """Interpolate heat to the size of the pictures that the model sees."""
+        return _resized(heat, self.config.size)
+
+    def _energy(self, x: Tensor) -> Energy:
+        return self._energy_of(see(x))
+
+    @torch.inference_mode()
+    def _energy_of(self, seen: Seen) -> Energy:
+        code = self._code()(seen.glance)
+        energies = []
+        for number, (features, scale) in enumerate(zip(seen.scales, SCALES, strict=True)):
+            places = self._places(number)
+            spread = getattr(self, f"spread_{number}")
+            energy = places.energy(features / spread[:, None], code[:, : len(places.slope)])
+            energies.append(energy.unflatten(1, (self.config.size // scale, -1)))
+        fine, middle, coarse = energies
+        score = middle + _resized(coarse, middle.shape[1])
+        # A defect changes the features of all places a little: relative to that, its own place stands out.
+        usual = score.flatten(1).median(dim=1).values.sqrt()
+        return Energy(score, (fine + _resized(middle, fine.shape[1])) / usual[:, None, None])
+
+
+def _components(energy: Tensor) -> dict[str, Tensor]:
+    ordered = energy.flatten(1).sort(dim=1, descending=True).values
+    counts = {name: max(1, round(share * ordered.shape[1])) for name, share in SHARES.items()}
+    means = {name: ordered[:, :count].mean(dim=1) for name, count in counts.items()}
+    return {"all": torch.stack(list(means.values())).log().sum(dim=0), **means}
+
+
+def _resized(maps: Tensor, side: int) -> Tensor:
+    return F.interpolate(maps[:, None], (side, side), mode="bilinear", align_corners=False)[:, 0]
+
+
+def _units_at(number: int, units: int) -> int:
+    """Return how many units of the code the features of a scale depend on."""
+    return units if number else min(units, FINE_UNITS)

@@ -1,0 +1,115 @@
+"""Linear VAEs of features, one for each place of a picture, fitted in closed form.
+
+A linear VAE with as many units as there are features is a Gaussian, and at the optimum its ELBO is the log-density
+(Lucas et al. 2019, Dai et al. 2018). Here the Gaussian of a place is conditional on a code of the whole picture, which
+takes up what is common to all places: the light, where the part lies, how the material came out.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+NOISE = 0.005
+"""Variance added to that of every direction, relative to the features' own: less cannot be measured."""
+
+PRIOR_IMAGES = 20
+"""A place's covariance is mixed with the mean of all places' as if that had been seen in so many pictures."""
+
+RIDGE = 3.0
+"""Pictures' worth of evidence that features do not depend on the code."""
+
+IMAGES_PER_UNIT = 4
+MIN_IMAGES_FOR_CODE = 150
+MAX_UNITS = 112
+"""The code of a picture has one unit for every four pictures; with few it is no use."""
+
+
+class Code(NamedTuple):
+    """How features of whole pictures, (images, features), become codes: PCA, whitened."""
+
+    mean: Tensor  # (features,)
+    directions: Tensor  # (features, units)
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """Return the codes of pictures, (images, units), of unit variance on those that it was fitted to."""
+        return (features - self.mean) @ self.directions
+
+
+class Places(NamedTuple):
+    """The Gaussian of each place: N(mean + slope · code, covariance)."""
+
+    mean: Tensor  # (places, features)
+    slope: Tensor  # (units, places, features)
+    whitening: Tensor
+    """The inverse of the covariance's Cholesky factor, (places, features, features); places is 1 where all have one."""
+
+    def energy(self, features: Tensor, code: Tensor) -> Tensor:
+        """Return minus twice the log-density but for a constant, per feature: (images, places), about 1 for good ones.
+
+        features: (images, features, places); code: (images, units).
+        """
+        rest = features.permute(2, 0, 1) - self.mean[:, None]
+        if len(self.slope):
+            rest = rest - torch.einsum("nk,kpc->pnc", code, self.slope)
+        return (rest @ self.whitening.mT).square().mean(dim=2).T
+
+
+def units(images: int) -> int:
+    """Return how many units the code of a picture has that so many good pictures can determine."""
+    return min(images // IMAGES_PER_UNIT, MAX_UNITS) if images >= MIN_IMAGES_FOR_CODE else 0
+
+
+def fit_code(features: Tensor, count: int) -> Code:
+    """Fit a code with `count` units to features of whole pictures, (images, features)."""
+    mean = features.mean(dim=0)
+    scale = features.std(dim=0).clamp_min(1e-6)
+    _, strengths, directions = torch.linalg.svd((features - mean) / scale, full_matrices=False)
+    spread = strengths[:count].clamp_min(1e-6) / len(features) ** 0.5
+    return Code(mean, directions[:count].T / scale[:, None] / spread)
+
+
+def fit_places(features: Tensor, code: Tensor, pictures: int, alike: bool = False) -> Places:
+    """Fit the Gaussians to good pictures.
+
+    features: (images, features, places); code: (images, units). pictures: how many different ones there are, mirror
+    images apart. alike: whether one covariance is to serve all places. Their means are their own in any case: the edge
+    of a picture is always seen.
+    """
+    x = features.permute(2, 0, 1)
+    mean = x.mean(dim=1)
+    rest = x - mean[:, None]
+    slope = torch.zeros(code.shape[1], *mean.shape)
+    if code.shape[1]:
+        evidence = code.T @ code + RIDGE * torch.eye(code.shape[1])
+        slope = torch.linalg.solve(evidence, torch.einsum("nk,pnc->kpc", code, rest).flatten(1)).view_as(slope)
+        rest = rest - torch.einsum("nk,kpc->pnc", code, slope)
+    covariance = torch.stack([part.double().T @ part.double() for part in rest]) / max(1, rest.shape[1] - 1)
+    pooled = covariance.mean(dim=0, keepdim=True)
+    covariance = pooled if alike else torch.lerp(covariance, pooled, PRIOR_IMAGES / (PRIOR_IMAGES + pictures))
+    return Places(mean, slope, _whitening(covariance))
+
+
+def _whitening(covariance: Tensor) -> Tensor:
+    """Return the inverse Cholesky factors of covariances, (count, features, features)."""
+    identity = torch.eye(covariance.shape[1], dtype=torch.float64)
+    # numpy's, since torch's batched factorisation has failed on hundreds of these matrices with some builds of MKL
+    factor = torch.from_numpy(np.linalg.cholesky((covariance + NOISE * identity).numpy()))
+    return torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=False).float()
+
+
+def share_of_place(features: Tensor) -> float:
+    """Return which share of the variance of features, (images, features, places), is due to the place, from 0 to 1.
+
+    The variance between the means of places, less what as many random samples would show (Hays 1963, omega squared).
+    The mean over the features.
+    """
+    images = features.shape[0]
+    if images < 2:
+        return 1.0
+    within = features.var(dim=0).mean(dim=1)
+    between = features.mean(dim=0).var(dim=1) - within / images
+    return float((between / (between + within).clamp_min(1e-9)).clamp(0, 1).mean())
