@@ -20,7 +20,7 @@ from vaetool.latents.baseline import MAX_NUMBERS, pca_psnr
 from vaetool.latents.directions import named_directions
 from vaetool.latents.priors import MAX_CODES, fit_mixture
 from vaetool.latents.trunk import TrunkConfig
-from vaetool.nn.base import Batch, Facts, ImageStore, Model, TrainingImages
+from vaetool.nn.base import Batch, Facts, ImageStore, Model, TrainingImages, stacked
 
 if TYPE_CHECKING:
     from vaetool.latents.priors import Mixture
@@ -121,15 +121,8 @@ class Autoencoder(Model):
         return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
 
     def prepare_all(self, images: Iterable[Any]) -> Iterator[Tensor]:
-        """Yield images of any kind in batches on the model's device; a million need no more memory than one batch."""
-        batch: list[Tensor] = []
-        for image in images:
-            batch.append(self.prepare(image))
-            if len(batch) == self.batch_size:
-                yield torch.stack(batch).to(self.device)
-                batch = []
-        if batch:
-            yield torch.stack(batch).to(self.device)
+        """Iterate over images of any kind in batches, on the model's device; a million need the memory of one batch."""
+        return (x.to(self.device) for x in stacked(map(self.prepare, images), self.batch_size))
 
     @torch.inference_mode()
     def encode(self, images: Iterable[Any]) -> np.ndarray:

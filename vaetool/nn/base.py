@@ -22,6 +22,13 @@ Losses = dict[str, Tensor]
 CLASSES: dict[str, type[Model]] = {}
 
 
+def stacked(tensors: Iterable[Tensor], count: int) -> Iterator[Tensor]:
+    """Yield tensors of one shape in batches of `count`, the last of which may be smaller."""
+    tensors = iter(tensors)
+    while batch := list(itertools.islice(tensors, count)):
+        yield torch.stack(batch)
+
+
 class ImageStore(Protocol):
     """Decoded images, and a label for each."""
 

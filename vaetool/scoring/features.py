@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from vaetool.images.conversion import squeezed, unpack
 from vaetool.nn.backbone import STRIDE
-from vaetool.nn.base import Batch, Facts, ImageStore, TrainingImages, register
+from vaetool.nn.base import Batch, Facts, ImageStore, TrainingImages, register, stacked
 from vaetool.nn.sections import NotNegative, Section
 from vaetool.scoring.calibration import Calibration
 from vaetool.scoring.deep import BATCH, GLANCE_WIDTH, SCALES, WIDTHS, Seen, see, see_all, together
@@ -96,18 +96,17 @@ class Features(Scorer):
 
     def __init__(self, config: FeaturesConfig) -> None:
         super().__init__(config)
-        units = config.units
         self.register_buffer("good_levels", torch.zeros(STEPS))
         self.register_buffer("code_mean", torch.zeros(GLANCE_WIDTH))
-        if units:
-            self.register_buffer("code_directions", torch.zeros(GLANCE_WIDTH, units))
+        if config.units:
+            self.register_buffer("code_directions", torch.zeros(GLANCE_WIDTH, config.units))
         for number, (width, scale) in enumerate(zip(WIDTHS, SCALES, strict=True)):
             places = (config.size // scale) ** 2
             matrices, triangle = 1 if config.places == "alike" else places, width * (width + 1) // 2
             self.register_buffer(f"spread_{number}", torch.ones(width))
             self.register_buffer(f"mean_{number}", torch.zeros(places, width))
-            if units:
-                rows = _units_at(number, units)
+            if config.units:
+                rows = _units_at(number, config.units)
                 self.register_buffer(f"slope_{number}", torch.zeros(rows, places, width, dtype=torch.float16))
             self.register_buffer(f"whitening_{number}", torch.zeros(matrices, triangle, dtype=torch.float16))
         self._ready: dict[tuple[int, torch.device], Places] = {}
@@ -215,15 +214,8 @@ class Features(Scorer):
         return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
 
     def prepare_all(self, images: Iterable[Any]) -> Iterator[Tensor]:
-        """Yield images of any kind in batches, on the model's device."""
-        batch: list[Tensor] = []
-        for image in images:
-            batch.append(self.prepare(image))
-            if len(batch) == BATCH:
-                yield torch.stack(batch).to(self.device)
-                batch = []
-        if batch:
-            yield torch.stack(batch).to(self.device)
+        """Iterate over images of any kind in batches, on the model's device."""
+        return (x.to(self.device) for x in stacked(map(self.prepare, images), BATCH))
 
     def calibrate(self, images: Iterable[Any]) -> None:
         """Learn the scores of good pictures, and the heat in them; see `vaetool.scoring.detection.calibrate`."""
@@ -307,7 +299,7 @@ class Features(Scorer):
         fine, middle, coarse = energies
         score = middle + _resized(coarse, middle.shape[1])
         # A defect changes the features of all places a little: relative to that, its own place stands out.
-        usual = score.flatten(1).median(dim=1).values.sqrt()
+        usual = score.flatten(1).median(dim=1).values.clamp_min(1e-9).sqrt()
         return Energy(score, (fine + _resized(middle, fine.shape[1])) / usual[:, None, None])
 
 

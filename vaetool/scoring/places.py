@@ -66,6 +66,8 @@ def units(images: int) -> int:
 def fit_code(features: Tensor, count: int) -> Code:
     """Fit a code with `count` units to features of whole pictures, (images, features)."""
     mean = features.mean(dim=0)
+    if not count:
+        return Code(mean, torch.zeros(len(mean), 0))
     scale = features.std(dim=0).clamp_min(1e-6)
     _, strengths, directions = torch.linalg.svd((features - mean) / scale, full_matrices=False)
     spread = strengths[:count].clamp_min(1e-6) / len(features) ** 0.5
