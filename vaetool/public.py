@@ -181,7 +181,8 @@ def latent(
 def score(
     images: Iterable[Any],
     *,
-    model: AnyModel,
+    model: AnyModel | None = None,
+    good: str | Path | None = None,
     by: str | None = None,
     alpha: float = 0.05,
     maps: bool = False,
@@ -189,11 +190,21 @@ def score(
 ) -> list[Score]:
     """Return how unusual images are: a score, a p-value, a verdict and the components of each, in their order.
 
-    With `vaetool.scoring.detection.score` they come one by one, for any number of images. Raises UsageError.
+    model: one that was trained on good images; or good: a folder or zip file of them, to which a model of features is
+    fitted, and kept until they change. With `vaetool.scoring.detection.score` scores come one by one, for any number
+    of images. Raises UsageError.
     """
+    from vaetool.errors import UsageError
     from vaetool.scoring import detection
     from vaetool.store.kinds import kinds_with_scores
 
+    if (model is None) == (good is None):
+        raise UsageError("what is good? Give either good images or a model that was trained on them")
+    if good is not None:
+        from vaetool.training.cache import fitted
+
+        model = fitted("features", good, device=device, say=lambda message: None)
+    assert model is not None
     return list(detection.score(_model(model, kinds_with_scores(), device), images, by=by, alpha=alpha, maps=maps))
 
 

@@ -218,6 +218,18 @@ def test_a_folder_is_fitted_to_once(good, vaetool_process, tmp_path, monkeypatch
     assert third.stdout == first.stdout
 
 
+def test_the_package_fits_to_a_folder_as_well(good, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    images = parts(2, 9)
+    scores = vaetool.score(images, good=good, device="cpu")
+    (path,) = tmp_path.glob("vaetool/fitted/features-*.safetensors")
+    assert [score.score for score in scores] == [
+        score.score for score in vaetool.score(images, model=path, device="cpu")
+    ]
+    with pytest.raises(UsageError, match="either"):
+        vaetool.score(images)
+
+
 def test_a_changed_folder_has_another_fingerprint(good, tmp_path):
     copy = tmp_path / "copy"
     copy.mkdir()
