@@ -80,7 +80,7 @@ def test_a_trained_model_is_calibrated_with_the_pictures(tiny_vae, digit_folders
 def test_a_model_that_gives_no_scores_is_refused(tmp_path, ones):
     path = tmp_path / "ae.safetensors"
     weights.save(path, AE(AEConfig(size=16, latent=3, channels=1)), {"data": []})
-    with pytest.raises(WrongKindError, match="this is an ae; a defect or a vae is needed"):
+    with pytest.raises(WrongKindError, match="this is an ae; a defect or a model of features or a vae is needed"):
         OutlierDetector(path, peak=16, device="cpu").fit(ones)
 
 
@@ -127,3 +127,15 @@ def test_it_behaves_as_scikit_learn_expects(estimator, check, monkeypatch):
     if "outliers" in check.func.__name__:  # which passes negative numbers even to what says that it takes none
         monkeypatch.setattr("vaetool.estimator.check_non_negative", lambda *_: None)
     check(estimator)
+
+
+def test_features_find_outliers_without_training(ones, others):
+    detector = OutlierDetector(kind="features", size=64, peak=16, device="cpu").fit(ones[:100])
+    assert detector.model_.kind == "features"
+    assert (detector.predict(ones[100:]) == 1).mean() > 0.8
+    assert (detector.predict(others) == -1).mean() > 0.9
+
+
+def test_other_kinds_are_refused(ones):
+    with pytest.raises(UsageError, match="vae or features"):
+        OutlierDetector(kind="dae", peak=16).fit(ones)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
@@ -38,6 +38,9 @@ from vaetool.training.loop import train
 
 CALIBRATING = 0.3
 """Share of the pictures that an outlier detector is calibrated with, not trained on; up to half if there are few."""
+
+FEATURES_SIZE = 256
+"""Pixels a side at which a model of features sees pictures, if nothing else is said."""
 
 
 class _OfPictures(BaseEstimator):
@@ -114,7 +117,7 @@ class _OfPictures(BaseEstimator):
         settings = [f"{key}={value}" for key, value in recipe.items()] + list(self.settings)
         with TemporaryDirectory() as folder:
             data, output = Path(folder, "pictures.zip"), Path(folder, "model.safetensors")
-            _write_zip(data, pictures, size)
+            _write_zip(data, (whole_picture(picture, size, channels) for picture in pictures))  # as training cuts them
             train(
                 kind, data, output=output, size=size, latent=self.latent, minutes=self.minutes, settings=settings,
                 device=self.device,
@@ -213,7 +216,9 @@ class OutlierDetector(OutlierMixin, _OfPictures):
     Scores are those of `vaetool.scoring.detection`, negated: higher for more usual pictures.
 
     model: the name or the path of one that was trained on other pictures, which `fit` calibrates; without it, `fit`
-    trains a VAE on seven tenths of the pictures, or on half if there are few, and calibrates it with the others.
+    makes one of `kind`: it trains a "vae" on seven tenths of the pictures, or on half if there are few, and calibrates
+    it with the others; "features", for parts and textures, is fitted to all of them within seconds, at `size` (a
+    multiple of 32, by default 256), and calibrated in folds.
     by: one of the model's methods, "typical" for example; by default its own choice. alpha: the share of good pictures
     that may be called outliers. The other parameters are those of `CodeTransformer`.
 
@@ -230,6 +235,7 @@ class OutlierDetector(OutlierMixin, _OfPictures):
         self,
         model: str | PathLike[str] | None = None,
         *,
+        kind: str = "vae",
         by: str | None = None,
         alpha: float = 0.05,
         latent: int = 32,
@@ -243,6 +249,7 @@ class OutlierDetector(OutlierMixin, _OfPictures):
         device: str = "auto",
     ) -> None:
         self.model = model
+        self.kind = kind
         self.by = by
         self.alpha = alpha
         self.latent = latent
@@ -261,7 +268,12 @@ class OutlierDetector(OutlierMixin, _OfPictures):
         Raises UsageError for an alpha that the pictures cannot resolve.
         """
         pictures = self._pictures(X, reset=True)
-        if self.model is None:
+        if self.model is None and self.kind not in ("vae", "features"):
+            raise UsageError(f"kind must be vae or features, not {self.kind!r}")
+        if self.model is None and self.kind == "features":
+            self.model_ = self._fit_features(pictures)
+            pictures = pictures[:0]  # calibrated already
+        elif self.model is None:
             order = np.random.default_rng(self.seed).permutation(len(pictures))
             share = max(MIN_TO_CALIBRATE, round(CALIBRATING * len(pictures)))
             kept = max(MIN_IMAGES, min(share, len(pictures) // 2))
@@ -269,11 +281,20 @@ class OutlierDetector(OutlierMixin, _OfPictures):
             pictures = pictures[order[:kept]]
         else:
             self.model_ = load(self.model, device=self.device, kind=kinds_with_scores())
-        self.model_.calibrate(list(pictures))
+        if len(pictures):
+            self.model_.calibrate(list(pictures))
         by, calibration = calibration_of(self.model_, self.by)
         check_alpha(self.alpha, calibration.count(by))
         self.offset_ = -calibration.threshold(self.alpha, by)
         return self
+
+    def _fit_features(self, pictures: np.ndarray) -> Any:
+        settings = [f"model.size={self.size or FEATURES_SIZE}", f"training.seed={self.seed}", *self.settings]
+        with TemporaryDirectory() as folder:
+            data, output = Path(folder, "pictures.zip"), Path(folder, "model.safetensors")
+            _write_zip(data, list(pictures))
+            train("features", data, output=output, settings=settings, device=self.device)
+            return load(output, kind="features", device=self.device)
 
     def score_samples(self, X: Any) -> np.ndarray:  # noqa: N803
         """Return the scores of pictures, higher for more usual ones: (pictures,)."""
@@ -289,10 +310,10 @@ class OutlierDetector(OutlierMixin, _OfPictures):
         return np.where(self.decision_function(X) < 0, -1, 1)
 
 
-def _write_zip(path: Path, pictures: np.ndarray, size: int) -> None:
-    """Write pictures into a zip file, cut as training would cut them."""
+def _write_zip(path: Path, pictures: Iterable[np.ndarray]) -> None:
+    """Write pictures, (height, width, channels) uint8 each, into a zip file."""
     with zipfile.ZipFile(path, "w") as archive:
-        for number, picture in enumerate(pictures):
-            pixels, file = whole_picture(picture, size, picture.shape[2]), BytesIO()
+        for number, pixels in enumerate(pictures):
+            file = BytesIO()
             as_pillow(pixels).save(file, "PNG", compress_level=1)
             archive.writestr(f"{number:09d}.png", file.getvalue())

@@ -168,8 +168,8 @@ def calibration_of(model: Any, by: str | None) -> tuple[str, Calibration]:
     needed = TYPICAL if chosen == "typical" else (chosen,)
     if calibration is None or not set(needed) <= set(calibration.names):
         raise UsageError(
-            f"this {model.kind} was not calibrated with good pictures, as is done at the end of training: "
-            "train it again, or use vaetool.scoring.detection.calibrate"
+            f"this {model.kind} model was not calibrated with good pictures, as is done at the end of training if "
+            "there are enough of them: train it with more, or use vaetool.scoring.detection.calibrate"
         )
     return chosen, calibration
 
