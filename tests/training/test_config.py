@@ -108,7 +108,7 @@ def test_a_wrong_setting_is_refused_by_name(setting, message):
         ('kind = "dae"\n[trainning]\nlr = 1.0', "unknown section 'trainning'"),
         ('kind = "dae"\ntraining = 3', "must be a table, [training]"),
         ("kind = 3", "must be a word in quotes"),
-        ('kind = "gan"', "unknown kind 'gan'; there are: ae, codec, dae, defect, mae, vae"),
+        ('kind = "gan"', "unknown kind 'gan'; there are: ae, codec, dae, defect, features, mae, vae"),
         ("kind = dae", "not a readable recipe"),
         ("", "which kind of model?"),
     ],
