@@ -221,7 +221,11 @@ def test_a_folder_is_fitted_to_once(good, vaetool_process, tmp_path, monkeypatch
 def test_the_package_fits_to_a_folder_as_well(good, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     images = parts(2, 9)
+    first = vaetool.score(images, good=good, device="cpu")
+    (path,) = tmp_path.glob("vaetool/fitted/features-*.safetensors")
+    path.write_bytes(path.read_bytes()[:-1000])  # as one of another version would not be usable either
     scores = vaetool.score(images, good=good, device="cpu")
+    assert [score.score for score in scores] == pytest.approx([score.score for score in first])
     (path,) = tmp_path.glob("vaetool/fitted/features-*.safetensors")
     assert [score.score for score in scores] == [
         score.score for score in vaetool.score(images, model=path, device="cpu")

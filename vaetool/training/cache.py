@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vaetool.errors import FileError
+from vaetool.errors import FileError, VaetoolError
 from vaetool.images.sources import Source, find_sources
 from vaetool.store import weights
 from vaetool.training.loop import train
@@ -27,7 +27,7 @@ def fitted(kind: str, place: str | Path, *, device: str = "auto", say: Callable[
     """
     folder = cache_folder()
     path = folder / f"{kind}-{fingerprint(find_sources([place]))}{weights.SUFFIX}"
-    if path.is_file():
+    if _is_usable(path):
         os.utime(path)
         return path
     try:
@@ -41,6 +41,15 @@ def fitted(kind: str, place: str | Path, *, device: str = "auto", say: Callable[
     except OSError as error:
         raise FileError(f"the cache {folder} cannot be written: {error.strerror or error}") from error
     return path
+
+
+def _is_usable(path: Path) -> bool:
+    """Tell whether a cached model can be loaded: it may be of another version, or damaged."""
+    try:
+        weights.load(path, device="cpu")
+    except VaetoolError:
+        return False
+    return True
 
 
 def cache_folder() -> Path:
