@@ -87,6 +87,22 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(fit, same_weights, ste
     assert same_weights(resumed.path, whole.path)
 
 
+def test_the_same_command_resumes_a_run_that_began_with_a_model_and_no_other_model_does(fit, tiny_dae, tmp_path):
+    settings = ["training.steps=20", "model.widths=[16, 16]", "model.estimator_widths=[8,8]"]
+    with pytest.raises(KeyboardInterrupt):
+        fit(*settings, init=tiny_dae, reporter=Stopper(7))
+    other = tmp_path / "other.safetensors"
+    other.write_bytes(tiny_dae.read_bytes())
+    with pytest.raises(UsageError, match="began with tiny-dae"):
+        fit(*settings, init=other, resume=True)
+    assert fit(*settings, init=tiny_dae, resume=True).steps == 20
+
+
+def test_a_run_that_began_with_new_weights_takes_no_others(fit, stopped, tiny_dae):
+    with pytest.raises(UsageError, match="began with new weights"):
+        fit("training.steps=20", init=tiny_dae, resume=True)
+
+
 def test_a_run_can_be_resumed_with_another_budget(fit, stopped):
     assert fit("training.steps=9", resume=True).steps == 9
 

@@ -190,11 +190,6 @@ def test_fine_tuning_never_returns_something_worse(fit, tiny_dae, same_weights, 
     assert weights.read_header(result.path).training["init"] == "tiny-dae"
 
 
-def test_a_run_that_is_resumed_takes_no_other_weights(fit, tiny_dae):
-    with pytest.raises(UsageError, match="give --resume or --init, not both"):
-        fit("training.steps=5", init=tiny_dae, resume=True)
-
-
 def test_what_is_no_entry_of_a_recipe_is_refused(fit):
     with pytest.raises(TypeError, match="has no latnet; there are: minutes, epochs, size, latent"):
         fit("training.steps=5", latnet=3)

@@ -76,6 +76,11 @@ def latent_path(output: Path) -> Path:
     return beside(output, ".latent.png")
 
 
+def model_name(model: str | Path) -> str:
+    """Return the name of a model, given by name or path."""
+    return Path(model).name.removesuffix(SUFFIX)
+
+
 def check_output(output: str | Path) -> Path:
     """Return the path of a model file, making its folder and making sure that it can be written.
 

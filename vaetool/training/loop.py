@@ -61,15 +61,13 @@ def train(
     (`vaetool.training.flags`). settings: more entries, as "section.key=value". Training takes half an hour if nothing
     says how long.
     init: begin with a model's weights, by name or path; a "mae" also with those of a "dae". resume: go on from the
-    state that an interrupted run to the same `output` left behind. force: replace an existing model. reporter: what
-    to show and to log; nothing by default.
+    state that an interrupted run to the same `output` left behind; with `init`, it must have begun with that. force:
+    replace an existing model. reporter: what to show and to log; nothing by default.
 
     The weights kept are the averaged ones that were best on held-out images, those at the start included; with an
     adversary, which makes pictures sharper and that figure worse, the last ones.
     Raises UsageError, TrainingError, WeightsError.
     """
-    if resume and init is not None:
-        raise UsageError("a resumed run has its own weights: give --resume or --init, not both")
     chosen = read_recipe(recipe, kind, settings, preset, **sections_of(flags))
     places = [data] if isinstance(data, (str, Path)) else list(data)
     if not places:
@@ -83,7 +81,7 @@ def train(
             reporter = Reporter(files=False)
         run = Run(chosen, places, path, processes, reporter, root)
         if resume:
-            run.resume()
+            run.resume(init)
         elif init is not None:
             run.start_from(init)
         return run.run()
@@ -134,7 +132,7 @@ class Run:
                 f"{name}: its [model] differs from that of the recipe ({other.kind}: {asdict(other.config)})"
             )
         self.average.load_state_dict(self.model.state_dict())
-        self.progress.init = Path(name).name.removesuffix(weights.SUFFIX)
+        self.progress.init = checkpoints.model_name(name)
 
     def _tensors(self) -> dict[str, dict[str, Tensor]]:
         tensors = {"weights": self.model.state_dict(), "average": self.average.state_dict()}
@@ -146,10 +144,12 @@ class Run:
         """Return what determines the weights, which must be the same when a run is resumed."""
         return {**self.recipe.as_dict(), "images": self.images.fingerprint}
 
-    def resume(self) -> None:
-        """Go on from the saved state."""
+    def resume(self, init: str | Path | None = None) -> None:
+        """Go on from the saved state; raise UsageError if it began with another model than `init`, if that is given."""
         path = checkpoints.state_path(self.output)
         self.progress = checkpoints.load_state(path, self._tensors(), self.optimizers, self._identity())
+        if init is not None and checkpoints.model_name(init) != self.progress.init:
+            raise UsageError(f"--init {init}: the run to be resumed began with {self.progress.init or 'new weights'}")
         if not self.output.is_file():  # the best so far is gone
             self.progress.best = float("-inf")
         self.progress.validations = int(self._fraction() * self.config.validations)
