@@ -38,7 +38,7 @@ def local_mean(x: Tensor, size: int) -> Tensor:
     """Return the mean over a square of odd `size` around each place, or over its part inside the picture.
 
     The padding is done here: the gradient of the padding that `avg_pool2d` itself offers is wrong on CUDA for tensors
-    that are laid out channels last (pytorch/pytorch#188344, in releases before 2026-07), and training diverges by it.
+    that are laid out channels last (pytorch/pytorch#188344, in releases before 2026-07): denoisers diverged there.
     """
     return _square_mean(x, size) / _square_mean(torch.ones_like(x[:1, :1]), size)
 
