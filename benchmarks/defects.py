@@ -30,9 +30,11 @@ import vaetool
 from vaetool import images
 from vaetool.images.conversion import whole_picture
 from vaetool.scoring.deep import see
+from vaetool.scoring.energies import SHARES
 from vaetool.scoring.evaluation import PixelTally
 from vaetool.scoring.features import Features, FeaturesConfig
 from vaetool.scoring.heatmaps import resized
+from vaetool.scoring.labelled import learn
 from vaetool.scoring.measurement import measure
 from vaetool.scoring.scorer import Scorer
 from vaetool.store import weights
@@ -40,6 +42,7 @@ from vaetool.training.data import split
 
 PCA_SIZE, PCA_COMPONENTS = 64, 64
 SPEED_SIZE, SPEED_IMAGES = 256, 40
+FEW_BAD, DRAWS = (8, 10, 20, 50), 20
 
 Row = dict[str, Any]
 
@@ -80,13 +83,15 @@ def main() -> None:
         fitted = round(time.perf_counter() - start, 1)
         model = weights.load(path)
         size = path.stat().st_size
-    scores = model_scores(model, parts)
+    table = component_table(model, parts)
+    scores = model_scores(model, table)
     if not options.only:
         scores |= {"PCA of 64 x 64 pixels": pca_scores(parts), "isolation forest on deep features": forest(parts)}
     found = {
         "good": len(parts.training),
         "tested": [len(parts.good), len(parts.tested) - len(parts.good)],
         "rows": [{"score": name, **by_type(parts, values)} for name, values in scores.items()],
+        "learnt_from_bad": learnt_figures(model, parts, table) if isinstance(model, Features) else {},
         "pixels": pixel_figures(model, parts),
         "seconds_of_training": fitted,
         "megabytes": round(size / 1e6, 1),
@@ -133,20 +138,40 @@ def read(path: Path) -> np.ndarray:
     return images.read(path).visible_pixels()
 
 
-def model_scores(model: Scorer, parts: Parts) -> dict[str, np.ndarray]:
+def component_table(model: Scorer, parts: Parts) -> dict[str, np.ndarray]:
+    """The components of the test pictures."""
+    batches = list(measure(model, map(read, parts.tested), model.default_method))
+    return {name: np.concatenate([found[name] for found in batches]) for name in batches[0]}
+
+
+def model_scores(model: Scorer, table: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Scores of the test pictures, by every method."""
     calibration = model.calibration
     if calibration is None:  # too few good pictures for p-values; scores need none
-        return {f"vaetool, {model.default_method}": model_values(model, parts)}
-    batches = measure(model, map(read, parts.tested), model.default_method)
-    table = np.concatenate([calibration.table(found) for found in batches])
-    return {f"vaetool, {method}": calibration.scores(table, method) for method in model.methods}
+        return {f"vaetool, {model.default_method}": table[model.default_method]}
+    return {f"vaetool, {method}": calibration.scores(calibration.table(table), method) for method in model.methods}
 
 
-def model_values(model: Scorer, parts: Parts) -> np.ndarray:
-    """The default component of the test pictures."""
-    batches = measure(model, map(read, parts.tested), model.default_method)
-    return np.concatenate([found[model.default_method] for found in batches])
+def learnt_figures(model: Features, parts: Parts, table: dict[str, np.ndarray]) -> dict[str, Row]:
+    """The AUROC of what is learnt from a few bad pictures, beside that of `all`, on the others: means over draws."""
+    if model.calibration is None:
+        return {}
+    known = np.log(model.calibration.columns(SHARES))
+    good, bad = np.split(np.log(np.stack([table[name] for name in SHARES], axis=1)), [len(parts.good)])
+    found = {}
+    for count in FEW_BAD:
+        figures = []
+        for seed in range(DRAWS):
+            chosen = np.random.default_rng(seed).permutation(len(bad))
+            weighing, others = learn(known, bad[chosen[:count]]).weighing, bad[chosen[count:]]
+            figures.append((auroc(weighing(good), weighing(others)), auroc(good.sum(axis=1), others.sum(axis=1))))
+        learnt, plain = np.array(figures).T
+        found[str(count)] = {
+            "learnt": round(float(learnt.mean()), 4),
+            "all": round(float(plain.mean()), 4),
+            "worst_change": round(float((learnt - plain).min()), 4),
+        }
+    return found
 
 
 def forest(parts: Parts) -> np.ndarray:

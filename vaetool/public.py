@@ -8,6 +8,7 @@ loading it for every image.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -183,6 +184,7 @@ def score(
     *,
     model: AnyModel | None = None,
     good: str | Path | None = None,
+    bad: str | Path | None = None,
     by: str | None = None,
     alpha: float = 0.05,
     maps: bool = False,
@@ -191,8 +193,9 @@ def score(
     """Return how unusual images are: a score, a p-value, a verdict and the components of each, in their order.
 
     model: one that was trained on good images; or good: a folder or zip file of them, to which a model of features is
-    fitted, and kept until they change. With `vaetool.scoring.detection.score` scores come one by one, for any number
-    of images. Raises UsageError.
+    fitted, and kept until they change. bad: a folder or zip file of pictures known to be bad, from which such a model
+    learns how to weigh the parts of its score (a model that was loaded before keeps that). With
+    `vaetool.scoring.detection.score` scores come one by one, for any number of images. Raises UsageError.
     """
     from vaetool.errors import UsageError
     from vaetool.scoring import detection
@@ -205,7 +208,10 @@ def score(
 
         model = fitted("features", good, device=device, say=lambda message: None)
     assert model is not None
-    return list(detection.score(_model(model, kinds_with_scores(), device), images, by=by, alpha=alpha, maps=maps))
+    scorer = _model(model, kinds_with_scores(), device)
+    if bad is not None:
+        detection.learn(scorer, bad, warnings.warn)
+    return list(detection.score(scorer, images, by=by, alpha=alpha, maps=maps))
 
 
 def _with_codes(model: AnyModel, device: str) -> Any:

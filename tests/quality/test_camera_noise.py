@@ -75,6 +75,15 @@ def test_in_a_picture_with_colours_grey_texture_is_hardly_noise(model):
     assert np.median(noise[24:]) == pytest.approx(5 * 1.5 * (2 / 3) ** 0.5, rel=0.2)
 
 
+def test_faint_grey_noise_of_a_camera_is_noise_where_its_colours_are_gone(model):
+    rng = np.random.default_rng(0)
+    wall = np.linspace(40, 100, 256)[None, :, None] * (1, 0.9, 0.8) + np.zeros((256, 1, 1))
+    wall[:20] = (200, 40, 40)
+    noisy = (wall + 3 * rng.normal(size=(256, 256, 1))).round().clip(0, 255).astype(np.uint8)
+    assert 255 * np.median(model.noise_map(noisy)[24:]) == pytest.approx(3, rel=0.35)
+    assert np.abs(model.denoise(noisy)[100:] - wall[100:]).mean() < 0.5  # of the noise 2.4
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_white_noise_that_was_saved_as_jpeg_goes(model, photos, name):
     noisy = saved(white(photos[name], 25), 95, "4:2:0")

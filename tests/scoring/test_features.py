@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -256,3 +257,54 @@ def test_a_model_or_good_pictures_are_needed(vaetool_process, good, file):
 def test_features_of_one_size_only():
     with pytest.raises(UsageError, match=r"model\.size must be .*multiple of 32"):
         FeaturesConfig(size=100)
+
+
+@pytest.fixture(scope="module")
+def bad(tmp_path_factory) -> Path:
+    """Nine broken parts, and a file that cannot be read."""
+    folder = tmp_path_factory.mktemp("bad")
+    for number, pixels in enumerate(parts(9, 3)):
+        Image.fromarray(broken(pixels)).save(folder / f"{number}.png")
+    (folder / "cut.png").write_bytes((folder / "0.png").read_bytes()[:100])
+    return folder
+
+
+def test_a_model_learns_from_bad_pictures_and_keeps_it(file, bad, tmp_path, vaetool_process):
+    new = tmp_path / "new"
+    new.mkdir()
+    for number, pixels in enumerate([*parts(20, 4), *map(broken, parts(20, 5))]):
+        Image.fromarray(pixels).save(new / f"{number:02}.png")
+    first = vaetool_process("score", new, "-m", file, "--bad", bad, "--save", tmp_path / "part.safetensors", "--json")
+    assert first.exit_code == 0, first.stderr
+    assert "learnt from 9 bad pictures: weights small " in first.stderr
+    assert "cut.png" in first.stderr
+    records = [json.loads(line) for line in first.stdout.splitlines()]
+    assert {record["by"] for record in records} == {"learnt"}
+    assert sum(record["outlier"] for record in records[:20]) <= 3
+    assert sum(record["outlier"] for record in records[20:]) >= 19
+    again = vaetool_process("score", new, "-m", tmp_path / "part.safetensors", "--json")
+    assert again.stdout == first.stdout
+    by_all = [
+        [
+            json.loads(line)["p_value"]
+            for line in vaetool_process("score", new, "-m", model, *by, "--json").stdout.splitlines()
+        ]
+        for model, by in ((tmp_path / "part.safetensors", ("--by", "all")), (file, ()))
+    ]
+    assert by_all[0] == by_all[1]
+
+
+def test_what_was_learnt_from_bad_pictures_is_forgotten_with_the_good_ones(file, bad):
+    model = weights.load(file, device="cpu")
+    with pytest.warns(UserWarning, match="cut.png"):
+        vaetool.score([], model=model, bad=bad)
+    assert model.default_method == "learnt"
+    model.calibrate(parts(20, 6))
+    assert model.default_method == "all"
+    assert "learnt" not in model.calibration.names
+    assert "learnt" not in model.components(model.prepare(part(np.random.default_rng(0)))[None], None)
+
+
+def test_only_a_model_of_features_learns_from_bad_pictures(bad):
+    with pytest.raises(UsageError, match="this vae cannot learn from bad pictures"):
+        vaetool.score([], model="digits", bad=bad)

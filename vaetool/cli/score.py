@@ -36,9 +36,24 @@ Good = Annotated[
         show_default=False,
     ),
 ]
+Bad = Annotated[
+    str | None,
+    typer.Option(
+        "--bad",
+        metavar="FOLDER|ZIP",
+        help="Pictures known to be bad, eight or more: the parts of a score by features are weighed so that they stand "
+        "out.",
+        show_default=False,
+    ),
+]
 Save = Annotated[
     Path | None,
-    typer.Option("--save", metavar="MODEL", help="Also write the model that was fitted to --good.", show_default=False),
+    typer.Option(
+        "--save",
+        metavar="MODEL",
+        help="Also write the model that was fitted to --good, with what was learnt from --bad.",
+        show_default=False,
+    ),
 ]
 By = Annotated[
     str | None,
@@ -163,6 +178,7 @@ def score(
     inputs: Inputs = None,
     model: Model = None,
     good: Good = None,
+    bad: Bad = None,
     save: Save = None,
     by: By = None,
     alpha: Alpha = None,
@@ -183,6 +199,7 @@ def score(
 
     vaetool score new/ --good good/                                   score, p-value, verdict, file
     vaetool score new/ --good good/ --heatmap maps                    and where they are unusual
+    vaetool score new/ --good good/ --bad bad/ --save part.safetensors    once some defects are known
     vaetool score -m part.safetensors new/ --fail-on-outlier -q       in a script: exit code 3
     vaetool score -m part.safetensors new/ --report report.html       a page to look at, worst first
     vaetool score -m part.safetensors --normal good/ --outlier bad/   how good the scores are
@@ -192,8 +209,8 @@ def score(
     """
     if (model is None) == (good is None):
         raise UsageError("what is good? Name a folder of good pictures with --good, or a model trained on them with -m")
-    if save is not None and good is None:
-        raise UsageError("--save writes the model that is fitted to --good: give both")
+    if save is not None and good is None and bad is None:
+        raise UsageError("--save writes the model that is fitted to --good or learns from --bad: give one of them")
     if alpha is not None and fdr is not None:
         raise UsageError("--alpha and --fdr exclude each other")
     if raw and heatmap is None:
@@ -215,12 +232,18 @@ def score(
     from vaetool import load
     from vaetool.cli.scoring import Level, Look, Session
     from vaetool.files.mask_folder import MaskFolder
+    from vaetool.scoring.detection import learn
+    from vaetool.store import weights
     from vaetool.store.kinds import kinds_with_scores
 
     title = f"Scores by {Path(model or good or '').name}"
     if good is not None:
-        model = str(_fitted(good, save, run))
+        model = str(_fitted(good, run))
     scorer = load(str(model), kind=kinds_with_scores(), device=run.device)
+    if bad is not None:
+        run.console.say(learn(scorer, bad, run.console.warn))
+    if save is not None:
+        weights.save(save, scorer, weights.read_header(weights.find(str(model))).training)
     if (heatmap or masks) and not hasattr(scorer, "maps"):
         raise UsageError(f"this {scorer.kind} scores whole pictures: --heatmap and --masks need features or defect")
     session = Session(run, scorer, by, Level(alpha, fdr))
@@ -231,15 +254,11 @@ def score(
     return session.exit_code(verdicts, fail_on_outlier=fail_on_outlier)
 
 
-def _fitted(good: str, save: Path | None, run: RunOptions) -> Path:
-    """Return the file of the model that is fitted to good pictures, after writing it to `save` as well."""
-    from vaetool.files.writing import write_atomically
+def _fitted(good: str, run: RunOptions) -> Path:
+    """Return the file of the model of features that is fitted to good pictures."""
     from vaetool.training.cache import fitted
 
-    path = fitted("features", good, device=run.device, say=run.console.say)
-    if save is not None:
-        write_atomically(save, path.read_bytes())
-    return path
+    return fitted("features", good, device=run.device, say=run.console.say)
 
 
 def _known(

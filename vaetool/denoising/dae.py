@@ -43,8 +43,9 @@ FAINT = 5 / 255  # added to the sigma that errors are divided by: below that the
 BLIND = 0.75  # share of the crops that training cleans by the estimated sigma, not by the true one
 
 MAX_GREYNESS = 5.0
-"""Sigma over that of the colours alone, at most, in a picture that is not grey: gravel looks like grey noise, but what
-cameras leave has colour in it.
+GREY = 6 / 255
+"""In a picture that is not grey, sigma is at most the larger of `GREY` and `MAX_GREYNESS` times that of the colours
+alone: gravel looks like grey noise, but what cameras leave has colour in it, unless it is faint and saved as JPEG.
 """
 
 TILE = 768
@@ -268,7 +269,7 @@ class DAE(Model):
         sigma = pool_readings(weighted, trust, self.config.pooling)
         is_grey = (pixels == pixels[:, :, :1]).all()
         if not (self.config.uniform or is_grey):
-            sigma = sigma.minimum(MAX_GREYNESS * local_mean(colour, self.config.pooling).sqrt())
+            sigma = sigma.minimum((MAX_GREYNESS * local_mean(colour, self.config.pooling).sqrt()).clamp_min(GREY))
         return self.settle(sigma, evidence)[0, 0].numpy()
 
     def _colour_power(self, x: Tensor) -> Tensor:

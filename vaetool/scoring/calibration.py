@@ -8,7 +8,7 @@ then p ≤ alpha has a probability of at most alpha, whatever the score is and h
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -48,6 +48,15 @@ class Calibration:
         """Arrange components by name, (pictures,) each, as columns in the order of `names`; NaN where there is none."""
         missing = np.full(len(next(iter(components.values()))), np.nan)
         return np.stack([components.get(name, missing) for name in self.names], axis=1)
+
+    def columns(self, names: Iterable[str]) -> np.ndarray:
+        """Return the components of these names, (images, names)."""
+        return self.components[:, [self.names.index(name) for name in names]]
+
+    def extended(self, name: str, values: np.ndarray) -> Calibration:
+        """Return the calibration with one component more, or with other values of it, (images,)."""
+        others = [each for each in self.names if each != name]
+        return Calibration((*others, name), np.column_stack([self.columns(others), values]))
 
     def scores(self, components: np.ndarray, by: str) -> np.ndarray:
         """Score pictures from their components, (pictures, components): (pictures,), higher for the more unusual.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from vaetool.errors import ImageError, UsageError
+from vaetool.images.sources import Source, find_sources
 from vaetool.scoring.calibration import Calibration, calibration_of, check_alpha
 from vaetool.scoring.measurement import Measured, measure_with_maps
 
@@ -57,3 +60,22 @@ def calibrate(model: Any, images: Iterable[Any]) -> None:
     Raises UsageError for fewer than ten.
     """
     model.calibrate(images)
+
+
+def learn(model: Any, place: str | Path, warn: Callable[[str], None]) -> str:
+    """Learn from a folder or zip file of pictures known to be bad how to score; return what came of it, in words.
+
+    warn: takes what is wrong with pictures that cannot be read, which are left out.
+    Raises UsageError for a model that cannot learn from them, one without calibration, and if there are no pictures.
+    """
+    if not hasattr(model, "learn"):
+        raise UsageError(f"this {model.kind} cannot learn from bad pictures: a model of features can")
+    return model.learn(_readable(find_sources([place]), warn))
+
+
+def _readable(sources: list[Source], warn: Callable[[str], None]) -> Iterator[np.ndarray]:
+    for source in sources:
+        try:
+            yield source.read()
+        except ImageError as error:
+            warn(f"{source.origin}: {error}")

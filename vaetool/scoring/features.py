@@ -11,23 +11,25 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from msgspec import Meta
 from torch import Tensor
-from torch.nn import functional as F
 
+from vaetool.errors import UsageError
 from vaetool.images.conversion import squeezed, unpack
 from vaetool.nn.backbone import STRIDE
 from vaetool.nn.base import Batch, Facts, ImageStore, TrainingImages, register, stacked
 from vaetool.nn.sections import NotNegative, Section
-from vaetool.scoring.calibration import Calibration
+from vaetool.scoring.calibration import Calibration, calibration_of
 from vaetool.scoring.deep import BATCH, GLANCE_WIDTH, SCALES, WIDTHS, Seen, see, see_all, together
 from vaetool.scoring.drawn import Defects, add_defects
+from vaetool.scoring.energies import LEARNT, SHARES, Energy, components, resized
 from vaetool.scoring.heatmaps import SCALE, STEPS, levels, log_p
-from vaetool.scoring.measurement import MIN_IMAGES, take_good
+from vaetool.scoring.labelled import learn
+from vaetool.scoring.measurement import MIN_IMAGES, measure, take_good
 from vaetool.scoring.places import Code, Places, fit_code, fit_places, share_of_place, units
 from vaetool.scoring.scorer import Scorer
 
@@ -46,8 +48,7 @@ FOLDS = 10
 MIN_EXACT = 30
 """Good pictures below which p-values are called rough."""
 
-SHARES = {"small": 0.01, "medium": 0.1, "large": 1.0}
-"""Components: the mean of the largest energies, which are this share of them. `all` is the sum of their logarithms."""
+ALPHA = 0.05  # the level at which it is said how many of the bad pictures are found
 
 SPARSE = 37
 """The distribution of energies is taken from one in so many points of good pictures' heatmaps."""
@@ -62,15 +63,9 @@ class FeaturesConfig(Section, name="model"):
     places: Literal["auto", "differ", "alike"] = "auto"  # whether what is usual depends on where; auto: found out
     mirror: Literal["auto", "yes", "no"] = "auto"  # whether mirror images count as good; auto: if pictures are few
     units: Annotated[int, Meta(ge=0, le=1024)] = 0  # of the code of a picture; set by the fit
+    bad: NotNegative = 0  # pictures known to be bad that the weights of the components were learnt from
     calibration: NotNegative = 0  # good images that p-values of scores are based on; 0: none yet
     statistics: tuple[str, ...] = ()  # names of the components known of each
-
-
-class Energy(NamedTuple):
-    """How unusual places of pictures are, (images, rows, columns): for scores, and more finely for heatmaps."""
-
-    score: Tensor
-    heat: Tensor
 
 
 @register("features")
@@ -93,6 +88,7 @@ class Features(Scorer):
     code_mean: Tensor
     code_directions: Tensor
     good_levels: Tensor
+    learnt_weights: Tensor
 
     def __init__(self, config: FeaturesConfig) -> None:
         super().__init__(config)
@@ -110,6 +106,8 @@ class Features(Scorer):
                 self.register_buffer(f"slope_{number}", torch.zeros(rows, places, width, dtype=torch.float16))
             self.register_buffer(f"whitening_{number}", torch.zeros(matrices, triangle, dtype=torch.float16))
         self._ready: dict[tuple[int, torch.device], Places] = {}
+        if config.bad:
+            self._keep_weights(torch.zeros(len(SHARES) + 1), config.bad)
 
     def _keep_code(self, code: Code) -> None:
         self.register_buffer("code_mean", code.mean)
@@ -197,7 +195,7 @@ class Features(Scorer):
         from sklearn.metrics import roc_auc_score
 
         values = [
-            torch.cat([_components(self._energy(x).score)["all"] for x in batch[name].split(BATCH)]).cpu().numpy()
+            torch.cat([components(self._energy(x).score)["all"] for x in batch[name].split(BATCH)]).cpu().numpy()
             for name in ("clean", "defective")
         ]
         truth = np.repeat([0, 1], [len(part) for part in values])
@@ -223,9 +221,10 @@ class Features(Scorer):
         self._calibrate(Energy(*(torch.cat(each) for each in zip(*parts, strict=True))))
 
     def _calibrate(self, good: Energy) -> None:
+        self._forget_bad()
         heat = self._finer(good.heat).flatten()[::SPARSE].cpu().numpy()
         self.good_levels = torch.from_numpy(levels(heat)).to(self.good_levels)
-        found = _components(good.score)
+        found = components(good.score)
         table = torch.stack(list(found.values()), dim=1).double().cpu().numpy()
         self.keep_calibration(Calibration(tuple(found), table))
 
@@ -259,13 +258,48 @@ class Features(Scorer):
         return Energy(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
     def forget(self) -> None:
-        """Drop what is known about good images."""
+        """Drop what is known about good images, and about bad ones."""
         super().forget()
         self.good_levels.zero_()
+        self._forget_bad()
+
+    def _forget_bad(self) -> None:
+        if self.config.bad:
+            self.config = dataclasses.replace(self.config, bad=0)
+            del self.learnt_weights, self.methods, self.default_method
+
+    def learn(self, bad: Iterable[Any]) -> str:
+        """Learn from pictures that are known to be bad how to weigh the components; return what came of it, in words.
+
+        From then on that is the method to score by. Each good picture's own score is by weights that were learnt
+        without it, so that p-values stay those of pictures that the model has not seen.
+        Raises UsageError for a model without calibration, or if there are no bad pictures.
+        """
+        _, calibration = calibration_of(self, "all")
+        batches = list(measure(self, bad, ""))
+        if not batches:
+            raise UsageError("there are no bad pictures to learn from")
+        found = np.concatenate([np.stack([batch[name] for name in SHARES], axis=1) for batch in batches])
+        learnt = learn(np.log(calibration.columns(SHARES)), np.log(found))
+        self.keep_calibration(calibration.extended(LEARNT, learnt.good))
+        numbers = torch.tensor([*learnt.weighing.weights, learnt.weighing.offset], dtype=torch.float32)
+        self._keep_weights(numbers.to(self.device), len(found))
+        caught = np.mean(calibration_of(self, LEARNT)[1].p_values(learnt.bad, LEARNT) <= ALPHA)
+        parts = zip(SHARES, learnt.weighing.weights / learnt.weighing.weights.sum(), strict=True)
+        weights = ", ".join(f"{name} {share:.2f}" for name, share in parts)
+        return (
+            f"learnt from {len(found)} bad pictures: weights {weights}; each scored without itself, {caught:.0%} have "
+            f"p ≤ {ALPHA}"
+        )
+
+    def _keep_weights(self, numbers: Tensor, bad: int) -> None:
+        self.config = dataclasses.replace(self.config, bad=bad)
+        self.register_buffer("learnt_weights", numbers)
+        self.methods, self.default_method = (*type(self).methods, LEARNT), LEARNT
 
     def components(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return the means of the largest energies of each picture, `SHARES`, and `all`."""
-        return _components(self._energy(x).score)
+        """Return the means of the largest energies of each picture, `SHARES`, and what is made of them."""
+        return self._components(self._energy(x))
 
     def maps(self, x: Tensor) -> Tensor:
         """Return −log10 of each point's p-value among those of good pictures, (batch, size, size), 0 to 4."""
@@ -274,7 +308,14 @@ class Features(Scorer):
     def components_and_maps(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Return both, of one pass through the network."""
         energy = self._energy(x)
-        return _components(energy.score), self._maps(energy)
+        return self._components(energy), self._maps(energy)
+
+    def _components(self, energy: Energy) -> dict[str, Tensor]:
+        found = components(energy.score)
+        if self.config.bad:
+            logarithms = torch.stack([found[name] for name in SHARES], dim=1).log()
+            found[LEARNT] = logarithms @ self.learnt_weights[:-1] + self.learnt_weights[-1]
+        return found
 
     def _maps(self, energy: Energy) -> Tensor:
         heat = log_p(self._finer(energy.heat).cpu().numpy(), self.good_levels.cpu().numpy())
@@ -282,7 +323,7 @@ class Features(Scorer):
 
     def _finer(self, heat: Tensor) -> Tensor:
         """Interpolate heat to the size of the pictures that the model sees."""
-        return _resized(heat, self.config.size)
+        return resized(heat, self.config.size)
 
     def _energy(self, x: Tensor) -> Energy:
         return self._energy_of(see(x))
@@ -297,21 +338,10 @@ class Features(Scorer):
             energy = places.energy(features / spread[:, None], code[:, : len(places.slope)])
             energies.append(energy.unflatten(1, (self.config.size // scale, -1)))
         fine, middle, coarse = energies
-        score = middle + _resized(coarse, middle.shape[1])
+        score = middle + resized(coarse, middle.shape[1])
         # A defect changes the features of all places a little: relative to that, its own place stands out.
         usual = score.flatten(1).median(dim=1).values.clamp_min(1e-9).sqrt()
-        return Energy(score, (fine + _resized(middle, fine.shape[1])) / usual[:, None, None])
-
-
-def _components(energy: Tensor) -> dict[str, Tensor]:
-    ordered = energy.flatten(1).sort(dim=1, descending=True).values
-    counts = {name: max(1, round(share * ordered.shape[1])) for name, share in SHARES.items()}
-    means = {name: ordered[:, :count].mean(dim=1) for name, count in counts.items()}
-    return {"all": torch.stack(list(means.values())).log().sum(dim=0), **means}
-
-
-def _resized(maps: Tensor, side: int) -> Tensor:
-    return F.interpolate(maps[:, None], (side, side), mode="bilinear", align_corners=False)[:, 0]
+        return Energy(score, (fine + resized(middle, fine.shape[1])) / usual[:, None, None])
 
 
 def _units_at(number: int, units: int) -> int:

@@ -23,13 +23,13 @@ MISSING = float(np.finfo(np.float32).max)
 class Scorer(Model):
     """A model whose configuration has `calibration`, a number of images, and `statistics`, names; see `Calibration`."""
 
-    methods: ClassVar[tuple[str, ...]]
+    methods: tuple[str, ...]
     """All methods that there are to score by."""
 
     slow_methods: ClassVar[tuple[str, ...]] = ()
     """Those of them that need more than the components of one pass."""
 
-    default_method: ClassVar[str]
+    default_method: str
     calibration_components: Tensor
 
     def __init__(self, config: Any) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vaetool.denoising.noise import camera
-from vaetool.denoising.noise.camera import developed, draw_cameras, exposed, take
+from vaetool.denoising.noise.camera import developed, draw_cameras, exposed, take, through_lens
 
 COUNT = 8
 
@@ -30,6 +30,17 @@ def grey(value: float, count: int, size: int = 64) -> torch.Tensor:
 def test_srgb_is_that_of_the_standard(encoded, linear):
     assert float(camera.to_linear(torch.tensor(encoded))) == pytest.approx(linear, abs=1e-5)
     assert float(camera.from_linear(torch.tensor(linear))) == pytest.approx(encoded, abs=1e-5)
+
+
+def test_lenses_blur_most_pictures_and_keep_their_brightness(generator):
+    images = torch.rand((200, 3, 16, 16), generator=generator)
+    soft = through_lens(images, generator)
+    is_soft = (soft != images).flatten(1).any(dim=1)
+    assert is_soft.float().mean() == pytest.approx(camera.SOFT, abs=0.1)
+    assert soft.mean(dim=(2, 3)) == pytest.approx(images.mean(dim=(2, 3)), abs=0.1)
+    left = soft[is_soft].std(dim=(1, 2, 3)) / images[is_soft].std(dim=(1, 2, 3))
+    assert left.min() < 0.3
+    assert 0.9 < left.max() < 1
 
 
 def test_the_s_curve_is_undone():

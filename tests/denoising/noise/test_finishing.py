@@ -80,20 +80,21 @@ def by_hand(target: np.ndarray, noise: np.ndarray, draw) -> np.ndarray:
         means = x.reshape(channels, height // 4, 4, width // 4, 4).mean(axis=(2, 4))
         small = [Image.fromarray(gaussian_filter(plane, blotches, mode="mirror"), "F") for plane in means]
         coarse = np.stack([np.asarray(plane.resize((width, height), Image.Resampling.BILINEAR)) for plane in small])
-        return fine + coarse * draw(0, 4)
+        return fine + coarse * draw(*finishing.BLOTCHINESS)
 
     weights = np.array([0.299, 0.587, 0.114], np.float32)
     grey = np.tensordot(weights, noise, 1)[None]
     light = np.tensordot(weights, target, 1)
     variance = uniform_filter((light - uniform_filter(light, 5, mode="nearest")) ** 2, 5, mode="nearest")
     detail = variance / (variance + finishing.DETAIL**2)
-    keep = draw(0, 0.5)
+    keep = draw(0, finishing.MAX_KEPT)
     keep = keep + (1 - keep) * detail * draw(0, 1)
     luma_left = keep * grey + (1 - keep) * smoothed(grey, finishing.LUMA_GRAIN, finishing.LUMA_GAIN)
     keep = keep * draw(0, 0.6)
     chroma = noise - grey
     chroma_left = keep * chroma + (1 - keep) * smoothed(chroma, finishing.CHROMA_GRAIN, finishing.CHROMA_GAIN)
-    return luma_left + chroma_left * draw(0.4, 1)
+    chroma_left *= draw(*finishing.CHROMA_LEFT)
+    return luma_left + chroma_left * (draw(0, 1) >= finishing.COLOURLESS)
 
 
 @pytest.mark.parametrize("seed", range(4))

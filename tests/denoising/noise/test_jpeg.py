@@ -56,6 +56,14 @@ def test_the_traces_of_good_quality_belong_to_the_picture(photo, qualities, is_k
     assert len({float(x.sum()) for x in noisy[saved]}) > 1  # each in its own way
 
 
+def test_the_traces_of_good_quality_go_with_the_noise_of_a_picture(photo):
+    batch = photo[None].expand(12, -1, -1, -1)
+    clean, _ = jpeg.save(batch, batch + 3 / 255, torch.Generator().manual_seed(0), 1.0, (60, 98))
+    assert torch.equal(clean, batch)
+    clean, _ = jpeg.save(batch, batch + 1 / 255, torch.Generator().manual_seed(0), 1.0, (60, 98))
+    assert (clean != batch).flatten(1).any(dim=1).all()
+
+
 def test_a_share_of_zero_saves_none(photo):
     pair = jpeg.save(photo[None], photo[None] / 2, torch.Generator().manual_seed(0), 0.0, jpeg.QUALITIES)
     assert torch.equal(pair[0], photo[None])

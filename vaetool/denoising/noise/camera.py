@@ -13,6 +13,7 @@ from torch import Tensor
 
 from vaetool.denoising.noise.demosaicing import bayer, bilinear, malvar
 from vaetool.denoising.noise.draws import chance, log_uniform, normal, uniform
+from vaetool.nn.filters import blurred
 
 # From XYZ (D65) to the colours of four cameras, as Brooks et al. took them from raw files.
 XYZ_TO_CAMERA = (
@@ -27,6 +28,8 @@ RED_GAIN, BLUE_GAIN = (1.2, 2.4), (1.2, 2.2)  # of white balance
 EXPOSURE = (0.5, 1.0)  # share of the sensor's range that white takes
 S_CURVE = 0.6  # share of the cameras that raise contrast
 MALVAR = 0.6  # share of the cameras that demosaic by the method of that name
+SOFT = 0.7  # share of the pictures that come through a lens without their finest detail
+SOFTNESS = (0.3, 1.3)  # sigma of its blur, in pixels
 SHOT = (3e-5, 6e-3)  # variance per unit of light, from low to high ISO
 
 
@@ -65,6 +68,12 @@ def draw_cameras(generator: torch.Generator, count: int) -> Cameras:
         shot,
         torch.exp(2.18 * shot.log() + 1.2 + 0.26 * scatter),
     )
+
+
+def through_lens(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Blur most of a batch of pictures as lenses do: at full size hardly a photo is sharp from pixel to pixel."""
+    soft = blurred(images, uniform(generator, len(images), *SOFTNESS))
+    return torch.where(chance(generator, len(images), SOFT), soft, images)
 
 
 def take(clean: Tensor, generator: torch.Generator, cameras: Cameras) -> tuple[Tensor, Tensor]:

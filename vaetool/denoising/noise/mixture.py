@@ -12,14 +12,19 @@ from msgspec import Meta
 from torch import Tensor
 
 from vaetool.denoising.noise import drawn, jpeg, plain
-from vaetool.denoising.noise.camera import draw_cameras, take
+from vaetool.denoising.noise.camera import draw_cameras, take, through_lens
 from vaetool.denoising.noise.draws import chance, uniform
 from vaetool.denoising.noise.finishing import MIN_SCALE, enlarged, finish, reduce_noise, resized
 from vaetool.errors import UsageError
-from vaetool.nn.filters import luma
+from vaetool.nn.filters import local_mean, luma
 from vaetool.nn.sections import Section, Share
 
 RESIZED = 0.4  # share of the camera's pictures that were resized afterwards
+
+BRIGHTNESS = 33
+"""Side, in pixels, of the squares whose mean is brightness, not noise: noise darkens what is developed from it, and
+gives light to what is black, but no one can tell that from the scene, and a picture should keep its brightness.
+"""
 
 
 @dataclass(frozen=True)
@@ -63,7 +68,8 @@ def add_noise(images: Tensor, generator: torch.Generator, noise: Noise) -> Noisy
     """Add noise to a batch, of the kinds and in the shares of `noise`.
 
     images: (batch, channels, height, width) in 0..1; height and width are even. What counts as clean is not always the
-    image itself: for one that a camera took or that was saved as JPEG, it is the same without noise.
+    image itself: for one that a camera took it is the same without noise, and the traces of a good JPEG belong to it
+    where there is hardly any other noise.
     """
     counts = _counts(generator, len(images), noise)
     by_camera, compressed, by_formula, clean, rest = images.split(counts)
@@ -114,7 +120,7 @@ def _through_camera(images: Tensor, generator: torch.Generator) -> tuple[Tensor,
         detail = small - resized(large, size)
         pairs.append([(resized(x, size) + detail).clamp(0, 1) for x in _photographed(large, generator)])
     if len(native):
-        pairs.append(_photographed(native, generator))
+        pairs.append(_photographed(through_lens(native, generator), generator))
     target, noisy = (torch.cat(part) for part in zip(*pairs, strict=True))
     return (target, noisy) if channels == 3 else (luma(target), luma(noisy))
 
@@ -126,6 +132,7 @@ def _rounded(count: float, generator: torch.Generator) -> int:
 
 def _photographed(images: Tensor, generator: torch.Generator) -> list[Tensor]:
     target, noisy = take(images, generator, draw_cameras(generator, len(images)))
+    target = (target + local_mean(noisy - target, BRIGHTNESS)).clamp(0, 1)
     noisy = reduce_noise(target, noisy, generator)
     both = finish(torch.cat([target, noisy]), generator, copies=2)
     return list(both.chunk(2))

@@ -1,0 +1,35 @@
+"""How unusual places of pictures are, and the components of a picture's score that are made of that."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+SHARES = {"small": 0.01, "medium": 0.1, "large": 1.0}
+"""Components: the mean of the largest energies, which are this share of them. `all` is the sum of their logarithms."""
+
+LEARNT = "learnt"
+"""Name of the component that is a sum of the others' logarithms, with weights learnt from bad pictures."""
+
+
+class Energy(NamedTuple):
+    """How unusual places of pictures are, (images, rows, columns): for scores, and more finely for heatmaps."""
+
+    score: Tensor
+    heat: Tensor
+
+
+def components(energy: Tensor) -> dict[str, Tensor]:
+    """Return the components of pictures, (images,) each, from the energies of their places, (images, rows, columns)."""
+    ordered = energy.flatten(1).sort(dim=1, descending=True).values
+    counts = {name: max(1, round(share * ordered.shape[1])) for name, share in SHARES.items()}
+    means = {name: ordered[:, :count].mean(dim=1) for name, count in counts.items()}
+    return {"all": torch.stack(list(means.values())).log().sum(dim=0), **means}
+
+
+def resized(maps: Tensor, side: int) -> Tensor:
+    """Interpolate maps, (images, rows, columns), to so many rows and columns."""
+    return F.interpolate(maps[:, None], (side, side), mode="bilinear", align_corners=False)[:, 0]

@@ -1,0 +1,101 @@
+"""A score learnt from a few pictures that are known to be bad: how much weight each component of a picture has.
+
+The score is a logistic regression on the logarithms of the components, drawn towards equal weights: the fewer bad
+pictures there are, the closer it stays to these.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+PRIOR = 2.0
+"""Weight of the prior that all components count alike, in pictures."""
+
+UNSHRUNK = 100.0
+"""The common part of all components is made so much larger that the prior does not hold it back."""
+
+FOLDS = 10
+
+FEWEST = 8
+"""Bad pictures from which weights other than equal ones are learnt."""
+
+CLEARLY = 1.0
+"""Standard errors of the AUROC (of its difference: DeLong et al. 1988) by which learnt weights must be better."""
+
+
+class Weighing(NamedTuple):
+    """A weighted sum of components, (pictures, components): of mean 0 and variance 1 for good pictures."""
+
+    weights: np.ndarray  # (components,)
+    offset: float
+
+    def __call__(self, components: np.ndarray) -> np.ndarray:
+        """Return the sums, (pictures,)."""
+        return components @ self.weights + self.offset
+
+
+class Learnt(NamedTuple):
+    """What was learnt, and the scores of the pictures it was learnt from, each by what was learnt without it."""
+
+    weighing: Weighing
+    good: np.ndarray
+    bad: np.ndarray
+
+
+def learn(good: np.ndarray, bad: np.ndarray) -> Learnt:
+    """Learn by which weights of the components bad pictures are told from good ones.
+
+    good, bad: logarithms of the components, (pictures, components). The weights are equal unless others are clearly
+    better on pictures that they were not learnt from.
+    """
+    alike = _standardised(np.ones(good.shape[1]), good)
+    plain = Learnt(alike, alike(good), alike(bad))
+    if len(bad) < FEWEST:
+        return plain
+    learnt = Learnt(_regression(good, bad), *_scores_left_out(good, bad))
+    better = _places(learnt) - _places(plain)
+    return learnt if better.mean() > CLEARLY * better.std(ddof=1) / len(bad) ** 0.5 else plain
+
+
+def _places(learnt: Learnt) -> np.ndarray:
+    """Return the share of good pictures that each bad one has a higher score than: their mean is the AUROC."""
+    ordered = np.sort(learnt.good)
+    return np.searchsorted(ordered, learnt.bad) / len(ordered)
+
+
+def _scores_left_out(good: np.ndarray, bad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the scores of good and of bad pictures, each by weights learnt from the other folds."""
+    folds = min(FOLDS, len(bad))
+    scores = np.empty(len(good)), np.empty(len(bad))
+    for fold in range(folds):
+        here = [np.arange(len(part)) % folds == fold for part in (good, bad)]
+        weighing = _regression(good[~here[0]], bad[~here[1]])
+        for part, chosen, result in zip((good, bad), here, scores, strict=True):
+            result[chosen] = weighing(part[chosen])
+    return scores
+
+
+def _regression(good: np.ndarray, bad: np.ndarray) -> Weighing:
+    """Return the weights of a logistic regression in which all good pictures count as much as all bad ones."""
+    from sklearn.linear_model import LogisticRegression
+
+    values = np.concatenate([good, bad]) - good.mean(axis=0)
+    is_bad = np.arange(len(values)) >= len(good)
+    spread = np.maximum(good.std(axis=0), 1e-6)
+    common = values.sum(axis=1, keepdims=True)
+    scale = UNSHRUNK / max(common[~is_bad].std(), 1e-6)
+    deviations = values / spread - (values / spread).mean(axis=1, keepdims=True)
+    fitted = LogisticRegression(C=1 / PRIOR, max_iter=1000)
+    fitted.fit(
+        np.hstack([common * scale, deviations]), is_bad, sample_weight=np.where(is_bad, 1.0, len(bad) / len(good))
+    )
+    of_common, of_deviations = fitted.coef_[0, 0], fitted.coef_[0, 1:]
+    return _standardised(of_common * scale + (of_deviations - of_deviations.mean()) / spread, good)
+
+
+def _standardised(weights: np.ndarray, good: np.ndarray) -> Weighing:
+    sums = good @ weights
+    spread = max(float(sums.std()), 1e-9)
+    return Weighing(weights / spread, -float(sums.mean()) / spread)
