@@ -39,7 +39,7 @@ SAMPLED, SAMPLES = ("fashion", "digits", "faces"), 36
 FRAMES = 10
 FACE = 128  # pixels a side of frames
 SEED = 0
-NIGHT = 6  # the seed of a camera at a high ISO
+NIGHT = 15  # the seed of a camera at a high ISO
 MARGIN, CAPTION = 8, 22  # pixels
 
 

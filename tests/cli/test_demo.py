@@ -32,7 +32,7 @@ def test_noise_is_taken_away(show):
     for row in show[1]:
         if row["job"] == "denoise":
             before, after = (float(row[name].removesuffix(" dB")) for name in ("before", "after"))
-            assert after > before + (1 if row["what"] == "a camera's noise" else 4)
+            assert after > before + (2 if row["what"] == "a camera's noise" else 4)
 
 
 def test_compressed_photographs_are_small_and_close(show):

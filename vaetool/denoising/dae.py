@@ -32,6 +32,9 @@ from vaetool.nn.sections import Positive, Section, Some
 VISIBLE = 1 / 255
 """Noise with a smaller sigma is left alone: it cannot be told from clean texture, nor seen in eight bits."""
 
+FADING = 0.5
+"""Noise with a sigma larger than `VISIBLE` by this share of it is removed in full, and in part in between."""
+
 FLAT = 0.5 / 255
 """A place with less detail than this tells nothing: rounding to eight bits alone leaves 0.29 / 255."""
 
@@ -166,7 +169,7 @@ class DAE(Model):
         sigma = sigma.expand(len(noisy), -1, -1, -1)
         half = F.interpolate(sigma, (noisy.shape[2] // 2, noisy.shape[3] // 2), mode="bilinear", align_corners=False)
         residual = self.unet(torch.cat([F.pixel_unshuffle(noisy, 2), half], dim=1))
-        gate = (half / VISIBLE - 1).clamp(0, 1)
+        gate = ((half / VISIBLE - 1) / FADING).clamp(0, 1)
         return noisy - F.pixel_shuffle(residual * gate, 2)
 
     def adopt(self, other: Model) -> bool:

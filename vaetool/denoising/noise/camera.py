@@ -28,8 +28,8 @@ RED_GAIN, BLUE_GAIN = (1.2, 2.4), (1.2, 2.2)  # of white balance
 EXPOSURE = (0.5, 1.0)  # share of the sensor's range that white takes
 S_CURVE = 0.6  # share of the cameras that raise contrast
 MALVAR = 0.6  # share of the cameras that demosaic by the method of that name
-SOFT = 0.7  # share of the pictures that come through a lens without their finest detail
-SOFTNESS = (0.3, 1.3)  # sigma of its blur, in pixels
+SOFT = 0.8  # share of the pictures that come through a lens without their finest detail
+SOFTNESS = (0.3, 1.8)  # sigma of its blur, in pixels
 SHOT = (3e-5, 6e-3)  # variance per unit of light, from low to high ISO
 
 
