@@ -48,6 +48,13 @@ def test_one_bad_picture_leaves_the_weights_equal():
     rng = np.random.default_rng(0)
     learnt = learn(pictures(rng, 50, (0, 0, 0)), pictures(rng, 1, (0, 0, 3)))
     assert learnt.weighing.weights == pytest.approx(learnt.weighing.weights[0])
+    assert learnt.words("abc") == "nothing learnt from 1 bad pictures, all weights stay equal: 8 are needed"
+
+
+def test_words_have_the_weights():
+    rng = np.random.default_rng(0)
+    words = learn(pictures(rng, 300, (0, 0, 0)), pictures(rng, 20, (0, 0, 2))).words("abc")
+    assert words.startswith("learnt from 20 bad pictures: weights a ")
 
 
 def test_scores_are_standardised_and_those_of_good_pictures_are_of_pictures_left_out():

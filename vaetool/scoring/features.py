@@ -285,12 +285,7 @@ class Features(Scorer):
         numbers = torch.tensor([*learnt.weighing.weights, learnt.weighing.offset], dtype=torch.float32)
         self._keep_weights(numbers.to(self.device), len(found))
         caught = np.mean(calibration_of(self, LEARNT)[1].p_values(learnt.bad, LEARNT) <= ALPHA)
-        parts = zip(SHARES, learnt.weighing.weights / learnt.weighing.weights.sum(), strict=True)
-        weights = ", ".join(f"{name} {share:.2f}" for name, share in parts)
-        return (
-            f"learnt from {len(found)} bad pictures: weights {weights}; each scored without itself, {caught:.0%} have "
-            f"p ≤ {ALPHA}"
-        )
+        return f"{learnt.words(SHARES)}; each scored without itself, {caught:.0%} of them have p ≤ {ALPHA}"
 
     def _keep_weights(self, numbers: Tensor, bad: int) -> None:
         self.config = dataclasses.replace(self.config, bad=bad)

@@ -6,6 +6,7 @@ pictures there are, the closer it stays to these.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -42,6 +43,17 @@ class Learnt(NamedTuple):
     weighing: Weighing
     good: np.ndarray
     bad: np.ndarray
+    is_plain: bool = False  # the weights are equal
+
+    def words(self, names: Iterable[str]) -> str:
+        """Return what was learnt, in words; names: of the components."""
+        count = len(self.bad)
+        if self.is_plain:
+            why = f"{FEWEST} are needed" if count < FEWEST else "no others tell them clearly better"
+            return f"nothing learnt from {count} bad pictures, all weights stay equal: {why}"
+        shares = self.weighing.weights / np.abs(self.weighing.weights).sum()
+        parts = ", ".join(f"{name} {share:.2f}" for name, share in zip(names, shares, strict=True))
+        return f"learnt from {count} bad pictures: weights {parts}"
 
 
 def learn(good: np.ndarray, bad: np.ndarray) -> Learnt:
@@ -51,7 +63,7 @@ def learn(good: np.ndarray, bad: np.ndarray) -> Learnt:
     better on pictures that they were not learnt from.
     """
     alike = _standardised(np.ones(good.shape[1]), good)
-    plain = Learnt(alike, alike(good), alike(bad))
+    plain = Learnt(alike, alike(good), alike(bad), is_plain=True)
     if len(bad) < FEWEST:
         return plain
     learnt = Learnt(_regression(good, bad), *_scores_left_out(good, bad))
