@@ -20,6 +20,11 @@ ROOT = Path(__file__).resolve().parent.parent
 # Ctrl-C is tested, and a test run in the background inherits that it is ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Test workers share the cores: threads that spin against each other's make everything many times slower.
+_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if _WORKERS > 1:
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // _WORKERS)))
+
 # What the surroundings of a test run could change about the output.
 _PLAIN = {"NO_COLOR": "1", "TERM": "dumb", "_TYPER_FORCE_DISABLE_TERMINAL": "1", "COLUMNS": "120"}
 _UNWANTED = ("FORCE_COLOR", "GITHUB_ACTIONS", "PY_COLORS", "VAETOOL_MODELS")
@@ -87,8 +92,12 @@ def vaetool_process(python: Callable[..., subprocess.Popen[bytes]]) -> Run:
     """Like `vaetool`, as a real process: `python -m vaetool ...`."""
 
     def call(*arguments: object, stdin: bytes = b"", **options: object) -> Result:
-        process = python("-m", "vaetool", *arguments, **options)
-        data, words = process.communicate(stdin, timeout=120)
+        with python("-m", "vaetool", *arguments, **options) as process:
+            try:
+                data, words = process.communicate(stdin, timeout=120)
+            except BaseException:
+                process.kill()  # or it would run on beside the tests that follow
+                raise
         return Result(process.returncode, data, words.decode())
 
     return call
