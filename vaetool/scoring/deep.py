@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -30,7 +31,7 @@ MAX_IMAGES = 2000
 
 
 class Seen(NamedTuple):
-    """Features of pictures: at each scale (images, features, places), and at a glance (images, `GLANCE_WIDTH`)."""
+    """Features of pictures: at each scale (images, places, features), and at a glance (images, `GLANCE_WIDTH`)."""
 
     scales: tuple[Tensor, ...]
     glance: Tensor
@@ -49,15 +50,19 @@ def see(x: Tensor) -> Seen:
     """Return the features of pictures, (batch, 3, height, width) in 0..1, sides multiples of 32."""
     outputs = trained_backbone(BLOCKS, x.device)(x)
     glance = F.adaptive_avg_pool2d(outputs[-1], GLANCE).flatten(1)
-    return Seen(tuple(local_mean(output, POOLED).flatten(2) for output in outputs), glance)
+    scales = (local_mean(output, POOLED).permute(0, 2, 3, 1).flatten(1, 2) for output in outputs)
+    return Seen(tuple(scales), glance)
 
 
-def see_all(images: ImageStore, size: int, mirrored: bool = False) -> Seen:
-    """Return the features of images, or of their mirror images, on the CPU; of the first `MAX_IMAGES` of them."""
-    parts = []
+def see_all(
+    images: ImageStore, size: int, change: Callable[[Tensor], Tensor] = lambda x: x, limit: int | None = None
+) -> Seen:
+    """Return the features of images, changed, on the CPU; limit: of so many of them, `MAX_IMAGES` at most."""
+    limit = min(MAX_IMAGES, len(images), *([] if limit is None else [limit]))
+    parts: list[Seen] = []
     for x in images.batches(size, BATCH):
-        parts.append(see(x.flip(3) if mirrored else x).to(torch.device("cpu")))
-        if len(parts) * BATCH >= MAX_IMAGES:
+        parts.append(see(change(x[: limit - len(parts) * BATCH])).to(torch.device("cpu")))
+        if len(parts) * BATCH >= limit:
             break
     return together(*parts)
 

@@ -24,9 +24,10 @@ from vaetool.nn.backbone import STRIDE
 from vaetool.nn.base import Batch, Facts, ImageStore, TrainingImages, register, stacked
 from vaetool.nn.sections import NotNegative, Section
 from vaetool.scoring.calibration import Calibration, calibration_of
-from vaetool.scoring.deep import BATCH, GLANCE_WIDTH, SCALES, WIDTHS, Seen, see, see_all, together
+from vaetool.scoring.deep import BATCH, GLANCE_WIDTH, SCALES, WIDTHS, Seen, see, see_all
 from vaetool.scoring.drawn import Defects, add_defects
 from vaetool.scoring.energies import LEARNT, SHARES, Energy, components, resized
+from vaetool.scoring.examples import Copy, Examples, see_copies, usual_copies
 from vaetool.scoring.heatmaps import SCALE, STEPS, levels, log_p
 from vaetool.scoring.labelled import learn
 from vaetool.scoring.measurement import MIN_IMAGES, measure, take_good
@@ -39,11 +40,8 @@ FINE_UNITS = 32
 MIN_SHARE = 0.02
 """Places differ if at least this share of the variance of features is due to them, a quarter from each edge away."""
 
-FEW = 50
-"""Fewer good pictures than this are joined by their mirror images."""
-
 FOLDS = 10
-"""Folds of the good pictures, each scored by a fit to the others (Barber et al. 2021); of few, each is a fold."""
+"""Folds of the good pictures, each scored by a fit to the others (Barber et al. 2021)."""
 
 MIN_EXACT = 30
 """Good pictures below which p-values are called rough."""
@@ -61,7 +59,7 @@ class FeaturesConfig(Section, name="model"):
     channels: Literal[3] = 3
     size: Annotated[int, Meta(ge=64, le=1024, multiple_of=STRIDE)] = 256  # pixels a side that pictures are squeezed to
     places: Literal["auto", "differ", "alike"] = "auto"  # whether what is usual depends on where; auto: found out
-    mirror: Literal["auto", "yes", "no"] = "auto"  # whether mirror images count as good; auto: if pictures are few
+    copies: tuple[Copy, ...] | Literal["auto"] = "auto"  # of good pictures that count as good as well; auto: found out
     units: Annotated[int, Meta(ge=0, le=1024)] = 0  # of the code of a picture; set by the fit
     bad: NotNegative = 0  # pictures known to be bad that the weights of the components were learnt from
     calibration: NotNegative = 0  # good images that p-values of scores are based on; 0: none yet
@@ -150,41 +148,62 @@ class Features(Scorer):
         return self._ready[key]
 
     def fit(self, images: ImageStore) -> str:
-        """Fit the model to good pictures; return what was found, in words."""
-        seen = see_all(images, self.config.size)
+        """Fit the model to good pictures and calibrate it with them, in folds; return what was found, in words."""
+        pictures = see_all(images, self.config.size)
         side = self.config.size // SCALES[1]
         inside = slice(side // 4, side - side // 4)  # what lies at the edge can be told from its features
-        share = share_of_place(seen.scales[1].unflatten(2, (side, side))[:, :, inside, inside].flatten(2))
+        share = share_of_place(pictures.scales[1].unflatten(1, (side, side))[:, inside, inside].flatten(1, 2))
         if self.config.places == "auto":
             self.config = dataclasses.replace(self.config, places="alike" if share < MIN_SHARE else "differ")
-        mirrored = self._mirrored(images, seen)
-        self._fit(seen, mirrored)
-        everywhere = self.config.places == "alike"
-        return (
-            f"fitted to {len(seen.glance)} pictures{' and their mirror images' if mirrored is not None else ''}: "
-            f"what is usual {'is the same everywhere' if everywhere else 'depends on the place'} "
-            f"({share:.0%} of the variance of features is due to the place)"
-        )
+        kinds = self.config.copies
+        if kinds == "auto":
+            kinds = self._usual_copies(pictures, images)
+            self.config = dataclasses.replace(self.config, copies=kinds)
+        copies = tuple(see_copies(images, self.config.size, kind) for kind in kinds)
+        good = Examples(pictures, copies)
+        if len(good) >= MIN_IMAGES:
+            self._calibrate(self._energies_in_folds(good))
+        self._fit(good)
+        where = "is the same everywhere" if self.config.places == "alike" else "depends on the place"
+        words = f"fitted to {len(good)} pictures"
+        if copies:
+            words += f" and to copies that look as usual as they do ({', '.join(kinds)})"
+        return f"{words}: what is usual {where} ({share:.0%} of the variance of features is due to the place)"
 
-    def _mirrored(self, images: ImageStore, seen: Seen) -> Seen | None:
-        """Return the features of good pictures' mirror images, if those are good pictures as well."""
-        if self.config.mirror == "auto":
-            self.config = dataclasses.replace(self.config, mirror="yes" if len(seen.glance) < FEW else "no")
-        return see_all(images, self.config.size, mirrored=True) if self.config.mirror == "yes" else None
+    def _usual_copies(self, pictures: Seen, images: ImageStore) -> tuple[Copy, ...]:
+        """Return the kinds of copies that count as good."""
+        if len(pictures.glance) < MIN_IMAGES:
+            return ("mirrored",)  # they cannot tell, and most things look as usual in a mirror
 
-    def _fit(self, seen: Seen, mirrored: Seen | None) -> None:
-        count = len(seen.glance)
+        def scores(good: Seen, tested: Seen) -> np.ndarray:
+            self._fit(Examples(good, ()))
+            return components(self._energy_of(tested.to(self.device)).score)["all"].cpu().numpy()
+
+        return usual_copies(pictures, images, self.config.size, scores)
+
+    def _fit(self, good: Examples) -> None:
         alike = self.config.places == "alike"
-        self.config = dataclasses.replace(self.config, units=0 if alike else units(count))
-        examples = seen if mirrored is None else together(seen, mirrored)
+        self.config = dataclasses.replace(self.config, units=0 if alike else units(len(good)))
+        examples = good.joined()
         code = fit_code(examples.glance, self.config.units)
         self._keep_code(Code(*(part.to(self.device) for part in code)))
         codes = code(examples.glance)
         for number, scale in enumerate(examples.scales):
-            spread = scale.transpose(1, 2).flatten(0, 1).std(dim=0).clamp_min(1e-6)
+            variance = scale.square().mean(dim=(0, 1)) - scale.mean(dim=(0, 1)).square()  # far faster than `var`
+            spread = variance.clamp_min(1e-12).sqrt()
             used = codes[:, : _units_at(number, self.config.units)]
-            fitted = fit_places(scale / spread[:, None], used, count, alike)
+            fitted = fit_places(scale / spread, used, len(good), alike)
             self._keep_places(number, Places(*(part.to(self.device) for part in fitted)), spread.to(self.device))
+
+    def _energies_in_folds(self, good: Examples) -> Energy:
+        """Return the energies of good pictures, each by a fit to the other folds."""
+        count = len(good)
+        folds = torch.arange(count) % FOLDS
+        parts = []
+        for fold in folds.unique():
+            self._fit(good.part(folds != fold))
+            parts.append(self._energy_of(good.pictures.part(folds == fold).to(self.device)))
+        return Energy(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Defects) -> Batch:
         """Return good pictures, the same with drawn defects, and where those are."""
@@ -229,33 +248,18 @@ class Features(Scorer):
         self.keep_calibration(Calibration(tuple(found), table))
 
     def complete(self, images: TrainingImages, held_out: Batch, corruption: Any, generator: torch.Generator) -> Facts:
-        """Calibrate with the images kept for that; if there are none, with those it was fitted to."""
+        """Calibrate with the images kept for that; if there are none, the fit has done so with its own."""
         facts = super().complete(images, held_out, corruption, generator)
-        if self.config.calibration:
+        if images.unseen:
             return facts
         count = len(images.training)
-        if count < MIN_IMAGES:
+        if not self.config.calibration:
             found = f"{count} good pictures are too few for p-values: {MIN_IMAGES} are needed"
             return Facts([f"not calibrated: {found}"], facts.values)
-        seen = see_all(images.training, self.config.size)
-        mirrored = see_all(images.training, self.config.size, mirrored=True) if self.config.mirror == "yes" else None
-        self._calibrate(self._energies_in_folds(seen, mirrored))
         words = f"calibrated with the {count} images it was fitted to, each by a fit to others"
         if count < MIN_EXACT:
             words += f"; with so few, p-values are rough, and none is below 1/{count + 1}"
         return Facts([words], facts.values | {"calibrated_in_folds": min(count, FOLDS)})
-
-    def _energies_in_folds(self, seen: Seen, mirrored: Seen | None) -> Energy:
-        """Return the energies of good pictures, each by a fit to the other folds; then fit to all of them again."""
-        count = len(seen.glance)
-        folds = torch.arange(count) % (count if count < FEW else FOLDS)
-        parts = []
-        for fold in folds.unique():
-            others = folds != fold
-            self._fit(seen.part(others), None if mirrored is None else mirrored.part(others))
-            parts.append(self._energy_of(seen.part(~others).to(self.device)))
-        self._fit(seen, mirrored)
-        return Energy(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
     def forget(self) -> None:
         """Drop what is known about good images, and about bad ones."""
@@ -330,7 +334,7 @@ class Features(Scorer):
         for number, (features, scale) in enumerate(zip(seen.scales, SCALES, strict=True)):
             places = self._places(number)
             spread = getattr(self, f"spread_{number}")
-            energy = places.energy(features / spread[:, None], code[:, : len(places.slope)])
+            energy = places.energy(features / spread, code[:, : len(places.slope)])
             energies.append(energy.unflatten(1, (self.config.size // scale, -1)))
         fine, middle, coarse = energies
         score = middle + resized(coarse, middle.shape[1])

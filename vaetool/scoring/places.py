@@ -50,11 +50,11 @@ class Places(NamedTuple):
     def energy(self, features: Tensor, code: Tensor) -> Tensor:
         """Return minus twice the log-density but for a constant, per feature: (images, places), about 1 for good ones.
 
-        features: (images, features, places); code: (images, units).
+        features: (images, places, features); code: (images, units).
         """
-        rest = features.permute(2, 0, 1) - self.mean[:, None]
+        rest = features.transpose(0, 1) - self.mean[:, None]
         if len(self.slope):
-            rest = rest - torch.einsum("nk,kpc->pnc", code, self.slope)
+            rest = rest - code @ self.slope.transpose(0, 1)
         return (rest @ self.whitening.mT).square().mean(dim=2).T
 
 
@@ -77,19 +77,20 @@ def fit_code(features: Tensor, count: int) -> Code:
 def fit_places(features: Tensor, code: Tensor, pictures: int, alike: bool = False) -> Places:
     """Fit the Gaussians to good pictures.
 
-    features: (images, features, places); code: (images, units). pictures: how many different ones there are, mirror
+    features: (images, places, features); code: (images, units). pictures: how many different ones there are, mirror
     images apart. alike: whether one covariance is to serve all places. Their means are their own in any case: the edge
     of a picture is always seen.
     """
-    x = features.permute(2, 0, 1)
-    mean = x.mean(dim=1)
-    rest = x - mean[:, None]
+    rest = features.transpose(0, 1).contiguous()
+    mean = rest.mean(dim=1)
+    rest -= mean[:, None]
     slope = torch.zeros(code.shape[1], *mean.shape)
     if code.shape[1]:
         evidence = code.T @ code + RIDGE * torch.eye(code.shape[1])
-        slope = torch.linalg.solve(evidence, torch.einsum("nk,pnc->kpc", code, rest).flatten(1)).view_as(slope)
-        rest = rest - torch.einsum("nk,kpc->pnc", code, slope)
-    covariance = torch.stack([part.double().T @ part.double() for part in rest]) / max(1, rest.shape[1] - 1)
+        together = (code.T @ rest).transpose(0, 1)
+        slope = torch.linalg.solve(evidence, together.flatten(1)).view_as(slope)
+        rest -= code @ slope.transpose(0, 1)
+    covariance = (rest.mT @ rest).double() / max(1, rest.shape[1] - 1)
     pooled = covariance.mean(dim=0, keepdim=True)
     covariance = pooled if alike else torch.lerp(covariance, pooled, PRIOR_IMAGES / (PRIOR_IMAGES + pictures))
     return Places(mean, slope, _whitening(covariance))
@@ -104,7 +105,7 @@ def _whitening(covariance: Tensor) -> Tensor:
 
 
 def share_of_place(features: Tensor) -> float:
-    """Return which share of the variance of features, (images, features, places), is due to the place, from 0 to 1.
+    """Return which share of the variance of features, (images, places, features), is due to the place, from 0 to 1.
 
     The variance between the means of places, less what as many random samples would show (Hays 1963, omega squared).
     The mean over the features.
@@ -112,6 +113,6 @@ def share_of_place(features: Tensor) -> float:
     images = features.shape[0]
     if images < 2:
         return 1.0
-    within = features.var(dim=0).mean(dim=1)
-    between = features.mean(dim=0).var(dim=1) - within / images
+    within = features.var(dim=0).mean(dim=0)
+    between = features.mean(dim=0).var(dim=0) - within / images
     return float((between / (between + within).clamp_min(1e-9)).clamp(0, 1).mean())

@@ -1,0 +1,103 @@
+"""Good pictures that a model of features is fitted to, and the copies of them that count as good as well.
+
+A copy is a picture turned or mirrored. A round part may lie anyhow under the camera, so that its copies look as usual
+as it does, and stand in for good pictures that there are not; a tile that is lit from one side must not be turned.
+Which it is, the good pictures themselves can tell: by a fit to some of them, others are compared with their copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vaetool.nn.base import ImageStore
+from vaetool.scoring.deep import Seen, see_all, together
+
+Copy = Literal["mirrored", "flipped", "turned 90", "turned 180", "turned 270", "transposed", "antitransposed"]
+"""Left becomes right; top becomes bottom; turned counter-clockwise; mirrored about either diagonal."""
+
+COPIES: tuple[Copy, ...] = get_args(Copy)
+
+_QUARTER_TURNS = {"turned 90": 1, "turned 180": 2, "turned 270": 3}
+_AXES = {"mirrored": 3, "flipped": 2}
+
+MAX_EXAMPLES = 1200
+"""A model is fitted to so many pictures and copies at most, unless there are more pictures."""
+
+MAX_TOLD_APART = 0.65
+"""Copies count as good if no more than this share of pairs, picture and copy, has the higher score at the copy."""
+
+TESTED = 48
+"""Good pictures, at most, whose copies are looked at to find that out."""
+
+TEST_FOLDS = 3
+MAX_FITTED = 300
+"""Folds of those pictures, and how many pictures a fit takes at most that tells whether copies look usual."""
+
+
+class Examples(NamedTuple):
+    """The features of good pictures, and of all their copies of the same kind, for each kind that is used."""
+
+    pictures: Seen
+    copies: tuple[Seen, ...]
+
+    def __len__(self) -> int:
+        """Return how many different pictures there are."""
+        return len(self.pictures.glance)
+
+    def part(self, chosen: Tensor) -> Examples:
+        """Return some of the pictures, and their copies."""
+        return Examples(self.pictures.part(chosen), tuple(copy.part(chosen) for copy in self.copies))
+
+    def joined(self) -> Seen:
+        """Return the features of pictures and copies together."""
+        return together(self.pictures, *self.copies) if self.copies else self.pictures
+
+
+def copied(x: Tensor, copy: Copy) -> Tensor:
+    """Return copies of square pictures, (batch, channels, side, side)."""
+    if copy in _AXES:
+        return x.flip(_AXES[copy])
+    if copy in _QUARTER_TURNS:
+        return x.rot90(_QUARTER_TURNS[copy], (2, 3))
+    return x.transpose(2, 3) if copy == "transposed" else x.rot90(2, (2, 3)).transpose(2, 3)
+
+
+def see_copies(images: ImageStore, size: int, copy: Copy, limit: int | None = None) -> Seen:
+    """Return the features of copies of images; limit: of so many of them."""
+    return see_all(images, size, lambda x: copied(x, copy), limit)
+
+
+def usual_copies(
+    pictures: Seen, images: ImageStore, size: int, scores: Callable[[Seen, Seen], np.ndarray]
+) -> tuple[Copy, ...]:
+    """Return the kinds of copies that look as usual as good pictures do, the most usual first.
+
+    scores: returns the scores of pictures, (images,), by a fit to others.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    room = MAX_EXAMPLES // len(pictures.glance) - 1
+    if room < 1:
+        return ()
+    count = min(TESTED, len(pictures.glance))
+    candidates = [pictures.part(slice(count)), *(see_copies(images, size, copy, count) for copy in COPIES)]
+    number = torch.arange(min(MAX_FITTED, len(pictures.glance)))
+    parts: list[list[np.ndarray]] = [[] for _ in candidates]
+    for fold in range(TEST_FOLDS):
+        tested = (number < count) & (number % TEST_FOLDS == fold)
+        found = scores(pictures.part(number[~tested]), together(*(seen.part(number[tested]) for seen in candidates)))
+        for part, values in zip(parts, np.split(found, len(candidates)), strict=True):
+            part.append(values)
+    original, *copies = (np.concatenate(part) for part in parts)
+    truth = np.repeat([0, 1], count)
+    told_apart = {
+        copy: float(roc_auc_score(truth, np.concatenate([original, values])))
+        for copy, values in zip(COPIES, copies, strict=True)
+    }
+    usual = sorted((copy for copy in COPIES if told_apart[copy] <= MAX_TOLD_APART), key=told_apart.__getitem__)
+    return tuple(usual[:room])
