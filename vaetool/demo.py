@@ -1,7 +1,7 @@
 """Every job once: what `vaetool demo` shows.
 
-The photographs are the two that come with scikit-learn, so nothing is downloaded; faces are made up. A job yields rows
-of the contact sheet, pictures with captions, and for each a row of a table.
+The photographs are the two that come with scikit-learn, so nothing is downloaded; faces and machine parts are made
+up. A job yields rows of the contact sheet, pictures with captions, and for each a row of a table.
 """
 
 from __future__ import annotations
@@ -29,7 +29,11 @@ from vaetool.latents.morph import find_direction, morph_along
 from vaetool.latents.morph import morph as morph_pictures
 from vaetool.latents.sample import sample as sample_pictures
 from vaetool.latents.sample import sheet
-from vaetool.store.weights import load
+from vaetool.scoring.detection import score as score_pictures
+from vaetool.scoring.features import Features, FeaturesConfig
+from vaetool.scoring.heatmaps import overlay
+from vaetool.store.weights import load, resolve_device
+from vaetool.training.data import PixelStore
 
 SIGMAS = (15, 50)
 QUALITIES = (10, 50)
@@ -40,6 +44,8 @@ FRAMES = 10
 FACE = 128  # pixels a side of frames
 SEED = 0
 NIGHT = 15  # the seed of a camera at a high ISO
+PART = 128  # pixels a side of pictures of parts
+GOOD_PARTS, NEW_PARTS = 40, 6
 MARGIN, CAPTION = 8, 22  # pixels
 
 
@@ -180,7 +186,50 @@ def _frames(caption: str, frames: np.ndarray, start: float, words: dict[str, str
     return Strip([(caption, strip)], {**figures, "seconds": round(time.perf_counter() - start, 2)})
 
 
-JOBS: tuple[Callable[[str], Iterator[Strip]], ...] = (denoise, compress, inpaint, sample, morph)
+def score(device: str) -> Iterator[Strip]:
+    """Fit a model to good parts, and find scratches on new ones."""
+    generator = np.random.default_rng(SEED)
+    start = time.perf_counter()
+    model = Features(FeaturesConfig(size=PART)).to(resolve_device(device))
+    model.fit(PixelStore([part(generator) for _ in range(GOOD_PARTS)]))
+    for what in ("good", "scratched"):
+        parts = [part(generator, scratch=what == "scratched") for _ in range(NEW_PARTS)]
+        found = list(score_pictures(model, parts, maps=True))
+        pictures = [("new parts", parts[0])]
+        for pixels, each in zip(parts, found, strict=True):
+            assert each.heat is not None
+            pictures.append((f"{what}: p = {each.p_value:.2f}", overlay(pixels, each.heat)))
+        figures = {"job": "score", "of": f"{NEW_PARTS} parts", "what": what, "before": f"{GOOD_PARTS} good parts"}
+        after = f"{sum(each.outlier for each in found)} outliers"
+        yield Strip(pictures, {**figures, "after": after, "seconds": round(time.perf_counter() - start, 2)})
+        start = time.perf_counter()
+
+
+def part(generator: np.random.Generator, *, scratch: bool = False) -> np.ndarray:
+    """Draw a flange with six holes, which lies in about the same place every time: (`PART`, `PART`, 3) uint8."""
+    size = 4 * PART  # drawn larger than it is shown, for smooth edges
+    image = Image.new("L", (size, size), 70)
+    draw = ImageDraw.Draw(image)
+    x, y = size / 2 + generator.normal(0, 4, 2)
+
+    def disc(radius: float, grey: int, around: tuple[float, float]) -> None:
+        draw.ellipse([around[0] - radius, around[1] - radius, around[0] + radius, around[1] + radius], fill=grey)
+
+    disc(200, 170, (x, y))
+    disc(70, 60, (x, y))
+    for angle in np.arange(6) * np.pi / 3:
+        disc(22, 50, (x + 135 * np.cos(angle), y + 135 * np.sin(angle)))
+    if scratch:
+        angle = generator.uniform(0, 2 * np.pi)
+        start = np.array([x, y]) + 100 * np.array([np.cos(angle), np.sin(angle)])
+        line = np.cumsum([start, *generator.normal(0, 6, (6, 2)) + generator.choice([-12, 12], 2)], axis=0)
+        draw.line([tuple(corner) for corner in line.tolist()], fill=215, width=6)
+    pixels = np.asarray(image.resize((PART, PART), Image.Resampling.BOX), np.float64)
+    pixels += generator.normal(0, 4) + generator.normal(0, 3, pixels.shape)
+    return np.repeat(pixels.round().clip(0, 255).astype(np.uint8)[:, :, None], 3, axis=2)
+
+
+JOBS: tuple[Callable[[str], Iterator[Strip]], ...] = (denoise, compress, inpaint, sample, morph, score)
 
 
 def run(folder: str | Path, *, device: str = "auto") -> Iterator[dict[str, Any]]:

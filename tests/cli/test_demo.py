@@ -44,6 +44,11 @@ def test_compressed_photographs_are_small_and_close(show):
         assert float(closeness.removesuffix(" dB")) > 20
 
 
+def test_scratched_parts_are_outliers(show):
+    good, scratched = (int(row["after"].removesuffix(" outliers")) for row in show[1] if row["job"] == "score")
+    assert (good <= 1, scratched >= 4) == (True, True)
+
+
 def test_a_contact_sheet_that_exists_is_kept(tmp_path, vaetool):
     (tmp_path / "contact-sheet.png").write_text("mine")
     result = vaetool("demo", tmp_path)

@@ -176,18 +176,36 @@ def test_few_pictures_are_calibrated_in_folds(count, tmp_path):
     assert np.median(p) > 0.2
 
 
-def test_too_few_pictures_give_scores_but_no_p_values(tmp_path, vaetool_process):
-    folder = tmp_path / "good"
+def few_parts(folder: Path, count: int) -> Path:
     folder.mkdir()
-    for number, pixels in enumerate(parts(5, 0)):
+    for number, pixels in enumerate(parts(count, 0)):
         Image.fromarray(pixels).save(folder / f"{number}.png")
+    return folder
+
+
+def test_two_pictures_give_scores_but_no_p_values(tmp_path, vaetool_process):
     path = tmp_path / "part.safetensors"
-    result = vaetool_process("train", "features", folder, "-o", path, "--set", f"model.size={SIZE}")
-    assert (result.exit_code, "4 good pictures are too few for p-values" in result.stderr) == (0, True)
+    result = vaetool_process(
+        "train", "features", few_parts(tmp_path / "good", 3), "-o", path, "--set", f"model.size={SIZE}"
+    )
+    assert (result.exit_code, "2 good pictures are too few for p-values" in result.stderr) == (0, True)
     model = weights.load(path, device="cpu")
     x = torch.stack([model.prepare(pixels) for pixels in (parts(1, 1)[0], broken(parts(1, 1)[0]))])
     whole, defective = model.components(x, torch.Generator())["all"]
     assert defective > whole
+
+
+def test_five_pictures_give_p_values_that_are_called_rough(tmp_path, vaetool_process, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    good = few_parts(tmp_path / "good", 5)
+    new = tmp_path / "new.png"
+    Image.fromarray(broken(parts(1, 9)[0])).save(new)
+    result = vaetool_process("score", new, "--good", good, "--alpha", "0.2", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert "p-values are rough, and none is below 1/5" in result.stderr
+    assert json.loads(result.stdout)["p_value"] == 1 / 5
+    refused = vaetool_process("score", new, "--good", good)
+    assert (refused.exit_code, "alpha 0.05 is too small" in refused.stderr) == (2, True)
 
 
 def test_p_values_in_folds_are_rarely_too_small(good):

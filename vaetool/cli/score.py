@@ -60,8 +60,9 @@ By = Annotated[
     typer.Option(
         "--by",
         metavar="METHOD",
-        help="How to score: for features all, small, medium or large; for defect small, medium or large; for a vae "
-        "typical, elbo, recon, kl, iwae, complexity or regret (slow).",
+        help="How to score: for features all, small, medium, large or whole (the picture as a whole, for outliers "
+        "among photographs); for defect small, medium or large; for a vae typical, elbo, recon, kl, iwae, complexity "
+        "or regret (slow).",
         show_default="the model's default",
         rich_help_panel=VERDICTS,
     ),

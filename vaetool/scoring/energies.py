@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from vaetool.scoring.whole import WHOLE
+
 SHARES = {"small": 0.01, "medium": 0.1, "large": 1.0}
 """Components: the mean of the largest energies, which are this share of them. `all` is the sum of their logarithms."""
 
@@ -16,18 +18,21 @@ LEARNT = "learnt"
 
 
 class Energy(NamedTuple):
-    """How unusual places of pictures are, (images, rows, columns): for scores, and more finely for heatmaps."""
+    """How unusual places of pictures are, (images, rows, columns), and pictures as a whole, (images,)."""
 
     score: Tensor
     heat: Tensor
+    """Places for heatmaps: more of them."""
+
+    whole: Tensor
 
 
-def components(energy: Tensor) -> dict[str, Tensor]:
-    """Return the components of pictures, (images,) each, from the energies of their places, (images, rows, columns)."""
-    ordered = energy.flatten(1).sort(dim=1, descending=True).values
+def components(energy: Energy) -> dict[str, Tensor]:
+    """Return the components of pictures, (images,) each."""
+    ordered = energy.score.flatten(1).sort(dim=1, descending=True).values
     counts = {name: max(1, round(share * ordered.shape[1])) for name, share in SHARES.items()}
     means = {name: ordered[:, :count].mean(dim=1) for name, count in counts.items()}
-    return {"all": torch.stack(list(means.values())).log().sum(dim=0), **means}
+    return {"all": torch.stack(list(means.values())).log().sum(dim=0), **means, WHOLE: energy.whole}
 
 
 def resized(maps: Tensor, side: int) -> Tensor:

@@ -33,12 +33,16 @@ from vaetool.scoring.labelled import learn
 from vaetool.scoring.measurement import MIN_IMAGES, measure, take_good
 from vaetool.scoring.places import Code, Places, fit_code, fit_places, share_of_place, units
 from vaetool.scoring.scorer import Scorer
+from vaetool.scoring.whole import WHOLE, Whole, fit_whole
 
 FINE_UNITS = 32
 """Units of the code, at most, that fine features depend on: there are many of them, and a model's file is small."""
 
 MIN_SHARE = 0.02
 """Places differ if at least this share of the variance of features is due to them, a quarter from each edge away."""
+
+MIN_FOR_FOLDS = 3
+"""With fewer good pictures there are no p-values: no fit to some of them could tell others."""
 
 FOLDS = 10
 """Folds of the good pictures, each scored by a fit to the others (Barber et al. 2021)."""
@@ -76,13 +80,15 @@ class Features(Scorer):
     closed_form = True
     whole_images = True
     squeezed = True
-    methods = ("all", *SHARES)
+    methods = ("all", *SHARES, WHOLE)
     default_method = "all"
     defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "corruption": {"clean": 0.0},
         "data": {"held_out": 0.03},
     }
     config: FeaturesConfig
+    whole_mean: Tensor
+    whole_whitening: Tensor
     code_mean: Tensor
     code_directions: Tensor
     good_levels: Tensor
@@ -91,6 +97,8 @@ class Features(Scorer):
     def __init__(self, config: FeaturesConfig) -> None:
         super().__init__(config)
         self.register_buffer("good_levels", torch.zeros(STEPS))
+        self.register_buffer("whole_mean", torch.zeros(WIDTHS[-1]))
+        self.register_buffer("whole_whitening", torch.zeros(WIDTHS[-1], WIDTHS[-1]))
         self.register_buffer("code_mean", torch.zeros(GLANCE_WIDTH))
         if config.units:
             self.register_buffer("code_directions", torch.zeros(GLANCE_WIDTH, config.units))
@@ -106,6 +114,10 @@ class Features(Scorer):
         self._ready: dict[tuple[int, torch.device], Places] = {}
         if config.bad:
             self._keep_weights(torch.zeros(len(SHARES) + 1), config.bad)
+
+    def _keep_whole(self, whole: Whole) -> None:
+        self.register_buffer("whole_mean", whole.mean.to(self.device))
+        self.register_buffer("whole_whitening", whole.whitening.to(self.device))
 
     def _keep_code(self, code: Code) -> None:
         self.register_buffer("code_mean", code.mean)
@@ -161,7 +173,7 @@ class Features(Scorer):
             self.config = dataclasses.replace(self.config, copies=kinds)
         copies = tuple(see_copies(images, self.config.size, kind) for kind in kinds)
         good = Examples(pictures, copies)
-        if len(good) >= MIN_IMAGES:
+        if len(good) >= MIN_FOR_FOLDS:
             self._calibrate(self._energies_in_folds(good))
         self._fit(good)
         where = "is the same everywhere" if self.config.places == "alike" else "depends on the place"
@@ -177,7 +189,7 @@ class Features(Scorer):
 
         def scores(good: Seen, tested: Seen) -> np.ndarray:
             self._fit(Examples(good, ()))
-            return components(self._energy_of(tested.to(self.device)).score)["all"].cpu().numpy()
+            return components(self._energy_of(tested.to(self.device)))["all"].cpu().numpy()
 
         return usual_copies(pictures, images, self.config.size, scores)
 
@@ -185,6 +197,7 @@ class Features(Scorer):
         alike = self.config.places == "alike"
         self.config = dataclasses.replace(self.config, units=0 if alike else units(len(good)))
         examples = good.joined()
+        self._keep_whole(fit_whole(examples.glance))
         code = fit_code(examples.glance, self.config.units)
         self._keep_code(Code(*(part.to(self.device) for part in code)))
         codes = code(examples.glance)
@@ -214,7 +227,7 @@ class Features(Scorer):
         from sklearn.metrics import roc_auc_score
 
         values = [
-            torch.cat([components(self._energy(x).score)["all"] for x in batch[name].split(BATCH)]).cpu().numpy()
+            torch.cat([components(self._energy(x))["all"] for x in batch[name].split(BATCH)]).cpu().numpy()
             for name in ("clean", "defective")
         ]
         truth = np.repeat([0, 1], [len(part) for part in values])
@@ -243,7 +256,7 @@ class Features(Scorer):
         self._forget_bad()
         heat = self._finer(good.heat).flatten()[::SPARSE].cpu().numpy()
         self.good_levels = torch.from_numpy(levels(heat)).to(self.good_levels)
-        found = components(good.score)
+        found = components(good)
         table = torch.stack(list(found.values()), dim=1).double().cpu().numpy()
         self.keep_calibration(Calibration(tuple(found), table))
 
@@ -254,7 +267,7 @@ class Features(Scorer):
             return facts
         count = len(images.training)
         if not self.config.calibration:
-            found = f"{count} good pictures are too few for p-values: {MIN_IMAGES} are needed"
+            found = f"{count} good pictures are too few for p-values: {MIN_FOR_FOLDS} are needed"
             return Facts([f"not calibrated: {found}"], facts.values)
         words = f"calibrated with the {count} images it was fitted to, each by a fit to others"
         if count < MIN_EXACT:
@@ -310,7 +323,7 @@ class Features(Scorer):
         return self._components(energy), self._maps(energy)
 
     def _components(self, energy: Energy) -> dict[str, Tensor]:
-        found = components(energy.score)
+        found = components(energy)
         if self.config.bad:
             logarithms = torch.stack([found[name] for name in SHARES], dim=1).log()
             found[LEARNT] = logarithms @ self.learnt_weights[:-1] + self.learnt_weights[-1]
@@ -340,7 +353,8 @@ class Features(Scorer):
         score = middle + resized(coarse, middle.shape[1])
         # A defect changes the features of all places a little: relative to that, its own place stands out.
         usual = score.flatten(1).median(dim=1).values.clamp_min(1e-9).sqrt()
-        return Energy(score, (fine + resized(middle, fine.shape[1])) / usual[:, None, None])
+        heat = (fine + resized(middle, fine.shape[1])) / usual[:, None, None]
+        return Energy(score, heat, Whole(self.whole_mean, self.whole_whitening).energy(seen.glance))
 
 
 def _units_at(number: int, units: int) -> int:
