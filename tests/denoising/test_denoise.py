@@ -18,7 +18,7 @@ from vaetool.images.metrics import psnr
 from vaetool.images.palette import has_few_colours
 
 SIGMA = 25
-KINDS = ("colour", "grey", "16-bit grey", "transparent")
+KINDS = ("colour", "16-bit colour", "grey", "16-bit grey", "transparent")
 SIZES = [(1, 1), (1, 17), (17, 1), (2, 3), (3, 500), (33, 47), (64, 64), (101, 203)]
 
 
@@ -55,8 +55,8 @@ def levels(a: np.ndarray, b: np.ndarray) -> float:
 
 def as_kind(kind: str, photo: np.ndarray) -> tuple[Picture, np.ndarray]:
     """A noisy photo as a picture of a kind, and what it would be without noise, in 0..1."""
-    if kind == "colour":
-        return Picture(stored(with_noise(photo))), photo
+    if kind.endswith("colour"):
+        return Picture(stored(with_noise(photo), np.uint16 if kind.startswith("16") else np.uint8)), photo
     if kind == "transparent":
         alpha = np.full(photo.shape[:2], 255, np.uint8)
         alpha[:20] = 0

@@ -178,20 +178,6 @@ def test_32_bit_grey_that_does_not_fit_16_bits_is_refused(value):
         images.read(data)
 
 
-@pytest.mark.parametrize(
-    ("colour_type", "channels", "kind"), [(2, 3, "RGB"), (6, 4, "RGB"), (4, 2, "grey")], ids=["RGB", "RGBA", "LA"]
-)
-def test_16_bit_channels_that_pillow_halves_are_named(colour_type, channels, kind):
-    samples = np.arange(4 * 5 * channels).reshape(4, 5, channels) * 257
-    picture = images.read(png(samples, 16, colour_type))
-    assert picture.warnings == (f"16-bit {kind} is read as 8-bit",)
-    assert picture.pixels.shape[2] == (1 if kind == "grey" else 3)
-
-
-def test_16_bit_colour_ppm_is_named():
-    assert images.read(b"P6 2 1 65535\n" + bytes(12)).warnings == ("16-bit RGB is read as 8-bit",)
-
-
 def test_the_depth_is_read_from_the_header_of_an_avif():
     data = bytearray(saved(Image.fromarray(drawn()), "AVIF"))
     image = opened(bytes(data))

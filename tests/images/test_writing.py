@@ -77,12 +77,6 @@ def test_the_transparent_value_of_16_bit_grey_survives_new_pixels():
     assert again.pixels.ravel().tolist() == [5, 5, 6]
 
 
-def test_soft_transparency_with_16_bit_grey_is_refused():
-    picture = Picture(drawn(channels=1, dtype=np.uint16), np.full((16, 24), 30_000, np.uint16))
-    with pytest.raises(ImageError, match="convert it to 8 bits"):
-        images.encode(picture, "PNG")
-
-
 @pytest.mark.parametrize("file_format", ["JPEG", "BMP", "PPM"])
 def test_transparency_in_a_format_without_it_is_refused_with_advice(file_format):
     picture = Picture(drawn(), np.zeros((16, 24), np.uint8))
@@ -246,8 +240,3 @@ def test_a_pillow_image_takes_its_metadata_along():
     again = images.to_pil(images.from_pil(image))
     assert (again.info["icc_profile"], again.info["dpi"]) == (SRGB, (300, 300))
     assert again.getexif()[ExifTags.Base.Make] == "Maker"
-
-
-def test_16_bit_colour_cannot_become_a_pillow_image():
-    with pytest.raises(ImageError, match="16-bit colour"):
-        images.to_pil(Picture(drawn(dtype=np.uint16)))

@@ -62,7 +62,7 @@ def denoise(
     vaetool denoise night.jpg --strength 0.5      keep half of the grain
     vaetool denoise - < night.png > clean.png     in a pipe
 
-    Size, format, EXIF, colour profile, transparency, 16-bit greyscale and the compression settings of a JPEG are kept.
+    Size, format, EXIF, colour profile, transparency, 16 bits and the compression settings of a JPEG are kept.
     A picture without noise, or with few colours, is copied byte for byte.
     """
     jobs = run.jobs(inputs, output, suffix="denoised")

@@ -7,16 +7,17 @@ import math
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, JpegImagePlugin
+from PIL import ExifTags, Image, ImageCms, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from vaetool.errors import ImageError
+from vaetool.images import depth
 from vaetool.images.formats import READABLE, profile_space, reason
 from vaetool.images.picture import Picture
 
@@ -31,6 +32,17 @@ _ORIENTATION = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: np.fliplr,
+    3: lambda stored: np.rot90(stored, 2),
+    4: np.flipud,
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: np.rot90(stored, 3),
+    7: lambda stored: np.rot90(stored, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+"""The same for arrays."""
 
 # Tags that describe how the old file stored its pixels (size, strips, tiles, bits, orientation), or repeat what is
 # carried apart or is stale once the pixels change (thumbnails, XMP, ICC, Photoshop layers): a new file has its own.
@@ -53,12 +65,15 @@ def read(source: str | os.PathLike[str] | bytes | BinaryIO, *, max_pixels: int =
             raise ImageError("not a readable image (empty file)")
         notes: list[str] = []
         with _recorded(notes), _without_pillows_limit():
-            image = Image.open(stream, formats=READABLE)
-        if image.width * image.height > max_pixels:
-            raise ImageError(
-                f"{image.width} x {image.height} pixels is more than the limit of {max_pixels}; raise --max-pixels"
-            )
-        return replace(_decode(image, head, notes), origin=_origin(source))
+            try:
+                image = Image.open(stream, formats=READABLE)
+            except UnidentifiedImageError:
+                if not head.startswith(depth.TIFF):
+                    raise
+                stream.seek(0)
+                return replace(_tiff(stream.read(), max_pixels), origin=_origin(source))
+        depth.check_size(image.width, image.height, max_pixels)
+        return replace(_decode(image, head, notes, stream), origin=_origin(source))
 
 
 def from_pil(image: Image.Image) -> Picture:
@@ -68,7 +83,7 @@ def from_pil(image: Image.Image) -> Picture:
     (2, 3, 1)
     """
     with _decoding_errors():
-        return _decode(image, b"", [])
+        return _decode(image, b"", [], None)
 
 
 @contextmanager
@@ -124,18 +139,25 @@ def _recorded(notes: list[str]) -> Iterator[None]:
     notes += [" ".join(str(warning.message).split()) for warning in caught]
 
 
-def _decode(image: Image.Image, head: bytes, notes: list[str]) -> Picture:
+def _decode(image: Image.Image, head: bytes, notes: list[str], stream: BinaryIO | None) -> Picture:
     with _recorded(notes):
         notes += _frames_left_out(image)
         if image.format == "TIFF":
             _subdirectories(image.getexif())  # loading reads them, too late to record what they warn of
     rawmode, bits = _storage(image, head)  # before loading, which forgets it
+    deep = bits == 16 and stream is not None and image.mode in {"RGB", "RGBA", "LA"}
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) if deep else 1  # loading a TIFF file turns it
     image.load()
     with _recorded(notes):
         exif, carried_exif = _exif(image, notes)
     orientation = _ORIENTATION.get(exif.get(ExifTags.Base.Orientation, 1))
     upright = image if orientation is None else image.transpose(orientation)
     pixels, alpha = _arrays(upright, rawmode, notes)
+    if deep and stream is not None:
+        stream.seek(0)
+        stored = depth.samples(stream.read(), image.format or "", image.tell())
+        if stored is not None and stored.dtype == np.uint16 and stored.shape[2] in (2, 3, 4):
+            pixels, alpha = _sixteen_bits(stored, turned, image.info.get("transparency"))
     if bits > 8 * pixels.itemsize:
         notes.append(f"{bits}-bit {'grey' if pixels.shape[2] == 1 else 'RGB'} is read as 8-bit")
     profile = image.info.get("icc_profile") or None
@@ -175,6 +197,8 @@ def _storage(image: Image.Image, head: bytes) -> tuple[str, int]:
     rawmode = str(args[0] if isinstance(args, tuple) and args else args or "")
     if image.format == "PPM" and isinstance(args, tuple) and args[-1] > 255:
         return rawmode, 16
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return rawmode, depth.tiff_bits(image)
     # The box of the header that holds the depth, and where in it: AVIF pixi, after version and number of channels;
     # JPEG 2000 ihdr, after height, width and number of channels, one less than the depth.
     for tag, offset, add in ((b"pixi", 9, 0), (b"ihdr", 14, 1)):
@@ -201,6 +225,28 @@ def _arrays(image: Image.Image, rawmode: str, notes: list[str]) -> tuple[np.ndar
     if rawmode.startswith("LA") or (palette_is_grey and (pixels == pixels[..., :1]).all()):
         pixels = pixels[..., :1]
     return np.ascontiguousarray(pixels), alpha
+
+
+def _sixteen_bits(stored: np.ndarray, orientation: int, key: Any) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return upright pixels and alpha from samples as stored, (height, width, channels) uint16.
+
+    key: the transparent colour, or None.
+    """
+    stored = _UPRIGHT.get(orientation, np.asarray)(stored)
+    channels = 1 if stored.shape[2] <= 2 else 3
+    pixels = np.ascontiguousarray(stored[:, :, :channels])
+    if stored.shape[2] > channels:
+        return pixels, np.ascontiguousarray(stored[:, :, channels])
+    return pixels, None if key is None else _keyed_alpha(pixels, key)
+
+
+def _tiff(data: bytes, max_pixels: int) -> Picture:
+    """Decode the first page of a TIFF file that Pillow does not know."""
+    page = depth.tiff_page(data, 0, max_pixels)
+    if page.samples.dtype != np.uint16:
+        raise ImageError(f"holds {page.samples.dtype} values; convert it to 8 or 16 bits first")
+    pixels, alpha = _sixteen_bits(page.samples, page.orientation, None)
+    return Picture(pixels, alpha, "TIFF", page.icc_profile, page.exif, page.dpi)
 
 
 def _straight(image: Image.Image, notes: list[str]) -> Image.Image:

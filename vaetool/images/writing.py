@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from dataclasses import replace
 from typing import Any
 
@@ -10,21 +11,25 @@ import numpy as np
 from PIL import Image
 
 from vaetool.errors import ImageError, UsageError
+from vaetool.images import depth
 from vaetool.images.formats import GREY_AS_RGB, WRITABLE, listing, profile_space, reason
-from vaetool.images.picture import Picture, as_pillow
+from vaetool.images.picture import Picture, as_pillow, rescale
 
 
 def to_pil(picture: Picture) -> Image.Image:
     """Return a picture as a Pillow image: L, LA, RGB, RGBA, or I;16 for 16-bit grey; ICC, EXIF and dpi in its `info`.
 
+    16-bit colour comes out with 8 bits, which is all that Pillow has for colours; a UserWarning says so.
+
     Other modes do not come back: 1 becomes L, palettes and CMYK become RGB (or RGBA, or L where all colours are grey).
     I;16 carries an on-off alpha as the one `info["transparency"]` value that PNG can store.
-    Raises ImageError for 16-bit colour and for 16-bit soft alpha, which Pillow cannot hold.
+    Raises ImageError for 16-bit grey with soft alpha, which Pillow cannot hold.
     """
     pixels, alpha, info = picture.pixels, picture.alpha, {}
+    if pixels.dtype == np.uint16 and picture.pixels.shape[2] == 3:
+        warnings.warn("Pillow has 8 bits for a colour: of 16 bits, the upper 8 are kept", stacklevel=2)
+        pixels, alpha = rescale(pixels, np.uint8), None if alpha is None else rescale(alpha, np.uint8)
     if pixels.dtype == np.uint16:
-        if picture.pixels.shape[2] == 3:
-            raise ImageError("16-bit colour cannot be written; convert it to 8 bits first")
         if alpha is not None:
             pixels, info["transparency"] = _keyed(pixels, alpha)
     elif alpha is not None:
@@ -57,9 +62,11 @@ def encode(picture: Picture, format: str, *, quality: int | None = None, strip: 
         picture = replace(picture, icc_profile=None, exif=None)
     elif profile_space(picture.icc_profile) == "GRAY" and (format, picture.alpha is None) in GREY_AS_RGB:
         picture = replace(picture, icc_profile=None)
-    image = to_pil(picture)
-    # Some savers take these from `info`, some only from their options.
-    options: dict[str, Any] = {name: image.info[name] for name in ("icc_profile", "exif", "dpi") if name in image.info}
+    carried = {"icc_profile": picture.icc_profile, "exif": picture.exif, "dpi": picture.dpi}
+    options: dict[str, Any] = {name: value for name, value in carried.items() if value is not None}
+    if _needs_depth(picture):
+        return depth.encode(picture.pixels, picture.alpha, format, options)
+    image = to_pil(picture)  # some savers take what is carried from its `info`, some only from their options
     options |= writable.options
     if format == "TIFF" and "exif" in options:
         options["compression"] = "raw"  # Pillow cannot write the parts of EXIF and a compression at once
@@ -77,8 +84,17 @@ def encode(picture: Picture, format: str, *, quality: int | None = None, strip: 
     return file.getvalue()
 
 
+def _needs_depth(picture: Picture) -> bool:
+    """Tell whether a picture has 16 bits and colours or soft alpha, which Pillow cannot write."""
+    if picture.pixels.dtype != np.uint16:
+        return False
+    soft = picture.alpha is not None and not np.isin(picture.alpha, (0, 65535)).all()
+    return soft or picture.pixels.shape[2] == 3
+
+
 def _fit_alpha(picture: Picture, name: str) -> Picture:
-    if picture.alpha is None or name == "PNG" or (WRITABLE[name].alpha and picture.pixels.dtype == np.uint8):
+    fits = picture.pixels.dtype == np.uint8 or _needs_depth(picture)
+    if picture.alpha is None or name == "PNG" or (WRITABLE[name].alpha and fits):
         return picture
     if (picture.alpha == np.iinfo(picture.alpha.dtype).max).all():
         return replace(picture, alpha=None)  # opaque everywhere: nothing is lost
@@ -91,7 +107,7 @@ def _keyed(pixels: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, int | Non
     """Turn on-off alpha into a grey value that no visible pixel has; a visible one that has it moves by 1 of 65535."""
     hidden = alpha == 0
     if not (hidden | (alpha == 65535)).all():
-        raise ImageError("16-bit grey with soft transparency cannot be written; convert it to 8 bits first")
+        raise ImageError("16-bit grey with soft transparency does not fit a Pillow image; convert it to 8 bits first")
     if not hidden.any():
         return pixels, None
     key = int(pixels[hidden][0, 0])

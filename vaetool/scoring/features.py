@@ -31,12 +31,9 @@ from vaetool.scoring.examples import Copy, Examples, see_copies, usual_copies
 from vaetool.scoring.heatmaps import SCALE, STEPS, levels, log_p
 from vaetool.scoring.labelled import learn
 from vaetool.scoring.measurement import MIN_IMAGES, measure, take_good
-from vaetool.scoring.places import Code, Places, fit_code, fit_places, share_of_place, units
+from vaetool.scoring.places import Code, Places, fit_code, fit_places, packed, share_of_place, units, units_at, unpacked
 from vaetool.scoring.scorer import Scorer
 from vaetool.scoring.whole import WHOLE, Whole, fit_whole
-
-FINE_UNITS = 32
-"""Units of the code, at most, that fine features depend on: there are many of them, and a model's file is small."""
 
 MIN_SHARE = 0.02
 """Places differ if at least this share of the variance of features is due to them, a quarter from each edge away."""
@@ -108,7 +105,7 @@ class Features(Scorer):
             self.register_buffer(f"spread_{number}", torch.ones(width))
             self.register_buffer(f"mean_{number}", torch.zeros(places, width))
             if config.units:
-                rows = _units_at(number, config.units)
+                rows = units_at(number, config.units)
                 self.register_buffer(f"slope_{number}", torch.zeros(rows, places, width, dtype=torch.float16))
             self.register_buffer(f"whitening_{number}", torch.zeros(matrices, triangle, dtype=torch.float16))
         self._ready: dict[tuple[int, torch.device], Places] = {}
@@ -139,24 +136,19 @@ class Features(Scorer):
 
         In half precision, and only the lower triangles of matrices, since they are most of a model's file.
         """
-        rows, columns = torch.tril_indices(*places.whitening.shape[1:], device=places.whitening.device)
         self.register_buffer(f"spread_{number}", spread)
         self.register_buffer(f"mean_{number}", places.mean)
         self._keep(f"slope_{number}", places.slope.half())
-        self.register_buffer(f"whitening_{number}", places.whitening[:, rows, columns].half())
+        self.register_buffer(f"whitening_{number}", packed(places.whitening).half())
         self._ready.clear()
 
     def _places(self, number: int) -> Places:
         """Return the Gaussians of a scale, ready for use."""
-        mean, packed = (getattr(self, f"{name}_{number}") for name in ("mean", "whitening"))
+        mean, whitening = (getattr(self, f"{name}_{number}") for name in ("mean", "whitening"))
         slope = getattr(self, f"slope_{number}", torch.zeros(0, *mean.shape, device=mean.device))
         key = number, mean.device
         if key not in self._ready:
-            width = mean.shape[1]
-            rows, columns = torch.tril_indices(width, width, device=mean.device)
-            whitening = torch.zeros(len(packed), width, width, device=mean.device)
-            whitening[:, rows, columns] = packed.float()
-            self._ready[key] = Places(mean, slope.float(), whitening)
+            self._ready[key] = Places(mean, slope.float(), unpacked(whitening.float(), mean.shape[1]))
         return self._ready[key]
 
     def fit(self, images: ImageStore) -> str:
@@ -204,7 +196,7 @@ class Features(Scorer):
         for number, scale in enumerate(examples.scales):
             variance = scale.square().mean(dim=(0, 1)) - scale.mean(dim=(0, 1)).square()  # far faster than `var`
             spread = variance.clamp_min(1e-12).sqrt()
-            used = codes[:, : _units_at(number, self.config.units)]
+            used = codes[:, : units_at(number, self.config.units)]
             fitted = fit_places(scale / spread, used, len(good), alike)
             self._keep_places(number, Places(*(part.to(self.device) for part in fitted)), spread.to(self.device))
 
@@ -355,8 +347,3 @@ class Features(Scorer):
         usual = score.flatten(1).median(dim=1).values.clamp_min(1e-9).sqrt()
         heat = (fine + resized(middle, fine.shape[1])) / usual[:, None, None]
         return Energy(score, heat, Whole(self.whole_mean, self.whole_whitening).energy(seen.glance))
-
-
-def _units_at(number: int, units: int) -> int:
-    """Return how many units of the code the features of a scale depend on."""
-    return units if number else min(units, FINE_UNITS)

@@ -27,6 +27,9 @@ MIN_IMAGES_FOR_CODE = 150
 MAX_UNITS = 112
 """The code of a picture has one unit for every four pictures; with few it is no use."""
 
+FINE_UNITS = 32
+"""Units of the code, at most, that fine features depend on: there are many of them, and a model's file is small."""
+
 
 class Code(NamedTuple):
     """How features of whole pictures, (images, features), become codes: PCA, whitened."""
@@ -61,6 +64,11 @@ class Places(NamedTuple):
 def units(images: int) -> int:
     """Return how many units the code of a picture has that so many good pictures can determine."""
     return min(images // IMAGES_PER_UNIT, MAX_UNITS) if images >= MIN_IMAGES_FOR_CODE else 0
+
+
+def units_at(scale: int, units: int) -> int:
+    """Return how many units of the code the features of a scale depend on; the finest is 0."""
+    return units if scale else min(units, FINE_UNITS)
 
 
 def fit_code(features: Tensor, count: int) -> Code:
@@ -116,3 +124,17 @@ def share_of_place(features: Tensor) -> float:
     within = features.var(dim=0).mean(dim=0)
     between = features.mean(dim=0).var(dim=0) - within / images
     return float((between / (between + within).clamp_min(1e-9)).clamp(0, 1).mean())
+
+
+def packed(matrices: Tensor) -> Tensor:
+    """Return the lower triangles of matrices, (count, size, size), row by row: (count, size · (size + 1) / 2)."""
+    rows, columns = torch.tril_indices(*matrices.shape[1:], device=matrices.device)
+    return matrices[:, rows, columns]
+
+
+def unpacked(triangles: Tensor, size: int) -> Tensor:
+    """Return the matrices, zero above the diagonal, that `packed` made triangles of: (count, size, size)."""
+    rows, columns = torch.tril_indices(size, size, device=triangles.device)
+    matrices = torch.zeros(len(triangles), size, size, device=triangles.device)
+    matrices[:, rows, columns] = triangles
+    return matrices
