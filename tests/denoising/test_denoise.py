@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -371,3 +373,45 @@ def test_a_model_for_grey_takes_grey_pictures_only(photo):
 def test_a_model_of_one_level_works(photo):
     model = DAE(DAEConfig(widths=(8,), blocks=1, estimator_widths=(8, 8))).eval()
     assert model.denoise(photo[:33, :47]).shape == (33, 47, 3)
+
+
+# Other ranges than those of eight and sixteen bits
+
+
+def test_twelve_bits_in_sixteen_are_cleaned_like_sixteen(model, photo):
+    noisy = with_noise(photo).clip(0, 1)
+    sixteen, twelve = (
+        model.denoise(np.rint(noisy * top).astype(np.uint16)).astype(np.float64) / top for top in (65535, 4095)
+    )
+    assert levels(sixteen, twelve) < 0.3
+    assert levels(sixteen, noisy) > 5
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_all_pages_are_cleaned_in_their_own_range(model, photo, dtype):
+    scale = {np.uint8: 255, np.uint16: 4095, np.float32: 3000}[dtype]
+    clean = grey(photo)[..., None]
+    pages = [with_noise(clean, seed=seed).clip(0, 1) * scale for seed in range(3)]
+    first, *others = (Picture(np.rint(page).astype(dtype), format="TIFF") for page in pages)
+    result, facts = denoise_picture(model, replace(first, pages=tuple(others)))
+    assert (facts["pages"], facts["changed"], len(result.pages)) == (3, True, 2)
+    for before, after in zip(pages, (result, *result.pages), strict=True):
+        assert after.pixels.dtype == dtype
+        assert psnr(after.pixels / scale, clean, 1) > psnr(before / scale, clean, 1) + 2
+
+
+def test_a_stack_goes_through_the_command(vaetool, tiny_dae, photo, tmp_path):
+    import tifffile
+
+    pages = np.stack([with_noise(grey(photo), seed=seed) * 500 - 100 for seed in range(2)])
+    tifffile.imwrite(tmp_path / "stack.tif", pages, photometric="minisblack")
+    result = vaetool("denoise", tmp_path / "stack.tif", "-m", tiny_dae, "-o", tmp_path / "out.tif", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["pages"] == 2
+    found = tifffile.imread(tmp_path / "out.tif")
+    assert (found.dtype, found.shape) == (np.float32, pages.shape)
+    clean = grey(photo) * 500 - 100
+    assert np.square(found - clean).mean() < 0.5 * np.square(pages - clean).mean()
+    refused = vaetool("denoise", tmp_path / "stack.tif", "-m", tiny_dae, "-o", tmp_path / "out.png")
+    assert (refused.exit_code, "has 2 pages, and PNG holds one" in refused.stderr) == (1, True)
+    assert not (tmp_path / "out.png").exists()

@@ -14,7 +14,7 @@ from vaetool.images import Picture
     [
         (np.zeros((4, 4), np.uint8), None),
         (np.zeros((4, 4, 2), np.uint8), None),
-        (np.zeros((4, 4, 3), np.float32), None),
+        (np.zeros((4, 4, 3), np.float64), None),
         (np.zeros((4, 4, 3), np.uint8), np.zeros((4, 5), np.uint8)),
         (np.zeros((4, 4, 1), np.uint8), np.zeros((4, 4), np.uint16)),
     ],

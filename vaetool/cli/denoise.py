@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -75,4 +76,4 @@ def denoise(
     def work(picture: Picture) -> tuple[Picture, dict[str, Any]]:
         return denoise_picture(denoiser, picture, sigma=sigma, strength=strength, tile=tile)
 
-    return run.process(jobs, work, read=run.read_picture, write=run.write_picture(quality))
+    return run.process(jobs, work, read=partial(run.read_picture, whole=True), write=run.write_picture(quality))

@@ -214,11 +214,11 @@ class RunOptions(ComputeOptions):
         batch.run(jobs, read=read, work=work, write=write, report=report, threads=self.threads)
         return report.exit_code
 
-    def read_picture(self, source: Path | bytes) -> Picture:
-        """Decode one image within --max-pixels. Raises ImageError."""
+    def read_picture(self, source: Path | bytes, *, whole: bool = False) -> Picture:
+        """Decode one image within --max-pixels; whole: see `vaetool.images.read`. Raises ImageError."""
         from vaetool import images
 
-        return images.read(source, max_pixels=self.max_pixels or images.MAX_PIXELS)
+        return images.read(source, max_pixels=self.max_pixels or images.MAX_PIXELS, whole=whole)
 
     def write_picture(self, quality: int | None = None) -> Callable[[Picture, Job], bytes]:
         """Return a function that encodes a picture in the format of its output or, for a stream, of its input.

@@ -23,6 +23,7 @@ from vaetool.errors import UsageError
 from vaetool.images.conversion import from_unit, network_input, to_unit, unpack
 from vaetool.images.metrics import mean_psnr
 from vaetool.images.palette import has_few_colours
+from vaetool.images.ranges import Range, used_range
 from vaetool.images.tiling import Tile, pad_to_multiple, tiles
 from vaetool.nn.base import Batch, Losses, Model, register
 from vaetool.nn.blocks import UNet
@@ -239,14 +240,33 @@ class DAE(Model):
     ) -> Image:
         """Return the picture without its noise, as the same kind of image (see `vaetool.images.conversion.unpack`).
 
-        sigma: standard deviation of the noise in 8-bit units, 0..255; None estimates it.
+        sigma: standard deviation of the noise in 8-bit units, 0..255, of the range that pixels of 16 bits use (see
+        `vaetool.images.ranges.used_range`); None estimates it.
         strength: 0..1 is the share of the noise to remove; above 1, up to 2, noise is taken to be that much stronger.
         tile: side, in pixels, of the squares that are computed at once; None uses the default.
         Raises UsageError for values out of range, ImageError for colours in a model of grey pictures.
         """
         pixels, repack = unpack(image)
-        noise = self.noise_map(pixels, tile) if sigma is None else constant_map(sigma)
-        return repack(self.denoise_pixels(pixels, noise, strength, tile))
+        values_range = used_range(pixels) if pixels.dtype == np.uint16 else None  # an array of floats is in 0..1
+        return repack(self.clean(pixels, values_range, sigma, strength, tile)[0])
+
+    def clean(
+        self,
+        pixels: np.ndarray,
+        values_range: Range | None,
+        sigma: float | None = None,
+        strength: float = 1.0,
+        tile: int | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return pixels, (height, width, channels) of any type, without noise, and the map of the noise's sigma.
+
+        values_range: the values that stand for black and white, if they are not those of the type; sigma is in its
+        units. The other parameters are those of `denoise`.
+        """
+        values = pixels if values_range is None else values_range.to_unit(pixels)
+        noise = self.noise_map(values, tile) if sigma is None else constant_map(sigma)
+        clean = self.denoise_pixels(values, noise, strength, tile)
+        return clean if values_range is None else values_range.changed(pixels, clean - values), noise
 
     def estimate_sigma(self, image: Any) -> float:
         """Return the standard deviation of an image's noise in 8-bit units: the median over all places."""

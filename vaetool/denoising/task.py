@@ -2,32 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from vaetool.denoising.dae import DAE, constant_map
+from vaetool.denoising.dae import DAE
 from vaetool.images import Picture
 from vaetool.images.palette import has_few_colours
+from vaetool.images.ranges import used_range
 
 
 def denoise_picture(
     model: DAE, picture: Picture, *, sigma: float | None = None, strength: float = 1.0, tile: int | None = None
 ) -> tuple[Picture, dict[str, Any]]:
-    """Return the picture without its noise, all else kept, and facts for a report.
+    """Return the picture, all of its pages, without noise, all else kept, and facts for a report.
 
-    Facts: `sigma`, in 8-bit units, the median over all places, and `sigma_range`, which nine of ten places are within;
-    `changed`, and the `reason` if nothing was.
+    Facts: `sigma`, in 8-bit units of the range that the picture uses, the median over all places, and `sigma_range`,
+    which nine of ten places are within; `changed`, and the `reason` if nothing was; `pages`, if there are several.
     The parameters are those of `DAE.denoise`.
     """
-    pixels = picture.visible_pixels()
-    noise = model.noise_map(pixels, tile) if sigma is None else constant_map(sigma)
-    clean = picture.replace_pixels(model.denoise_pixels(pixels, noise, strength, tile))
+    pages = [replace(picture, pages=()), *picture.pages]
+    cleaned = [_clean(model, page, sigma, strength, tile) for page in pages]
+    noise = np.concatenate([found.ravel() for _, found in cleaned])
     low, median, high = (round(255 * float(value), 2) for value in np.quantile(noise, (0.05, 0.5, 0.95)))
-    facts: dict[str, Any] = {"sigma": median, "sigma_range": [low, high], "changed": clean is not picture}
-    if clean is picture:
-        facts["reason"] = _reason(pixels, sigma)
-    return clean, facts
+    changed = any(clean is not page for page, (clean, _) in zip(pages, cleaned, strict=True))
+    facts: dict[str, Any] = {"sigma": median, "sigma_range": [low, high], "changed": changed}
+    if picture.pages:
+        facts["pages"] = len(pages)
+    if not changed:
+        return picture, {**facts, "reason": _reason(picture.pixels, sigma)}
+    first, *others = (clean for clean, _ in cleaned)
+    return replace(first, pages=tuple(others), origin=None), facts
+
+
+def _clean(
+    model: DAE, page: Picture, sigma: float | None, strength: float, tile: int | None
+) -> tuple[Picture, np.ndarray]:
+    """Return a page without noise, itself if there is none, and the map of its noise."""
+    pixels = page.visible_pixels()
+    clean, noise = model.clean(pixels, used_range(pixels), sigma, strength, tile)
+    return page.replace_pixels(clean), noise
 
 
 def _reason(pixels: np.ndarray, sigma: float | None) -> str:

@@ -40,6 +40,8 @@ def unpack(image: Any, hole: np.ndarray | None = None) -> tuple[np.ndarray, Repa
         _check_size(hole, pixels)
         return pixels, repack
     picture, from_picture = _open(image)
+    if picture.pixels.dtype == np.float32:
+        raise ImageError("holds floating-point values of any range: pass them as an array, scaled to 0..1")
     _check_size(hole, picture.pixels)
     if hole is not None and picture.alpha is not None and hole.any() and hole[picture.alpha > 0].all():
         raise ImageError("is covered by the hole entirely: nothing is left to fill it from")

@@ -17,13 +17,14 @@ from vaetool.images.filling import fill_hidden
 class Picture:
     """A decoded image file: upright pixels, and what has to be kept until they are written again.
 
-    pixels: (height, width, channels), uint8 or uint16; channels is 1 (grey) or 3 (RGB).
+    pixels: (height, width, channels), uint8, uint16 or float32 of any range; channels is 1 (grey) or 3 (RGB).
     alpha: (height, width), dtype of `pixels`, 0 = hidden; None when the file has none.
     format: Pillow's name of the format it was read from.
     origin: the file that it was read from, or its bytes, as long as it is that file's picture.
     jpeg: how a JPEG file was compressed, as options of Pillow for doing the same again.
     exif: as a TIFF block with its `Exif` prefix, without orientation and thumbnail.
     warnings: one sentence per loss on reading.
+    pages: the pages after this one, of a TIFF file that was read whole.
     Raises ValueError when shapes or dtypes do not fit together.
     """
 
@@ -36,12 +37,13 @@ class Picture:
     warnings: tuple[str, ...] = ()
     origin: Path | bytes | None = None
     jpeg: Mapping[str, Any] | None = None
+    pages: tuple[Picture, ...] = ()
 
     def __post_init__(self) -> None:
         if self.pixels.ndim != 3 or self.pixels.shape[2] not in (1, 3):
             raise ValueError(f"pixels must be (height, width, 1 or 3), not {self.pixels.shape}")
-        if self.pixels.dtype not in (np.uint8, np.uint16):
-            raise ValueError(f"pixels must be uint8 or uint16, not {self.pixels.dtype}")
+        if self.pixels.dtype not in (np.uint8, np.uint16, np.float32):
+            raise ValueError(f"pixels must be uint8, uint16 or float32, not {self.pixels.dtype}")
         if self.alpha is not None and (self.alpha.shape, self.alpha.dtype) != (
             self.pixels.shape[:2],
             self.pixels.dtype,
@@ -63,7 +65,8 @@ class Picture:
 
         If the pixels do not differ where they are visible, this picture itself is returned.
         pixels: the shape of `self.pixels`; float in 0..1 (clipped), uint8 or uint16. They are scaled and rounded to
-        this picture's dtype. Where alpha is 0 the old colours stay. Raises ValueError for another shape or dtype,
+        this picture's dtype; where that is float32 they are taken as they are. Where alpha is 0 the old colours stay.
+        Raises ValueError for another shape or dtype,
         and for values that are not numbers.
 
         >>> Picture(np.zeros((1, 2, 1), np.uint8)).replace_pixels(np.array([[[0.5], [7.0]]])).pixels.ravel()
@@ -71,7 +74,7 @@ class Picture:
         """
         if pixels.shape != self.pixels.shape:
             raise ValueError(f"new pixels are {pixels.shape}, the picture is {self.pixels.shape}")
-        new = rescale(pixels, self.pixels.dtype)
+        new = pixels if self.pixels.dtype == np.float32 else rescale(pixels, self.pixels.dtype)
         if self.alpha is not None:
             new = np.where(self.alpha[..., None] == 0, self.pixels, new)
         if np.array_equal(new, self.pixels):

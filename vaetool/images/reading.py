@@ -7,7 +7,7 @@ import math
 import os
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,32 +17,12 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from vaetool.errors import ImageError
-from vaetool.images import depth
+from vaetool.images import depth, tiff
 from vaetool.images.formats import READABLE, profile_space, reason
+from vaetool.images.orientation import TRANSPOSES, upright
 from vaetool.images.picture import Picture
 
 MAX_PIXELS = 200_000_000  # default of --max-pixels
-
-_ORIENTATION = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-_UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    2: np.fliplr,
-    3: lambda stored: np.rot90(stored, 2),
-    4: np.flipud,
-    5: lambda stored: stored.swapaxes(0, 1),
-    6: lambda stored: np.rot90(stored, 3),
-    7: lambda stored: np.rot90(stored, 2).swapaxes(0, 1),
-    8: np.rot90,
-}
-"""The same for arrays."""
 
 # Tags that describe how the old file stored its pixels (size, strips, tiles, bits, orientation), or repeat what is
 # carried apart or is stale once the pixels change (thumbnails, XMP, ICC, Photoshop layers): a new file has its own.
@@ -51,29 +31,48 @@ _LAYOUT_TAGS |= {*range(338, 348), *range(512, 533), 700, 34377, 34675, 37724}
 _RESOLUTION_TAGS = {282, 283, 296}
 
 
-def read(source: str | os.PathLike[str] | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS) -> Picture:
+def read(
+    source: str | os.PathLike[str] | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS, whole: bool = False
+) -> Picture:
     """Decode one image: a path, the bytes of a file, or an open binary file (read from its start, left open).
 
     The content decides the format, never the extension. Safe to call from several threads.
+    whole: of a TIFF file read all pages, and values of any range, as float32.
     Raises ImageError, without the path, when the source is missing, not an image, damaged, of a kind that would lose
     too much (floating point, 32 bits), or has more than `max_pixels` pixels (then nothing has been decoded).
     """
     with _decoding_errors(), _binary(source) as stream:
         head = stream.read(4096)
-        stream.seek(0)
         if not head:
             raise ImageError("not a readable image (empty file)")
+        is_tiff = head.startswith(tiff.MAGIC)
+        if whole and is_tiff and tiff.has_wide_values(_all_of(stream)):
+            return replace(tiff.read(_all_of(stream), max_pixels, whole=whole), origin=_origin(source))
+        stream.seek(0)
         notes: list[str] = []
         with _recorded(notes), _without_pillows_limit():
             try:
                 image = Image.open(stream, formats=READABLE)
             except UnidentifiedImageError:
-                if not head.startswith(depth.TIFF):
+                if not is_tiff:
                     raise
-                stream.seek(0)
-                return replace(_tiff(stream.read(), max_pixels), origin=_origin(source))
-        depth.check_size(image.width, image.height, max_pixels)
-        return replace(_decode(image, head, notes, stream), origin=_origin(source))
+                return replace(tiff.read(_all_of(stream), max_pixels, whole=whole), origin=_origin(source))
+        count = getattr(image, "n_frames", 1) if whole and is_tiff else 1
+        tiff.check_size(count * [(image.width, image.height)], max_pixels)
+        if count == 1:
+            return replace(_decode(image, head, notes, stream), origin=_origin(source))
+        first, *others = (_page(image, number, head, notes, stream) for number in range(count))
+        return replace(first, pages=tuple(others), origin=_origin(source))
+
+
+def _page(image: Image.Image, number: int, head: bytes, notes: list[str], stream: BinaryIO) -> Picture:
+    image.seek(number)
+    return _decode(image, head, notes, stream, alone=False)
+
+
+def _all_of(stream: BinaryIO) -> bytes:
+    stream.seek(0)
+    return stream.read()
 
 
 def from_pil(image: Image.Image) -> Picture:
@@ -139,9 +138,10 @@ def _recorded(notes: list[str]) -> Iterator[None]:
     notes += [" ".join(str(warning.message).split()) for warning in caught]
 
 
-def _decode(image: Image.Image, head: bytes, notes: list[str], stream: BinaryIO | None) -> Picture:
+def _decode(image: Image.Image, head: bytes, notes: list[str], stream: BinaryIO | None, alone: bool = True) -> Picture:
+    """Decode the frame that an image is at; `alone` if no other one is."""
     with _recorded(notes):
-        notes += _frames_left_out(image)
+        notes += _frames_left_out(image) if alone else []
         if image.format == "TIFF":
             _subdirectories(image.getexif())  # loading reads them, too late to record what they warn of
     rawmode, bits = _storage(image, head)  # before loading, which forgets it
@@ -150,14 +150,14 @@ def _decode(image: Image.Image, head: bytes, notes: list[str], stream: BinaryIO 
     image.load()
     with _recorded(notes):
         exif, carried_exif = _exif(image, notes)
-    orientation = _ORIENTATION.get(exif.get(ExifTags.Base.Orientation, 1))
-    upright = image if orientation is None else image.transpose(orientation)
-    pixels, alpha = _arrays(upright, rawmode, notes)
+    orientation = TRANSPOSES.get(exif.get(ExifTags.Base.Orientation, 1))
+    pixels, alpha = _arrays(image if orientation is None else image.transpose(orientation), rawmode, notes)
     if deep and stream is not None:
-        stream.seek(0)
-        stored = depth.samples(stream.read(), image.format or "", image.tell())
+        stored = depth.samples(_all_of(stream), image.format or "", image.tell())
         if stored is not None and stored.dtype == np.uint16 and stored.shape[2] in (2, 3, 4):
-            pixels, alpha = _sixteen_bits(stored, turned, image.info.get("transparency"))
+            pixels, alpha = upright(stored, turned)
+            if "transparency" in image.info:
+                alpha = _keyed_alpha(pixels, image.info["transparency"])
     if bits > 8 * pixels.itemsize:
         notes.append(f"{bits}-bit {'grey' if pixels.shape[2] == 1 else 'RGB'} is read as 8-bit")
     profile = image.info.get("icc_profile") or None
@@ -198,7 +198,7 @@ def _storage(image: Image.Image, head: bytes) -> tuple[str, int]:
     if image.format == "PPM" and isinstance(args, tuple) and args[-1] > 255:
         return rawmode, 16
     if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return rawmode, depth.tiff_bits(image)
+        return rawmode, max(image.tag_v2.get(ExifTags.Base.BitsPerSample, (1,)))
     # The box of the header that holds the depth, and where in it: AVIF pixi, after version and number of channels;
     # JPEG 2000 ihdr, after height, width and number of channels, one less than the depth.
     for tag, offset, add in ((b"pixi", 9, 0), (b"ihdr", 14, 1)):
@@ -210,7 +210,7 @@ def _storage(image: Image.Image, head: bytes) -> tuple[str, int]:
 def _arrays(image: Image.Image, rawmode: str, notes: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
     """Return pixels (height, width, 1 or 3) and alpha (height, width) of an upright image, contiguous and writable."""
     if image.mode == "F":
-        raise ImageError("holds floating-point values; convert it to 8 or 16 bits first")
+        raise ImageError("holds floating-point values, which only denoise takes; convert it to 8 or 16 bits first")
     key = image.info.get("transparency")
     if image.mode == "I" or image.mode.startswith("I;"):
         pixels = _grey16(image)
@@ -225,28 +225,6 @@ def _arrays(image: Image.Image, rawmode: str, notes: list[str]) -> tuple[np.ndar
     if rawmode.startswith("LA") or (palette_is_grey and (pixels == pixels[..., :1]).all()):
         pixels = pixels[..., :1]
     return np.ascontiguousarray(pixels), alpha
-
-
-def _sixteen_bits(stored: np.ndarray, orientation: int, key: Any) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return upright pixels and alpha from samples as stored, (height, width, channels) uint16.
-
-    key: the transparent colour, or None.
-    """
-    stored = _UPRIGHT.get(orientation, np.asarray)(stored)
-    channels = 1 if stored.shape[2] <= 2 else 3
-    pixels = np.ascontiguousarray(stored[:, :, :channels])
-    if stored.shape[2] > channels:
-        return pixels, np.ascontiguousarray(stored[:, :, channels])
-    return pixels, None if key is None else _keyed_alpha(pixels, key)
-
-
-def _tiff(data: bytes, max_pixels: int) -> Picture:
-    """Decode the first page of a TIFF file that Pillow does not know."""
-    page = depth.tiff_page(data, 0, max_pixels)
-    if page.samples.dtype != np.uint16:
-        raise ImageError(f"holds {page.samples.dtype} values; convert it to 8 or 16 bits first")
-    pixels, alpha = _sixteen_bits(page.samples, page.orientation, None)
-    return Picture(pixels, alpha, "TIFF", page.icc_profile, page.exif, page.dpi)
 
 
 def _straight(image: Image.Image, notes: list[str]) -> Image.Image:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from vaetool.errors import ImageError, UsageError
-from vaetool.images import depth
+from vaetool.images import depth, tiff
 from vaetool.images.formats import GREY_AS_RGB, WRITABLE, listing, profile_space, reason
 from vaetool.images.picture import Picture, as_pillow, rescale
 
@@ -52,6 +52,10 @@ def encode(picture: Picture, format: str, *, quality: int | None = None, strip: 
     """
     if quality is not None and not 1 <= quality <= 100:
         raise UsageError(f"quality must be 1..100, not {quality}")
+    if picture.pages and format != "TIFF":
+        raise ImageError(f"has {len(picture.pages) + 1} pages, and {format} holds one; write TIFF")
+    if picture.pixels.dtype == np.float32 and format != "TIFF":
+        raise ImageError("holds floating-point values, which only TIFF keeps; write TIFF")
     writable = WRITABLE.get(format)
     if writable is None:
         raise ImageError(f"{format} files are not written; choose {listing(WRITABLE)}")
@@ -64,8 +68,8 @@ def encode(picture: Picture, format: str, *, quality: int | None = None, strip: 
         picture = replace(picture, icc_profile=None)
     carried = {"icc_profile": picture.icc_profile, "exif": picture.exif, "dpi": picture.dpi}
     options: dict[str, Any] = {name: value for name, value in carried.items() if value is not None}
-    if _needs_depth(picture):
-        return depth.encode(picture.pixels, picture.alpha, format, options)
+    if picture.pages or _needs_depth(picture):
+        return _encode_without_pillow(picture, format, options)
     image = to_pil(picture)  # some savers take what is carried from its `info`, some only from their options
     options |= writable.options
     if format == "TIFF" and "exif" in options:
@@ -84,10 +88,35 @@ def encode(picture: Picture, format: str, *, quality: int | None = None, strip: 
     return file.getvalue()
 
 
+def _encode_without_pillow(picture: Picture, format: str, options: dict[str, Any]) -> bytes:  # noqa: A002
+    """Encode a picture of several pages or of values that Pillow cannot write. options: what goes with its pixels."""
+    if format == "PPM":
+        return depth.encode_ppm(picture.pixels)
+    if format == "PNG":
+        return depth.encode_png(_samples(picture), options)
+    strip = not options.keys() & {"icc_profile", "exif"}
+    return tiff.encode(
+        [
+            tiff.TiffPage(
+                _samples(page),
+                page.alpha is not None,
+                None if strip else page.icc_profile,
+                None if strip else page.exif,
+                page.dpi,
+            )
+            for page in (picture, *picture.pages)
+        ]
+    )
+
+
+def _samples(picture: Picture) -> np.ndarray:
+    return picture.pixels if picture.alpha is None else np.dstack([picture.pixels, picture.alpha])
+
+
 def _needs_depth(picture: Picture) -> bool:
-    """Tell whether a picture has 16 bits and colours or soft alpha, which Pillow cannot write."""
+    """Tell whether a picture is of floats, or has 16 bits and colours or soft alpha: Pillow cannot write that."""
     if picture.pixels.dtype != np.uint16:
-        return False
+        return picture.pixels.dtype == np.float32
     soft = picture.alpha is not None and not np.isin(picture.alpha, (0, 65535)).all()
     return soft or picture.pixels.shape[2] == 3
 

@@ -1,0 +1,115 @@
+"""TIFF files beyond Pillow: pages, floating point, integers of other sizes."""
+
+import numpy as np
+import pytest
+import tifffile
+
+from tests.images.samples import drawn
+from tests.images.test_depth import sixteen, tiff
+from vaetool import images
+from vaetool.errors import ImageError
+from vaetool.images import Picture
+
+
+def values(dtype=np.float32, channels=1):
+    found = np.random.default_rng(0).normal(100, 20, (16, 24, channels)).astype(dtype)
+    return found if channels > 1 else found[:, :, 0]
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.int16, np.int32, np.uint32])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_values_of_any_range_are_read_if_the_whole_is_wanted(dtype, channels):
+    stored = values(dtype, channels)
+    picture = images.read(tiff(stored), whole=True)
+    assert picture.pixels.dtype == np.float32
+    assert np.array_equal(picture.pixels, np.atleast_3d(stored).astype(np.float32))
+
+
+def test_values_below_zero_are_read_as_they_are():
+    stored = values(np.int16) - 200
+    assert np.array_equal(images.read(tiff(stored), whole=True).pixels[:, :, 0], stored)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_floats_are_refused_by_whoever_does_not_ask_for_them(dtype, channels):
+    with pytest.raises(ImageError, match="which only denoise takes"):
+        images.read(tiff(values(dtype, channels)))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_no_number_is_refused(bad):
+    stored = values()
+    stored[3, 4] = bad
+    with pytest.raises(ImageError, match="not numbers"):
+        images.read(tiff(stored), whole=True)
+
+
+def test_integers_that_floats_cannot_hold_are_refused():
+    with pytest.raises(ImageError, match="more than 24 bits"):
+        images.read(tiff(values(np.uint32) + 2**25), whole=True)
+
+
+def stack(pages, **options):
+    return tiff(np.stack(pages), photometric="minisblack", **options)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_all_pages_are_read_and_written(dtype):
+    pages = [(values() + 10 * number).astype(dtype) for number in range(3)]
+    picture = images.read(stack(pages), whole=True)
+    assert picture.warnings == ()
+    again = images.read(images.encode(picture, "TIFF"), whole=True)
+    for found in (picture, again):
+        assert len(found.pages) == 2
+        for page, expected in zip((found, *found.pages), pages, strict=True):
+            assert page.pixels.dtype == dtype
+            assert np.array_equal(page.pixels[:, :, 0], expected)
+
+
+def test_pages_of_sixteen_bit_colour_are_read():
+    file = tiff(sixteen())
+    pages = [sixteen(), 65535 - sixteen()]
+    import io
+
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        for page in pages:
+            writer.write(page, photometric="rgb", metadata=None)
+    picture = images.read(buffer.getvalue(), whole=True)
+    assert np.array_equal(images.read(file).pixels, pages[0])
+    assert [
+        np.array_equal(page.pixels, expected) for page, expected in zip((picture, *picture.pages), pages, strict=True)
+    ] == [True, True]
+
+
+def test_without_asking_only_the_first_page_is_read_and_that_is_said():
+    picture = images.read(stack([values(np.uint16)] * 3))
+    assert (picture.pages, picture.warnings) == ((), ("several pages: only the first of 3 is used",))
+
+
+def test_all_pages_count_for_the_limit():
+    with pytest.raises(ImageError, match="3 pages of 24 x 16 pixels are more than the limit"):
+        images.read(stack([values()] * 3), whole=True, max_pixels=1000)
+    with pytest.raises(ImageError, match="3 pages of 24 x 16 pixels are more than the limit"):
+        images.read(stack([values(np.uint8)] * 3), whole=True, max_pixels=1000)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "JPEG"])
+def test_pages_and_floats_are_never_dropped(file_format):
+    with pytest.raises(ImageError, match=r"has 2 pages, and .* holds one; write TIFF"):
+        images.encode(Picture(drawn(), pages=(Picture(drawn()),)), file_format)
+    with pytest.raises(ImageError, match="which only TIFF keeps"):
+        images.encode(Picture(np.zeros((4, 4, 1), np.float32)), file_format)
+
+
+def test_more_dimensions_on_a_page_are_refused():
+    with pytest.raises(ImageError, match="dimensions"):
+        images.read(tiff(np.zeros((4, 16, 24), np.float32), photometric="minisblack", volumetric=True), whole=True)
+
+
+def test_a_truncated_stack_is_an_image_error():
+    data = stack([values()] * 3)
+    for length in (200, len(data) // 2, 3 * len(data) // 4):
+        with pytest.raises(ImageError):
+            images.read(data[:length], whole=True)

@@ -1,0 +1,184 @@
+"""TIFF files of which Pillow knows too little: more than eight bits in colour, floating point, and stacks of those."""
+
+from __future__ import annotations
+
+import io
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import ExifTags, Image
+
+from vaetool.errors import ImageError
+from vaetool.images.orientation import upright
+from vaetool.images.picture import Picture
+
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+"""How TIFF files begin."""
+
+DPI_PER_UNIT = {2: 1.0, 3: 2.54}  # of the unit of resolution: inches, centimetres
+EXACT = 2**24  # larger integers are not all exact in 32-bit floating point
+_PROFILE, _UNIT, _DENSITIES = 34675, 296, (282, 283)
+_TEXT_TAGS = (270, 271, 272, 305, 306, 315, 33432)  # description, make, model, software, date, artist, copyright
+_GREY_OR_RGB = (1, 2)  # of the tag of photometric interpretation: 0 is black, or three colours
+
+
+class TiffPage(NamedTuple):
+    """A page of a file, or one to be written."""
+
+    samples: np.ndarray  # as stored, (height, width, channels)
+    has_alpha: bool
+    icc_profile: bytes | None = None
+    exif: bytes | None = None
+    dpi: tuple[float, float] | None = None
+    orientation: int = 1
+
+
+def page_samples(data: bytes, number: int) -> np.ndarray:
+    """Return the samples of a page as they are stored, (height, width, channels); number: counted from 0."""
+    with _opened(data) as file:
+        return _samples(file.pages[number])
+
+
+def has_wide_values(data: bytes) -> bool:
+    """Tell whether a page of a file has other values than integers of up to 16 bits without a sign."""
+    with _opened(data) as file:
+        return any(page.dtype not in (np.bool_, np.uint8, np.uint16) for page in file.pages)
+
+
+def read(data: bytes, max_pixels: int, *, whole: bool = False) -> Picture:
+    """Decode the first page of a file; whole: or all pages, and values of any range, as float32.
+
+    Raises ImageError if they have more than `max_pixels` pixels, are not grey or RGB, have more dimensions, or values
+    that do not fit.
+    """
+    first, *others = (_picture(page, whole) for page in _read_pages(data, max_pixels, None if whole else 1))
+    return replace(first, pages=tuple(others))
+
+
+def _picture(page: TiffPage, floats: bool) -> Picture:
+    samples = page.samples
+    if samples.dtype not in (np.uint8, np.uint16):
+        if not floats:
+            raise ImageError(
+                f"holds {samples.dtype} values, which only denoise takes; convert it to 8 or 16 bits first"
+            )
+        samples = _as_float(samples)
+    pixels, alpha = upright(samples, page.orientation)
+    if alpha is not None and alpha.dtype == np.float32:
+        raise ImageError("holds floating-point values and transparency; convert it to 8 or 16 bits first")
+    return Picture(pixels, alpha, "TIFF", page.icc_profile, page.exif, page.dpi)
+
+
+def _read_pages(data: bytes, max_pixels: int, count: int | None) -> list[TiffPage]:
+    """Return the pages of a file, `count` of them at most."""
+    with _opened(data) as file:
+        pages: list[Any] = [file.pages[number] for number in range(len(file.pages))][:count]
+        check_size([(page.imagewidth, page.imagelength) for page in pages], max_pixels)
+        return [_page(page.aspage()) for page in pages]
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Any]:
+    """Open a file; what tifffile would only log, such as pages that are cut off, is an ImageError."""
+    from tifffile import TiffFile
+
+    logger, errors = logging.getLogger("tifffile"), _Errors()
+    logger.addHandler(errors)
+    try:
+        with TiffFile(io.BytesIO(data)) as file:
+            yield file
+    finally:
+        logger.removeHandler(errors)
+    if errors.found:
+        raise ImageError(f"is a damaged TIFF file ({errors.found[0]})")
+
+
+class _Errors(logging.Handler):
+    """Collects the errors that a logger has of the thread that made this."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.found: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self.found.append(record.getMessage()[:120])
+
+
+def _page(page: Any) -> TiffPage:
+    if page.photometric not in _GREY_OR_RGB:
+        raise ImageError(f"stores its colours as {page.photometric.name}; convert it to grey or RGB first")
+    tags = {tag.code: tag.value for tag in page.tags}
+    exif = Image.Exif()
+    for tag in _TEXT_TAGS:
+        if isinstance(tags.get(tag), str):
+            exif[tag] = tags[tag]
+    per_inch = DPI_PER_UNIT.get(int(tags.get(_UNIT, 1)))
+    densities = [tags[tag][0] / tags[tag][1] for tag in _DENSITIES if tag in tags and tags[tag][1]]
+    dpi = (densities[0] * per_inch, densities[1] * per_inch) if per_inch and len(densities) == 2 else None
+    block = exif.tobytes() if len(exif) else None
+    orientation = int(tags.get(ExifTags.Base.Orientation, 1))
+    return TiffPage(_samples(page), bool(page.extrasamples), tags.get(_PROFILE), block, dpi, orientation)
+
+
+def _samples(page: Any) -> np.ndarray:
+    if page.axes not in ("YX", "YXS", "SYX"):
+        raise ImageError(f"has pages of {page.ndim} dimensions; split them first")
+    found = page.asarray()
+    return np.moveaxis(found, 0, -1) if page.axes == "SYX" else np.atleast_3d(found)
+
+
+def _as_float(samples: np.ndarray) -> np.ndarray:
+    """Return samples of any type as float32. Raises ImageError if they do not fit or are no numbers."""
+    if np.issubdtype(samples.dtype, np.integer) and samples.size and np.abs(samples.astype(np.float64)).max() > EXACT:
+        raise ImageError("holds integers of more than 24 bits; divide them first")
+    values = samples.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise ImageError("holds values that are not numbers, or too large for 32 bits")
+    return values
+
+
+def check_size(sizes: Sequence[tuple[int, int]], max_pixels: int) -> None:
+    """Raise ImageError if pages, (width, height) each, have more than `max_pixels` pixels together."""
+    if sum(width * height for width, height in sizes) > max_pixels:
+        (width, height), more = sizes[0], len(sizes) > 1
+        found = f"{len(sizes)} pages of {width} x {height} pixels are" if more else f"{width} x {height} pixels is"
+        raise ImageError(f"{found} more than the limit of {max_pixels}; raise --max-pixels")
+
+
+def encode(pages: Sequence[TiffPage]) -> bytes:
+    """Return the bytes of a file."""
+    from tifffile import TiffWriter
+
+    file = io.BytesIO()
+    with TiffWriter(file) as writer:
+        for page in pages:
+            channels = page.samples.shape[2]
+            writer.write(
+                page.samples if channels > 1 else page.samples[:, :, 0],
+                photometric="rgb" if channels >= 3 else "minisblack",
+                planarconfig="contig" if channels > 1 else None,
+                extrasamples=["unassalpha"] if page.has_alpha else [],
+                compression="zlib",
+                predictor=True,
+                metadata=None,
+                software=False,
+                iccprofile=page.icc_profile,
+                resolution=page.dpi,
+                resolutionunit=None if page.dpi is None else "INCH",
+                extratags=_text_tags(page.exif),
+            )
+    return file.getvalue()
+
+
+def _text_tags(exif: bytes | None) -> list[tuple[int, str, int, str, bool]]:
+    """Return the tags of an EXIF block that are text, as tifffile writes them."""
+    tags = Image.Exif()
+    tags.load(exif or b"")
+    return [(tag, "s", 0, str(tags[tag]), True) for tag in _TEXT_TAGS if isinstance(tags.get(tag), str)]
