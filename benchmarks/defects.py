@@ -30,7 +30,7 @@ import vaetool
 from vaetool import images
 from vaetool.images.conversion import whole_picture
 from vaetool.scoring.deep import see
-from vaetool.scoring.energies import SHARES
+from vaetool.scoring.energies import PARTS
 from vaetool.scoring.evaluation import PixelTally
 from vaetool.scoring.features import Features, FeaturesConfig
 from vaetool.scoring.heatmaps import resized
@@ -156,15 +156,15 @@ def learnt_figures(model: Features, parts: Parts, table: dict[str, np.ndarray]) 
     """The AUROC of what is learnt from a few bad pictures, beside that of `all`, on the others: means over draws."""
     if model.calibration is None:
         return {}
-    known = np.log(model.calibration.columns(SHARES))
-    good, bad = np.split(np.log(np.stack([table[name] for name in SHARES], axis=1)), [len(parts.good)])
+    known, usual = np.log(model.calibration.columns(PARTS)), np.array(list(PARTS.values()))
+    good, bad = np.split(np.log(np.stack([table[name] for name in PARTS], axis=1)), [len(parts.good)])
     found = {}
     for count in FEW_BAD:
         figures = []
         for seed in range(DRAWS):
             chosen = np.random.default_rng(seed).permutation(len(bad))
-            weighing, others = learn(known, bad[chosen[:count]]).weighing, bad[chosen[count:]]
-            figures.append((auroc(weighing(good), weighing(others)), auroc(good.sum(axis=1), others.sum(axis=1))))
+            weighing, others = learn(known, bad[chosen[:count]], usual).weighing, bad[chosen[count:]]
+            figures.append((auroc(weighing(good), weighing(others)), auroc(good @ usual, others @ usual)))
         learnt, plain = np.array(figures).T
         found[str(count)] = {
             "learnt": round(float(learnt.mean()), 4),

@@ -13,6 +13,9 @@ from vaetool.scoring.whole import WHOLE
 SHARES = {"small": 0.01, "medium": 0.1, "large": 1.0}
 """Components: the mean of the largest energies, which are this share of them. `all` is the sum of their logarithms."""
 
+PARTS = {**dict.fromkeys(SHARES, 1.0), WHOLE: 0.0}
+"""All components, and the weight of the logarithm of each in `all`."""
+
 LEARNT = "learnt"
 """Name of the component that is a sum of the others' logarithms, with weights learnt from bad pictures."""
 

@@ -26,14 +26,14 @@ from vaetool.nn.sections import NotNegative, Section
 from vaetool.scoring.calibration import Calibration, calibration_of
 from vaetool.scoring.deep import BATCH, GLANCE_WIDTH, SCALES, WIDTHS, Seen, see, see_all
 from vaetool.scoring.drawn import Defects, add_defects
-from vaetool.scoring.energies import LEARNT, SHARES, Energy, components, resized
+from vaetool.scoring.energies import LEARNT, PARTS, Energy, components, resized
 from vaetool.scoring.examples import Copy, Examples, see_copies, usual_copies
 from vaetool.scoring.heatmaps import SCALE, STEPS, levels, log_p
 from vaetool.scoring.labelled import learn
 from vaetool.scoring.measurement import MIN_IMAGES, measure, take_good
 from vaetool.scoring.places import Code, Places, fit_code, fit_places, packed, share_of_place, units, units_at, unpacked
 from vaetool.scoring.scorer import Scorer
-from vaetool.scoring.whole import WHOLE, Whole, fit_whole
+from vaetool.scoring.whole import Whole, fit_whole
 
 MIN_SHARE = 0.02
 """Places differ if at least this share of the variance of features is due to them, a quarter from each edge away."""
@@ -77,7 +77,7 @@ class Features(Scorer):
     closed_form = True
     whole_images = True
     squeezed = True
-    methods = ("all", *SHARES, WHOLE)
+    methods = ("all", *PARTS)
     default_method = "all"
     defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "corruption": {"clean": 0.0},
@@ -110,7 +110,7 @@ class Features(Scorer):
             self.register_buffer(f"whitening_{number}", torch.zeros(matrices, triangle, dtype=torch.float16))
         self._ready: dict[tuple[int, torch.device], Places] = {}
         if config.bad:
-            self._keep_weights(torch.zeros(len(SHARES) + 1), config.bad)
+            self._keep_weights(torch.zeros(len(PARTS) + 1), config.bad)
 
     def _keep_whole(self, whole: Whole) -> None:
         self.register_buffer("whole_mean", whole.mean.to(self.device))
@@ -288,13 +288,13 @@ class Features(Scorer):
         batches = list(measure(self, bad, ""))
         if not batches:
             raise UsageError("there are no bad pictures to learn from")
-        found = np.concatenate([np.stack([batch[name] for name in SHARES], axis=1) for batch in batches])
-        learnt = learn(np.log(calibration.columns(SHARES)), np.log(found))
+        found = np.concatenate([np.stack([batch[name] for name in PARTS], axis=1) for batch in batches])
+        learnt = learn(np.log(calibration.columns(PARTS)), np.log(found), list(PARTS.values()))
         self.keep_calibration(calibration.extended(LEARNT, learnt.good))
         numbers = torch.tensor([*learnt.weighing.weights, learnt.weighing.offset], dtype=torch.float32)
         self._keep_weights(numbers.to(self.device), len(found))
         caught = np.mean(calibration_of(self, LEARNT)[1].p_values(learnt.bad, LEARNT) <= ALPHA)
-        return f"{learnt.words(SHARES)}; each scored without itself, {caught:.0%} of them have p ≤ {ALPHA}"
+        return f"{learnt.words(PARTS)}; each scored without itself, {caught:.0%} of them have p ≤ {ALPHA}"
 
     def _keep_weights(self, numbers: Tensor, bad: int) -> None:
         self.config = dataclasses.replace(self.config, bad=bad)
@@ -302,7 +302,7 @@ class Features(Scorer):
         self.methods, self.default_method = (*type(self).methods, LEARNT), LEARNT
 
     def components(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return the means of the largest energies of each picture, `SHARES`, and what is made of them."""
+        """Return the components of each picture, `PARTS`, and what is made of them."""
         return self._components(self._energy(x))
 
     def maps(self, x: Tensor) -> Tensor:
@@ -317,7 +317,7 @@ class Features(Scorer):
     def _components(self, energy: Energy) -> dict[str, Tensor]:
         found = components(energy)
         if self.config.bad:
-            logarithms = torch.stack([found[name] for name in SHARES], dim=1).log()
+            logarithms = torch.stack([found[name] for name in PARTS], dim=1).log()
             found[LEARNT] = logarithms @ self.learnt_weights[:-1] + self.learnt_weights[-1]
         return found
 

@@ -1,26 +1,26 @@
 """A score learnt from a few pictures that are known to be bad: how much weight each component of a picture has.
 
-The score is a logistic regression on the logarithms of the components, drawn towards equal weights: the fewer bad
-pictures there are, the closer it stays to these.
+The score is a logistic regression on the logarithms of the components, drawn towards the weights that they have where
+no bad pictures are known: the fewer there are, the closer it stays to these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 PRIOR = 2.0
-"""Weight of the prior that all components count alike, in pictures."""
+"""Weight of the prior that components count as they do otherwise, in pictures."""
 
 UNSHRUNK = 100.0
-"""The common part of all components is made so much larger that the prior does not hold it back."""
+"""The sum by the weights of otherwise is made so much larger that the prior does not hold it back."""
 
 FOLDS = 10
 
 FEWEST = 8
-"""Bad pictures from which weights other than equal ones are learnt."""
+"""Bad pictures from which other weights are learnt."""
 
 CLEARLY = 1.0
 """Standard errors of the AUROC (of its difference: DeLong et al. 1988) by which learnt weights must be better."""
@@ -43,30 +43,31 @@ class Learnt(NamedTuple):
     weighing: Weighing
     good: np.ndarray
     bad: np.ndarray
-    is_plain: bool = False  # the weights are equal
+    is_plain: bool = False  # the weights are those of otherwise
 
     def words(self, names: Iterable[str]) -> str:
         """Return what was learnt, in words; names: of the components."""
         count = len(self.bad)
         if self.is_plain:
             why = f"{FEWEST} are needed" if count < FEWEST else "no others tell them clearly better"
-            return f"nothing learnt from {count} bad pictures, all weights stay equal: {why}"
+            return f"nothing learnt from {count} bad pictures, all weights stay as they are: {why}"
         shares = self.weighing.weights / np.abs(self.weighing.weights).sum()
         parts = ", ".join(f"{name} {share:.2f}" for name, share in zip(names, shares, strict=True))
         return f"learnt from {count} bad pictures: weights {parts}"
 
 
-def learn(good: np.ndarray, bad: np.ndarray) -> Learnt:
+def learn(good: np.ndarray, bad: np.ndarray, usual: Sequence[float]) -> Learnt:
     """Learn by which weights of the components bad pictures are told from good ones.
 
-    good, bad: logarithms of the components, (pictures, components). The weights are equal unless others are clearly
-    better on pictures that they were not learnt from.
+    good, bad: logarithms of the components, (pictures, components). usual: the weights that components have otherwise,
+    which stay unless others are clearly better on pictures that they were not learnt from.
     """
-    alike = _standardised(np.ones(good.shape[1]), good)
-    plain = Learnt(alike, alike(good), alike(bad), is_plain=True)
+    weights = np.array(usual, np.float64)
+    otherwise = _standardised(weights, good)
+    plain = Learnt(otherwise, otherwise(good), otherwise(bad), is_plain=True)
     if len(bad) < FEWEST:
         return plain
-    learnt = Learnt(_regression(good, bad), *_scores_left_out(good, bad))
+    learnt = Learnt(_regression(good, bad, weights), *_scores_left_out(good, bad, weights))
     better = _places(learnt) - _places(plain)
     return learnt if better.mean() > CLEARLY * better.std(ddof=1) / len(bad) ** 0.5 else plain
 
@@ -77,34 +78,36 @@ def _places(learnt: Learnt) -> np.ndarray:
     return np.searchsorted(ordered, learnt.bad) / len(ordered)
 
 
-def _scores_left_out(good: np.ndarray, bad: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _scores_left_out(good: np.ndarray, bad: np.ndarray, usual: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the scores of good and of bad pictures, each by weights learnt from the other folds."""
     folds = min(FOLDS, len(bad))
     scores = np.empty(len(good)), np.empty(len(bad))
     for fold in range(folds):
         here = [np.arange(len(part)) % folds == fold for part in (good, bad)]
-        weighing = _regression(good[~here[0]], bad[~here[1]])
+        weighing = _regression(good[~here[0]], bad[~here[1]], usual)
         for part, chosen, result in zip((good, bad), here, scores, strict=True):
             result[chosen] = weighing(part[chosen])
     return scores
 
 
-def _regression(good: np.ndarray, bad: np.ndarray) -> Weighing:
+def _regression(good: np.ndarray, bad: np.ndarray, usual: np.ndarray) -> Weighing:
     """Return the weights of a logistic regression in which all good pictures count as much as all bad ones."""
     from sklearn.linear_model import LogisticRegression
 
     values = np.concatenate([good, bad]) - good.mean(axis=0)
     is_bad = np.arange(len(values)) >= len(good)
     spread = np.maximum(good.std(axis=0), 1e-6)
-    common = values.sum(axis=1, keepdims=True)
+    common = values @ usual[:, None]
     scale = UNSHRUNK / max(common[~is_bad].std(), 1e-6)
-    deviations = values / spread - (values / spread).mean(axis=1, keepdims=True)
+    shares = usual / usual.sum()
+    deviations = values / spread - np.where(usual, (values / spread) @ shares[:, None], 0)
     fitted = LogisticRegression(C=1 / PRIOR, max_iter=1000)
     fitted.fit(
         np.hstack([common * scale, deviations]), is_bad, sample_weight=np.where(is_bad, 1.0, len(bad) / len(good))
     )
     of_common, of_deviations = fitted.coef_[0, 0], fitted.coef_[0, 1:]
-    return _standardised(of_common * scale + (of_deviations - of_deviations.mean()) / spread, good)
+    of_deviations = of_deviations - shares * of_deviations[usual != 0].sum()
+    return _standardised(of_common * scale * usual + of_deviations / spread, good)
 
 
 def _standardised(weights: np.ndarray, good: np.ndarray) -> Weighing:
