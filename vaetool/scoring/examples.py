@@ -34,6 +34,9 @@ MAX_TOLD_APART = 0.65
 TESTED = 48
 """Good pictures, at most, whose copies are looked at to find that out."""
 
+MIN_TO_TELL = 6
+"""Fewer good pictures cannot tell which copies look usual: all count then, since examples help more than they harm."""
+
 TEST_FOLDS = 3
 MAX_FITTED = 300
 """Folds of those pictures, and how many pictures a fit takes at most that tells whether copies look usual."""
@@ -81,6 +84,8 @@ def usual_copies(
     """
     from sklearn.metrics import roc_auc_score
 
+    if len(pictures.glance) < MIN_TO_TELL:
+        return COPIES
     room = MAX_EXAMPLES // len(pictures.glance) - 1
     if room < 1:
         return ()

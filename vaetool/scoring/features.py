@@ -30,7 +30,7 @@ from vaetool.scoring.energies import LEARNT, PARTS, Energy, components, resized
 from vaetool.scoring.examples import Copy, Examples, see_copies, usual_copies
 from vaetool.scoring.heatmaps import SCALE, STEPS, levels, log_p
 from vaetool.scoring.labelled import learn
-from vaetool.scoring.measurement import MIN_IMAGES, measure, take_good
+from vaetool.scoring.measurement import measure, take_good
 from vaetool.scoring.places import Code, Places, fit_code, fit_places, packed, share_of_place, units, units_at, unpacked
 from vaetool.scoring.scorer import Scorer
 from vaetool.scoring.whole import Whole, fit_whole
@@ -176,8 +176,6 @@ class Features(Scorer):
 
     def _usual_copies(self, pictures: Seen, images: ImageStore) -> tuple[Copy, ...]:
         """Return the kinds of copies that count as good."""
-        if len(pictures.glance) < MIN_IMAGES:
-            return ("mirrored",)  # they cannot tell, and most things look as usual in a mirror
 
         def scores(good: Seen, tested: Seen) -> np.ndarray:
             self._fit(Examples(good, ()))
