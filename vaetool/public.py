@@ -70,14 +70,18 @@ def denoise(
     model: AnyModel = "photo-denoise",
     sigma: float | None = None,
     strength: float = 1.0,
+    grain: float = 0.0,
+    colour_noise: float = 0.0,
     tile: int | None = None,
     device: str = "auto",
 ) -> Any:
     """Return an image without its noise, as the same kind of image.
 
-    The parameters are those of `vaetool.denoising.dae.DAE.denoise`. Raises UsageError, ImageError.
+    The parameters are those of `vaetool.denoising.cleaning.Cleaning`. Raises UsageError, ImageError.
     """
-    return _model(model, ("dae",), device).denoise(image, sigma=sigma, strength=strength, tile=tile)
+    return _model(model, ("dae",), device).denoise(
+        image, sigma, strength, grain=grain, colour_noise=colour_noise, tile=tile
+    )
 
 
 def inpaint(

@@ -15,8 +15,8 @@ from vaetool import demo
 from vaetool.cli import COMMANDS
 from vaetool.compression.decode import decompress_picture
 from vaetool.compression.encode import compress_picture
+from vaetool.denoising.cleaning import Cleaning
 from vaetool.denoising.dae import DAE
-from vaetool.denoising.task import denoise_picture
 from vaetool.images import MAX_PIXELS
 from vaetool.images.animation import encode_frames
 from vaetool.inpainting.task import Holes, inpaint_picture
@@ -26,7 +26,7 @@ from vaetool.latents.sample import draw, sample
 from vaetool.scoring import detection
 
 LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {
-    "denoise": (DAE.denoise, denoise_picture, vaetool.denoise),
+    "denoise": (DAE.denoise, Cleaning, vaetool.denoise),
     "compress": (vaetool.compress, compress_picture, vaetool.load),
     "decompress": (vaetool.decompress, decompress_picture),
     "inpaint": (Holes, inpaint_picture, vaetool.inpaint),

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 import vaetool
+from vaetool.denoising.cleaning import Cleaning
 from vaetool.denoising.dae import DAE, DAEConfig
 from vaetool.denoising.task import denoise_picture
 from vaetool.errors import ImageError, UsageError
@@ -110,7 +111,7 @@ def test_the_report_tells_the_estimated_sigma_and_the_picture_is_the_same(model,
 
 
 def test_the_report_tells_the_sigma_that_was_given(model, photo):
-    facts = denoise_picture(model, Picture(stored(photo)), sigma=12.5)[1]
+    facts = denoise_picture(model, Picture(stored(photo)), Cleaning(sigma=12.5))[1]
     assert facts == {"sigma": 12.5, "sigma_range": [12.5, 12.5], "changed": True}
 
 
@@ -133,7 +134,7 @@ def test_the_report_tells_the_range_of_a_map(photo):
 )
 def test_the_report_says_why_nothing_changed(model, picture, options, reason):
     before = Picture(picture)
-    after, facts = denoise_picture(model, before, **options)
+    after, facts = denoise_picture(model, before, Cleaning(**options))
     assert after is before
     assert facts["changed"] is False
     assert facts["reason"].startswith(reason)
@@ -231,7 +232,7 @@ def test_the_noise_map_stays_with_its_places(photo, shape, tile):
     noise = deep.noise_map(picture)
     edge = noise.shape[1] - 3
     noise[:, :edge], noise[:, edge:] = 0, 0.2
-    changed = (deep.denoise_pixels(picture, noise, tile=tile) != picture).any(axis=2).mean(axis=0)
+    changed = (deep.denoise_pixels(picture, noise, Cleaning(tile=tile)) != picture).any(axis=2).mean(axis=0)
     assert (changed[: 4 * edge - 4] == 0).all()
     assert (changed[4 * edge + 4 :] > 0.9).all()
 
@@ -318,7 +319,12 @@ def test_tiles_follow_the_grid_of_a_deep_network():
     deep = DAE(DAEConfig(widths=(4,) * 6, blocks=1, estimator_widths=(4, 4))).eval()
     noisy = np.random.default_rng(0).normal(0.5, 0.2, (320, 192, 3)).astype(np.float32)
     noise = np.full((1, 1), 0.2, np.float32)
-    assert levels(deep.denoise_pixels(noisy, noise, tile=128), deep.denoise_pixels(noisy, noise, tile=999)) <= 1
+    assert (
+        levels(
+            deep.denoise_pixels(noisy, noise, Cleaning(tile=128)), deep.denoise_pixels(noisy, noise, Cleaning(tile=999))
+        )
+        <= 1
+    )
 
 
 # Repeatable
@@ -415,3 +421,35 @@ def test_a_stack_goes_through_the_command(vaetool, tiny_dae, photo, tmp_path):
     refused = vaetool("denoise", tmp_path / "stack.tif", "-m", tiny_dae, "-o", tmp_path / "out.png")
     assert (refused.exit_code, "has 2 pages, and PNG holds one" in refused.stderr) == (1, True)
     assert not (tmp_path / "out.png").exists()
+
+
+# What may stay: grain, colour noise
+
+
+def parts(change: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What all colours have in common, and the rest."""
+    common = change.mean(axis=2, keepdims=True)
+    return common, change - common
+
+
+@pytest.mark.parametrize("kept", [0.4, 1.0])
+@pytest.mark.parametrize("name", ["grain", "colour_noise"])
+def test_a_share_of_the_grain_or_of_the_colour_noise_stays(model, photo, name, kept):
+    noisy = with_noise(photo)
+    common, rest = parts(model.denoise(noisy) - noisy)
+    changed_common, changed_rest = parts(model.denoise(noisy, **{name: kept}) - noisy)
+    assert levels(changed_common, (1 - kept) * common if name == "grain" else common) < 0.01
+    assert levels(changed_rest, (1 - kept) * rest if name == "colour_noise" else rest) < 0.01
+
+
+def test_a_grey_picture_has_grain_alone(model, photo):
+    noisy = with_noise(grey(photo))
+    assert np.array_equal(model.denoise(noisy, grain=1), noisy)
+    assert levels(model.denoise(noisy, colour_noise=1), model.denoise(noisy)) < 0.01
+
+
+@pytest.mark.parametrize("name", ["grain", "colour_noise"])
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan")])
+def test_a_share_out_of_range_is_a_usage_error(model, photo, name, value):
+    with pytest.raises(UsageError, match=f"{name} must be from 0 to 1"):
+        model.denoise(photo, **{name: value})

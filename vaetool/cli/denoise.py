@@ -32,6 +32,24 @@ Strength = Annotated[
         help="How much of the noise to remove: 0 none, 1 all that is there, 2 more than that, for a smooth look.",
     ),
 ]
+Grain = Annotated[
+    float,
+    typer.Option(
+        "--grain",
+        metavar="0..1",
+        parser=between(0, 1),
+        help="How much of the noise that all colours have in common to leave: film grain, which gives a picture bite.",
+    ),
+]
+ColourNoise = Annotated[
+    float,
+    typer.Option(
+        "--colour-noise",
+        metavar="0..1",
+        parser=between(0, 1),
+        help="How much of the noise in the colours to leave: blotches and speckles.",
+    ),
+]
 Tile = Annotated[
     int | None,
     typer.Option(
@@ -51,6 +69,8 @@ def denoise(
     model: ModelName = "photo-denoise",
     sigma: Sigma = None,
     strength: Strength = 1.0,
+    grain: Grain = 0.0,
+    colour_noise: ColourNoise = 0.0,
     tile: Tile = None,
     quality: Quality = None,
     *,
@@ -60,7 +80,7 @@ def denoise(
 
     vaetool denoise night.jpg                     writes night.denoised.jpg
     vaetool denoise scans/ -r -o clean/ -j 4      a folder, four files at a time
-    vaetool denoise night.jpg --strength 0.5      keep half of the grain
+    vaetool denoise night.jpg --grain 0.5         no blotches, but half of the grain
     vaetool denoise - < night.png > clean.png     in a pipe
 
     Size, format, EXIF, colour profile, transparency, 16 bits and the compression settings of a JPEG are kept.
@@ -69,11 +89,13 @@ def denoise(
     jobs = run.jobs(inputs, output, suffix="denoised")
 
     from vaetool import load
+    from vaetool.denoising.cleaning import Cleaning
     from vaetool.denoising.task import denoise_picture
 
     denoiser = load(model, kind="dae", device=run.device)
+    cleaning = Cleaning(sigma, strength, grain, colour_noise, tile)
 
     def work(picture: Picture) -> tuple[Picture, dict[str, Any]]:
-        return denoise_picture(denoiser, picture, sigma=sigma, strength=strength, tile=tile)
+        return denoise_picture(denoiser, picture, cleaning)
 
     return run.process(jobs, work, read=partial(run.read_picture, whole=True), write=run.write_picture(quality))

@@ -18,6 +18,7 @@ from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vaetool.denoising.cleaning import DEFAULT, Cleaning
 from vaetool.denoising.noise.mixture import Noise, add_noise
 from vaetool.errors import UsageError
 from vaetool.images.conversion import from_unit, network_input, to_unit, unpack
@@ -236,36 +237,36 @@ class DAE(Model):
         return self.settle(pool_readings(weighted, trust, self.config.pooling), evidence)
 
     def denoise(
-        self, image: Image, sigma: float | None = None, strength: float = 1.0, tile: int | None = None
+        self,
+        image: Image,
+        sigma: float | None = None,
+        strength: float = 1.0,
+        *,
+        grain: float = 0.0,
+        colour_noise: float = 0.0,
+        tile: int | None = None,
     ) -> Image:
         """Return the picture without its noise, as the same kind of image (see `vaetool.images.conversion.unpack`).
 
-        sigma: standard deviation of the noise in 8-bit units, 0..255, of the range that pixels of 16 bits use (see
-        `vaetool.images.ranges.used_range`); None estimates it.
-        strength: 0..1 is the share of the noise to remove; above 1, up to 2, noise is taken to be that much stronger.
-        tile: side, in pixels, of the squares that are computed at once; None uses the default.
+        The parameters are those of `Cleaning`.
         Raises UsageError for values out of range, ImageError for colours in a model of grey pictures.
         """
+        cleaning = Cleaning(sigma, strength, grain, colour_noise, tile)
         pixels, repack = unpack(image)
         values_range = used_range(pixels) if pixels.dtype == np.uint16 else None  # an array of floats is in 0..1
-        return repack(self.clean(pixels, values_range, sigma, strength, tile)[0])
+        return repack(self.clean(pixels, values_range, cleaning)[0])
 
     def clean(
-        self,
-        pixels: np.ndarray,
-        values_range: Range | None,
-        sigma: float | None = None,
-        strength: float = 1.0,
-        tile: int | None = None,
+        self, pixels: np.ndarray, values_range: Range | None, cleaning: Cleaning
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return pixels, (height, width, channels) of any type, without noise, and the map of the noise's sigma.
 
-        values_range: the values that stand for black and white, if they are not those of the type; sigma is in its
-        units. The other parameters are those of `denoise`.
+        values_range: the values that stand for black and white, if they are not those of the type.
         """
         values = pixels if values_range is None else values_range.to_unit(pixels)
-        noise = self.noise_map(values, tile) if sigma is None else constant_map(sigma)
-        clean = self.denoise_pixels(values, noise, strength, tile)
+        sigma = cleaning.sigma
+        noise = self.noise_map(values, cleaning.tile) if sigma is None else constant_map(sigma)
+        clean = self.denoise_pixels(values, noise, cleaning)
         return clean if values_range is None else values_range.changed(pixels, clean - values), noise
 
     def estimate_sigma(self, image: Any) -> float:
@@ -284,7 +285,7 @@ class DAE(Model):
         height, width = pixels.shape[:2]
         scale = self.estimator.scale
         found = torch.empty((4, 1, 1, -(-height // scale), -(-width // scale)))
-        for part in self._tiles(pixels, TILE if tile is None else tile, self.estimator.halo):
+        for part in self._tiles(pixels, tile, self.estimator.halo):
             window = self._window(pixels[part.window()])
             readings = torch.stack([*self.estimator(window), self._colour_power(window)])
             found[(..., *part.kept(scale))] = readings[(..., *part.middle(scale))].cpu()
@@ -302,29 +303,23 @@ class DAE(Model):
         return F.avg_pool2d(detail.square().mean(dim=1, keepdim=True), self.estimator.scale)
 
     @torch.inference_mode()
-    def denoise_pixels(
-        self, pixels: np.ndarray, noise: np.ndarray, strength: float = 1.0, tile: int | None = None
-    ) -> np.ndarray:
+    def denoise_pixels(self, pixels: np.ndarray, noise: np.ndarray, cleaning: Cleaning = DEFAULT) -> np.ndarray:
         """Return pixels, (height, width, channels), without noise, given its map from `noise_map` or `constant_map`."""
-        if not 0 <= strength <= 2:
-            raise UsageError(f"strength must be from 0 to 2, not {strength:g}")
         clean = np.empty_like(pixels)
-        for part in self._tiles(pixels, TILE if tile is None else tile, HALO):
+        for part in self._tiles(pixels, cleaning.tile, HALO):
             noisy = self._window(pixels[part.window()])
-            sigma = self._noise_window(noise, part) * max(strength, 1.0)
-            change = (self.restore(noisy, sigma) - noisy) * min(strength, 1.0)
+            sigma = self._noise_window(noise, part) * max(cleaning.strength, 1.0)
+            change = self.restore(noisy, sigma) - noisy
             if pixels.shape[2] == 1:
                 change = change.mean(dim=1, keepdim=True)
-            middle = change[0].permute(1, 2, 0)[part.middle()].cpu().numpy()
+            middle = cleaning.applied(change)[0].permute(1, 2, 0)[part.middle()].cpu().numpy()
             # Added to the pixels themselves: what does not change comes back exactly, in any type.
             clean[part.kept()] = from_unit(to_unit(pixels[part.kept()]) + middle, pixels.dtype)
         return clean
 
-    def _tiles(self, pixels: np.ndarray, tile: int, halo: int) -> Iterator[Tile]:
-        if tile < 1:
-            raise UsageError(f"tile must be 1 pixel or more, not {tile}")
+    def _tiles(self, pixels: np.ndarray, tile: int | None, halo: int) -> Iterator[Tile]:
         height, width = pixels.shape[:2]
-        return tiles(height, width, tile, -(-halo // self.stride) * self.stride, self.stride)
+        return tiles(height, width, TILE if tile is None else tile, -(-halo // self.stride) * self.stride, self.stride)
 
     def _window(self, pixels: np.ndarray) -> Tensor:
         return network_input(pixels, self.config.channels, self.stride, self.device)
@@ -339,8 +334,6 @@ class DAE(Model):
 
 def constant_map(sigma: float) -> np.ndarray:
     """Return a noise map that is the same everywhere; sigma in 8-bit units, 0..255."""
-    if not 0 <= sigma <= 255:
-        raise UsageError(f"sigma must be from 0 to 255, not {sigma:g}")
     return np.full((1, 1), sigma / 255, np.float32)
 
 

@@ -7,23 +7,21 @@ from typing import Any
 
 import numpy as np
 
+from vaetool.denoising.cleaning import DEFAULT, Cleaning
 from vaetool.denoising.dae import DAE
 from vaetool.images import Picture
 from vaetool.images.palette import has_few_colours
 from vaetool.images.ranges import used_range
 
 
-def denoise_picture(
-    model: DAE, picture: Picture, *, sigma: float | None = None, strength: float = 1.0, tile: int | None = None
-) -> tuple[Picture, dict[str, Any]]:
+def denoise_picture(model: DAE, picture: Picture, cleaning: Cleaning = DEFAULT) -> tuple[Picture, dict[str, Any]]:
     """Return the picture, all of its pages, without noise, all else kept, and facts for a report.
 
     Facts: `sigma`, in 8-bit units of the range that the picture uses, the median over all places, and `sigma_range`,
     which nine of ten places are within; `changed`, and the `reason` if nothing was; `pages`, if there are several.
-    The parameters are those of `DAE.denoise`.
     """
     pages = [replace(picture, pages=()), *picture.pages]
-    cleaned = [_clean(model, page, sigma, strength, tile) for page in pages]
+    cleaned = [_clean(model, page, cleaning) for page in pages]
     noise = np.concatenate([found.ravel() for _, found in cleaned])
     low, median, high = (round(255 * float(value), 2) for value in np.quantile(noise, (0.05, 0.5, 0.95)))
     changed = any(clean is not page for page, (clean, _) in zip(pages, cleaned, strict=True))
@@ -31,17 +29,15 @@ def denoise_picture(
     if picture.pages:
         facts["pages"] = len(pages)
     if not changed:
-        return picture, {**facts, "reason": _reason(picture.pixels, sigma)}
+        return picture, {**facts, "reason": _reason(picture.pixels, cleaning.sigma)}
     first, *others = (clean for clean, _ in cleaned)
     return replace(first, pages=tuple(others), origin=None), facts
 
 
-def _clean(
-    model: DAE, page: Picture, sigma: float | None, strength: float, tile: int | None
-) -> tuple[Picture, np.ndarray]:
+def _clean(model: DAE, page: Picture, cleaning: Cleaning) -> tuple[Picture, np.ndarray]:
     """Return a page without noise, itself if there is none, and the map of its noise."""
     pixels = page.visible_pixels()
-    clean, noise = model.clean(pixels, used_range(pixels), sigma, strength, tile)
+    clean, noise = model.clean(pixels, used_range(pixels), cleaning)
     return page.replace_pixels(clean), noise
 
 
