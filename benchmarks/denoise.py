@@ -1,6 +1,6 @@
 """PSNR of blind denoising on a folder of clean images, compared with other methods and published figures.
 
-    python benchmarks/denoise.py CBSD68_FOLDER [--model NAME|PATH] [--every 4] [--bm3d] [--json FILE]
+    python benchmarks/denoise.py CBSD68_FOLDER [--models NAME|PATH ...] [--every 4] [--bm3d] [--json FILE]
 
 The published protocol: white Gaussian noise added in floating point, not clipped, from a fixed seed; the result clipped
 to 0..1; the mean of the images' PSNR over all three channels. The peers are given sigma, vaetool is not (`blind`);
@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from vaetool import images, load
+from vaetool.denoising.dae import DAE
 from vaetool.images.metrics import psnr
 
 SIGMAS = (15, 25, 50)
@@ -31,12 +32,10 @@ Method = Callable[[np.ndarray, int], np.ndarray]
 
 def main() -> None:
     arguments = parse_arguments()
-    model = load(arguments.model, kind="dae", device=arguments.device)
-    methods: dict[str, Method] = {
-        "vaetool, blind": lambda noisy, sigma: model.denoise(noisy),
-        "vaetool, given sigma": lambda noisy, sigma: model.denoise(noisy, sigma=sigma),
-        **peers(arguments.bm3d),
-    }
+    methods: dict[str, Method] = {}
+    for name in arguments.models:
+        methods |= ours(Path(name).stem, load(name, kind="dae", device=arguments.device))
+    methods |= peers(arguments.bm3d)
     paths = sorted(path for path in arguments.folder.iterdir() if path.is_file())[:: arguments.every]
     rows = {}
     for name, method in methods.items():
@@ -50,12 +49,20 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", default="photo-denoise-gaussian")
+    parser.add_argument("--models", nargs="+", default=["photo-denoise-gaussian", "photo-denoise"])
     parser.add_argument("--device", default="auto")
     parser.add_argument("--every", type=int, default=1, help="take every n-th image")
     parser.add_argument("--bm3d", action="store_true")
     parser.add_argument("--json", type=Path)
     return parser.parse_args()
+
+
+def ours(name: str, model: DAE) -> dict[str, Method]:
+    """A model with its own estimate, and with sigma given."""
+    return {
+        f"{name}, blind": lambda noisy, _: model.denoise(noisy),
+        f"{name}, given sigma": lambda noisy, sigma: model.denoise(noisy, sigma=sigma),
+    }
 
 
 def peers(with_bm3d: bool) -> dict[str, Method]:

@@ -136,6 +136,7 @@ class DAE(Model):
     Config = DAEConfig
     Corruption = Noise
     figure = "psnr"
+    learns_from_pairs = True
     lr_ratios: ClassVar[dict[str, float]] = {"estimator": 2.0}
     config: DAEConfig
 
@@ -187,8 +188,14 @@ class DAE(Model):
         return taken
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Noise) -> Batch:
-        """Return clean and noisy images, the sigma of what is to be removed, and which of them to clean blind."""
-        target, noisy = add_noise(clean, generator, corruption)
+        """Return clean and noisy images, the sigma of what is to be removed, and which of them to clean blind.
+
+        Nothing is added to images that have noisy ones as further channels.
+        """
+        if clean.shape[1] > self.config.channels:
+            target, noisy = clean.chunk(2, dim=1)
+        else:
+            target, noisy = add_noise(clean, generator, corruption)
         blind = torch.rand((len(clean), 1, 1, 1), generator=generator, device=clean.device) < BLIND
         return {"clean": target, "noisy": noisy, "sigma": self.true_sigma(noisy - target), "blind": blind}
 

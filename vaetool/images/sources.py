@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -29,6 +29,7 @@ class Source:
     label: str
     origin: str  # the same for the same file, so that none is taken twice
     read: Callable[[], np.ndarray]  # → (height, width, 1 or 3) uint8 or uint16; raises ImageError
+    read_noisy: Callable[[], np.ndarray] | None = None  # the same picture with noise, if it is one of a pair
 
 
 def find_sources(data: Iterable[str | Path], root: str | Path = ".") -> list[Source]:
@@ -45,6 +46,31 @@ def find_sources(data: Iterable[str | Path], root: str | Path = ".") -> list[Sou
         for source in sources:
             found.setdefault(source.origin, source)
     return sorted(found.values(), key=lambda source: source.name)
+
+
+def find_pairs(data: Sequence[str | Path], root: str | Path = ".") -> list[Source]:
+    """Return all images of the second of two places, each with the one of the same name in the first, its noisy one.
+
+    Suffixes may differ. Raises UsageError as `find_sources`, for another number of places, and if one has no partner.
+    """
+    if len(data) != 2:
+        raise UsageError(
+            f"pairs are of two folders or zip files, the noisy pictures and the clean ones, not {len(data)}"
+        )
+    noisy, clean = (_by_name(find_sources([place], root)) for place in data)
+    alone = sorted(noisy.keys() ^ clean.keys())
+    if alone:
+        more = f", nor {len(alone) - 1} others" if len(alone) > 1 else ""
+        raise UsageError(f"{alone[0]} is not in both of {data[0]} and {data[1]}{more}: pairs have the same names")
+    return [replace(source, read_noisy=noisy[key].read) for key, source in clean.items()]
+
+
+def _by_name(sources: list[Source]) -> dict[str, Source]:
+    """Return images by what those of a pair have in common: the name without suffix, and without a folder of all."""
+    names = [PurePosixPath(source.name).with_suffix("") for source in sources]
+    while len({name.parts[0] for name in names}) == 1 and all(len(name.parts) > 1 for name in names):
+        names = [PurePosixPath(*name.parts[1:]) for name in names]
+    return dict(zip(map(str, names), sources, strict=True))
 
 
 def _sources_in(place: str, root: Path) -> list[Source]:

@@ -102,6 +102,9 @@ class Model(nn.Module):
     turned: ClassVar[bool] = True
     """Whether crops are turned and mirrored in training, as pictures allow that mean the same whichever side is up."""
 
+    learns_from_pairs: ClassVar[bool] = False
+    """Whether `corrupt` takes images that have noisy ones as further channels."""
+
     closed_form: ClassVar[bool] = False
     """Whether it is fitted at once, by `fit`, rather than step by step."""
 

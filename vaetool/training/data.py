@@ -45,6 +45,7 @@ class DataConfig(Section, name="data"):
     held_out: InnerShare = 0.03  # share of the images that are never trained on
     calibration: ShareBelowOne = 0.0  # share kept apart to calibrate scores with: see `split_calibration`
     mirror: bool = False  # flip whole pictures left to right at random; crops are always turned and mirrored
+    pairs: bool = False  # each image has a noisy one of the same name, in the first of two places
     # Of decoded images in memory (3 bytes each in colour); of more images, a random part is taken.
     max_megapixels: Annotated[float, Meta(gt=0)] = 1000.0
 
@@ -165,10 +166,20 @@ def load_store(
     many pixels; what is then too small is not enlarged but mirrored.
 
     An image smaller than `smallest` is enlarged to it, up to `MAX_ENLARGEMENT` times. Files that cannot be read or are
-    smaller still are reported to `warn` and left out. channels: 1 or 3, to which all are converted.
+    smaller still are reported to `warn` and left out. channels: 1 or 3, to which all are converted; twice as many for
+    pairs, the noisy ones last.
 
     Raises TrainingError if none can be used.
     """
+
+    def _paired(noisy: np.ndarray, pixels: np.ndarray, versions: list[np.ndarray]) -> list[np.ndarray]:
+        """Add the channels of the noisy one of a pair to those of the clean one."""
+        if noisy.shape[:2] != pixels.shape[:2]:
+            (height, width), (clean_height, clean_width) = noisy.shape[:2], pixels.shape[:2]
+            raise ImageError(f"is {clean_width} x {clean_height} pixels, and its noisy one {width} x {height}")
+        others = _scaled(noisy, config.scales, smallest, channels)
+        return [np.concatenate(pair, axis=2) for pair in zip(versions, others, strict=True)]
+
     arrays: list[np.ndarray] = []
     labels: list[str] = []
     budget = config.max_megapixels * 1e6
@@ -182,7 +193,8 @@ def load_store(
             pixels = source.read()
             if longest is not None:
                 pixels = _mirrored(shrunk(pixels, longest, channels), smallest)
-            return _scaled(pixels, config.scales, smallest, channels)
+            versions = _scaled(pixels, config.scales, smallest, channels)
+            return versions if source.read_noisy is None else _paired(source.read_noisy(), pixels, versions)
         except ImageError as error:
             return str(error)
 

@@ -78,6 +78,15 @@ FLAGS = {
         "Share of hidden patches, above 0 and below 1 (mae, with --patch).",
         "0.75",
     ),
+    "pairs": Flag(
+        "data",
+        "pairs",
+        bool,
+        "",
+        "Learn from pairs: DATA are two folders with pictures of the same names, first noisy ones, then clean ones, or "
+        "second exposures as noisy as the first (dae).",
+        value=True,
+    ),
     "adversarial": Flag(
         "training",
         "adversarial",

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from vaetool.errors import TrainingError, UsageError, WrongKindError
-from vaetool.images.sources import find_sources
+from vaetool.images.sources import find_pairs, find_sources
 from vaetool.nn.base import Batch, Model
 from vaetool.store import weights
 from vaetool.store.kinds import kinds_with_codes
@@ -100,7 +100,7 @@ class Run:
         root: str | Path = ".",
     ) -> None:
         self.places = [str(place) for place in places]
-        sources = find_sources(self.places, root)
+        sources = (find_pairs if recipe.data.pairs else find_sources)(self.places, root)
         self.recipe = recipe = settle_channels(recipe, sources)
         self.config: TrainingConfig = recipe.training
         self.output = output

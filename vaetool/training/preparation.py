@@ -88,6 +88,8 @@ def read_images(
     """
     crop = max(recipe.training.crops)
     cls = weights.model_class(recipe.kind)
+    if recipe.data.pairs and not cls.learns_from_pairs:
+        raise UsageError(f"a {recipe.kind} does not learn from pairs: a dae does")
     most = HELD_OUT_PICTURES if cls.whole_images else HELD_OUT_CROPS
     longest = recipe.model.size if cls.shrinks else None
 
