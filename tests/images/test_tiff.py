@@ -1,10 +1,12 @@
 """TIFF files beyond Pillow: pages, floating point, integers of other sizes."""
 
+import io
+
 import numpy as np
 import pytest
 import tifffile
 
-from tests.images.samples import drawn
+from tests.images.samples import SRGB, drawn
 from tests.images.test_depth import sixteen, tiff
 from vaetool import images
 from vaetool.errors import ImageError
@@ -67,11 +69,19 @@ def test_all_pages_are_read_and_written(dtype):
             assert np.array_equal(page.pixels[:, :, 0], expected)
 
 
+def test_each_page_keeps_what_goes_with_it():
+    pages = (Picture(drawn(), icc_profile=SRGB, format="TIFF"), Picture(drawn(), dpi=(300, 300), format="TIFF"))
+    whole = Picture(drawn(), format="TIFF", pages=pages)
+    again = images.read(images.encode(whole, "TIFF"), whole=True)
+    assert [page.icc_profile for page in (again, *again.pages)] == [None, SRGB, None]
+    assert [page.dpi for page in (again, *again.pages)] == [None, None, (300, 300)]
+    stripped = images.read(images.encode(whole, "TIFF", strip=True), whole=True)
+    assert [page.icc_profile for page in (stripped, *stripped.pages)] == [None, None, None]
+
+
 def test_pages_of_sixteen_bit_colour_are_read():
     file = tiff(sixteen())
     pages = [sixteen(), 65535 - sixteen()]
-    import io
-
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer) as writer:
         for page in pages:
@@ -93,6 +103,15 @@ def test_all_pages_count_for_the_limit():
         images.read(stack([values()] * 3), whole=True, max_pixels=1000)
     with pytest.raises(ImageError, match="3 pages of 24 x 16 pixels are more than the limit"):
         images.read(stack([values(np.uint8)] * 3), whole=True, max_pixels=1000)
+
+
+def test_a_later_page_counts_for_the_limit_by_its_own_size():
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        for shape in ((2, 2), (100, 100)):
+            writer.write(np.zeros(shape, np.uint8), photometric="minisblack", metadata=None)
+    with pytest.raises(ImageError, match=r"2 pages .* are more than the limit"):
+        images.read(buffer.getvalue(), whole=True, max_pixels=1000)
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG"])

@@ -58,14 +58,24 @@ def read(
                     raise
                 return replace(tiff.read(_all_of(stream), max_pixels, whole=whole), origin=_origin(source))
         count = getattr(image, "n_frames", 1) if whole and is_tiff else 1
-        tiff.check_size(count * [(image.width, image.height)], max_pixels)
+        tiff.check_size(_sizes(image, count), max_pixels)
         if count == 1:
             return replace(_decode(image, head, notes, stream), origin=_origin(source))
         first, *others = (_page(image, number, head, notes, stream) for number in range(count))
         return replace(first, pages=tuple(others), origin=_origin(source))
 
 
+def _sizes(image: Image.Image, count: int) -> list[tuple[int, int]]:
+    """Return the width and height of the first pages of an image, of which nothing is decoded."""
+    found = [image.size]
+    for number in range(1, count):
+        image.seek(number)
+        found.append(image.size)
+    return found
+
+
 def _page(image: Image.Image, number: int, head: bytes, notes: list[str], stream: BinaryIO) -> Picture:
+    image.info.clear()  # or what an earlier page had, and this one has not, would stay
     image.seek(number)
     return _decode(image, head, notes, stream, alone=False)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -69,7 +71,8 @@ def encode(picture: Picture, format: str, *, quality: int | None = None, strip: 
     carried = {"icc_profile": picture.icc_profile, "exif": picture.exif, "dpi": picture.dpi}
     options: dict[str, Any] = {name: value for name, value in carried.items() if value is not None}
     if picture.pages or _needs_depth(picture):
-        return _encode_without_pillow(picture, format, options)
+        with _encoding_errors(format):
+            return _encode_without_pillow(picture, format, options, strip)
     image = to_pil(picture)  # some savers take what is carried from its `info`, some only from their options
     options |= writable.options
     if format == "TIFF" and "exif" in options:
@@ -81,20 +84,26 @@ def encode(picture: Picture, format: str, *, quality: int | None = None, strip: 
     elif writable.quality:
         options["quality"] = quality or writable.quality
     file = io.BytesIO()
-    try:
+    with _encoding_errors(format):
         image.save(file, format, **options)
-    except Exception as cause:
-        raise ImageError(f"cannot be written as {format} ({reason(cause)})") from cause
     return file.getvalue()
 
 
-def _encode_without_pillow(picture: Picture, format: str, options: dict[str, Any]) -> bytes:  # noqa: A002
+@contextmanager
+def _encoding_errors(format: str) -> Iterator[None]:  # noqa: A002
+    """Turn whatever encoders raise into ImageError."""
+    try:
+        yield
+    except Exception as cause:
+        raise ImageError(f"cannot be written as {format} ({reason(cause)})") from cause
+
+
+def _encode_without_pillow(picture: Picture, format: str, options: dict[str, Any], strip: bool) -> bytes:  # noqa: A002
     """Encode a picture of several pages or of values that Pillow cannot write. options: what goes with its pixels."""
     if format == "PPM":
         return depth.encode_ppm(picture.pixels)
     if format == "PNG":
         return depth.encode_png(_samples(picture), options)
-    strip = not options.keys() & {"icc_profile", "exif"}
     return tiff.encode(
         [
             tiff.TiffPage(
