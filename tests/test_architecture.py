@@ -33,7 +33,7 @@ LAYERS = [
     {"nn"},
     {"images"},
     {"files"},
-    {"errors"},
+    {"errors", "progress"},
 ]
 ALLOWED = {
     ("inpainting", "denoising"),  # a denoiser's weights are a good start

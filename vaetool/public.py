@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vaetool.latents.explore import Exploration
     from vaetool.latents.vae import VAE
     from vaetool.nn.base import Model
+    from vaetool.nn.precision import Precision
     from vaetool.scoring.defect import Defect
     from vaetool.scoring.detection import Score
 
@@ -33,35 +34,50 @@ if TYPE_CHECKING:
 
 
 @overload
-def load(name: Literal["photo-denoise", "photo-denoise-gaussian"], *, device: str = ..., kind: None = ...) -> DAE: ...
+def load(
+    name: Literal["photo-denoise", "photo-denoise-gaussian"],
+    *,
+    device: str = ...,
+    precision: Precision = ...,
+    kind: None = ...,
+) -> DAE: ...
 @overload
-def load(name: Literal["photo-codec", "photo-codec-0"], *, device: str = ..., kind: None = ...) -> Codec: ...
+def load(
+    name: Literal["photo-codec", "photo-codec-0"], *, device: str = ..., precision: Precision = ..., kind: None = ...
+) -> Codec: ...
 @overload
-def load(name: Literal["photo-inpaint"], *, device: str = ..., kind: None = ...) -> MAE: ...
+def load(name: Literal["photo-inpaint"], *, device: str = ..., precision: Precision = ..., kind: None = ...) -> MAE: ...
 @overload
-def load(name: Literal["digits", "faces", "fashion", "smiles"], *, device: str = ..., kind: None = ...) -> VAE: ...
+def load(
+    name: Literal["digits", "faces", "fashion", "smiles"],
+    *,
+    device: str = ...,
+    precision: Precision = ...,
+    kind: None = ...,
+) -> VAE: ...
 @overload
-def load(name: Name, *, device: str = ..., kind: Literal["dae"]) -> DAE: ...
+def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["dae"]) -> DAE: ...
 @overload
-def load(name: Name, *, device: str = ..., kind: Literal["codec"]) -> Codec: ...
+def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["codec"]) -> Codec: ...
 @overload
-def load(name: Name, *, device: str = ..., kind: Literal["mae"]) -> MAE: ...
+def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["mae"]) -> MAE: ...
 @overload
-def load(name: Name, *, device: str = ..., kind: Literal["ae"]) -> AE: ...
+def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["ae"]) -> AE: ...
 @overload
-def load(name: Name, *, device: str = ..., kind: Literal["vae"]) -> VAE: ...
+def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["vae"]) -> VAE: ...
 @overload
-def load(name: Name, *, device: str = ..., kind: Literal["defect"]) -> Defect: ...
+def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["defect"]) -> Defect: ...
 @overload
-def load(name: Name, *, device: str = ..., kind: Kinds = ...) -> Any: ...
-def load(name: Name, *, device: str = "auto", kind: Kinds = None) -> Any:
+def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Kinds = ...) -> Any: ...
+def load(name: Name, *, device: str = "auto", precision: Precision = "auto", kind: Kinds = None) -> Any:
     """Load a model by name or path: what `vaetool.store.weights.load` does, with types that an editor knows.
 
-    kind: refuse models of any other kind. Raises ModelNotFoundError, WrongKindError, DeviceError, WeightsError.
+    precision: see `vaetool.nn.precision.set_precision`. kind: refuse models of any other kind. Raises
+    ModelNotFoundError, WrongKindError, DeviceError, WeightsError.
     """
     from vaetool.store import weights
 
-    return weights.load(name, device=device, kind=kind)
+    return weights.load(name, device=device, precision=precision, kind=kind)
 
 
 def denoise(
@@ -74,12 +90,13 @@ def denoise(
     colour_noise: float = 0.0,
     tile: int | None = None,
     device: str = "auto",
+    precision: Precision = "auto",
 ) -> Any:
     """Return an image without its noise, as the same kind of image.
 
     The parameters are those of `vaetool.denoising.cleaning.Cleaning`. Raises UsageError, ImageError.
     """
-    return _model(model, ("dae",), device).denoise(
+    return _model(model, ("dae",), device, precision).denoise(
         image, sigma, strength, grain=grain, colour_noise=colour_noise, tile=tile
     )
 
@@ -95,6 +112,7 @@ def inpaint(
     invert_mask: bool = False,
     dilate: int | None = None,
     device: str = "auto",
+    precision: Precision = "auto",
 ) -> Any:
     """Return an image with its holes filled, as the same kind of image.
 
@@ -105,7 +123,7 @@ def inpaint(
     from vaetool.inpainting.task import with_hole
 
     image, hole = with_hole(image, mask, box=box, alpha=alpha, color=color, invert_mask=invert_mask, dilate=dilate)
-    return _model(model, ("mae",), device).inpaint(image, hole)
+    return _model(model, ("mae",), device, precision).inpaint(image, hole)
 
 
 def sample(
@@ -224,8 +242,8 @@ def _with_codes(model: AnyModel, device: str) -> Any:
     return _model(model, kinds_with_codes(), device)
 
 
-def _model(model: AnyModel, kinds: tuple[str, ...], device: str) -> Any:
+def _model(model: AnyModel, kinds: tuple[str, ...], device: str, precision: Precision = "float32") -> Any:
     """Return a model of one of some kinds; raise WrongKindError if it is of another."""
     from vaetool.store.weights import as_model
 
-    return as_model(model, kind=kinds, device=device)
+    return as_model(model, kind=kinds, device=device, precision=precision)

@@ -27,7 +27,7 @@ from vaetool.scoring import detection
 
 LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {
     "denoise": (DAE.denoise, Cleaning, vaetool.denoise),
-    "compress": (vaetool.compress, compress_picture, vaetool.load),
+    "compress": (vaetool.compress, compress_picture),
     "decompress": (vaetool.decompress, decompress_picture),
     "inpaint": (Holes, inpaint_picture, vaetool.inpaint),
     "sample": (draw, sample, vaetool.sample),

@@ -27,7 +27,7 @@ SIZES = [(1, 1), (1, 17), (17, 1), (2, 3), (3, 500), (33, 47), (64, 64), (101, 2
 
 @pytest.fixture(scope="module")
 def model(tiny_dae):
-    return vaetool.load(tiny_dae, device="cpu")
+    return vaetool.load(tiny_dae, device="cpu", precision="float32")
 
 
 @pytest.fixture(scope="module", params=["china", "flower"])

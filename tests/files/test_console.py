@@ -15,6 +15,7 @@ import pytest
 
 from vaetool.errors import DeviceError, FileError, ImageError, UsageError, VaetoolError, WeightsError
 from vaetool.files.console import Console, Report, Terminated, guarded, one_line, reason
+from vaetool.progress import tracked
 
 
 class Terminal:
@@ -98,6 +99,18 @@ def test_a_progress_bar_is_for_terminals_only(monkeypatch, capsys):
     assert "3/3" in capsys.readouterr().err
     finished(Report(Console(quiet=True)), done=3)
     assert capsys.readouterr().err == ""
+
+
+def test_a_large_picture_has_a_bar_of_its_own(monkeypatch, capsys):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(sys, "stderr", Terminal(sys.stderr))
+    with Report(Console()).over(1):
+        for _ in tracked(range(3), "cleaning"):
+            time.sleep(0.15)  # longer than the bar takes to draw itself again
+    words = capsys.readouterr().err
+    assert "cleaning" in words
+    assert "2/3" in words
+    assert "files" not in words
 
 
 def test_a_file_name_cannot_break_the_line_or_colour_it():

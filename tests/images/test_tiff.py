@@ -5,8 +5,9 @@ import io
 import numpy as np
 import pytest
 import tifffile
+from PIL import ExifTags, Image
 
-from tests.images.samples import SRGB, drawn
+from tests.images.samples import SRGB, camera_exif, drawn
 from tests.images.test_depth import sixteen, tiff
 from vaetool import images
 from vaetool.errors import ImageError
@@ -50,6 +51,25 @@ def test_what_is_no_number_is_refused(bad):
 def test_integers_that_floats_cannot_hold_are_refused():
     with pytest.raises(ImageError, match="more than 24 bits"):
         images.read(tiff(values(np.uint32) + 2**25), whole=True)
+
+
+def test_exif_that_is_not_read_is_named():
+    file = io.BytesIO()
+    Image.fromarray(values()).save(file, "TIFF", exif=camera_exif(1).tobytes())
+    assert images.read(file.getvalue(), whole=True).warnings == ("the EXIF data is left out but for its texts",)
+    assert images.read(tiff(values()), whole=True).warnings == ()
+
+
+def test_exif_that_is_not_written_is_named():
+    exif = camera_exif(1)
+    picture = Picture(sixteen(), exif=exif.tobytes())
+    assert images.left_out(picture, "TIFF") == "the EXIF data is left out but for its texts"
+    assert images.left_out(picture, "TIFF", strip=True) is None
+    assert images.left_out(picture, "PNG") is None
+    texts = Image.Exif()
+    texts[ExifTags.Base.Make] = "Maker"
+    for kept in (Picture(sixteen(), exif=texts.tobytes()), Picture(drawn(), exif=exif.tobytes())):
+        assert images.left_out(kept, "TIFF") is None
 
 
 def stack(pages, **options):

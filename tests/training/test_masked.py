@@ -10,7 +10,7 @@ from vaetool import train
 from vaetool.denoising.dae import DAE, DAEConfig
 from vaetool.errors import UsageError, WrongKindError
 from vaetool.inpainting.mae import MAE, MAEConfig
-from vaetool.training.distributed import has_bf16_units
+from vaetool.nn.precision import has_bf16_units
 
 TINY = (
     "model.widths=[8, 8]",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vaetool.cli.groups import between, with_options
-from vaetool.cli.options import Inputs, ModelName, Output, Quality, RunOptions
+from vaetool.cli.options import Inputs, ModelName, Output, Precision, PrecisionOption, Quality, RunOptions
 
 if TYPE_CHECKING:
     from vaetool.images import Picture
@@ -73,6 +73,7 @@ def denoise(
     colour_noise: ColourNoise = 0.0,
     tile: Tile = None,
     quality: Quality = None,
+    precision: PrecisionOption = Precision.AUTO,
     *,
     run: RunOptions,
 ) -> int:
@@ -92,7 +93,7 @@ def denoise(
     from vaetool.denoising.cleaning import Cleaning
     from vaetool.denoising.task import denoise_picture
 
-    denoiser = load(model, kind="dae", device=run.device)
+    denoiser = load(model, kind="dae", device=run.device, precision=precision.value)
     cleaning = Cleaning(sigma, strength, grain, colour_noise, tile)
 
     def work(picture: Picture) -> tuple[Picture, dict[str, Any]]:

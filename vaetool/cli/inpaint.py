@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vaetool.cli.groups import between, with_options
-from vaetool.cli.options import Inputs, ModelName, Output, Quality, RunOptions
+from vaetool.cli.options import Inputs, ModelName, Output, Precision, PrecisionOption, Quality, RunOptions
 
 if TYPE_CHECKING:
     from vaetool.images import Picture
@@ -92,6 +92,7 @@ def inpaint(
     invert_mask: InvertMask = False,
     dilate: Dilate = None,
     quality: Quality = None,
+    precision: PrecisionOption = Precision.AUTO,
     *,
     run: RunOptions,
 ) -> int:
@@ -112,7 +113,7 @@ def inpaint(
     from vaetool.inpainting.task import Holes, inpaint_picture
 
     holes = Holes(mask, box or (), alpha, color, invert_mask, dilate, run.max_pixels or MAX_PIXELS)
-    inpainter = load(model, kind="mae", device=run.device)
+    inpainter = load(model, kind="mae", device=run.device, precision=precision.value)
 
     def read(source: Path | bytes) -> MaskedPicture:
         return holes.of(run.read_picture(source), source)

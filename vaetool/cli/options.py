@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -52,6 +53,25 @@ Quality = Annotated[
         help="Quality of JPEG, WebP and AVIF results; the other formats are lossless.",
         show_default="JPEG as in the input, or 95; WebP lossless; AVIF 90",
         rich_help_panel=FILES,
+    ),
+]
+
+
+class Precision(StrEnum):
+    """What to compute in."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+PrecisionOption = Annotated[
+    Precision,
+    typer.Option(
+        "--precision",
+        metavar="auto|float32|bfloat16",
+        help="What to compute in. bfloat16 moves results by less than one 8-bit level; auto takes it where it is fast.",
+        rich_help_panel=SPEED,
     ),
 ]
 Seed = Annotated[
@@ -234,7 +254,10 @@ class RunOptions(ComputeOptions):
                 format_name = _format_for_stream(picture)
             if format_name == picture.format and picture.origin is not None and quality is None and not self.strip:
                 return picture.origin.read_bytes() if isinstance(picture.origin, Path) else picture.origin
-            return images.encode(picture, format_name, quality=quality, strip=self.strip)
+            data = images.encode(picture, format_name, quality=quality, strip=self.strip)
+            if (lost := images.left_out(picture, format_name, strip=self.strip)) is not None:
+                self.console.warn(f"{job.source}: {lost}")
+            return data
 
         return write
 

@@ -37,6 +37,7 @@ from vaetool.images.conversion import from_unit, to_unit
 from vaetool.images.metrics import MS_SSIM_SIDE
 from vaetool.images.tiling import pad_to_multiple
 from vaetool.nn.base import Batch, Losses, Model, register
+from vaetool.progress import tracked
 
 HYPER_WIDTH = 192
 
@@ -228,7 +229,7 @@ class Codec(Model):
         gain = (knots @ self.log_gain).exp()[:, :, None, None]
         scale = self.normaliser(torch.tensor([float(quality)], device=self.device))
         streams, checksum, bits, z_bits = [], 0, 0.0, 0.0
-        for rows, columns in tiles(pixels.shape[0], pixels.shape[1], TILE):
+        for rows, columns in tracked(tiles(pixels.shape[0], pixels.shape[1], TILE), "coding"):
             (top, left), window = _window(rows, columns, _reach(self.config.encoder_blocks), STRIDE)
             y = self.encoder(self._prepared(pixels[window]), knots) * gain
             y = y[:, :, top:, left:][:, :, : rows.stop - rows.start, : columns.stop - columns.start]
@@ -257,7 +258,8 @@ class Codec(Model):
         _check_lengths(coded, height, width, exact)
         y = np.empty((self.config.latent, positions(height), positions(width)), np.int16)
         checksum = 0
-        for (rows, columns), stream in zip(tiles(height, width, coded.tile), coded.streams, strict=True):
+        streams = zip(tiles(height, width, coded.tile), coded.streams, strict=True)
+        for (rows, columns), stream in tracked(streams, "decoding"):
             decoder = Decoder(exact.tables, stream, checksum)
             size = rows.stop - rows.start, columns.stop - columns.start
             y[:, rows, columns] = decode_latents(exact.prior, coded.quality, *size, decoder).cpu().numpy()
@@ -271,7 +273,7 @@ class Codec(Model):
         height, width, channels = pixels.shape
         knots = hats(torch.tensor([float(quality)], device=self.device))
         restore = (knots @ self.log_restore).exp()[:, :, None, None] / 2**MEAN_BITS
-        for rows, columns in tiles(height, width, TILE):
+        for rows, columns in tracked(tiles(height, width, TILE), "painting"):
             (top, left), window = _window(rows, columns, _reach(self.config.decoder_blocks + 1))
             latents = torch.from_numpy(y[(slice(None), *window)]).to(self.device)[None]
             picture = self.decoder(latents.float() * restore, knots)[0].permute(1, 2, 0)

@@ -15,11 +15,12 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 import numpy as np
 import torch
 from msgspec import Meta
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from vaetool.denoising.cleaning import DEFAULT, Cleaning
 from vaetool.denoising.noise.mixture import Noise, add_noise
+from vaetool.denoising.sigma import SigmaEstimator, pool_readings
 from vaetool.errors import UsageError
 from vaetool.images.conversion import from_unit, network_input, to_unit, unpack
 from vaetool.images.metrics import mean_psnr
@@ -30,18 +31,13 @@ from vaetool.nn.base import Batch, Losses, Model, register
 from vaetool.nn.blocks import UNet
 from vaetool.nn.filters import local_mean
 from vaetool.nn.sections import Positive, Section, Some
+from vaetool.progress import tracked
 
 VISIBLE = 1 / 255
 """Noise with a smaller sigma is left alone: it cannot be told from clean texture, nor seen in eight bits."""
 
 FADING = 0.5
 """Noise with a sigma larger than `VISIBLE` by this share of it is removed in full, and in part in between."""
-
-FLAT = 0.5 / 255
-"""A place with less detail than this tells nothing: rounding to eight bits alone leaves 0.29 / 255."""
-
-MOSTLY_CLIPPED = 0.25  # share of the pixels of a place
-CLIPPED_EVIDENCE = 1e-3  # weight of such a place: it counts only where there is nothing better
 
 TOO_LOW = 2.0  # how many times as much an estimate that is too low costs as one that is too high
 FAINT = 5 / 255  # added to the sigma that errors are divided by: below that they hardly weigh more
@@ -55,6 +51,7 @@ alone: gravel looks like grey noise, but what cameras leave has colour in it, un
 
 TILE = 768
 HALO = 80  # at sigma 50 tiles then differ from the whole by at most 0.7 of an 8-bit level
+ESTIMATOR_HALO = 128  # sigma then differs by less than a hundredth; 176 pixels are as far as a reading sees
 
 Image = TypeVar("Image")
 
@@ -65,7 +62,7 @@ class DAEConfig(Section, name="model"):
 
     channels: Literal[1, 3] = 3
     widths: Some[Positive] = (32, 64, 128, 192)  # per level; each halves the resolution
-    blocks: Positive = 2  # residual blocks per level, each way
+    blocks: Positive | Some[Positive] = 2  # residual blocks each way, at all levels or per level
     estimator_widths: Some[Positive] = (32, 48, 64)  # the same for the network that estimates sigma
     # Places of 4 pixels a side, an odd number, over which readings of sigma are averaged.
     pooling: Annotated[int, Meta(ge=1, le=1025)] = 17
@@ -75,58 +72,8 @@ class DAEConfig(Section, name="model"):
         super().__post_init__()
         if self.pooling % 2 == 0:
             raise UsageError(f"model.pooling must be odd, not {self.pooling}")
-
-
-class SigmaEstimator(nn.Module):
-    """Estimator of the sigma of the noise, from the noisy picture alone.
-
-    A U-shaped network at a quarter of the resolution (`scale`), applied to the picture minus its local mean. Each place
-    gives a reading and how far to trust it, since flat ground tells more than texture; readings are averaged by trust.
-    A place that is flatter than rounding to eight bits leaves it (a border, a title page) tells nothing, and a clipped
-    one hardly anything.
-    """
-
-    scale = 4
-    blocks = 2  # residual blocks per level, each way
-    mean = 17  # pixels a side: wide enough for the blotches that cameras leave
-
-    def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
-        super().__init__()
-        self.unet = UNet(channels * self.scale**2, 2, widths, self.blocks, bias=False)
-
-    @property
-    def stride(self) -> int:
-        """The number that heights and widths must be multiples of."""
-        return self.scale * self.unet.stride
-
-    @property
-    def halo(self) -> int:
-        """How far around a place its reading depends on the picture, in pixels, rounded up to a multiple of `stride`.
-
-        This counts two convolutions per block, at each level down and up, those at both ends, and the local mean.
-        """
-        *levels, bottom = (self.scale * 2**level for level in range(len(self.unet.down) + 1))
-        reach = 2 * self.blocks * (2 * sum(levels) + bottom) + 2 * self.scale + self.mean // 2
-        return -(-reach // self.stride) * self.stride
-
-    def forward(self, noisy: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return readings weighted by trust, the trust, and the evidence of each place, from 0 to 1.
-
-        noisy: (batch, channels, height, width), multiples of `stride`. All results: (batch, 1, height / 4, width / 4).
-        """
-        detail = noisy - local_mean(noisy, self.mean)
-        clipped = ((noisy == 0) | (noisy == 1)).any(dim=1, keepdim=True).to(noisy.dtype)
-        energy = F.avg_pool2d(detail.square().mean(dim=1, keepdim=True), self.scale)
-        evidence = torch.where(F.avg_pool2d(clipped, self.scale) < MOSTLY_CLIPPED, 1.0, CLIPPED_EVIDENCE)
-        evidence = evidence * (energy > FLAT**2)
-        reading, trust = self.unet(F.pixel_unshuffle(detail, self.scale)).abs().chunk(2, dim=1)
-        trust = (trust + 1e-6) * evidence
-        return reading * trust, trust, evidence
-
-
-def pool_readings(weighted: Tensor, trust: Tensor, window: int) -> Tensor:
-    """Return the map of sigma, (batch, 1, h, w): a `SigmaEstimator`'s readings averaged over `window` x `window`."""
-    return local_mean(weighted, window) / local_mean(trust, window).clamp_min(1e-12)
+        if isinstance(self.blocks, tuple) and len(self.blocks) != len(self.widths):
+            raise UsageError(f"model.blocks must be a number, or {len(self.widths)} as model.widths are")
 
 
 @register("dae")
@@ -292,9 +239,10 @@ class DAE(Model):
         height, width = pixels.shape[:2]
         scale = self.estimator.scale
         found = torch.empty((4, 1, 1, -(-height // scale), -(-width // scale)))
-        for part in self._tiles(pixels, tile, self.estimator.halo):
+        for part in tracked(self._tiles(pixels, tile, ESTIMATOR_HALO), "finding noise"):
             window = self._window(pixels[part.window()])
-            readings = torch.stack([*self.estimator(window), self._colour_power(window)])
+            detail = self.estimator.detail(window)
+            readings = torch.stack([*self.estimator(window, detail), self._colour_power(detail)])
             found[(..., *part.kept(scale))] = readings[(..., *part.middle(scale))].cpu()
         weighted, trust, evidence, colour = found
         sigma = pool_readings(weighted, trust, self.config.pooling)
@@ -303,19 +251,21 @@ class DAE(Model):
             sigma = sigma.minimum((MAX_GREYNESS * local_mean(colour, self.config.pooling).sqrt()).clamp_min(GREY))
         return self.settle(sigma, evidence)[0, 0].numpy()
 
-    def _colour_power(self, x: Tensor) -> Tensor:
-        """Return the mean square of fine detail in the colours, (1, 1, height / 4, width / 4)."""
-        colours = x - x.mean(dim=1, keepdim=True)
-        detail = colours - local_mean(colours, self.estimator.mean)
-        return F.avg_pool2d(detail.square().mean(dim=1, keepdim=True), self.estimator.scale)
+    def _colour_power(self, detail: Tensor) -> Tensor:
+        """Return the mean square of what differs between the colours, (1, 1, height / 4, width / 4)."""
+        colours = detail - detail.mean(dim=1, keepdim=True)
+        return F.avg_pool2d(colours.square().mean(dim=1, keepdim=True), self.estimator.scale)
 
     @torch.inference_mode()
     def denoise_pixels(self, pixels: np.ndarray, noise: np.ndarray, cleaning: Cleaning = DEFAULT) -> np.ndarray:
         """Return pixels, (height, width, channels), without noise, given its map from `noise_map` or `constant_map`."""
         clean = np.empty_like(pixels)
-        for part in self._tiles(pixels, cleaning.tile, HALO):
-            noisy = self._window(pixels[part.window()])
+        for part in tracked(self._tiles(pixels, cleaning.tile, HALO), "cleaning"):
             sigma = self._noise_window(noise, part) * max(cleaning.strength, 1.0)
+            if (sigma <= VISIBLE).all():
+                clean[part.kept()] = pixels[part.kept()]
+                continue
+            noisy = self._window(pixels[part.window()])
             change = self.restore(noisy, sigma) - noisy
             if pixels.shape[2] == 1:
                 change = change.mean(dim=1, keepdim=True)

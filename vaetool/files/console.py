@@ -118,21 +118,19 @@ class Console:
 
     @contextmanager
     def progress(self, total: int | None) -> Iterator[Callable[[], None]]:
-        """Show a progress bar on stderr, only where it is a terminal; yield the function that advances it by one.
+        """Show progress on stderr, only where it is a terminal; yield the function that advances it by one file.
 
-        total: None if it is not known.
+        There is a bar of the files, if they are not a single one, and one of the parts of a large picture.
+        total: of files; None if it is not known.
         """
         lines_would_mix = self.json and _is_terminal(sys.stdout)
-        if self.quiet or (total is not None and total < 2) or lines_would_mix or not self.screen.is_terminal:
+        if self.quiet or lines_would_mix or not self.screen.is_terminal:
             yield lambda: None
             return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from vaetool.files.bars import show_bars
 
-        columns = (TextColumn("files"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        bar = Progress(*columns, console=self.screen, transient=True, redirect_stdout=False, redirect_stderr=False)
-        task = bar.add_task("files", total=total)
-        with bar:
-            yield lambda: bar.advance(task)
+        with show_bars(self.screen, total) as advance:
+            yield advance
 
 
 class Report:

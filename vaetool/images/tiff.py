@@ -20,9 +20,13 @@ from vaetool.images.picture import Picture
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How TIFF files begin."""
 
+TEXTS_ALONE = "the EXIF data is left out but for its texts"
+
 DPI_PER_UNIT = {2: 1.0, 3: 2.54}  # of the unit of resolution: inches, centimetres
 EXACT = 2**24  # larger integers are not all exact in 32-bit floating point
 _PROFILE, _UNIT, _DENSITIES = 34675, 296, (282, 283)
+_RESOLUTION_TAGS = {_UNIT, *_DENSITIES}
+_DIRECTORIES = {34665, 34853}  # of a camera's settings, of its place
 _TEXT_TAGS = (270, 271, 272, 305, 306, 315, 33432)  # description, make, model, software, date, artist, copyright
 _GREY_OR_RGB = (1, 2)  # of the tag of photometric interpretation: 0 is black, or three colours
 
@@ -36,6 +40,7 @@ class TiffPage(NamedTuple):
     exif: bytes | None = None
     dpi: tuple[float, float] | None = None
     orientation: int = 1
+    warnings: tuple[str, ...] = ()
 
 
 def page_samples(data: bytes, number: int) -> np.ndarray:
@@ -71,7 +76,7 @@ def _picture(page: TiffPage, floats: bool) -> Picture:
     pixels, alpha = upright(samples, page.orientation)
     if alpha is not None and alpha.dtype == np.float32:
         raise ImageError("holds floating-point values and transparency; convert it to 8 or 16 bits first")
-    return Picture(pixels, alpha, "TIFF", page.icc_profile, page.exif, page.dpi)
+    return Picture(pixels, alpha, "TIFF", page.icc_profile, page.exif, page.dpi, page.warnings)
 
 
 def _read_pages(data: bytes, max_pixels: int, count: int | None) -> list[TiffPage]:
@@ -124,7 +129,8 @@ def _page(page: Any) -> TiffPage:
     dpi = (densities[0] * per_inch, densities[1] * per_inch) if per_inch and len(densities) == 2 else None
     block = exif.tobytes() if len(exif) else None
     orientation = int(tags.get(ExifTags.Base.Orientation, 1))
-    return TiffPage(_samples(page), bool(page.extrasamples), tags.get(_PROFILE), block, dpi, orientation)
+    warnings = (TEXTS_ALONE,) if _DIRECTORIES & tags.keys() else ()
+    return TiffPage(_samples(page), bool(page.extrasamples), tags.get(_PROFILE), block, dpi, orientation, warnings)
 
 
 def _samples(page: Any) -> np.ndarray:
@@ -175,6 +181,13 @@ def encode(pages: Sequence[TiffPage]) -> bytes:
                 extratags=_text_tags(page.exif),
             )
     return file.getvalue()
+
+
+def has_other_tags(exif: bytes | None) -> bool:
+    """Tell whether an EXIF block holds anything that `encode` leaves out: it keeps texts."""
+    tags = Image.Exif()
+    tags.load(exif or b"")
+    return any(tag not in _TEXT_TAGS and tag not in _RESOLUTION_TAGS for tag in tags)
 
 
 def _text_tags(exif: bytes | None) -> list[tuple[int, str, int, str, bool]]:

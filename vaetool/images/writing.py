@@ -89,6 +89,14 @@ def encode(picture: Picture, format: str, *, quality: int | None = None, strip: 
     return file.getvalue()
 
 
+def left_out(picture: Picture, format: str, *, strip: bool = False) -> str | None:  # noqa: A002
+    """Return what of a picture `encode` leaves out without being asked to, as a sentence; None if it is nothing."""
+    pages = (picture, *picture.pages)
+    if format != "TIFF" or strip or not (picture.pages or _needs_depth(picture)):
+        return None
+    return tiff.TEXTS_ALONE if any(tiff.has_other_tags(page.exif) for page in pages) else None
+
+
 @contextmanager
 def _encoding_errors(format: str) -> Iterator[None]:  # noqa: A002
     """Turn whatever encoders raise into ImageError."""

@@ -27,6 +27,7 @@ from vaetool.inpainting.masks import Masks, draw_masks
 from vaetool.nn.base import Batch, Losses, Model, register
 from vaetool.nn.blocks import UNet
 from vaetool.nn.sections import Positive, Section, Some
+from vaetool.progress import tracked
 
 UNKNOWN, COARSE = 1.0, 0.5
 """Marks for the pixels of a hole: nothing is known of them, or only a coarse version."""
@@ -212,7 +213,8 @@ class MAE(Model):
         mark: `UNKNOWN` or `COARSE`, for the whole hole.
         """
         hole = hole.copy()
-        for part in windows(wanted, self.stride, CONTEXT[1] if mark == UNKNOWN else CONTEXT[0]):
+        parts = windows(wanted, self.stride, CONTEXT[1] if mark == UNKNOWN else CONTEXT[0])
+        for part in tracked(parts, "filling"):
             x = network_input(pixels[part.window()], self.config.channels, self.stride, self.device)
             inside = network_input(hole[part.window()].astype(np.float32)[..., None], 1, self.stride, self.device)
             filled = push_pull(x, inside) if mark == UNKNOWN else x

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -37,9 +39,10 @@ class ResBlock(nn.Module):
 class UNet(nn.Module):
     """A U-Net of residual blocks with additive skips (Ronneberger et al. 2015, as in Zhang et al. 2021).
 
-    Level k works at 1/2^k of the input's size with `widths[k]` channels; there are `blocks` residual blocks per level
-    on the way down, on the way up, and at the bottom, or there one for each of `dilations`, if given, which lets every
-    place see far (Yu & Koltun 2016). Height and width must be multiples of `stride`.
+    Level k works at 1/2^k of the input's size with `widths[k]` channels; there are `blocks` residual blocks, or
+    `blocks[k]`, per level on the way down, on the way up, and at the bottom, or there one for each of `dilations`, if
+    given, which lets every place see far (Yu & Koltun 2016). Height and width must be multiples of `stride`. While
+    `fast` is set, all levels but the first compute in bfloat16.
     """
 
     def __init__(
@@ -47,33 +50,36 @@ class UNet(nn.Module):
         inputs: int,
         outputs: int,
         widths: Sequence[int],
-        blocks: int,
+        blocks: int | Sequence[int],
         bias: bool = True,
         dilations: Sequence[int] = (),
     ) -> None:
         super().__init__()
         self.stride = 2 ** (len(widths) - 1)
+        self.fast = False
         *levels, bottom = widths
+        *depths, bottom_depth = len(widths) * (blocks,) if isinstance(blocks, int) else blocks
         self.head = nn.Conv2d(inputs, widths[0], 3, padding=1, bias=bias)
-        self.down = nn.ModuleList(_stack(width, blocks, bias) for width in levels)
+        self.down = nn.ModuleList(_stack(*level, bias) for level in zip(levels, depths, strict=True))
         self.shrink = nn.ModuleList(nn.Conv2d(a, b, 2, 2, bias=bias) for a, b in pairwise(widths))
-        self.bottom = nn.Sequential(*(ResBlock(bottom, bias, dilation) for dilation in dilations or blocks * (1,)))
+        dilations = dilations or bottom_depth * (1,)
+        self.bottom = nn.Sequential(*(ResBlock(bottom, bias, dilation) for dilation in dilations))
         self.grow = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, 2, bias=bias) for a, b in pairwise(widths))
-        self.up = nn.ModuleList(_stack(width, blocks, bias) for width in levels)
+        self.up = nn.ModuleList(_stack(*level, bias) for level in zip(levels, depths, strict=True))
         self.tail = nn.Conv2d(widths[0], outputs, 3, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, inputs, height, width) to (batch, outputs, height, width)."""
-        x = self.head(x)
-        skips = []
-        for stack, shrink in zip(self.down, self.shrink, strict=True):
-            x = stack(x)
-            skips.append(x)
-            x = shrink(x)
-        x = self.bottom(x)
-        for stack, grow in zip(reversed(self.up), reversed(self.grow), strict=True):
-            x = stack(grow(x).add_(skips.pop()))
-        return self.tail(x)
+        return self.tail(self._from_level(0, self.head(x)))
+
+    def _from_level(self, level: int, x: Tensor) -> Tensor:
+        """Apply a level, and all below it."""
+        if level == len(self.down):
+            return self.bottom(x)
+        x = self.down[level](x)
+        with torch.autocast(x.device.type, torch.bfloat16) if self.fast and level == 0 else nullcontext():
+            below = self._from_level(level + 1, self.shrink[level](x))
+        return self.up[level](self.grow[level](below.to(x.dtype)).add_(x))
 
 
 def _stack(width: int, blocks: int, bias: bool) -> nn.Sequential:

@@ -35,15 +35,27 @@ def blurred(x: Tensor, sigma: Tensor) -> Tensor:
 
 
 def local_mean(x: Tensor, size: int) -> Tensor:
-    """Return the mean over a square of odd `size` around each place, or over its part inside the picture.
-
-    The padding is done here: the gradient of the padding that `avg_pool2d` itself offers is wrong on CUDA for tensors
-    that are laid out channels last (pytorch/pytorch#188344, in releases before 2026-07): denoisers diverged there.
-    """
-    return _square_mean(x, size) / _square_mean(torch.ones_like(x[:1, :1]), size)
+    """Return the mean over a square of odd `size` around each place, or over its part inside the picture."""
+    return _line_mean(_line_mean(x, size, dim=2), size, dim=3)
 
 
-def _square_mean(x: Tensor, size: int) -> Tensor:
-    """Return the mean over a square around each place of pictures that have zeros around them."""
-    rows = F.avg_pool2d(F.pad(x, (0, 0, size // 2, size // 2)), (size, 1), 1)
-    return F.avg_pool2d(F.pad(rows, (size // 2, size // 2)), (1, size), 1)
+def _line_mean(x: Tensor, size: int, dim: int) -> Tensor:
+    """Return the mean over a line of odd `size`, along a dimension, around each place."""
+    around = [0, 0, 0, 0]
+    around[6 - 2 * dim : 8 - 2 * dim] = 2 * [size // 2]
+    counts = _sums(F.pad(torch.ones_like(x[:1, :1]).narrow(5 - dim, 0, 1), around), size, dim)
+    return _sums(F.pad(x, around), size, dim) / counts
+
+
+def _sums(x: Tensor, size: int, dim: int) -> Tensor:
+    """Return the sums of each `size` neighbours along a dimension, by doubling: about log2(size) additions for each."""
+    length = x.shape[dim] - size + 1
+    total, start, width = torch.zeros((), device=x.device), 0, 1
+    while True:  # x holds the sums of `width` neighbours
+        if size & width:
+            total = total + x.narrow(dim, start, length)
+            start += width
+        if 2 * width > size:
+            return total
+        pairs = x.shape[dim] - width
+        x, width = x.narrow(dim, 0, pairs) + x.narrow(dim, width, pairs), 2 * width

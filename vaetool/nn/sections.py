@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import numpy as np
@@ -77,6 +78,8 @@ class Section:
 
 def _in_words(declared: Any, of_type: bool) -> str:
     """Return what a declaration allows; of_type: which type, rather than which bounds."""
+    if get_origin(declared) in (Union, UnionType):
+        return " or ".join(_in_words(one, of_type) for one in get_args(declared))
     kind, *metas = get_args(declared) if get_origin(declared) is Annotated else [declared]
     if get_origin(kind) is Literal:
         return " or ".join(", ".join(map(str, get_args(kind))).rsplit(", ", 1))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
     from vaetool.nn.base import Model
+    from vaetool.nn.precision import Precision
 
 __all__ = [
     "SUFFIX",
@@ -80,11 +81,17 @@ def model_class(kind: str) -> type[Model]:
     return CLASSES[kind]
 
 
-def load(name: str | os.PathLike[str], *, device: str = "auto", kind: str | tuple[str, ...] | None = None) -> Any:
+def load(
+    name: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    kind: str | tuple[str, ...] | None = None,
+    precision: Precision = "float32",
+) -> Any:
     """Load a model by name or path, ready to use: weights on `device` ("auto", "cpu", "cuda", "cuda:1", "mps").
 
     `kind`: refuse models of any other kind, or of any but these. Weights stored in half precision, or in eight bits,
-    are used in single precision.
+    are used in single precision; `precision`: what to compute in, see `vaetool.nn.precision.set_precision`.
     Raises ModelNotFoundError, WrongKindError, DeviceError, WeightsError.
     """
     header = read_header(find(name))
@@ -93,16 +100,26 @@ def load(name: str | os.PathLike[str], *, device: str = "auto", kind: str | tupl
 
     import torch
 
+    from vaetool.nn.precision import set_precision
+
     place = resolve_device(device)
     model = _build(header)
     _fill(model, header)
-    return model.requires_grad_(False).to(place).to(memory_format=torch.channels_last).eval()
+    model = model.requires_grad_(False).to(place).to(memory_format=torch.channels_last).eval()
+    set_precision(model, precision)
+    return model
 
 
-def as_model(model: str | os.PathLike[str] | Model, *, kind: tuple[str, ...], device: str = "auto") -> Any:
+def as_model(
+    model: str | os.PathLike[str] | Model,
+    *,
+    kind: tuple[str, ...],
+    device: str = "auto",
+    precision: Precision = "float32",
+) -> Any:
     """Return a model: the one given if its kind is among these, or the one of that name or path. Raises as `load`."""
     if isinstance(model, str | os.PathLike):
-        return load(model, device=device, kind=kind)
+        return load(model, device=device, kind=kind, precision=precision)
     _check_kind("the model", model.kind, kind)
     return model
 

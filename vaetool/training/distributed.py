@@ -17,13 +17,9 @@ from torch import Tensor, distributed, nn
 
 from vaetool.errors import UsageError
 from vaetool.nn.base import Batch
+from vaetool.nn.precision import has_bf16_units
 
 CPU = torch.device("cpu")
-
-
-def has_bf16_units(device: torch.device) -> bool:
-    """Tell whether a device computes faster in bfloat16; a CPU without units for it takes ten times as long."""
-    return device.type == "cuda" or (device.type == "cpu" and torch.cpu._is_avx512_bf16_supported())
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from vaetool.nn.base import Model
+from vaetool.nn.precision import has_bf16_units
 from vaetool.training.config import TrainingConfig
-from vaetool.training.distributed import has_bf16_units
 
 MUON_LR_RATIO = 3.0
 """Muon's learning rate over AdamW's: 3e-3 with 1e-3 was stable for the denoiser, 4e-3 with plain ReLUs was not."""

@@ -1,0 +1,63 @@
+"""The estimator of the sigma of noise."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vaetool.nn.blocks import UNet
+from vaetool.nn.filters import local_mean
+
+FLAT = 0.5 / 255
+"""A place with less detail than this tells nothing: rounding to eight bits alone leaves 0.29 / 255."""
+
+MOSTLY_CLIPPED = 0.25  # share of the pixels of a place
+CLIPPED_EVIDENCE = 1e-3  # weight of such a place: it counts only where there is nothing better
+
+
+class SigmaEstimator(nn.Module):
+    """Estimator of the sigma of the noise, from the noisy picture alone.
+
+    A U-shaped network at a quarter of the resolution (`scale`), applied to the picture minus its local mean. Each place
+    gives a reading and how far to trust it, since flat ground tells more than texture; readings are averaged by trust.
+    A place that is flatter than rounding to eight bits leaves it (a border, a title page) tells nothing, and a clipped
+    one hardly anything.
+    """
+
+    scale = 4
+    blocks = 2  # residual blocks per level, each way
+    mean = 17  # pixels a side: wide enough for the blotches that cameras leave
+
+    def __init__(self, channels: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        self.unet = UNet(channels * self.scale**2, 2, widths, self.blocks, bias=False)
+
+    @property
+    def stride(self) -> int:
+        """The number that heights and widths must be multiples of."""
+        return self.scale * self.unet.stride
+
+    def detail(self, noisy: Tensor) -> Tensor:
+        """Return pictures minus their local mean."""
+        return noisy - local_mean(noisy, self.mean)
+
+    def forward(self, noisy: Tensor, detail: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Return readings weighted by trust, the trust, and the evidence of each place, from 0 to 1.
+
+        noisy: (batch, channels, height, width), multiples of `stride`; detail: their `detail`, if it is known.
+        All results: (batch, 1, height / 4, width / 4).
+        """
+        detail = self.detail(noisy) if detail is None else detail
+        clipped = ((noisy == 0) | (noisy == 1)).any(dim=1, keepdim=True).to(noisy.dtype)
+        energy = F.avg_pool2d(detail.square().mean(dim=1, keepdim=True), self.scale)
+        evidence = torch.where(F.avg_pool2d(clipped, self.scale) < MOSTLY_CLIPPED, 1.0, CLIPPED_EVIDENCE)
+        evidence = evidence * (energy > FLAT**2)
+        reading, trust = self.unet(F.pixel_unshuffle(detail, self.scale)).abs().chunk(2, dim=1)
+        trust = (trust + 1e-6) * evidence
+        return reading * trust, trust, evidence
+
+
+def pool_readings(weighted: Tensor, trust: Tensor, window: int) -> Tensor:
+    """Return the map of sigma, (batch, 1, h, w): a `SigmaEstimator`'s readings averaged over `window` x `window`."""
+    return local_mean(weighted, window) / local_mean(trust, window).clamp_min(1e-12)
