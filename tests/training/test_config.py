@@ -77,7 +77,7 @@ def test_without_any_budget_a_run_takes_half_an_hour(recipe_file):
         ("training.crops=64", "training.crops must be a list of one or more, each a whole number, not 64"),
         ("training.crops=['a']", "training.crops must be a list of one or more, each a whole number, not ['a']"),
         ("training.crops=[]", "training.crops must be a list of one or more"),
-        ("model.blocks=-1", "model.blocks must be above 0, not -1"),
+        ("model.blocks=-1", "model.blocks must be above 0 or a list of one or more, each above 0, not -1"),
         ("model.widths=[0]", "model.widths must be a list of one or more, each above 0, not [0]"),
         ("model.widths=[]", "model.widths must be a list of one or more"),
         ("model.widths=[8, 1.5]", "each a whole number, not [8, 1.5]"),

@@ -152,7 +152,7 @@ def with_flags(flags: Mapping[str, Flag], panel: str) -> Callable[[Callable[...,
 def _parameter(name: str, flag: Flag, panel: str) -> inspect.Parameter:
     switch = flag.type is bool
     option = typer.Option(
-        f"--{name}",
+        f"--{name.replace('_', '-')}",
         metavar=None if switch else flag.metavar,
         help=flag.help,
         show_default=flag.default,

@@ -19,8 +19,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vaetool.denoising.cleaning import DEFAULT, Cleaning
-from vaetool.denoising.noise.mixture import Noise, add_noise
-from vaetool.denoising.sigma import SigmaEstimator, pool_readings
+from vaetool.denoising.noise.learnt import LearntNoise
+from vaetool.denoising.noise.mixture import Noise
+from vaetool.denoising.sigma import SigmaEstimator, constant_map, median_sigma, pool_readings
 from vaetool.errors import UsageError
 from vaetool.images.conversion import from_unit, network_input, to_unit, unpack
 from vaetool.images.metrics import mean_psnr
@@ -42,6 +43,14 @@ FADING = 0.5
 TOO_LOW = 2.0  # how many times as much an estimate that is too low costs as one that is too high
 FAINT = 5 / 255  # added to the sigma that errors are divided by: below that they hardly weigh more
 BLIND = 0.75  # share of the crops that training cleans by the estimated sigma, not by the true one
+
+LESSONS = (0.0, 0.25, 0.5, 0.75)  # of a run that learns from noisy images: where they are
+AT_ONCE = 8  # images that it cleans together
+RECORRUPTION = 0.7  # noise that is added to those held out, as a share of what they have
+
+FURTHER = {"optimizer": "muon", "lr": 3e-4, "crops": (128,), "batch": 8, "clip": 0.25, "warmup_steps": 20}
+FURTHER |= {"constant": 0.3, "ema": 0.99, "bf16": True}
+"""How to go on from trained weights, in minutes."""
 
 MAX_GREYNESS = 5.0
 GREY = 6 / 255
@@ -83,8 +92,9 @@ class DAE(Model):
     Config = DAEConfig
     Corruption = Noise
     figure = "psnr"
-    learns_from_pairs = True
+    learns_from_pairs = takes_any_values = True
     lr_ratios: ClassVar[dict[str, float]] = {"estimator": 2.0}
+    further: ClassVar[dict[str, dict[str, Any]]] = {"training": FURTHER}
     config: DAEConfig
 
     def __init__(self, config: DAEConfig) -> None:
@@ -134,7 +144,7 @@ class DAE(Model):
                 taken = True
         return taken
 
-    def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Noise) -> Batch:
+    def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Noise | LearntNoise) -> Batch:
         """Return clean and noisy images, the sigma of what is to be removed, and which of them to clean blind.
 
         Nothing is added to images that have noisy ones as further channels.
@@ -142,9 +152,49 @@ class DAE(Model):
         if clean.shape[1] > self.config.channels:
             target, noisy = clean.chunk(2, dim=1)
         else:
-            target, noisy = add_noise(clean, generator, corruption)
+            target, noisy = corruption.add_to(clean, generator)
         blind = torch.rand((len(clean), 1, 1, 1), generator=generator, device=clean.device) < BLIND
         return {"clean": target, "noisy": noisy, "sigma": self.true_sigma(noisy - target), "blind": blind}
+
+    @classmethod
+    def lessons(cls, corruption: Noise) -> tuple[float, ...]:
+        """Return when images that are noisy themselves are cleaned anew, and their noise learnt."""
+        return LESSONS if corruption.noisy_only else ()
+
+    def lesson(self, images: Tensor, corruption: Noise | LearntNoise) -> tuple[Tensor, LearntNoise]:
+        """Return images, (batch, channels, height, width), without their noise, and that noise.
+
+        What the network leaves of them now counts as clean, so its mistakes stay; but it sees exactly this noise, on
+        detail like this, and what it makes of them is cleaner each time. Raises TrainingError as `LearntNoise.fit`.
+        """
+        if not isinstance(corruption, LearntNoise):
+            corruption = LearntNoise.fit(images, self._cleaned(images, None))
+        clean = self._cleaned(images, corruption)
+        return clean, LearntNoise.fit(images, clean)
+
+    def exam(self, images: Tensor, corruption: LearntNoise, generator: torch.Generator) -> Batch:
+        """Return noisy images with more noise, and as clean ones the same with noise that is independent of it.
+
+        Of y + a z and y - z / a the noise is independent, z being drawn like that in y (Pang et al. 2021): one cleaned
+        differs from the other by the error of the cleaning and the noise of the other, which is known.
+        """
+        clean = self._cleaned(images, corruption)
+        noise, power = corruption.draw(clean, generator), corruption.variance(clean)
+        noisy, target = images + RECORRUPTION * noise, images - noise / RECORRUPTION
+        sigma = self.true_sigma((power * (1 + RECORRUPTION**2)).sqrt())
+        spare = power.mean(dim=(1, 2, 3)) * (1 + RECORRUPTION**-2)
+        return {"clean": target, "noisy": noisy, "sigma": sigma, "noise_of_clean": spare}
+
+    @torch.inference_mode()
+    def _cleaned(self, noisy: Tensor, noise: LearntNoise | None) -> Tensor:
+        """Return a batch without noise, of any number of images; noise: what they have, if it is known."""
+        parts = []
+        for part in noisy.split(AT_ONCE):
+            clean = self.restore(part, self.estimate(part)).clamp(0, 1)
+            if noise is not None:
+                clean = self.restore(part, self.true_sigma(noise.variance(clean).sqrt())).clamp(0, 1)
+            parts.append(clean)
+        return torch.cat(parts)
 
     def true_sigma(self, noise: Tensor) -> Tensor:
         """Return the root mean square of noise, (batch, channels, height, width), as `estimate` should find it.
@@ -177,13 +227,16 @@ class DAE(Model):
         estimate = self.estimate(batch["noisy"])
         clean = self.restore(batch["noisy"], estimate).clamp(0, 1)
         errors = (clean - batch["clean"]).square().mean(dim=(1, 2, 3))
+        if "noise_of_clean" in batch:
+            errors = (errors - batch["noise_of_clean"]).mean().clamp_min(1e-6)[None]  # one of few pixels may be below 0
         sigma_error = (estimate - batch["sigma"]).abs().mean()
         return {"psnr": mean_psnr(errors.detach().cpu().numpy()), "sigma_error": 255 * sigma_error.item()}
 
     def example(self, batch: Batch) -> list[Tensor]:
         """Return the noisy, the cleaned and the clean pictures."""
         noisy = batch["noisy"]
-        return [noisy, self.restore(noisy, self.estimate(noisy)), batch["clean"]]
+        shown = [noisy, self.restore(noisy, self.estimate(noisy))]
+        return shown if "noise_of_clean" in batch else [*shown, batch["clean"]]
 
     def estimate(self, noisy: Tensor) -> Tensor:
         """Return the estimated sigma of the noise, (batch, 1, h, w) or (batch, 1, 1, 1): see `settle`."""
@@ -287,13 +340,3 @@ class DAE(Model):
             scale = self.estimator.scale
             noise = pad_to_multiple(noise[part.window(scale)][..., None], self.stride // scale)[..., 0]
         return torch.from_numpy(noise).to(self.device)[None, None]
-
-
-def constant_map(sigma: float) -> np.ndarray:
-    """Return a noise map that is the same everywhere; sigma in 8-bit units, 0..255."""
-    return np.full((1, 1), sigma / 255, np.float32)
-
-
-def median_sigma(noise: np.ndarray) -> float:
-    """Return the median of a noise map, in 8-bit units."""
-    return 255 * float(np.median(noise))

@@ -1,7 +1,8 @@
-"""The estimator of the sigma of noise."""
+"""Sigma of noise: its estimator, and maps of it."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -61,3 +62,13 @@ class SigmaEstimator(nn.Module):
 def pool_readings(weighted: Tensor, trust: Tensor, window: int) -> Tensor:
     """Return the map of sigma, (batch, 1, h, w): a `SigmaEstimator`'s readings averaged over `window` x `window`."""
     return local_mean(weighted, window) / local_mean(trust, window).clamp_min(1e-12)
+
+
+def constant_map(sigma: float) -> np.ndarray:
+    """Return a noise map that is the same everywhere; sigma in 8-bit units, 0..255."""
+    return np.full((1, 1), sigma / 255, np.float32)
+
+
+def median_sigma(noise: np.ndarray) -> float:
+    """Return the median of a noise map, in 8-bit units."""
+    return 255 * float(np.median(noise))

@@ -10,6 +10,7 @@ Nothing else is carried along with the pixels: XMP, text and gamma chunks are le
 from vaetool.images.formats import format_for
 from vaetool.images.picture import Picture
 from vaetool.images.reading import MAX_PIXELS, from_pil, read
+from vaetool.images.tiff import count_pages
 from vaetool.images.writing import encode, left_out, to_pil
 
-__all__ = ["MAX_PIXELS", "Picture", "encode", "format_for", "from_pil", "left_out", "read", "to_pil"]
+__all__ = ["MAX_PIXELS", "Picture", "count_pages", "encode", "format_for", "from_pil", "left_out", "read", "to_pil"]

@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,9 +17,15 @@ from PIL import Image
 from vaetool import images
 from vaetool.errors import ImageError, UsageError
 from vaetool.files import inputs
+from vaetool.images import Picture
 
 RESULTS = (".training", ".latent")
 """The curves and plots of a run, `NAME.training.png` and so on, may lie among the images but do not count as such."""
+
+TIFF_SUFFIXES = {".tif", ".tiff"}
+
+Load = Callable[[], Path | bytes]
+"""Returns a file, or its bytes; may raise ImageError."""
 
 
 @dataclass(frozen=True)
@@ -28,19 +35,20 @@ class Source:
     name: str
     label: str
     origin: str  # the same for the same file, so that none is taken twice
-    read: Callable[[], np.ndarray]  # → (height, width, 1 or 3) uint8 or uint16; raises ImageError
+    read: Callable[[], np.ndarray]  # → (height, width, 1 or 3) uint8, uint16 or float32; raises ImageError
     read_noisy: Callable[[], np.ndarray] | None = None  # the same picture with noise, if it is one of a pair
 
 
-def find_sources(data: Iterable[str | Path], root: str | Path = ".") -> list[Source]:
+def find_sources(data: Iterable[str | Path], root: str | Path = ".", *, whole: bool = False) -> list[Source]:
     """Return all images in folders, zip files and `torchvision:NAME` data sets (in `root`), each once, sorted by name.
 
-    Hidden files are left out, as they are by every command.
+    Hidden files are left out, as they are by every command. whole: every page of a TIFF file is an image, and values
+    may be of any range (float32), as in `vaetool.images.read`.
     Raises UsageError if a place is missing, cannot be used, or holds no image.
     """
     found: dict[str, Source] = {}
     for place in data:
-        sources = _sources_in(str(place), Path(root))
+        sources = _sources_in(str(place), Path(root), whole)
         if not sources:
             raise UsageError(f"{place}: holds no image")
         for source in sources:
@@ -48,7 +56,7 @@ def find_sources(data: Iterable[str | Path], root: str | Path = ".") -> list[Sou
     return sorted(found.values(), key=lambda source: source.name)
 
 
-def find_pairs(data: Sequence[str | Path], root: str | Path = ".") -> list[Source]:
+def find_pairs(data: Sequence[str | Path], root: str | Path = ".", *, whole: bool = False) -> list[Source]:
     """Return all images of the second of two places, each with the one of the same name in the first, its noisy one.
 
     Suffixes may differ. Raises UsageError as `find_sources`, for another number of places, and if one has no partner.
@@ -57,7 +65,7 @@ def find_pairs(data: Sequence[str | Path], root: str | Path = ".") -> list[Sourc
         raise UsageError(
             f"pairs are of two folders or zip files, the noisy pictures and the clean ones, not {len(data)}"
         )
-    noisy, clean = (_by_name(find_sources([place], root)) for place in data)
+    noisy, clean = (_by_name(find_sources([place], root, whole=whole)) for place in data)
     alone = sorted(noisy.keys() ^ clean.keys())
     if alone:
         more = f", nor {len(alone) - 1} others" if len(alone) > 1 else ""
@@ -73,33 +81,48 @@ def _by_name(sources: list[Source]) -> dict[str, Source]:
     return dict(zip(map(str, names), sources, strict=True))
 
 
-def _sources_in(place: str, root: Path) -> list[Source]:
+def _sources_in(place: str, root: Path, whole: bool) -> list[Source]:
     if place.startswith("torchvision:"):
         return _torchvision_sources(place.partition(":")[2], root)
     path = Path(place)
     if path.is_dir():
-        return _folder_sources(path)
+        return _folder_sources(path, whole)
     if not path.exists():
         raise UsageError(f"{place}: no such folder or zip file")
     if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip":
-        return _zip_sources(path)
+        return _zip_sources(path, whole)
     raise UsageError(f"{place}: not a folder, a zip file or torchvision:NAME")
 
 
-def _folder_sources(folder: Path) -> list[Source]:
-    def source(path: Path, place: PurePosixPath) -> Source:
-        label = place.parent.name
-        return Source(str(place), label, os.path.realpath(path), lambda: images.read(path).visible_pixels())
-
-    found = inputs.expand([str(folder)], recursive=True)
-    return [
-        source(entry.source, PurePosixPath(entry.place.as_posix()))
-        for entry in found.entries
-        if isinstance(entry.source, Path) and Path(entry.source.stem).suffix not in RESULTS
-    ]
+def _folder_sources(folder: Path, whole: bool) -> list[Source]:
+    found: list[Source] = []
+    for entry in inputs.expand([str(folder)], recursive=True).entries:
+        if isinstance(entry.source, Path) and Path(entry.source.stem).suffix not in RESULTS:
+            name = PurePosixPath(entry.place.as_posix())
+            found += _file_sources(name, os.path.realpath(entry.source), partial(Path, entry.source), whole)
+    return found
 
 
-def _zip_sources(path: Path) -> list[Source]:
+def _file_sources(name: PurePosixPath, origin: str, load: Load, whole: bool) -> list[Source]:
+    """Return the images of a file: one, or all of its pages."""
+    count = images.count_pages(load()) if whole and name.suffix.lower() in TIFF_SUFFIXES else 1
+    if count == 1:
+        return [Source(str(name), name.parent.name, origin, lambda: images.read(load(), whole=whole).visible_pixels())]
+
+    def source(number: int) -> Source:
+        page = f", page {number + 1}"
+        return Source(f"{name}{page}", name.parent.name, origin + page, lambda: _pages(load)[number].visible_pixels())
+
+    return [source(number) for number in range(count)]
+
+
+@lru_cache(maxsize=2)  # pages are read one after the other
+def _pages(load: Load) -> tuple[Picture, ...]:
+    first = images.read(load(), whole=True)
+    return (first, *first.pages)
+
+
+def _zip_sources(path: Path, whole: bool) -> list[Source]:
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
@@ -108,18 +131,17 @@ def _zip_sources(path: Path) -> list[Source]:
     if any(entry.flag_bits & 1 for entry in entries):
         raise UsageError(f"{path}: an encrypted zip file; unpack it and name the folder")
 
-    def pixels(entry: zipfile.ZipInfo) -> np.ndarray:
+    def load(entry: zipfile.ZipInfo) -> bytes:
         try:
-            data = archive.read(entry)
+            return archive.read(entry)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error) as error:
             raise ImageError(f"cannot be read from the zip file ({error})") from error
-        return images.read(data).visible_pixels()
 
-    def source(entry: zipfile.ZipInfo) -> Source:
+    found: list[Source] = []
+    for entry in entries:
         name = PurePosixPath(entry.filename)
-        return Source(str(name), name.parent.name, f"{os.path.realpath(path)}/{name}", lambda: pixels(entry))
-
-    return [source(entry) for entry in entries]
+        found += _file_sources(name, f"{os.path.realpath(path)}/{name}", partial(load, entry), whole)
+    return found
 
 
 def _is_image(name: PurePosixPath) -> bool:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,6 +50,15 @@ def page_samples(data: bytes, number: int) -> np.ndarray:
         return _samples(file.pages[number])
 
 
+def count_pages(file: Path | bytes) -> int:
+    """Return how many pages a file has; 1 for what is no readable TIFF file."""
+    try:
+        with _opened(file) as opened:
+            return len(opened.pages)
+    except Exception:  # whoever reads it says what is wrong
+        return 1
+
+
 def has_wide_values(data: bytes) -> bool:
     """Tell whether a page of a file has other values than integers of up to 16 bits without a sign."""
     with _opened(data) as file:
@@ -88,14 +98,14 @@ def _read_pages(data: bytes, max_pixels: int, count: int | None) -> list[TiffPag
 
 
 @contextmanager
-def _opened(data: bytes) -> Iterator[Any]:
-    """Open a file; what tifffile would only log, such as pages that are cut off, is an ImageError."""
+def _opened(source: Path | bytes) -> Iterator[Any]:
+    """Open a file, or its bytes; what tifffile would only log, such as pages that are cut off, is an ImageError."""
     from tifffile import TiffFile
 
     logger, errors = logging.getLogger("tifffile"), _Errors()
     logger.addHandler(errors)
     try:
-        with TiffFile(io.BytesIO(data)) as file:
+        with TiffFile(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
             yield file
     finally:
         logger.removeHandler(errors)

@@ -102,8 +102,14 @@ class Model(nn.Module):
     turned: ClassVar[bool] = True
     """Whether crops are turned and mirrored in training, as pictures allow that mean the same whichever side is up."""
 
+    further: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """The same for a recipe that goes on from trained weights, instead of those of `defaults`."""
+
     learns_from_pairs: ClassVar[bool] = False
     """Whether `corrupt` takes images that have noisy ones as further channels."""
+
+    takes_any_values: ClassVar[bool] = False
+    """Whether it is trained on values of any range, each image in its own, and on every page of a TIFF file."""
 
     closed_form: ClassVar[bool] = False
     """Whether it is fitted at once, by `fit`, rather than step by step."""
@@ -138,6 +144,19 @@ class Model(nn.Module):
         no words if there is nothing to find out.
         """
         return Facts([], {})
+
+    @classmethod
+    def lessons(cls, corruption: Any) -> tuple[float, ...]:
+        """Return the fractions of a run at which there is a `lesson`; none where images are trained on as they are."""
+        return ()
+
+    def lesson(self, images: Tensor, corruption: Any) -> tuple[Tensor, Any]:
+        """Return what to train on in the next part of a run instead of some images, and what to do to it."""
+        raise NotImplementedError
+
+    def exam(self, images: Tensor, corruption: Any, generator: torch.Generator) -> Batch:
+        """Return a batch for `validate` made of held-out images like those of a `lesson`, after the first."""
+        raise NotImplementedError
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Any) -> Batch:
         """Make a training batch from clean images, (batch, channels, height, width) in 0..1.

@@ -154,6 +154,17 @@ def load_state(
         raise WeightsError(f"{path}: a damaged training state ({error})") from error
 
 
+def began_with(path: Path) -> str:
+    """Return the model that a saved run began with; nothing if it began with new weights, or if there is none."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return str(json.loads((file.metadata() or {})["vaetool-state"])["progress"]["init"])
+    except (SafetensorError, LookupError, TypeError, ValueError, OSError):
+        return ""
+
+
 def _check_recipe(path: Path, saved: dict[str, Any], now: dict[str, Any]) -> None:
     plain = json.loads(json.dumps(now))
     for section, values in plain.items():

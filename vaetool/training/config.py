@@ -103,12 +103,14 @@ def read_recipe(
     kind: str | None = None,
     settings: Iterable[str] = (),
     preset: str | None = None,
+    further: bool = False,
     **overrides: Mapping[str, Any],
 ) -> Recipe:
     """Read a recipe from a TOML file (or another recipe, or the defaults), then apply `overrides` and `settings`.
 
     overrides: values by section. settings: "section.key=value". A recipe without any budget gets `DEFAULT_MINUTES`.
-    preset: one of the kind's, used instead of its defaults where the file says nothing else.
+    preset: one of the kind's, used instead of its defaults where the file says nothing else. further: begin with what
+    suits a run that goes on from trained weights.
 
     Raises UsageError for unknown sections and keys, wrong types, and values out of range, naming them; and for a kind
     other than the recipe's.
@@ -132,7 +134,7 @@ def read_recipe(
     if kind is None:
         raise UsageError("which kind of model? Name it, or give a recipe with --config")
     cls = model_class(kind)
-    _begin_with(draft, cls, preset)
+    _begin_with(draft, cls, preset, further)
     if not any(budget in draft.sections["training"] for budget in BUDGETS):
         draft.sections["training"]["minutes"] = DEFAULT_MINUTES
     types: dict[str, type[Section]] = {
@@ -153,14 +155,15 @@ def read_recipe(
     return recipe
 
 
-def _begin_with(draft: _Draft, cls: type[Model], preset: str | None) -> None:
+def _begin_with(draft: _Draft, cls: type[Model], preset: str | None, further: bool) -> None:
     """Fill in the preset and the kind's defaults where the draft says nothing."""
     if preset is not None and preset not in cls.presets:
         known = f"there are: {', '.join(cls.presets)}" if cls.presets else "it has none"
         raise UsageError(f"no preset {preset!r} for the kind {cls.kind}; {known}")
     chosen = cls.presets[preset] if preset is not None else {}
     for name, values in draft.sections.items():
-        draft.sections[name] = {**cls.defaults.get(name, {}), **chosen.get(name, {}), **values}
+        defaults = cls.further if further and cls.further else cls.defaults
+        draft.sections[name] = {**defaults.get(name, {}), **chosen.get(name, {}), **values}
 
 
 def _check_options(kind: str, section: type[Section], values: Mapping[str, Any], name: str) -> None:

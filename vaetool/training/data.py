@@ -24,6 +24,7 @@ from torch import Tensor
 from vaetool.errors import ImageError, TrainingError
 from vaetool.images.conversion import shrunk, squeezed, whole_picture
 from vaetool.images.picture import as_pillow, rescale
+from vaetool.images.ranges import Range, used_range
 from vaetool.images.sources import Source
 from vaetool.nn.sections import InnerShare, Section, ShareBelowOne, Some
 from vaetool.scoring.measurement import MAX_IMAGES, MIN_IMAGES
@@ -40,7 +41,7 @@ NAMED_FAILURES = 5
 class DataConfig(Section, name="data"):
     """How training images become crops."""
 
-    # Each image is kept at these sizes: shrinking removes the traces of JPEG.
+    # Each image is kept at these sizes, unless it is to stay as noisy as it is: shrinking removes the traces of JPEG.
     scales: Some[Annotated[float, Meta(gt=0, le=4)]] = (1.0,)
     held_out: InnerShare = 0.03  # share of the images that are never trained on
     calibration: ShareBelowOne = 0.0  # share kept apart to calibrate scores with: see `split_calibration`
@@ -172,13 +173,14 @@ def load_store(
     Raises TrainingError if none can be used.
     """
 
-    def _paired(noisy: np.ndarray, pixels: np.ndarray, versions: list[np.ndarray]) -> list[np.ndarray]:
-        """Add the channels of the noisy one of a pair to those of the clean one."""
+    def paired(noisy: np.ndarray, pixels: np.ndarray) -> list[np.ndarray]:
+        """Return the channels of the clean one of a pair and those of the noisy one, in whose range both are."""
         if noisy.shape[:2] != pixels.shape[:2]:
             (height, width), (clean_height, clean_width) = noisy.shape[:2], pixels.shape[:2]
             raise ImageError(f"is {clean_width} x {clean_height} pixels, and its noisy one {width} x {height}")
-        others = _scaled(noisy, config.scales, smallest, channels)
-        return [np.concatenate(pair, axis=2) for pair in zip(versions, others, strict=True)]
+        both = (in_eight_bits(image, used_range(noisy)) for image in (pixels, noisy))
+        versions = (_scaled(image, config.scales, smallest, channels) for image in both)
+        return [np.concatenate(pair, axis=2) for pair in zip(*versions, strict=True)]
 
     arrays: list[np.ndarray] = []
     labels: list[str] = []
@@ -193,8 +195,9 @@ def load_store(
             pixels = source.read()
             if longest is not None:
                 pixels = _mirrored(shrunk(pixels, longest, channels), smallest)
-            versions = _scaled(pixels, config.scales, smallest, channels)
-            return versions if source.read_noisy is None else _paired(source.read_noisy(), pixels, versions)
+            if source.read_noisy is not None:
+                return paired(source.read_noisy(), pixels)
+            return _scaled(in_eight_bits(pixels, used_range(pixels)), config.scales, smallest, channels)
         except ImageError as error:
             return str(error)
 
@@ -248,8 +251,21 @@ def _mirrored(pixels: np.ndarray, smallest: int) -> np.ndarray:
     return np.pad(pixels, ((0, below), (0, beside), (0, 0)), mode="symmetric")
 
 
+def in_eight_bits(pixels: np.ndarray, values_range: Range | None) -> np.ndarray:
+    """Return pixels of any type as uint8; values_range: what stands for black and white, if not the type's limits."""
+    return rescale(pixels if values_range is None else values_range.to_unit(pixels), np.uint8)
+
+
+def store_of(pictures: Tensor, scales: Sequence[float], smallest: int) -> PixelStore:
+    """Return pictures, (number, channels, height, width) in 0..1, at several scales, as `load_store` does files."""
+    levels = (pictures.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    scaled = [_scaled(pixels, scales, smallest, pixels.shape[2]) for pixels in levels]
+    return PixelStore([version for versions in scaled for version in versions], pictures.device, len(pictures))
+
+
 def _scaled(pixels: np.ndarray, scales: Sequence[float], smallest: int, channels: int) -> list[np.ndarray]:
-    image = as_pillow(rescale(pixels, np.uint8)).convert("RGB" if channels == 3 else "L")
+    """Return pixels, uint8, at those scales at which they are large enough."""
+    image = as_pillow(pixels).convert("RGB" if channels == 3 else "L")
     shortest = min(image.size)
     if smallest > MAX_ENLARGEMENT * shortest:
         raise ImageError(f"{image.width} x {image.height} pixels are too few for crops of {smallest}")

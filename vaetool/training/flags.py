@@ -78,6 +78,14 @@ FLAGS = {
         "Share of hidden patches, above 0 and below 1 (mae, with --patch).",
         "0.75",
     ),
+    "noisy_only": Flag(
+        "corruption",
+        "noisy_only",
+        bool,
+        "",
+        "There are no clean images: learn what noise these have, and to remove it (dae, with --init).",
+        value=True,
+    ),
     "pairs": Flag(
         "data",
         "pairs",

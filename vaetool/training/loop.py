@@ -27,6 +27,7 @@ from vaetool.training.adversarial import Adversary
 from vaetool.training.checkpoints import Progress, Result
 from vaetool.training.completion import complete_file
 from vaetool.training.config import Recipe, TrainingConfig, read_recipe
+from vaetool.training.course import Course
 from vaetool.training.distributed import Processes, join_processes
 from vaetool.training.flags import sections_of
 from vaetool.training.interruptions import Interruptions
@@ -54,25 +55,24 @@ def train(
 ) -> Result:
     """Fit a model to images and write it to `output`, saving as it goes.
 
-    kind: "vae", for example; may be left to the recipe. data: folders, zip files, or `torchvision:NAME` (looked up in
+    kind: "vae", say; may be left to the recipe. data: folders, zip files, or `torchvision:NAME` (looked up in
     `root`).
     recipe: a recipe, or its file. preset: one of the kind's own recipes, for what the given one leaves open. flags:
-    entries of the recipe that have a name of their own, as on the command line: minutes=60, latent=128
-    (`vaetool.training.flags`). settings: more entries, as "section.key=value". Training takes half an hour if nothing
-    says how long.
+    entries of the recipe with a name of their own (`vaetool.training.flags`), as on the command line: minutes=60,
+    latent=128. settings: more entries, as "section.key=value". It takes half an hour by default.
     init: begin with a model's weights, by name or path; a "mae" also with those of a "dae". resume: go on from the
     state that an interrupted run to the same `output` left behind; with `init`, it must have begun with that. force:
     replace an existing model. reporter: what to show and to log; nothing by default.
 
     The weights kept are the averaged ones that were best on held-out images, those at the start included; with an
-    adversary, which makes pictures sharper and that figure worse, the last ones.
-    Raises UsageError, TrainingError, WeightsError.
+    adversary, which makes that figure worse, the last ones. Raises UsageError, TrainingError, WeightsError.
     """
-    chosen = read_recipe(recipe, kind, settings, preset, **sections_of(flags))
     places = [data] if isinstance(data, (str, Path)) else list(data)
     if not places:
         raise UsageError("which images? Name a folder, a zip file or torchvision:NAME")
     path = checkpoints.check_output(output)
+    further = checkpoints.began_with(checkpoints.state_path(path)) != "" if resume else init is not None
+    chosen = read_recipe(recipe, kind, settings, preset, further, **sections_of(flags))
     if not force and not resume:
         checkpoints.check_new(path)
     smallest = min(batch_size(chosen.training, size) for size in chosen.training.crops)
@@ -84,6 +84,8 @@ def train(
             run.resume(init)
         elif init is not None:
             run.start_from(init)
+        elif run.course.lessons:
+            raise UsageError("--noisy-only goes on from a trained denoiser, such as --init photo-denoise")
         return run.run()
 
 
@@ -100,7 +102,8 @@ class Run:
         root: str | Path = ".",
     ) -> None:
         self.places = [str(place) for place in places]
-        sources = (find_pairs if recipe.data.pairs else find_sources)(self.places, root)
+        find = find_pairs if recipe.data.pairs else find_sources
+        sources = find(self.places, root, whole=weights.model_class(recipe.kind).takes_any_values)
         self.recipe = recipe = settle_channels(recipe, sources)
         self.config: TrainingConfig = recipe.training
         self.output = output
@@ -110,16 +113,14 @@ class Run:
         self.model: Model = new_model(recipe)
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.images = read_images(sources, recipe, self.device, reporter.warn)
-        clean = self.images.held_out.centre_crops(max(self.config.crops))
-        self.held_out: Batch = self.model.corrupt(clean, self._generator("held out"), recipe.corruption)
+        self.course = Course(self.model, self.images, recipe, self._generator)
         self.optimizers = make_optimizers(self.model, self.config)
         self.adversary = Adversary(recipe, processes) if self.config.adversarial else None
         if self.adversary is not None:
             self.optimizers.append(self.adversary.optimizer)
         self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
         self.progress = Progress()
-        self.gradient_norm = torch.zeros(())
-        self.has_saved = False
+        self.gradient_norm, self.has_saved = torch.zeros(()), False
 
     def start_from(self, name: str | Path) -> None:
         """Take over the weights of another model of the same shape, or what is useful of one of another kind."""
@@ -164,15 +165,14 @@ class Run:
     def run(self) -> Result:
         """Train until the budget is spent; return the model file and its figures."""
         progress = self.progress
-        count = len(self.images.held_out)
-        state = checkpoints.state_path(self.output)
+        count, state = len(self.images.held_out), checkpoints.state_path(self.output)
         if self.processes.is_first and not progress.step:
             state.unlink(missing_ok=True)  # left by an earlier run
         with self.reporter.open(self.recipe, self.output, self.images.training.sources, progress):
             self._fit() if self.model.closed_form else self._steps()
         if self.processes.is_first:
             generator = self._generator("codes")
-            for words in complete_file(self.output, self.images, self.held_out, self.recipe, generator):
+            for words in complete_file(self.output, self.images, self.course.held_out, self.recipe, generator):
                 self.reporter.say(words)
             state.unlink(missing_ok=True)
             advice = self.model.advice(progress.figures)
@@ -199,6 +199,7 @@ class Run:
         started = time.monotonic() - progress.seconds
         saved = time.monotonic()
         with Interruptions() as interruptions, Prefetcher(self._batch) as batches:
+            self.course.go_on(self.average, self._fraction())
             if progress.best == float("-inf"):
                 self._validate()
             while True:
@@ -209,6 +210,7 @@ class Run:
                     interruptions.noted is not None,
                 )
                 self._check_gradient()
+                self.course.go_on(self.average, fraction)
                 if fraction * self.config.validations >= progress.validations + 1:
                     progress.validations = int(fraction * self.config.validations)
                     if self._validate():
@@ -255,10 +257,10 @@ class Run:
         """Draw this process's share of the batch of a step, with crops of a size."""
         generator = self._generator(step)
         turned = self.model.turned and not self.model.whole_images
-        clean = self.images.training.random_crops(
+        clean = self.course.training.random_crops(
             batch_size(self.config, size), size, generator, augment=turned, mirror=turned or self.recipe.data.mirror
         )
-        return self.processes.share(self.model.corrupt(clean, generator, self.recipe.corruption))
+        return self.processes.share(self.model.corrupt(clean, generator, self.course.corruption))
 
     def _step(self, wrapped: Callable[[Batch], Any], batches: Prefetcher, fraction: float) -> dict[str, Tensor]:
         factor = learning_rate_factor(self.config, self.progress.step, fraction)
@@ -310,7 +312,7 @@ class Run:
         progress = self.progress
         if self.processes.is_first:
             with torch.inference_mode():
-                figures = self.average.validate(self.held_out)
+                figures = self.average.validate(self.course.held_out)
             if not self.model.closed_form:
                 progress.before = progress.before or figures
             value = figures[self.model.figure]
@@ -336,7 +338,7 @@ class Run:
         weights.save(self.output, self.average, about)
 
     def _show_codes(self) -> None:
-        """Report the codes that the kept weights give held-out pictures."""
+        """Report the codes of held-out pictures."""
         best = weights.load(self.output, device=str(self.device))
         held_out = self.images.held_out
         self.reporter.codes(best, list(held_out.centre_crops(self._crop(1))), held_out.labels)
@@ -345,4 +347,4 @@ class Run:
         """Return examples of what the kept weights make of held-out pictures."""
         best = weights.load(self.output, device=str(self.device))
         with torch.inference_mode():
-            return best.example({name: tensor[:6] for name, tensor in self.held_out.items()})
+            return best.example({name: tensor[:6] for name, tensor in self.course.held_out.items()})

@@ -119,4 +119,5 @@ def read_images(
     training, held_out = hold_out(list(sources))
     training, unseen = split_calibration(training, recipe.data.calibration, recipe.training.seed)
     fingerprint = hashlib.sha256(names).hexdigest()[:16]
-    return Images(load(training, recipe.data.scales), held_out, tuple(unseen), fingerprint)
+    scales = (1.0,) if cls.lessons(recipe.corruption) else recipe.data.scales  # shrinking changes noise
+    return Images(load(training, scales), held_out, tuple(unseen), fingerprint)

@@ -48,6 +48,7 @@ class Noise(Section, name="corruption"):
     clipped: Share = 0.3
     grey: Share = 0.05
     drawn: Share = 0.6
+    noisy_only: bool = False  # the images are noisy themselves: all of the above is ignored for the noise they have
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -55,6 +56,10 @@ class Noise(Section, name="corruption"):
             raise UsageError(
                 "corruption.camera, compressed, plain and clean are shares of the same images: at most 1 together"
             )
+
+    def add_to(self, images: Tensor, generator: torch.Generator) -> Noisy:
+        """Return what `add_noise` does."""
+        return add_noise(images, generator, self)
 
 
 class Noisy(NamedTuple):

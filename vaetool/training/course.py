@@ -1,0 +1,54 @@
+"""What a run trains on: its images, or, where they are noisy themselves, what the model makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from vaetool.errors import UsageError
+from vaetool.nn.base import Batch, Model
+from vaetool.training.config import Recipe
+from vaetool.training.data import store_of
+from vaetool.training.preparation import Images
+
+LESSON_CROPS = 64
+LESSON_SIZE = 256  # pixels a side, or as large as the smallest image
+SCALES = (1.0, 0.6)  # what is cleaned has lost detail from pixel to pixel, but not at a smaller size
+
+
+class Course:
+    """The images of a run, what is done to them, and the batch that it is measured on.
+
+    All of them change with each lesson, if the model has any, but for the batch, which only the first one makes.
+    """
+
+    def __init__(
+        self, model: Model, images: Images, recipe: Recipe, generator: Callable[[str], torch.Generator]
+    ) -> None:
+        self.lessons, self.begun = model.lessons(recipe.corruption), 0
+        if self.lessons and recipe.data.pairs:
+            raise UsageError("--pairs or --noisy-only? Pairs of two exposures need no clean images either")
+        self.images, self.generator = images, generator
+        self.training, self.corruption = images.training, recipe.corruption
+        self.size = max(recipe.training.crops)
+        self.held_out: Batch = {}
+        if not self.lessons:
+            clean = images.held_out.centre_crops(self.size)
+            self.held_out = model.corrupt(clean, generator("held out"), recipe.corruption)
+
+    def go_on(self, model: Model, fraction: float) -> None:
+        """Begin the next lesson with a model, if it is time for it at a fraction of the run."""
+        due = sum(start <= fraction for start in self.lessons)
+        if due == self.begun:
+            return
+        self.begun = due
+        noisy = self.images.training
+        stride = getattr(model, "stride", 1)
+        size = min(LESSON_SIZE, int(noisy.sizes.min())) // stride * stride
+        crops = noisy.random_crops(LESSON_CROPS, size, self.generator(f"lesson {due}"), augment=False, mirror=False)
+        clean, self.corruption = model.lesson(crops, self.corruption)
+        self.training = store_of(clean, SCALES, self.size)
+        if not self.held_out:
+            images = self.images.held_out.centre_crops(self.size)
+            self.held_out = model.exam(images, self.corruption, self.generator("held out"))
