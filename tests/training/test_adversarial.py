@@ -113,7 +113,7 @@ def test_its_gradient_has_the_length_that_was_asked_for(pictures, tmp_path):
     run = new_run(pictures, tmp_path, "training.adversarial=0.3")
     adversary = run.adversary
     assert isinstance(adversary, Adversary)
-    losses, fakes = run.model(run.held_out, fakes=True)
+    losses, fakes = run.model(run.course.held_out, fakes=True)
     layer = run.model.last_layer
     for fraction, weight in [(0.5, 0.0), (1.0, 0.3)]:
         verdict = adversary.verdict(losses["loss"], fakes, layer, fraction, 1.0)

@@ -103,7 +103,7 @@ def test_held_out_images_are_never_trained_on(tiny, tmp_path, pictures):
         Image.new("RGB", (20, 20), (number, number, number)).save(folder / f"{number}.png")
     run = new_run([*tiny, "training.steps=1", "data.held_out=0.3", "data.scales=[1.0, 0.8]"], folder, tmp_path)
     trained = {int(value) for value in run.images.training.pixels.unique()}
-    held_out = {round(255 * value) for value in run.held_out["clean"].unique().tolist()}
+    held_out = {round(255 * value) for value in run.course.held_out["clean"].unique().tolist()}
     assert len(held_out) == 3
     assert trained | held_out == set(range(10))
     assert not trained & held_out
@@ -166,7 +166,7 @@ def measured(path, tiny, pictures, tmp_path) -> float:
     run = new_run([*tiny, "training.steps=1"], pictures, tmp_path)
     run.start_from(path)
     with torch.inference_mode():
-        return run.average.validate(run.held_out)["psnr"]
+        return run.average.validate(run.course.held_out)["psnr"]
 
 
 def test_the_best_weights_are_kept_even_if_later_ones_are_worse(fit, tiny, pictures, tmp_path, monkeypatch):

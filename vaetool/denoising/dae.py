@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from vaetool.denoising.cleaning import DEFAULT, Cleaning
 from vaetool.denoising.noise.learnt import LearntNoise
 from vaetool.denoising.noise.mixture import Noise
-from vaetool.denoising.sigma import SigmaEstimator, constant_map, median_sigma, pool_readings
+from vaetool.denoising.sigma import SigmaEstimator, constant_map, has_salt_and_pepper, median_sigma, pool_readings
 from vaetool.errors import UsageError
 from vaetool.images.conversion import from_unit, network_input, to_unit, unpack
 from vaetool.images.metrics import mean_psnr
@@ -56,6 +56,7 @@ MAX_GREYNESS = 5.0
 GREY = 6 / 255
 """In a picture that is not grey, sigma is at most the larger of `GREY` and `MAX_GREYNESS` times that of the colours
 alone: gravel looks like grey noise, but what cameras leave has colour in it, unless it is faint and saved as JPEG.
+Single black and white pixels are no gravel.
 """
 
 TILE = 768
@@ -300,7 +301,7 @@ class DAE(Model):
         weighted, trust, evidence, colour = found
         sigma = pool_readings(weighted, trust, self.config.pooling)
         is_grey = (pixels == pixels[:, :, :1]).all()
-        if not (self.config.uniform or is_grey):
+        if not (self.config.uniform or is_grey or has_salt_and_pepper(pixels)):
             sigma = sigma.minimum((MAX_GREYNESS * local_mean(colour, self.config.pooling).sqrt()).clamp_min(GREY))
         return self.settle(sigma, evidence)[0, 0].numpy()
 

@@ -16,6 +16,9 @@ FLAT = 0.5 / 255
 MOSTLY_CLIPPED = 0.25  # share of the pixels of a place
 CLIPPED_EVIDENCE = 1e-3  # weight of such a place: it counts only where there is nothing better
 
+IMPULSES = 0.0005  # share of a picture's pixels that are black, and of those that are white, in salt and pepper
+CONTRAST = 0.2  # of 0..1, to the pixels around them
+
 
 class SigmaEstimator(nn.Module):
     """Estimator of the sigma of the noise, from the noisy picture alone.
@@ -62,6 +65,23 @@ class SigmaEstimator(nn.Module):
 def pool_readings(weighted: Tensor, trust: Tensor, window: int) -> Tensor:
     """Return the map of sigma, (batch, 1, h, w): a `SigmaEstimator`'s readings averaged over `window` x `window`."""
     return local_mean(weighted, window) / local_mean(trust, window).clamp_min(1e-12)
+
+
+def has_salt_and_pepper(pixels: np.ndarray) -> bool:
+    """Tell whether single pixels of a picture, (height, width, channels) of any type, are black, and others white.
+
+    Those count whose four neighbours are not even nearly so. A picture of fewer than 3 x 3 pixels has none. Grey noise
+    of sigma 50 that was clipped has some, too, and is as little like texture.
+    """
+    top = np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else 1.0
+    black, white = (pixels <= 0).all(axis=2), (pixels >= top).all(axis=2)
+    if min(black.mean(), white.mean()) < IMPULSES:
+        return False  # as most pictures: nothing else to look at
+    level = pixels.mean(axis=2, dtype=np.float32) / np.float32(top)
+    around = np.stack([level[:-2, 1:-1], level[2:, 1:-1], level[1:-1, :-2], level[1:-1, 2:]])
+    pepper = black[1:-1, 1:-1] & (around.min(axis=0) > CONTRAST)
+    salt = white[1:-1, 1:-1] & (around.max(axis=0) < 1 - CONTRAST)
+    return bool(min(pepper.sum(), salt.sum()) >= IMPULSES * black.size)
 
 
 def constant_map(sigma: float) -> np.ndarray:
