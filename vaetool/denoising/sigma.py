@@ -74,7 +74,7 @@ def has_salt_and_pepper(pixels: np.ndarray) -> bool:
     of sigma 50 that was clipped has some, too, and is as little like texture.
     """
     top = np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else 1.0
-    black, white = (pixels <= 0).all(axis=2), (pixels >= top).all(axis=2)
+    black, white = np.all(pixels <= 0, axis=2), np.all(pixels >= top, axis=2)
     if min(black.mean(), white.mean()) < IMPULSES:
         return False  # as most pictures: nothing else to look at
     level = pixels.mean(axis=2, dtype=np.float32) / np.float32(top)
