@@ -10,9 +10,12 @@ import typer
 
 from vaetool.cli.groups import between, with_options
 from vaetool.cli.options import Inputs, ModelName, Output, Precision, PrecisionOption, Quality, RunOptions
+from vaetool.errors import UsageError
 
 if TYPE_CHECKING:
     from vaetool.images import Picture
+
+DEFAULT = "photo-denoise"
 
 Sigma = Annotated[
     float | None,
@@ -60,8 +63,12 @@ class Effort(StrEnum):
     HIGH = "high"
 
     def model(self, name: str) -> str:
-        """Return the name of the model for a name; that for high effort has a name of its own."""
-        return name if self is Effort.NORMAL else f"{name}-high"
+        """Return the name of the model to use instead of one; raise UsageError if it has no larger relative."""
+        if self is Effort.NORMAL:
+            return name
+        if name != DEFAULT:
+            raise UsageError(f"--effort high is for {DEFAULT} alone: {name} has no larger relative")
+        return f"{name}-high"
 
 
 EffortOption = Annotated[
@@ -88,7 +95,7 @@ Tile = Annotated[
 def denoise(
     inputs: Inputs = None,
     output: Output = None,
-    model: ModelName = "photo-denoise",
+    model: ModelName = DEFAULT,
     effort: EffortOption = Effort.NORMAL,
     sigma: Sigma = None,
     strength: Strength = 1.0,
