@@ -71,8 +71,6 @@ def large_network() -> Method:
 METHODS: dict[str, tuple[Callable[[], Method], bool]] = {  # and whether it takes 12 megapixels
     "photo-denoise, auto": (partial(ours, "photo-denoise", "auto"), True),
     "photo-denoise, float32": (partial(ours, "photo-denoise", "float32"), True),
-    "photo-denoise-high, auto": (partial(ours, "photo-denoise-high", "auto"), True),
-    "photo-denoise-high, float32": (partial(ours, "photo-denoise-high", "float32"), True),
     "OpenCV non-local means": (nl_means, True),
     "wavelets (BayesShrink)": (wavelets, True),
     "BM3D": (block_matching, False),

@@ -81,7 +81,7 @@ KINDS: dict[str, Noise] = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--models", nargs="+", default=["photo-denoise", "photo-denoise-high"])
+    parser.add_argument("--models", nargs="+", default=["photo-denoise"])
     parser.add_argument("--json", type=Path)
     parser.add_argument("--sheet", type=Path)
     arguments = parser.parse_args()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @overload
 def load(
-    name: Literal["photo-denoise", "photo-denoise-high", "photo-denoise-gaussian"],
+    name: Literal["photo-denoise", "photo-denoise-gaussian"],
     *,
     device: str = ...,
     precision: Precision = ...,

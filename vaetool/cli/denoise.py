@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,12 +9,9 @@ import typer
 
 from vaetool.cli.groups import between, with_options
 from vaetool.cli.options import Inputs, ModelName, Output, Precision, PrecisionOption, Quality, RunOptions
-from vaetool.errors import UsageError
 
 if TYPE_CHECKING:
     from vaetool.images import Picture
-
-DEFAULT = "photo-denoise"
 
 Sigma = Annotated[
     float | None,
@@ -54,31 +50,6 @@ ColourNoise = Annotated[
         help="How much of the noise in the colours to leave: blotches and speckles.",
     ),
 ]
-
-
-class Effort(StrEnum):
-    """How much is computed."""
-
-    NORMAL = "normal"
-    HIGH = "high"
-
-    def model(self, name: str) -> str:
-        """Return the name of the model to use instead of one; raise UsageError if it has no larger relative."""
-        if self is Effort.NORMAL:
-            return name
-        if name != DEFAULT:
-            raise UsageError(f"--effort high is for {DEFAULT} alone: {name} has no larger relative")
-        return f"{name}-high"
-
-
-EffortOption = Annotated[
-    Effort,
-    typer.Option(
-        "--effort",
-        metavar="normal|high",
-        help="high takes photo-denoise-high, a larger model: better on strong noise, and nearly twice as slow.",
-    ),
-]
 Tile = Annotated[
     int | None,
     typer.Option(
@@ -95,8 +66,7 @@ Tile = Annotated[
 def denoise(
     inputs: Inputs = None,
     output: Output = None,
-    model: ModelName = DEFAULT,
-    effort: EffortOption = Effort.NORMAL,
+    model: ModelName = "photo-denoise",
     sigma: Sigma = None,
     strength: Strength = 1.0,
     grain: Grain = 0.0,
@@ -123,7 +93,7 @@ def denoise(
     from vaetool.denoising.cleaning import Cleaning
     from vaetool.denoising.task import denoise_picture
 
-    denoiser = load(effort.model(model), kind="dae", device=run.device, precision=precision.value)
+    denoiser = load(model, kind="dae", device=run.device, precision=precision.value)
     cleaning = Cleaning(sigma, strength, grain, colour_noise, tile)
 
     def work(picture: Picture) -> tuple[Picture, dict[str, Any]]:
