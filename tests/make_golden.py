@@ -12,7 +12,9 @@ import vaetool
 from tests.photographs import small_photographs
 from vaetool import images
 from vaetool.compression.decode import find_codec
-from vaetool.compression.encode import compress, container, restore
+from vaetool.compression.encode import compress
+from vaetool.compression.restoring import restore
+from vaetool.compression.unpacking import unpack
 from vaetool.images import MAX_PIXELS, Picture
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -60,7 +62,7 @@ MADE: dict[str, tuple[Callable[[Photographs], Picture], int]] = {
 
 
 def decoded(data: bytes) -> Picture:
-    content = container.unpack(data, MAX_PIXELS)
+    content = unpack(data, MAX_PIXELS)
     codec = find_codec(content.coded.model, device="cpu") if content.coded else None
     return restore(content, codec)
 

@@ -17,7 +17,8 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 from vaetool.compression.decode import decompress_picture
-from vaetool.compression.encode import Target, compress_picture
+from vaetool.compression.encode import compress_picture
+from vaetool.compression.targets import Target
 from vaetool.denoising.dae import DAE
 from vaetool.denoising.noise.mixture import Noise, add_noise
 from vaetool.errors import UsageError

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from vaetool import images
@@ -43,7 +45,11 @@ def compress(vaetool):
 
 def test_names_are_mirrored_there_and_back(here, vaetool, compress):
     result = compress("china.jpg")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "wrote china.vae\n")
+    assert (result.exit_code, result.stdout) == (0, "")
+    before, after = (f"{Path(name).stat().st_size:,}" for name in ("china.jpg", "china.vae"))
+    assert re.fullmatch(
+        rf"china\.jpg → china\.vae  {before} → {after} bytes  \d\.\d\d bpp  \d\d\.\d dB\n", result.stderr
+    )
     result = vaetool("decompress", "china.vae")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "wrote china.png\n")
     before, after = images.read("china.jpg"), images.read("china.png")
@@ -54,7 +60,9 @@ def test_names_are_mirrored_there_and_back(here, vaetool, compress):
 def test_folders_are_mirrored_there_and_back(here, vaetool, compress):
     (here / "box").mkdir()
     (here / "flower.png").rename(here / "box" / "flower.png")
-    assert compress(".", "-r", "-o", "small", "-j", "2").stderr == "3 done\n"
+    said = compress(".", "-r", "-o", "small", "-j", "2").stderr
+    before, after = (sum(path.stat().st_size for path in Path(place).rglob("*.*")) for place in (".", "small"))
+    assert said.startswith(f"3 done: {before - after:,} → {after:,} bytes, ")
     assert names(here / "small") == ["box", "china.vae", "grey.vae"]
     result = vaetool("decompress", "small", "-r", "-o", "large", "-j", "2")
     assert (result.exit_code, result.stderr) == (0, "3 done\n")
@@ -114,6 +122,52 @@ def test_16_bit_grey_stays_16_bit(here, vaetool, compress):
     assert psnr(after[..., 0], values, 65535) > 25
 
 
+def test_a_stack_is_refused_and_a_smaller_copy_is_not_one(here, compress):
+    page = np.linspace(0, 4095, 64 * 64).reshape(64, 64).astype(np.uint16)
+    tifffile.imwrite("stack.tif", np.stack([page, page]))
+    with tifffile.TiffWriter("scan.tif") as file:
+        file.write(page)
+        file.write(page[::4, ::4], subfiletype=1)
+    result = compress("stack.tif")
+    assert (result.exit_code, "several pages" in result.stderr, "split it" in result.stderr) == (1, True, True)
+    assert compress("scan.tif").exit_code == 0
+
+
+# What is said
+
+
+def test_a_result_that_is_larger_is_said_or_not_written(here, compress):
+    Image.effect_noise((64, 64), 90).save("noise.jpg", quality=5)
+    said = compress("noise.jpg", "--lossless").stderr
+    assert "larger than the input: --skip-larger" in said
+    assert "1 larger than the input" in compress("noise.jpg", "flower.png", "-o", "small/", "--lossless").stderr
+    before = names(here)
+    result = compress("noise.jpg", "--lossless", "--skip-larger", "-o", "other.vae", "--json")
+    assert (result.exit_code, names(here)) == (0, before)
+    assert "unchanged: no smaller as a .vae file" in result.stderr
+    [record] = records(result)
+    assert (record["changed"], "output" in record) == (False, False)
+    assert compress("china.jpg", "-o", "other.vae", "--skip-larger").exit_code == 0
+    assert (here / "other.vae").exists()
+
+
+def test_figures_are_in_json(here, compress):
+    [record] = records(compress("china.jpg", "--json"))
+    assert (record["in_bytes"], record["out_bytes"]) == tuple(
+        Path(n).stat().st_size for n in ("china.jpg", "china.vae")
+    )
+    assert record["bpp"] == pytest.approx(8 * record["out_bytes"] / (107 * 160), abs=1e-3)
+    assert 15 < record["psnr"] < 60
+
+
+def test_lossless_and_bounded_errors_are_options(here, vaetool, compress):
+    for option, bound in (("--lossless", 0), ("--max-error=3", 3), ("--near-lossless=3", 3)):
+        assert compress("china.jpg", option, "--force").exit_code == 0
+        assert vaetool("decompress", "china.vae", "--force").exit_code == 0
+        errors = images.read("china.png").pixels.astype(int) - images.read("china.jpg").pixels
+        assert np.abs(errors).max() <= bound
+
+
 # Targets
 
 
@@ -156,6 +210,8 @@ def test_a_quality_may_be_given_short_and_quiet_long(here, compress):
         (["compress", "china.jpg", "--target-size", "0"], "--target-size must be above 0"),
         (["compress", "china.jpg", "--target-psnr", "-3"], "--target-psnr must be above 0"),
         (["compress", "china.jpg", "--target-psnr", "30", "--target-size", "9"], "--target-size or --target-psnr?"),
+        (["compress", "china.jpg", "--lossless", "--max-error", "3"], "--lossless or --max-error?"),
+        (["compress", "china.jpg", "-o", "-", "--skip-larger"], "--skip-larger cannot leave out"),
         (["compress", "china.jpg", "-o", "china.png"], "china.png: the result is a .vae file"),
         (["compress", "china.jpg", "also/china.png", "-o", "out"], "would both become out/china.vae"),
         (["compress", "china.jpg", "-m", "tiny-code"], "did you mean tiny-codec"),
@@ -191,7 +247,7 @@ def test_results_that_exist_are_kept(here, vaetool, compress):
     assert vaetool("decompress", "china.vae").exit_code == 2
     assert compress("china.jpg").exit_code == 2
     assert (here / "china.png").read_bytes() == b"precious"
-    assert compress("china.jpg", "flower.png", "--skip-existing").stderr == "1 done, 1 skipped\n"
+    assert compress("china.jpg", "flower.png", "--skip-existing").stderr.startswith("1 done, 1 skipped: ")
     assert vaetool("decompress", "china.vae", "--force").exit_code == 0
 
 

@@ -41,8 +41,8 @@ LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {
 }
 
 # What the command line has in another form: the first words, the screen, a target by its parts, a codec by its name,
-# and a span and a limit that other tests are about.
-NOT_OPTIONS = {"kind", "data", "reporter", "warn", "target", "codec", "alpha", "max_pixels", "maps"}
+# a span and a limit that other tests are about, and whether figures are to be seen.
+NOT_OPTIONS = {"kind", "data", "reporter", "warn", "target", "codec", "alpha", "max_pixels", "maps", "measure"}
 
 BY_NAME = {command.__name__: command for command in COMMANDS}
 

@@ -15,10 +15,13 @@ from PIL import Image, ImageDraw
 
 import vaetool
 from vaetool import images
-from vaetool.compression import encode as compression
-from vaetool.compression.container import Container, encode_stored, pack, unpack
+from vaetool.compression import container
+from vaetool.compression.candidates import _last_quality
+from vaetool.compression.container import Container, encode_stored, pack
 from vaetool.compression.decode import decompress, decompress_picture, describe
-from vaetool.compression.encode import Target, compress, compress_picture
+from vaetool.compression.encode import compress, compress_picture
+from vaetool.compression.targets import Target
+from vaetool.compression.unpacking import unpack
 from vaetool.errors import ImageError, UsageError
 from vaetool.images import Picture
 from vaetool.images.metrics import psnr
@@ -126,7 +129,7 @@ def test_a_large_profile_is_packed_once_however_many_files_are_tried(codec, phot
         packed.append(bytes(data))
         return compress_bytes(data, *arguments)
 
-    monkeypatch.setattr(compression.container.zlib, "compress", counting)
+    monkeypatch.setattr(container.zlib, "compress", counting)
     picture = replace(photo, icc_profile=b"\0" * 16 + b"RGB " + b"profile " * 50)
     data, _ = compress_picture(codec, picture, Target(psnr=25))
     assert packed.count(picture.icc_profile) == 1
@@ -234,7 +237,7 @@ def test_the_search_finds_the_last_quality_in_few_steps(shape, limit):
         asked.append(quality)
         return shape(quality)
 
-    found = compression._last_quality(value, limit, step=1)
+    found = _last_quality(value, limit, step=1)
     assert found == max((quality for quality in range(1, 101) if shape(quality) <= limit), default=0)
     assert len(asked) <= 12
 
@@ -243,7 +246,7 @@ def test_the_search_keeps_to_the_limit_where_values_do_not_only_rise():
     generator = np.random.default_rng(0)
     for _ in range(20):
         values = np.arange(101) + generator.normal(0, 10, 101)
-        found = compression._last_quality(lambda quality, values=values: values[quality], 50, step=1)
+        found = _last_quality(lambda quality, values=values: values[quality], 50, step=1)
         assert found == 0 or values[found] <= 50
 
 
@@ -282,7 +285,7 @@ def test_no_file_is_larger_than_the_lossless_form_of_a_small_picture(codec, phot
 
 def test_the_lossless_form_of_a_photograph_is_not_even_tried(codec, photographs, monkeypatch):
     photo = images.from_pil(photographs["china"].resize((480, 320)))
-    monkeypatch.setattr(compression.container, "encode_stored", None)
+    monkeypatch.setattr(container, "encode_stored", None)
     assert compress_picture(codec, photo, Target(quality=20))[1]["form"] == "learned"
 
 

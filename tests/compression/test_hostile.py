@@ -30,8 +30,8 @@ from vaetool.compression.container import (
     encode_alpha,
     encode_stored,
     pack,
-    unpack,
 )
+from vaetool.compression.unpacking import unpack
 from vaetool.errors import ImageError
 from vaetool.images import Picture
 

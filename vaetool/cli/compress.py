@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vaetool.cli.groups import between, byte_count, with_options
-from vaetool.cli.options import Inputs, ModelName, Output, RunOptions
+from vaetool.cli.options import FILES, Inputs, ModelName, Output, RunOptions
+from vaetool.errors import UsageError
+from vaetool.files.inputs import Stream
 
 if TYPE_CHECKING:
     from vaetool.images import Picture
@@ -45,6 +49,25 @@ TargetPsnr = Annotated[
     ),
 ]
 
+Lossless = Annotated[
+    bool,
+    typer.Option("--lossless", help="Keep every sample, also of 16 bits; many times larger than by default."),
+]
+MaxError = Annotated[
+    int | None,
+    typer.Option(
+        "--max-error",
+        "--near-lossless",
+        metavar="N",
+        parser=between(0, 65535, int),
+        help="Smallest file with no sample off by more than N levels: of 255, or of 65535 where there are 16 bits.",
+    ),
+]
+SkipLarger = Annotated[
+    bool,
+    typer.Option("--skip-larger", help="Write no file that is larger than its input.", rich_help_panel=FILES),
+]
+
 
 @with_options
 def compress(
@@ -55,6 +78,9 @@ def compress(
     bpp: Bpp = None,
     target_size: TargetSize = None,
     target_psnr: TargetPsnr = None,
+    lossless: Lossless = False,
+    max_error: MaxError = None,
+    skip_larger: SkipLarger = False,
     *,
     run: RunOptions,
 ) -> int:
@@ -64,23 +90,37 @@ def compress(
     vaetool compress photo.jpg -q 75              better, and larger
     vaetool compress photo.jpg --target-size 60KB
     vaetool compress photos/ -r -o small/ -j 4    a folder, four files at a time
+    vaetool compress scan.tif --max-error 20      no sample is off by more than 20 levels
     vaetool compress - < photo.png > photo.vae    in a pipe
 
     Size, transparency, greyscale, 16 bits, EXIF and colour profile are kept. A picture that is no larger when stored
-    losslessly, such as a drawing or an icon, is stored that way. `vaetool decompress` restores the picture, on any
-    machine.
+    losslessly, such as a drawing or an icon, is stored that way. 16 bits are coded relative to the values that are
+    used. `vaetool decompress` restores the picture, on any machine.
     """
     from vaetool.compression.container import SUFFIX
-    from vaetool.compression.encode import Target, compress_picture
+    from vaetool.compression.encode import compress_picture
+    from vaetool.compression.targets import Target, error_bound
+    from vaetool.files.sizes import Sizes
 
-    target = Target(quality, bpp, target_size, target_psnr)
+    target = Target(quality, bpp, target_size, target_psnr, error_bound(lossless, max_error))
     jobs = run.jobs(inputs, output, extension=SUFFIX)
+    if skip_larger and any(job.output is Stream.STANDARD for job in jobs):
+        raise UsageError("--skip-larger cannot leave out what goes to standard output: give -o FILE")
+    is_shown = run.json or (not run.quiet and (run.verbose > 0 or len(jobs) == 1))  # of many, only sums are shown
 
     from vaetool import load
 
     codec = load(model, kind="codec", device=run.device)
 
-    def work(picture: Picture) -> tuple[bytes, dict[str, Any]]:
-        return compress_picture(codec, picture, target, strip=run.strip)
+    def work(picture: Picture) -> tuple[bytes | None, dict[str, Any]]:
+        data, facts = compress_picture(codec, picture, target, strip=run.strip, measure=is_shown)
+        if skip_larger and picture.origin is not None and len(data) > _size(picture.origin):
+            return None, {"changed": False, "reason": "no smaller as a .vae file"}
+        return data, facts
 
-    return run.process(jobs, work, read=run.read_picture, write=lambda data, job: data)
+    read = partial(run.read_picture, single=True)
+    return run.process(jobs, work, read=read, write=lambda data, job: data, sizes=Sizes())
+
+
+def _size(origin: Path | bytes) -> int:
+    return len(origin) if isinstance(origin, bytes) else origin.stat().st_size

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vaetool.files.inputs import FileKind, Shard
     from vaetool.files.inputs import Inputs as FoundInputs
     from vaetool.files.planning import Job
+    from vaetool.files.sizes import Sizes
     from vaetool.images import Picture
 
 T = TypeVar("T")
@@ -222,23 +223,24 @@ class RunOptions(ComputeOptions):
     def process(
         self,
         jobs: Sequence[Job],
-        work: Callable[[T], tuple[U, dict[str, Any]]],
+        work: Callable[[T], tuple[U | None, dict[str, Any]]],
         *,
         read: Callable[[Path | bytes], T],
         write: Callable[[U, Job], bytes | None],
+        sizes: Sizes | None = None,
     ) -> int:
-        """Call `batch.run` with these options and return the exit code."""
+        """Call `batch.run` with these options and return the exit code; sizes: see `Report`."""
         from vaetool.files import batch
 
-        report = Report(self.console)
+        report = Report(self.console, sizes)
         batch.run(jobs, read=read, work=work, write=write, report=report, threads=self.threads)
         return report.exit_code
 
-    def read_picture(self, source: Path | bytes, *, whole: bool = False) -> Picture:
-        """Decode one image within --max-pixels; whole: see `vaetool.images.read`. Raises ImageError."""
+    def read_picture(self, source: Path | bytes, *, whole: bool = False, single: bool = False) -> Picture:
+        """Decode one image within --max-pixels; whole, single: see `vaetool.images.read`. Raises ImageError."""
         from vaetool import images
 
-        return images.read(source, max_pixels=self.max_pixels or images.MAX_PIXELS, whole=whole)
+        return images.read(source, max_pixels=self.max_pixels or images.MAX_PIXELS, whole=whole, single=single)
 
     def write_picture(self, quality: int | None = None) -> Callable[[Picture, Job], bytes]:
         """Return a function that encodes a picture in the format of its output or, for a stream, of its input.

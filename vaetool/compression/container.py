@@ -1,23 +1,22 @@
 """The container of compressed pictures: what is in a `.vae` file, byte by byte. docs/format.md has it as tables.
 
-Files come from strangers. Every size is checked before anything of that size is made, what a file claims costs no more
-than the bytes that it has, and nothing is trusted before the checksum of the whole file is verified.
+What is larger than any file may hold is refused here; `vaetool.compression.unpacking` reads files.
 """
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
-from typing import NamedTuple
 
 import numpy as np
 
 from vaetool.compression import lossless
-from vaetool.compression.fields import CHECKSUM_BYTES, CutOffError, Reader, checksum, number
+from vaetool.compression.fields import CHECKSUM_BYTES, checksum, number
 from vaetool.compression.grid import HYPER_STRIDE, QUALITIES, hyper_positions, positions, tiles
 from vaetool.errors import ImageError
 from vaetool.images import Picture
+from vaetool.images.ranges import Range
 
 SUFFIX = ".vae"
 MAGIC = b"\x89VAE"  # the first byte is no ASCII, so that no text file begins like this
@@ -33,7 +32,7 @@ MAX_SIDE_BYTES = 16 * 2**20
 
 MODEL_BYTES = 8
 MAX_CHUNKS = 64
-END, ICC, EXIF, ALPHA = 0, 1, 2, 3
+END, ICC, EXIF, ALPHA, RANGE, CORRECTION = 0, 1, 2, 3, 4, 5
 PACKED, IGNORABLE = 0x40, 0x80
 """Bits in the type of a chunk: its payload is zlib-packed; a reader that does not know the type may skip it."""
 
@@ -59,11 +58,11 @@ class Coded:
     streams: tuple[bytes, ...]
 
     def __post_init__(self) -> None:
-        _require(len(self.model) == MODEL_BYTES, f"a model's name of {len(self.model)} bytes")
-        _require(1 <= self.quality <= QUALITIES, f"a quality of {self.quality}")
-        _require(TILES[0] <= self.tile <= TILES[1], f"a tile of {self.tile} positions a side")
-        _require(0 <= self.checksum < 2**32, f"a checksum of {self.checksum}")
-        _require(0 <= self.hyper_bits < 2**32, f"a hyper-latent of {self.hyper_bits} bits")
+        require(len(self.model) == MODEL_BYTES, f"a model's name of {len(self.model)} bytes")
+        require(1 <= self.quality <= QUALITIES, f"a quality of {self.quality}")
+        require(TILES[0] <= self.tile <= TILES[1], f"a tile of {self.tile} positions a side")
+        require(0 <= self.checksum < 2**32, f"a checksum of {self.checksum}")
+        require(0 <= self.hyper_bits < 2**32, f"a hyper-latent of {self.hyper_bits} bits")
 
 
 @dataclass(frozen=True)
@@ -72,6 +71,8 @@ class Container:
 
     height, width: 1..2^24 − 1 pixels. channels: 1 (grey) or 3 (colour). depth: 8 or 16 bits per sample.
     alpha: as `encode_alpha` gives it; icc, exif: as they are. Empty where there is none, in either form.
+    range, correction: of the learned form only. The 16-bit values that stand for 0 and 1, None for all of them; and
+    what `corrections.encode` gives, empty where errors have no bound.
     stored: as `encode_stored` gives it; empty in the learned form.
     Raises ImageError for values that no file can hold.
     """
@@ -85,22 +86,29 @@ class Container:
     exif: bytes = b""
     coded: Coded | None = None
     stored: bytes = b""
+    range: Range | None = None
+    correction: bytes = b""
 
     def __post_init__(self) -> None:
-        _check_size(self.height, self.width)
-        _require(self.channels in (1, 3), f"a picture of {self.channels} channels")
-        _require(self.depth in (8, 16), f"a depth of {self.depth} bits")
-        _require(len(self.icc) <= MAX_SIDE_BYTES, "a colour profile of more than 16 MiB")
-        _require(len(self.exif) <= MAX_SIDE_BYTES, "EXIF data of more than 16 MiB")
-        _require(len(self.alpha) <= _most_lossless_bytes(self), f"a lossless alpha channel of {len(self.alpha)} bytes")
-        _require(len(self.stored) <= _most_lossless_bytes(self), f"a lossless picture of {len(self.stored)} bytes")
-        _require(not (self.stored and self.coded), "a picture in both forms")
+        check_size(self.height, self.width)
+        require(self.channels in (1, 3), f"a picture of {self.channels} channels")
+        require(self.depth in (8, 16), f"a depth of {self.depth} bits")
+        require(len(self.icc) <= MAX_SIDE_BYTES, "a colour profile of more than 16 MiB")
+        require(len(self.exif) <= MAX_SIDE_BYTES, "EXIF data of more than 16 MiB")
+        require(len(self.alpha) <= _most_lossless_bytes(self), f"a lossless alpha channel of {len(self.alpha)} bytes")
+        require(len(self.stored) <= _most_lossless_bytes(self), f"a lossless picture of {len(self.stored)} bytes")
+        require(len(self.correction) <= _most_lossless_bytes(self), f"a correction of {len(self.correction)} bytes")
+        require(not (self.stored and self.coded), "a picture in both forms")
+        if self.range is not None:
+            fits = self.depth == 16 and 0 <= self.range.low < self.range.high < 2**16
+            require(fits, f"a range of {self.range.low}..{self.range.high} at {self.depth} bits")
+        require(bool(self.coded) or not (self.range or self.correction), "a range or correction of a lossless picture")
         if self.coded is not None:
             cut = self.height, self.width, self.coded.tile
             streams = self.coded.streams
-            _require(len(streams) == _tile_count(*cut), f"{len(streams)} streams for {_tile_count(*cut)} tiles")
+            require(len(streams) == tile_count(*cut), f"{len(streams)} streams for {tile_count(*cut)} tiles")
             for stream, sides in zip(streams, tiles(*cut), strict=True):
-                _require(len(stream) <= _most_stream_bytes(sides), f"a stream of {len(stream)} bytes")
+                require(len(stream) <= _most_stream_bytes(sides), f"a stream of {len(stream)} bytes")
 
 
 def is_vae(head: bytes) -> bool:
@@ -148,18 +156,26 @@ def pack(container: Container, chunks: bytes | None = None) -> bytes:
     chunks: those of `pack_chunks`, if another container with the same ICC, EXIF and alpha has given them already.
     """
     coded, stored = container.coded, container.stored
-    _require(bool(coded or stored), "a picture in neither form")
+    require(bool(coded or stored), "a picture in neither form")
     bodies = (stored,) if coded is None else coded.streams
     lengths = (number(len(body)) for body in bodies)
     side = pack_chunks(container) if chunks is None else chunks
-    data = b"".join([_header(container), side, *lengths, *bodies])
+    data = b"".join([_header(container), side, _pixel_chunks(container), bytes([END]), *lengths, *bodies])
     return data + checksum(zlib.crc32(data))
 
 
 def pack_chunks(container: Container) -> bytes:
     """Return ICC, EXIF and alpha as they are in a file. Slow where they are large."""
     side = ((ICC, container.icc), (EXIF, container.exif), (ALPHA, container.alpha))
-    return b"".join(_chunk(kind, payload) for kind, payload in side if payload) + bytes([END])
+    return b"".join(_chunk(kind, payload) for kind, payload in side if payload)
+
+
+def _pixel_chunks(container: Container) -> bytes:
+    """Return the range and the correction of coded pixels as they are in a file."""
+    values = container.range
+    span = b"" if values is None else number(int(values.low)) + number(int(values.high))
+    chunks = ((RANGE, span), (CORRECTION, container.correction))
+    return b"".join(_chunk(kind, payload) for kind, payload in chunks if payload)
 
 
 def sizes(container: Container, size: int) -> dict[str, int]:
@@ -186,137 +202,28 @@ def _header(container: Container) -> bytes:
 
 
 def _chunk(kind: int, payload: bytes) -> bytes:
-    packed = payload if kind == ALPHA else zlib.compress(payload, 9)
+    packed = zlib.compress(payload, 9) if kind in (ICC, EXIF) else payload
     if len(packed) < len(payload):
         kind, payload = kind | PACKED, packed
     return bytes([kind]) + number(len(payload)) + payload
 
 
-# Reading
-
-
-def unpack(data: bytes, max_pixels: int) -> Container:
-    """Return what is in the bytes of a `.vae` file, with streams and pictures not decoded.
-
-    Raises ImageError, without the path, when they are not such a file, are of an unknown version or form, cut off,
-    damaged, followed by other bytes, or when the picture has more than `max_pixels` pixels.
-    """
-    if not is_vae(data):
-        raise ImageError("not a .vae file")
-    file = Reader(data)
-    file.take(len(MAGIC))
-    if (version := file.byte()) != VERSION:
-        raise ImageError(f"is of format version {version}; this vaetool reads {VERSION}")
-    if (form := file.byte()) not in (LEARNED, STORED):
-        raise ImageError(f"is of form {form}; this vaetool reads {LEARNED} and {STORED}")
-    try:
-        found = _read_learned(file, max_pixels) if form == LEARNED else _read_stored(file, max_pixels)
-    except CutOffError:
-        raise
-    except ImageError:
-        _check(data, len(data) - CHECKSUM_BYTES)  # damage, if there is any, is the better explanation
-        raise
-    _check(data, file.place)
-    file.take(CHECKSUM_BYTES)
-    if file.left:
-        raise ImageError(f"damaged: {file.left} bytes follow its end")
-    side = {kind: _unpacked(payload) if packed else bytes(payload) for kind, (packed, payload) in found.chunks.items()}
-    coded = None if found.coded is None else replace(found.coded, streams=tuple(map(bytes, found.bodies)))
-    stored = b"" if coded else bytes(found.bodies[0])
-    return Container(
-        *found.shape, side.get(ALPHA, b""), side.get(ICC, b""), side.get(EXIF, b""), coded=coded, stored=stored
-    )
-
-
-class _Found(NamedTuple):
-    """The parts of a file where they lie, before anything in it is trusted, unpacked or copied."""
-
-    shape: tuple[int, int, int, int]  # height, width, channels, depth
-    coded: Coded | None  # without streams
-    chunks: dict[int, tuple[bool, memoryview]]  # whether it is packed, and the payload
-    bodies: list[memoryview]  # the streams, or the stored picture alone
-
-
-def _read_learned(file: Reader, max_pixels: int) -> _Found:
-    shape = _read_shape(file, max_pixels)
-    model, quality, tile = bytes(file.take(MODEL_BYTES)), file.byte(), file.byte()
-    coded = Coded(model, quality, tile, file.checksum(), file.number(), ())
-    chunks = _read_chunks(file)
-    count = _tile_count(*shape[:2], tile)
-    if count > file.left:  # each has a length, of one byte at least
-        raise CutOffError("cut off")
-    lengths = [file.number() for _ in range(count)]
-    return _Found(shape, coded, chunks, [file.take(length) for length in lengths])
-
-
-def _read_stored(file: Reader, max_pixels: int) -> _Found:
-    shape, chunks, size = _read_shape(file, max_pixels), _read_chunks(file), file.number()
-    _require(size > 0, "an empty picture")
-    return _Found(shape, None, chunks, [file.take(size)])
-
-
-def _read_shape(file: Reader, max_pixels: int) -> tuple[int, int, int, int]:
-    height, width, samples = file.number(), file.number(), file.byte()
-    _check_size(height, width)
-    if height * width > max_pixels:
-        raise ImageError(f"{width} x {height} pixels is more than the limit of {max_pixels}; raise --max-pixels")
-    return height, width, samples & 15, (samples >> 4) * 8
-
-
-def _read_chunks(file: Reader) -> dict[int, tuple[bool, memoryview]]:
-    chunks: dict[int, tuple[bool, memoryview]] = {}
-    for _ in range(MAX_CHUNKS + 1):
-        kind = file.byte()
-        if kind == END:
-            return chunks
-        payload = file.take(file.number())
-        if kind & IGNORABLE:
-            continue
-        if kind not in {ICC, EXIF, ALPHA, ICC | PACKED, EXIF | PACKED}:
-            raise ImageError(f"holds a chunk of type {kind}, which must not be ignored; a newer vaetool may know it")
-        _require(kind & ~PACKED not in chunks, f"a second chunk of type {kind}")
-        _require(len(payload) > 0, f"an empty chunk of type {kind}")
-        chunks[kind & ~PACKED] = bool(kind & PACKED), payload
-    raise ImageError(f"damaged: it has more than {MAX_CHUNKS} chunks")
-
-
-def _unpacked(payload: memoryview) -> bytes:
-    if len(payload) > MAX_SIDE_BYTES:  # what is packed is smaller than what it unpacks to
-        raise ImageError("damaged: its colour profile or EXIF data is larger than 16 MiB")
-    unzip = zlib.decompressobj()
-    try:
-        data = unzip.decompress(payload, MAX_SIDE_BYTES + 1)  # one more, to see whether that is the end
-    except zlib.error:
-        raise ImageError("damaged: its colour profile or EXIF data cannot be unpacked") from None
-    if len(data) > MAX_SIDE_BYTES:
-        raise ImageError("damaged: its colour profile or EXIF data is larger than 16 MiB")
-    if not unzip.eof or unzip.unused_data:
-        raise ImageError("damaged: its colour profile or EXIF data cannot be unpacked")
-    return data
-
-
-def _check(data: bytes, end: int) -> None:
-    """Raise ImageError unless the checksum that begins at `end` is that of everything before it."""
-    expected = data[end : end + CHECKSUM_BYTES]
-    if len(expected) < CHECKSUM_BYTES:
-        raise CutOffError("cut off")
-    if checksum(zlib.crc32(memoryview(data)[:end])) != expected:
-        raise ImageError("damaged: the file's checksum does not match")
-
-
-def _require(condition: bool, what: str) -> None:
+def require(condition: bool, what: str) -> None:
+    """Raise ImageError, naming what does not fit, unless a condition holds."""
     if not condition:
         raise ImageError(f"{what} does not fit a .vae file")
 
 
-def _check_size(height: int, width: int) -> None:
+def check_size(height: int, width: int) -> None:
+    """Raise ImageError for a picture of no or too many rows or columns."""
     fits = 1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE
-    _require(fits, f"a picture of {width} x {height} pixels")
+    require(fits, f"a picture of {width} x {height} pixels")
 
 
-def _tile_count(height: int, width: int, tile: int) -> int:
+def tile_count(height: int, width: int, tile: int) -> int:
+    """Return how many tiles a picture has, each of `tile` positions a side. Raises ImageError if there are too many."""
     count = prod(-(-positions(side) // tile) for side in (height, width))
-    _require(count <= MAX_TILES, f"a picture of {count} tiles")
+    require(count <= MAX_TILES, f"a picture of {count} tiles")
     return count
 
 

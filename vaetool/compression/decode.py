@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaetool.compression import container
+from vaetool.compression.candidates import LEARNED, LOSSLESS
 from vaetool.compression.container import Container
-from vaetool.compression.encode import LEARNED, LOSSLESS, restore, sizes_of
+from vaetool.compression.encode import sizes_of
+from vaetool.compression.restoring import restore
+from vaetool.compression.unpacking import unpack
 from vaetool.errors import ImageError, WeightsError
 from vaetool.files.inputs import FileKind
 from vaetool.images import MAX_PIXELS, Picture, to_pil
@@ -63,7 +66,7 @@ def decompress_picture(
     catalogue's folders, and loaded on `device`.
     Raises ImageError when the file is damaged, larger than `max_pixels`, or its codec is not found.
     """
-    content = container.unpack(data, max_pixels)
+    content = unpack(data, max_pixels)
     if content.coded is not None:
         identity = content.coded.model
         if codec is None or codec.identity != identity:
@@ -76,7 +79,7 @@ def describe(data: bytes) -> dict[str, Any]:
 
     Raises ImageError.
     """
-    content = container.unpack(data, max_pixels=2**62)  # nothing is decoded
+    content = unpack(data, max_pixels=2**62)  # nothing is decoded
     return {
         "kind": "picture",
         "width": content.width,
@@ -87,6 +90,7 @@ def describe(data: bytes) -> dict[str, Any]:
         "alpha": bool(content.alpha),
         "icc_profile": bool(content.icc),
         "exif": bool(content.exif),
+        **({"range": [int(value) for value in content.range]} if content.range else {}),
         **sizes_of(content, len(data)),
     }
 

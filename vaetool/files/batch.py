@@ -72,7 +72,7 @@ def run(
     jobs: Sequence[Job],
     *,
     read: Callable[[Path | bytes], T],
-    work: Callable[[T], tuple[U, Facts]],
+    work: Callable[[T], tuple[U | None, Facts]],
     write: Callable[[U, Job], bytes | None],
     report: Report,
     threads: int = 1,
@@ -80,7 +80,8 @@ def run(
     """Work through all jobs and report each, in order.
 
     read:  a path, or the bytes of standard input or a pipe -> whatever `work` takes; its `warnings`, if any, are shown.
-    work:  the one model call, always in this thread -> its result and facts for `--json`.
+    work:  the one model call, always in this thread -> its result and facts for `--json`; None where there is to be no
+           file.
     write: the result, and the job for its output -> the bytes of the file; None when there is nothing to write.
 
     `threads` files are read ahead and as many written behind, so memory does not grow with the number of files.
@@ -146,7 +147,7 @@ def _read(job: Job, read: Callable[[Path | bytes], T], data: bytes | None) -> Re
     return item
 
 
-def _work(item: Read[T], work: Callable[[T], tuple[U, Facts]]) -> _Result[T, U]:
+def _work(item: Read[T], work: Callable[[T], tuple[U | None, Facts]]) -> _Result[T, U]:
     result: _Result[T, U] = _Result(item)
     if item.value is not None and item.error is None:
         with item.attempt():
@@ -180,4 +181,5 @@ def _tell(result: _Result[T, U], report: Report) -> None:
     if result.to_stdout is not None:
         report.console.binary(result.to_stdout)
     sizes = {} if result.out_bytes is None else {"in_bytes": item.in_bytes, "out_bytes": result.out_bytes}
-    report.done(job.source, job.output, {**result.facts, **sizes}, seconds=item.seconds, warnings=item.warnings)
+    output = None if result.out_bytes is None else job.output
+    report.done(job.source, output, {**result.facts, **sizes}, seconds=item.seconds, warnings=item.warnings)

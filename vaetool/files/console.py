@@ -7,7 +7,6 @@ ends a command (an error, Ctrl-C, SIGTERM, a closed pipe) into one line and the 
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import sys
@@ -20,9 +19,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from vaetool.errors import UsageError, VaetoolError, one_line
+from vaetool.files.records import plain, sentence
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
+
+    from vaetool.files.sizes import Sizes
 
 INTERRUPTED = 128 + signal.SIGINT
 
@@ -96,7 +98,7 @@ class Console:
 
     def record(self, record: Mapping[str, Any]) -> None:
         """Write one JSON object to stdout, at once. Numbers that JSON does not know (nan, inf) become null."""
-        self.data(json.dumps(_plain(record), allow_nan=False))
+        self.data(json.dumps(plain(record), allow_nan=False))
 
     def binary(self, data: bytes) -> None:
         """Write bytes to stdout, at once."""
@@ -134,14 +136,18 @@ class Console:
 
 
 class Report:
-    """Counts files done, skipped and failed, reports each in the way asked for, and owns the exit code."""
+    """Counts files done, skipped and failed, reports each in the way asked for, and owns the exit code.
 
-    def __init__(self, console: Console) -> None:
+    sizes: sums up what compressing saves, for a command that compresses.
+    """
+
+    def __init__(self, console: Console, sizes: Sizes | None = None) -> None:
         self.console = console
+        self.sizes = sizes
         self.total = 0
         self.done_count = self.skipped_count = self.failed_count = 0
         self.code_when_done = 0  # a command with a finding sets another one: 3 for outliers
-        self._last_output: object = None
+        self._last_line = ""
         self._unchanged: Counter[str] = Counter()  # reasons
         self._advance: Callable[[], None] = lambda: None
 
@@ -176,13 +182,16 @@ class Report:
         Facts of a file whose result is the file itself are `changed`, false, and the `reason`: the summary gives those.
         """
         self.done_count += 1
-        self._last_output = output
         facts = dict(facts or {})
         if seconds is not None:
             facts["seconds"] = round(seconds, 3)
         for warning in warnings:
             self.console.warn(f"{source}: {warning}")
-        self.console.note(_sentence(source, output, facts))
+        self._last_line = f"wrote {output}" if isinstance(output, os.PathLike) else ""
+        if self.sizes is not None and output is not None:
+            self.sizes.add(facts)
+            self._last_line = self._last_line and self.sizes.sentence(source, output, facts)
+        self.console.note(sentence(source, output, facts))
         if facts.get("changed") is False:
             self._unchanged[str(facts["reason"])] += 1
         if self.console.json:
@@ -216,8 +225,8 @@ class Report:
         for reason, count in self._unchanged.items():
             self.console.say(f"unchanged: {reason}" if seen == 1 else f"{count} unchanged: {reason}")
         if seen == 1 and not missing:
-            if self.done_count and isinstance(self._last_output, os.PathLike):
-                self.console.say(f"wrote {self._last_output}")
+            if self.done_count and self._last_line:
+                self.console.say(self._last_line)
             elif self.skipped_count:
                 self.console.say("the result exists already, skipped")
             return
@@ -225,6 +234,8 @@ class Report:
         line = ", ".join(f"{count} {word}" for word, count in counts.items() if count or word == "done")
         if missing:
             line += f", {missing} not finished; the same command with --skip-existing goes on from here"
+        if self.sizes is not None and (total := self.sizes.total()):
+            line += f": {total}"
         self.console.say(line)
 
 
@@ -318,26 +329,3 @@ def _signals_raise() -> Iterator[None]:
 
 def _is_terminal(stream: Any) -> bool:
     return stream is not None and not stream.closed and stream.isatty()
-
-
-def _sentence(source: object, output: object, facts: Mapping[str, Any]) -> str:
-    arrow = "" if output is None else f" -> {output}"
-    details = ", ".join(f"{name} {_short(value)}" for name, value in facts.items())
-    return f"{source}{arrow}" + (f" ({details})" if details else "")
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    """Return the value as JSON knows it: arrays and array scalars unwrapped, nan and infinities as None."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return str(value) if isinstance(value, os.PathLike) else value

@@ -21,6 +21,11 @@ class Range(NamedTuple):
         """Return pixels with the range as 0..1, float32; rare values may be beyond."""
         return ((pixels - np.float32(self.low)) / np.float32(self.high - self.low)).astype(np.float32)
 
+    def from_unit(self, values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+        """Return values, 0..1 (clipped), in the range, rounded, as an integer type."""
+        scaled = self.low + values.clip(0, 1) * np.float32(self.high - self.low)
+        return np.rint(scaled).clip(self.low, self.high).astype(dtype)
+
     def changed(self, pixels: np.ndarray, change: np.ndarray) -> np.ndarray:
         """Return pixels to which a change in units of the range was added, in their own type.
 
@@ -30,6 +35,17 @@ class Range(NamedTuple):
         if np.issubdtype(pixels.dtype, np.integer):
             values = np.rint(values).clip(self.low, self.high)
         return values.astype(pixels.dtype)
+
+
+def extremes(pixels: np.ndarray) -> Range | None:
+    """Return the range from the least to the largest value of pixels of an integer type; None if it is all of the type.
+
+    A single value counts as a range of one level.
+    """
+    least, most = int(pixels.min()), int(pixels.max())
+    if most == least:
+        least, most = (least, most + 1) if most < np.iinfo(pixels.dtype).max else (least - 1, most)
+    return None if (least, most) == (0, np.iinfo(pixels.dtype).max) else Range(least, most)
 
 
 def used_range(pixels: np.ndarray) -> Range | None:

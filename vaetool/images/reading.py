@@ -32,12 +32,17 @@ _RESOLUTION_TAGS = {282, 283, 296}
 
 
 def read(
-    source: str | os.PathLike[str] | bytes | BinaryIO, *, max_pixels: int = MAX_PIXELS, whole: bool = False
+    source: str | os.PathLike[str] | bytes | BinaryIO,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    whole: bool = False,
+    single: bool = False,
 ) -> Picture:
     """Decode one image: a path, the bytes of a file, or an open binary file (read from its start, left open).
 
     The content decides the format, never the extension. Safe to call from several threads.
     whole: of a TIFF file read all pages, and values of any range, as float32.
+    single: refuse a TIFF file of several pages, of which else the first is read, with a warning.
     Raises ImageError, without the path, when the source is missing, not an image, damaged, of a kind that would lose
     too much (floating point, 32 bits), or has more than `max_pixels` pixels (then nothing has been decoded).
     """
@@ -48,6 +53,8 @@ def read(
         is_tiff = head.startswith(tiff.MAGIC)
         if whole and is_tiff and tiff.has_wide_values(_all_of(stream)):
             return replace(tiff.read(_all_of(stream), max_pixels, whole=whole), origin=_origin(source))
+        if single and is_tiff and not tiff.has_one_page(_all_of(stream)):
+            raise ImageError("has several pages, and the result would hold one: split it into files of one page")
         stream.seek(0)
         notes: list[str] = []
         with _recorded(notes), _without_pillows_limit():

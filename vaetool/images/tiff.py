@@ -59,6 +59,12 @@ def count_pages(file: Path | bytes) -> int:
         return 1
 
 
+def has_one_page(data: bytes) -> bool:
+    """Tell whether a file has one page, besides smaller copies of it."""
+    with _opened(data) as file:
+        return not any(page.subfiletype & 1 == 0 for page in list(file.pages)[1:])
+
+
 def has_wide_values(data: bytes) -> bool:
     """Tell whether a page of a file has other values than integers of up to 16 bits without a sign."""
     with _opened(data) as file:

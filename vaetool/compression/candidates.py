@@ -1,0 +1,222 @@
+"""The files that a picture can become, and which of them meets a target best."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vaetool.compression import container, corrections, lossless
+from vaetool.compression.container import Container
+from vaetool.compression.grid import QUALITIES
+from vaetool.compression.restoring import learned_pixels, restore
+from vaetool.compression.targets import QUALITY, Target
+from vaetool.errors import ImageError
+from vaetool.images import Picture
+from vaetool.images.metrics import psnr
+from vaetool.images.ranges import extremes
+
+if TYPE_CHECKING:
+    from vaetool.compression.codec import Codec
+
+LEARNED, LOSSLESS = "learned", "lossless"
+
+# What one step of quality is worth, for first guesses: in the logarithm of the size, and in dB.
+SIZE_STEP, PSNR_STEP = 0.035, 0.14
+GUESSES = 5
+
+SMALL = 128 * 128  # pixels of the largest picture whose lossless form is always tried
+BANDS, BAND_ROWS = 8, 16
+PESSIMISM = 2
+"""The lossless form is tried if a rough estimate of its size is at most this many times the size it has to beat."""
+
+CORRECTED_QUALITIES = (20, 35, 50, 65, 80, 100)
+"""Those of which one is chosen where errors are bounded: on a part of the picture, of at most `PART` pixels a side."""
+PART = 512
+
+
+@dataclass(frozen=True)
+class File:
+    """A file and what is in it."""
+
+    container: Container
+    data: bytes
+
+    @property
+    def quality(self) -> int | None:
+        """The quality of the learned form."""
+        return self.container.coded.quality if self.container.coded else None
+
+    @property
+    def form(self) -> str:
+        """`LEARNED` or `LOSSLESS`."""
+        return LEARNED if self.container.coded else LOSSLESS
+
+
+class Candidates:
+    """The files that a picture can become, each made on demand and kept."""
+
+    def __init__(self, codec: Codec, picture: Picture, strip: bool) -> None:
+        self.codec = codec
+        self.picture = replace(picture, icc_profile=None, exif=None) if strip else picture
+        self.pixels = picture.visible_pixels()
+        self.range = extremes(self.pixels) if self.pixels.dtype == np.uint16 else None
+        self.files: dict[int, File] = {}
+        self.psnrs: dict[int, float] = {}
+        self.frame = Container(
+            height=picture.height,
+            width=picture.width,
+            channels=picture.pixels.shape[2],
+            depth=8 * picture.pixels.itemsize,
+            alpha=container.encode_alpha(picture.alpha),
+            icc=self.picture.icc_profile or b"",
+            exif=self.picture.exif or b"",
+        )
+        self.chunks = container.pack_chunks(self.frame)
+
+    def choose(self, target: Target) -> File:
+        """Return the best file for a target. Raises ImageError when there is none."""
+        if target.max_error is not None:
+            return self.bounded(target.max_error)
+        limit = target.limit(self.picture.height * self.picture.width)
+        if limit is not None:
+            return self.lossless_within(limit) or self.coded_within(limit)
+        quality = target.quality or QUALITY
+        if target.psnr is not None:
+            # One more than the last quality that falls short.
+            quality = 1 + _last_quality(self.psnr, math.nextafter(target.psnr, 0), PSNR_STEP)
+            if quality > QUALITIES:
+                return self.lossless
+        coded = self.coded(quality)
+        return self.lossless_within(len(coded.data)) or coded
+
+    def coded(self, quality: int) -> File:
+        """Return the file in the learned form, at a quality."""
+        if quality not in self.files:
+            pixels = self.pixels if self.range is None else self.range.to_unit(self.pixels)
+            streams, _ = self.codec.encode_pixels(pixels, quality)
+            self.files[quality] = self.file(coded=streams, range=self.range)
+        return self.files[quality]
+
+    def file(self, **form: Any) -> File:
+        """Return the file with `coded` or `stored`, and what belongs to it, as in a `Container`."""
+        content = replace(self.frame, **form)
+        return File(content, container.pack(content, self.chunks))
+
+    def coded_within(self, limit: int) -> File:
+        """Return the file in the learned form, as good as so many bytes allow."""
+        if limit > 0 and (quality := _last_quality(self.log_size, math.log(limit), SIZE_STEP)):
+            return self.coded(quality)
+        smallest = self.coded(1)
+        smallest = self.lossless_within(len(smallest.data)) or smallest
+        raise ImageError(f"cannot be made smaller than {len(smallest.data)} bytes; {limit} were asked for")
+
+    def log_size(self, quality: int) -> float:
+        """Return the logarithm of the file's size at a quality: nearly a straight line."""
+        return math.log(len(self.coded(quality).data))
+
+    def psnr(self, quality: int) -> float:
+        """Return the PSNR in dB at a quality, over the visible pixels, of what decompressing will give."""
+        return self.psnr_of(self.coded(quality))
+
+    def psnr_of(self, file: File) -> float:
+        """Return the PSNR in dB of a file, as `psnr`, relative to the range of a picture of 16 bits."""
+        key = hash(file.data)
+        if key not in self.psnrs:
+            decoded, original = restore(file.container, self.codec).pixels, self.pixels
+            if self.picture.alpha is not None:
+                decoded, original = (pixels[self.picture.alpha > 0] for pixels in (decoded, original))
+            peak = np.iinfo(original.dtype).max if self.range is None else self.range.high - self.range.low
+            self.psnrs[key] = psnr(decoded, original, peak) if original.size else math.inf
+        return self.psnrs[key]
+
+    @cached_property
+    def lossless(self) -> File:
+        """The file in the lossless form."""
+        return self.file(stored=container.encode_stored(self.picture))
+
+    def bounded(self, max_error: int) -> File:
+        """Return the smallest file in which no visible sample is off by more than so many levels.
+
+        What the codec computes may differ between machines: only a lossless form can keep the smallest errors.
+        """
+        if max_error == 0:
+            return self.lossless
+        files = [self.lossless, self.rounded(max_error)]
+        if max_error > corrections.tolerance(self.frame.depth):
+            quality = min(CORRECTED_QUALITIES, key=lambda quality: len(self.middle.corrected(quality, max_error).data))
+            files.append(self.corrected(quality, max_error))
+        return min(files, key=lambda file: len(file.data))
+
+    @cached_property
+    def middle(self) -> Candidates:
+        """The candidates for a part in the middle of the picture, or for all of a small one."""
+        if max(self.pixels.shape[:2]) <= PART:
+            return self
+        rows, columns = (
+            slice(max(0, side - PART) // 2, max(0, side - PART) // 2 + PART) for side in self.pixels.shape[:2]
+        )
+        alpha = None if self.picture.alpha is None else self.picture.alpha[rows, columns]
+        return Candidates(self.codec, Picture(self.picture.pixels[rows, columns], alpha), strip=True)
+
+    def rounded(self, max_error: int) -> File:
+        """Return the file in the lossless form of values that are rounded as coarsely as an error allows."""
+        step, top = 2 * max_error + 1, np.iinfo(self.pixels.dtype).max
+        values = (self.pixels.astype(np.int32) + max_error) // step * step
+        return self.file(stored=lossless.encode(values.clip(0, top).astype(self.pixels.dtype)))
+
+    def corrected(self, quality: int, max_error: int) -> File:
+        """Return the file in the learned form with the correction that bounds its errors."""
+        coded = self.coded(quality).container
+        decoded = learned_pixels(coded, self.codec)
+        if self.picture.alpha is not None:
+            decoded = np.where(self.picture.alpha[..., None] > 0, decoded, self.pixels)
+        return self.file(
+            coded=coded.coded, range=coded.range, correction=corrections.encode(decoded, self.pixels, max_error)
+        )
+
+    def lossless_within(self, limit: int) -> File | None:
+        """Return the file in the lossless form, if it takes at most so many bytes."""
+        if not _could_be_stored(self.picture.pixels, limit):
+            return None
+        return self.lossless if len(self.lossless.data) <= limit else None
+
+
+def _could_be_stored(pixels: np.ndarray, limit: int) -> bool:
+    """Tell from a few bands of rows whether it is worth trying to store pixels without loss in so many bytes."""
+    height, width = pixels.shape[:2]
+    if height * width <= SMALL:
+        return True
+    starts = np.linspace(0, max(0, height - BAND_ROWS), BANDS).astype(int)
+    bands = [pixels[start : start + BAND_ROWS] for start in starts]
+    # A drawing repeats itself, a gradient differs little from pixel to pixel, stripes not at all from row to row.
+    plain = sum(len(zlib.compress(band.tobytes(), 1)) for band in bands)
+    differences = (sum(len(zlib.compress(np.diff(band, axis=axis).tobytes(), 1)) for band in bands) for axis in (0, 1))
+    estimate = min(plain, *differences) * height / sum(map(len, bands))
+    return bool(estimate <= PESSIMISM * limit)
+
+
+def _last_quality(value: Callable[[int], float], limit: float, step: float) -> int:
+    """Return the largest quality whose `value` is at most `limit`, 0 if there is none.
+
+    value: rises with quality, about `step` at a time, so that guesses along a straight line soon hit the limit; if they
+    do not, bisection does. However it behaves, the quality returned was seen to be within the limit, and the next not.
+    """
+    low, high = 0, QUALITIES + 1  # as if these had been seen: within the limit, and beyond it
+    seen: dict[int, float] = {}
+    guess = QUALITY
+    while high - low > 1:
+        seen[guess] = value(guess)
+        low, high = (guess, high) if seen[guess] <= limit else (low, guess)
+        guess = (low + high) // 2
+        known = [quality for quality in (low, high) if math.isfinite(seen.get(quality, math.inf))]
+        if known and len(seen) < GUESSES:
+            slope = (seen[high] - seen[low]) / (high - low) if len(known) == 2 else step
+            place = known[0] + (limit - seen[known[0]]) / slope
+            guess = int(min(max(place, low + 1), high - 1))
+    return low

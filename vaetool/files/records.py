@@ -1,0 +1,32 @@
+"""What is known of a file when it is done, as a line of text and as JSON."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+
+def sentence(source: object, output: object, facts: Mapping[str, Any]) -> str:
+    """Return a line about a file, where its result went, if anywhere, and its facts."""
+    arrow = "" if output is None else f" -> {output}"
+    details = ", ".join(f"{name} {_short(value)}" for name, value in facts.items())
+    return f"{source}{arrow}" + (f" ({details})" if details else "")
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def plain(value: Any) -> Any:
+    """Return the value as JSON knows it: arrays and array scalars unwrapped, nan and infinities as None."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return str(value) if isinstance(value, os.PathLike) else value
