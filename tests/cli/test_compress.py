@@ -133,6 +133,18 @@ def test_a_stack_is_refused_and_a_smaller_copy_is_not_one(here, compress):
     assert compress("scan.tif").exit_code == 0
 
 
+def test_what_is_whole_is_salvaged_and_the_rest_is_said(here, vaetool, compress):
+    Image.effect_noise((1300, 80), 40).save("wide.png")
+    compress("wide.png", "-q", "90")
+    data = Path("wide.vae").read_bytes()
+    Path("wide.vae").write_bytes(data[:-10])
+    assert vaetool("decompress", "wide.vae", "-o", "all.png").exit_code == 1
+    result = vaetool("decompress", "wide.vae", "-o", "all.png", "--salvage", "--json")
+    assert (result.exit_code, records(result)[0]["lost"]) == (0, [[1024, 0, 276, 80]])
+    assert "wide.vae: damaged: 1 of 2 tiles are lost, and filled with grey squares" in result.stderr
+    assert images.read("all.png").pixels.shape == (80, 1300, 1)
+
+
 # What is said
 
 

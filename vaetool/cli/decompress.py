@@ -36,6 +36,11 @@ CodecName = Annotated[
     ),
 ]
 
+Salvage = Annotated[
+    bool,
+    typer.Option("--salvage", help="Of a damaged file give the tiles that are whole; the others become grey squares."),
+]
+
 
 @with_options
 def decompress(
@@ -44,6 +49,7 @@ def decompress(
     model: CodecName = None,
     format_name: Format = None,
     quality: Quality = None,
+    salvage: Salvage = False,
     *,
     run: RunOptions,
 ) -> int:
@@ -53,6 +59,7 @@ def decompress(
     vaetool decompress photo.vae -o photo.webp    the name decides the format
     vaetool decompress small/ -r -o photos/ --format jpg
     vaetool decompress - < photo.vae > photo.png  in a pipe
+    vaetool decompress broken.vae --salvage       what is whole of a large picture
 
     A file decodes to the same code on every machine, and to pixels that differ by one level at most.
     """
@@ -76,7 +83,7 @@ def decompress(
 
     def work(data: bytes) -> tuple[Picture, dict[str, Any]]:
         limit = run.max_pixels or MAX_PIXELS
-        picture, facts = decompress_picture(data, codec, device=run.device, max_pixels=limit)
+        picture, facts = decompress_picture(data, codec, device=run.device, max_pixels=limit, salvage=salvage)
         return replace(picture, format=wanted), facts
 
     return run.process(jobs, work, read=read, write=run.write_picture(quality))

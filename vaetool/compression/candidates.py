@@ -100,7 +100,7 @@ class Candidates:
         if quality not in self.files:
             pixels = self.pixels if self.range is None else self.range.to_unit(self.pixels)
             streams, _ = self.codec.encode_pixels(pixels, quality)
-            self.files[quality] = self.file(coded=streams, range=self.range)
+            self.files[quality] = self.file(coded=streams, range=self.range, has_checksums=len(streams.streams) > 1)
         return self.files[quality]
 
     def file(self, **form: Any) -> File:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -246,25 +246,33 @@ class Codec(Model):
 
     @torch.inference_mode()
     def decode_pixels(
-        self, coded: Coded, height: int, width: int, channels: int = 3, dtype: Any = np.uint8
+        self,
+        coded: Coded,
+        height: int,
+        width: int,
+        channels: int = 3,
+        dtype: Any = np.uint8,
+        lost: Collection[int] = (),
     ) -> np.ndarray:
         """Return the pixels that were coded, (height, width, channels) of the given type.
 
+        lost: numbers of tiles without a stream, in whose place nothing of use is; and it shows a little beyond.
         Raises ImageError for streams that these weights did not make.
         """
         exact = self.exact()
         if coded.model != exact.identity:
             raise ImageError(f"was made with other weights ({coded.model.hex()})")
-        _check_lengths(coded, height, width, exact)
-        y = np.empty((self.config.latent, positions(height), positions(width)), np.int16)
+        y = np.zeros((self.config.latent, positions(height), positions(width)), np.int16)
         checksum = 0
-        streams = zip(tiles(height, width, coded.tile), coded.streams, strict=True)
-        for (rows, columns), stream in tracked(streams, "decoding"):
+        streams = list(enumerate(zip(tiles(height, width, coded.tile), coded.streams, strict=True)))
+        whole = [part for number, part in streams if number not in lost]
+        _check_lengths(whole, coded.quality, exact)
+        for (rows, columns), stream in tracked(whole, "decoding"):
             decoder = Decoder(exact.tables, stream, checksum)
             size = rows.stop - rows.start, columns.stop - columns.start
             y[:, rows, columns] = decode_latents(exact.prior, coded.quality, *size, decoder).cpu().numpy()
             checksum = decoder.checksum
-        if checksum != coded.checksum:
+        if checksum != coded.checksum and not lost:
             raise ImageError("damaged: its streams decode to different numbers from those encoded")
         return self._synthesised(y, coded.quality, np.empty((height, width, channels), dtype))
 
@@ -290,10 +298,10 @@ class Codec(Model):
         return torch.from_numpy(values).to(self.device).permute(2, 0, 1)[None].expand(-1, 3, -1, -1)
 
 
-def _check_lengths(coded: Coded, height: int, width: int, exact: Exact) -> None:
-    """Raise ImageError for streams that cannot hold what they should, before minutes are spent on a tiny file."""
-    least = least_hyper_bits(exact.prior, coded.quality, exact.tables) / 8
-    for sides, stream in zip(tiles(height, width, coded.tile), coded.streams, strict=True):
+def _check_lengths(streams: Iterable[tuple[tuple[slice, slice], bytes]], quality: int, exact: Exact) -> None:
+    """Raise ImageError for streams that cannot hold their tiles, before minutes are spent on a tiny file."""
+    least = least_hyper_bits(exact.prior, quality, exact.tables) / 8
+    for sides, stream in streams:
         if len(stream) + SPARED < least * math.prod(hyper_positions(side.stop - side.start) for side in sides):
             raise ImageError("damaged: its streams are too short for a picture of its size")
 

@@ -33,6 +33,7 @@ MAX_SIDE_BYTES = 16 * 2**20
 MODEL_BYTES = 8
 MAX_CHUNKS = 64
 END, ICC, EXIF, ALPHA, RANGE, CORRECTION = 0, 1, 2, 3, 4, 5
+CHECKSUMS = 131
 PACKED, IGNORABLE = 0x40, 0x80
 """Bits in the type of a chunk: its payload is zlib-packed; a reader that does not know the type may skip it."""
 
@@ -73,6 +74,7 @@ class Container:
     alpha: as `encode_alpha` gives it; icc, exif: as they are. Empty where there is none, in either form.
     range, correction: of the learned form only. The 16-bit values that stand for 0 and 1, None for all of them; and
     what `corrections.encode` gives, empty where errors have no bound.
+    has_checksums: whether every stream has one of its own, for `vaetool.compression.salvaging`.
     stored: as `encode_stored` gives it; empty in the learned form.
     Raises ImageError for values that no file can hold.
     """
@@ -88,6 +90,7 @@ class Container:
     stored: bytes = b""
     range: Range | None = None
     correction: bytes = b""
+    has_checksums: bool = False
 
     def __post_init__(self) -> None:
         check_size(self.height, self.width)
@@ -160,14 +163,17 @@ def pack(container: Container, chunks: bytes | None = None) -> bytes:
     bodies = (stored,) if coded is None else coded.streams
     lengths = (number(len(body)) for body in bodies)
     side = pack_chunks(container) if chunks is None else chunks
-    data = b"".join([_header(container), side, _pixel_chunks(container), bytes([END]), *lengths, *bodies])
+    head = b"".join([_header(container), side, _pixel_chunks(container)])
+    if container.has_checksums:
+        head += chunk(CHECKSUMS, b"".join(checksum(zlib.crc32(part)) for part in (head, *bodies)))
+    data = b"".join([head, bytes([END]), *lengths, *bodies])
     return data + checksum(zlib.crc32(data))
 
 
 def pack_chunks(container: Container) -> bytes:
     """Return ICC, EXIF and alpha as they are in a file. Slow where they are large."""
     side = ((ICC, container.icc), (EXIF, container.exif), (ALPHA, container.alpha))
-    return b"".join(_chunk(kind, payload) for kind, payload in side if payload)
+    return b"".join(chunk(kind, payload) for kind, payload in side if payload)
 
 
 def _pixel_chunks(container: Container) -> bytes:
@@ -175,7 +181,7 @@ def _pixel_chunks(container: Container) -> bytes:
     values = container.range
     span = b"" if values is None else number(int(values.low)) + number(int(values.high))
     chunks = ((RANGE, span), (CORRECTION, container.correction))
-    return b"".join(_chunk(kind, payload) for kind, payload in chunks if payload)
+    return b"".join(chunk(kind, payload) for kind, payload in chunks if payload)
 
 
 def sizes(container: Container, size: int) -> dict[str, int]:
@@ -201,7 +207,8 @@ def _header(container: Container) -> bytes:
     return start + shape + settings + checksum(coded.checksum) + number(coded.hyper_bits)
 
 
-def _chunk(kind: int, payload: bytes) -> bytes:
+def chunk(kind: int, payload: bytes) -> bytes:
+    """Return a chunk as it is in a file."""
     packed = zlib.compress(payload, 9) if kind in (ICC, EXIF) else payload
     if len(packed) < len(payload):
         kind, payload = kind | PACKED, packed

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vaetool.compression import container
+from vaetool.compression import container, salvaging
 from vaetool.compression.candidates import LEARNED, LOSSLESS
 from vaetool.compression.container import Container
 from vaetool.compression.encode import sizes_of
@@ -58,20 +59,33 @@ def decompress(
 
 
 def decompress_picture(
-    data: bytes, codec: Codec | None = None, *, device: str = "auto", max_pixels: int = MAX_PIXELS
+    data: bytes,
+    codec: Codec | None = None,
+    *,
+    device: str = "auto",
+    max_pixels: int = MAX_PIXELS,
+    salvage: bool = False,
 ) -> tuple[Picture, dict[str, Any]]:
     """Return the picture in the bytes of a .vae file, and facts for a report: `form`, and any `quality` and `codec`.
 
+    salvage: of a file that is cut off or damaged give the tiles that are whole; the others are marked, and listed in
+    the facts as `lost`: left, top, width and height of each, and in the picture's warnings.
     codec: used if it is the one that the file needs; otherwise that one is looked for among all codecs in the
     catalogue's folders, and loaded on `device`.
     Raises ImageError when the file is damaged, larger than `max_pixels`, or its codec is not found.
     """
-    content = unpack(data, max_pixels)
+    content, lost = salvaging.salvage(data, max_pixels) if salvage else (unpack(data, max_pixels), ())
     if content.coded is not None:
         identity = content.coded.model
         if codec is None or codec.identity != identity:
             codec = find_codec(identity, device)
-    return restore(content, codec), _form(content)
+    picture, facts = restore(content, codec, lost), _form(content)
+    if lost:
+        assert content.coded is not None
+        facts["lost"] = salvaging.places(content, lost)
+        warning = f"damaged: {len(lost)} of {len(content.coded.streams)} tiles are lost, and filled with grey squares"
+        picture = replace(picture, warnings=(warning,))
+    return picture, facts
 
 
 def describe(data: bytes) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from vaetool.compression.container import (
     ALPHA,
+    CHECKSUMS,
     CORRECTION,
     END,
     EXIF,
@@ -44,14 +45,7 @@ def unpack(data: bytes, max_pixels: int) -> Container:
     Raises ImageError, without the path, when they are not such a file, are of an unknown version or form, cut off,
     damaged, followed by other bytes, or when the picture has more than `max_pixels` pixels.
     """
-    if not is_vae(data):
-        raise ImageError("not a .vae file")
-    file = Reader(data)
-    file.take(len(MAGIC))
-    if (version := file.byte()) != VERSION:
-        raise ImageError(f"is of format version {version}; this vaetool reads {VERSION}")
-    if (form := file.byte()) not in (LEARNED, STORED):
-        raise ImageError(f"is of form {form}; this vaetool reads {LEARNED} and {STORED}")
+    file, form = opened(data)
     try:
         found = _read_learned(file, max_pixels) if form == LEARNED else _read_stored(file, max_pixels)
     except CutOffError:
@@ -63,22 +57,23 @@ def unpack(data: bytes, max_pixels: int) -> Container:
     file.take(CHECKSUM_BYTES)
     if file.left:
         raise ImageError(f"damaged: {file.left} bytes follow its end")
-    side = {kind: _unpacked(payload) if packed else bytes(payload) for kind, (packed, payload) in found.chunks.items()}
-    coded = None if found.coded is None else replace(found.coded, streams=tuple(map(bytes, found.bodies)))
-    stored = b"" if coded else bytes(found.bodies[0])
-    return Container(
-        *found.shape,
-        side.get(ALPHA, b""),
-        side.get(ICC, b""),
-        side.get(EXIF, b""),
-        coded=coded,
-        stored=stored,
-        range=_range(side[RANGE]) if RANGE in side else None,
-        correction=side.get(CORRECTION, b""),
-    )
+    return found.container()
 
 
-class _Found(NamedTuple):
+def opened(data: bytes) -> tuple[Reader, int]:
+    """Return a reader that is behind the form, and the form. Raises ImageError for other files, versions and forms."""
+    if not is_vae(data):
+        raise ImageError("not a .vae file")
+    file = Reader(data)
+    file.take(len(MAGIC))
+    if (version := file.byte()) != VERSION:
+        raise ImageError(f"is of format version {version}; this vaetool reads {VERSION}")
+    if (form := file.byte()) not in (LEARNED, STORED):
+        raise ImageError(f"is of form {form}; this vaetool reads {LEARNED} and {STORED}")
+    return file, form
+
+
+class Found(NamedTuple):
     """The parts of a file where they lie, before anything in it is trusted, unpacked or copied."""
 
     shape: tuple[int, int, int, int]  # height, width, channels, depth
@@ -86,8 +81,32 @@ class _Found(NamedTuple):
     chunks: dict[int, tuple[bool, memoryview]]  # whether it is packed, and the payload
     bodies: list[memoryview]  # the streams, or the stored picture alone
 
+    def container(self) -> Container:
+        """Return the parts, unpacked and checked. Raises ImageError."""
+        side = {
+            kind: _unpacked(payload) if packed else bytes(payload) for kind, (packed, payload) in self.chunks.items()
+        }
+        coded = None if self.coded is None else replace(self.coded, streams=tuple(map(bytes, self.bodies)))
+        return Container(
+            *self.shape,
+            side.get(ALPHA, b""),
+            side.get(ICC, b""),
+            side.get(EXIF, b""),
+            coded=coded,
+            stored=b"" if coded else bytes(self.bodies[0]),
+            range=_range(side[RANGE]) if RANGE in side else None,
+            correction=side.get(CORRECTION, b""),
+            has_checksums=CHECKSUMS in side,
+        )
 
-def _read_learned(file: Reader, max_pixels: int) -> _Found:
+
+def _read_learned(file: Reader, max_pixels: int) -> Found:
+    found, lengths = read_head(file, max_pixels)
+    return found._replace(bodies=[file.take(length) for length in lengths])
+
+
+def read_head(file: Reader, max_pixels: int) -> tuple[Found, list[int]]:
+    """Return what precedes the streams of a learned form, and their lengths. Raises ImageError."""
     shape = _read_shape(file, max_pixels)
     model, quality, tile = bytes(file.take(MODEL_BYTES)), file.byte(), file.byte()
     coded = Coded(model, quality, tile, file.checksum(), file.number(), ())
@@ -95,14 +114,13 @@ def _read_learned(file: Reader, max_pixels: int) -> _Found:
     count = tile_count(*shape[:2], tile)
     if count > file.left:  # each has a length, of one byte at least
         raise CutOffError("cut off")
-    lengths = [file.number() for _ in range(count)]
-    return _Found(shape, coded, chunks, [file.take(length) for length in lengths])
+    return Found(shape, coded, chunks, []), [file.number() for _ in range(count)]
 
 
-def _read_stored(file: Reader, max_pixels: int) -> _Found:
+def _read_stored(file: Reader, max_pixels: int) -> Found:
     shape, chunks, size = _read_shape(file, max_pixels), _read_chunks(file), file.number()
     require(size > 0, "an empty picture")
-    return _Found(shape, None, chunks, [file.take(size)])
+    return Found(shape, None, chunks, [file.take(size)])
 
 
 def _read_shape(file: Reader, max_pixels: int) -> tuple[int, int, int, int]:
@@ -120,13 +138,14 @@ def _read_chunks(file: Reader) -> dict[int, tuple[bool, memoryview]]:
         if kind == END:
             return chunks
         payload = file.take(file.number())
-        if kind & IGNORABLE:
+        if kind & IGNORABLE and kind != CHECKSUMS:
             continue
-        if kind not in {ICC, EXIF, ALPHA, RANGE, CORRECTION, ICC | PACKED, EXIF | PACKED}:
+        if kind not in {ICC, EXIF, ALPHA, RANGE, CORRECTION, CHECKSUMS, ICC | PACKED, EXIF | PACKED}:
             raise ImageError(f"holds a chunk of type {kind}, which must not be ignored; a newer vaetool may know it")
-        require(kind & ~PACKED not in chunks, f"a second chunk of type {kind}")
+        plain = kind & ~PACKED
+        require(plain not in chunks, f"a second chunk of type {kind}")
         require(len(payload) > 0, f"an empty chunk of type {kind}")
-        chunks[kind & ~PACKED] = bool(kind & PACKED), payload
+        chunks[plain] = kind != plain, payload
     raise ImageError(f"damaged: it has more than {MAX_CHUNKS} chunks")
 
 

@@ -80,8 +80,8 @@ def run(
     """Work through all jobs and report each, in order.
 
     read:  a path, or the bytes of standard input or a pipe -> whatever `work` takes; its `warnings`, if any, are shown.
-    work:  the one model call, always in this thread -> its result and facts for `--json`; None where there is to be no
-           file.
+    work:  the one model call, always in this thread -> its result, with `warnings` likewise, or None where there is to
+           be no file; and facts for `--json`.
     write: the result, and the job for its output -> the bytes of the file; None when there is nothing to write.
 
     `threads` files are read ahead and as many written behind, so memory does not grow with the number of files.
@@ -152,6 +152,7 @@ def _work(item: Read[T], work: Callable[[T], tuple[U | None, Facts]]) -> _Result
     if item.value is not None and item.error is None:
         with item.attempt():
             result.value, result.facts = work(item.value)
+        item.warnings = tuple(dict.fromkeys((*item.warnings, *getattr(result.value, "warnings", ()))))
     item.value = None  # the picture is no longer needed, and may be large
     return result
 
