@@ -66,9 +66,9 @@ def compress(
     vaetool compress photos/ -r -o small/ -j 4    a folder, four files at a time
     vaetool compress - < photo.png > photo.vae    in a pipe
 
-    Size, transparency, greyscale, 16 bits, EXIF and colour profile are kept. A picture that is no larger when stored
-    losslessly, such as a drawing or an icon, is stored that way. `vaetool decompress` restores the picture, on any
-    machine.
+    Size, transparency, greyscale, 16 bits, EXIF, XMP, texts, resolution (dpi) and colour profile are kept. A picture
+    that is no larger when stored losslessly, such as a drawing or an icon, is stored that way. `vaetool decompress`
+    restores the picture, on any machine.
     """
     from vaetool.compression.container import SUFFIX
     from vaetool.compression.encode import Target, compress_picture

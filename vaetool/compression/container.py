@@ -13,11 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vaetool.compression import lossless
+from vaetool.compression import chunks, lossless
+from vaetool.compression.chunks import ALPHA, EXIF, ICC, RESOLUTION, TEXTS, XMP, Chunk, payload_of
 from vaetool.compression.fields import CHECKSUM_BYTES, CutOffError, Reader, checksum, number
 from vaetool.compression.grid import HYPER_STRIDE, QUALITIES, hyper_positions, positions, tiles
 from vaetool.errors import ImageError
 from vaetool.images import Picture
+from vaetool.images.metadata import MAX_BYTES, Dpi, Texts, are_texts, is_dpi
 
 SUFFIX = ".vae"
 MAGIC = b"\x89VAE"  # the first byte is no ASCII, so that no text file begins like this
@@ -28,14 +30,7 @@ LEARNED, STORED = 0, 1
 MAX_SIDE = 2**24 - 1
 TILES = (4, 64)  # larger ones would need gigabytes to decode
 MAX_TILES = 2**16
-MAX_SIDE_BYTES = 16 * 2**20
-"""Limit for a colour profile, and for EXIF, when unpacked."""
-
 MODEL_BYTES = 8
-MAX_CHUNKS = 64
-END, ICC, EXIF, ALPHA = 0, 1, 2, 3
-PACKED, IGNORABLE = 0x40, 0x80
-"""Bits in the type of a chunk: its payload is zlib-packed; a reader that does not know the type may skip it."""
 
 _BYTES_PER_POSITION = 4096  # 1024 channels at 32 bits each: far more than any quality of any model needs
 
@@ -71,7 +66,8 @@ class Container:
     """A compressed picture as it is in a file: in the learned form or, where `coded` is None, in the lossless one.
 
     height, width: 1..2^24 − 1 pixels. channels: 1 (grey) or 3 (colour). depth: 8 or 16 bits per sample.
-    alpha: as `encode_alpha` gives it; icc, exif: as they are. Empty where there is none, in either form.
+    alpha: as `encode_alpha` gives it; icc, exif, xmp: as they are. Empty where there is none, in either form.
+    dpi, texts: as in a `Picture`.
     stored: as `encode_stored` gives it; empty in the learned form.
     Raises ImageError for values that no file can hold.
     """
@@ -83,6 +79,9 @@ class Container:
     alpha: bytes = b""
     icc: bytes = b""
     exif: bytes = b""
+    dpi: Dpi | None = None
+    xmp: bytes = b""
+    texts: Texts = ()
     coded: Coded | None = None
     stored: bytes = b""
 
@@ -90,8 +89,11 @@ class Container:
         _check_size(self.height, self.width)
         _require(self.channels in (1, 3), f"a picture of {self.channels} channels")
         _require(self.depth in (8, 16), f"a depth of {self.depth} bits")
-        _require(len(self.icc) <= MAX_SIDE_BYTES, "a colour profile of more than 16 MiB")
-        _require(len(self.exif) <= MAX_SIDE_BYTES, "EXIF data of more than 16 MiB")
+        _require(len(self.icc) <= MAX_BYTES, "a colour profile of more than 16 MiB")
+        _require(len(self.exif) <= MAX_BYTES, "EXIF data of more than 16 MiB")
+        _require(self.dpi is None or is_dpi(self.dpi), f"a resolution of {self.dpi}")
+        _require(len(self.xmp) <= MAX_BYTES, "XMP of more than 16 MiB")
+        _require(are_texts(self.texts), "a list of texts that are too many, too long or not as PNG has them")
         _require(len(self.alpha) <= _most_lossless_bytes(self), f"a lossless alpha channel of {len(self.alpha)} bytes")
         _require(len(self.stored) <= _most_lossless_bytes(self), f"a lossless picture of {len(self.stored)} bytes")
         _require(not (self.stored and self.coded), "a picture in both forms")
@@ -127,45 +129,83 @@ def decode_alpha(data: bytes, height: int, width: int, depth: int) -> np.ndarray
 
 
 def encode_stored(picture: Picture) -> bytes:
-    """Encode a picture's pixels, hidden ones too, for `Container.stored`; alpha, ICC and EXIF have their own places."""
+    """Encode a picture's pixels, hidden ones too, for `Container.stored`; all else has its own places."""
     return lossless.encode(picture.pixels)
 
 
 def decode_stored(container: Container) -> Picture:
     """Return the whole picture in a container of the lossless form. Raises ImageError as `decode_alpha` does."""
     shape = container.height, container.width, container.channels, container.depth
-    pixels = lossless.decode(container.stored, *shape)
-    alpha = decode_alpha(container.alpha, container.height, container.width, container.depth)
-    return Picture(pixels, alpha, icc_profile=container.icc or None, exif=container.exif or None)
+    return with_pixels(container, lossless.decode(container.stored, *shape))
+
+
+# All but the pixels
+
+
+def without_pixels(picture: Picture) -> Container:
+    """Return all that a file keeps of a picture, in neither form yet."""
+    return Container(
+        height=picture.height,
+        width=picture.width,
+        channels=picture.pixels.shape[2],
+        depth=8 * picture.pixels.itemsize,
+        alpha=encode_alpha(picture.alpha),
+        icc=picture.icc_profile or b"",
+        exif=picture.exif or b"",
+        dpi=picture.dpi,
+        xmp=picture.xmp or b"",
+        texts=picture.texts,
+    )
+
+
+def with_pixels(container: Container, pixels: np.ndarray) -> Picture:
+    """Return the picture in a container, whose pixels are decoded. Raises ImageError as `decode_alpha` does."""
+    return Picture(
+        pixels,
+        decode_alpha(container.alpha, container.height, container.width, container.depth),
+        icc_profile=container.icc or None,
+        exif=container.exif or None,
+        dpi=container.dpi,
+        xmp=container.xmp or None,
+        texts=container.texts,
+    )
 
 
 # Writing
 
 
-def pack(container: Container, chunks: bytes | None = None) -> bytes:
+def pack(container: Container, side: bytes | None = None) -> bytes:
     """Return the bytes of a `.vae` file. Raises ImageError if the picture is in neither form.
 
-    chunks: those of `pack_chunks`, if another container with the same ICC, EXIF and alpha has given them already.
+    side: what `pack_chunks` gives, if a container with other pixels but the same of all else has given it already.
     """
     coded, stored = container.coded, container.stored
     _require(bool(coded or stored), "a picture in neither form")
     bodies = (stored,) if coded is None else coded.streams
     lengths = (number(len(body)) for body in bodies)
-    side = pack_chunks(container) if chunks is None else chunks
+    side = pack_chunks(container) if side is None else side
     data = b"".join([_header(container), side, *lengths, *bodies])
     return data + checksum(zlib.crc32(data))
 
 
 def pack_chunks(container: Container) -> bytes:
-    """Return ICC, EXIF and alpha as they are in a file. Slow where they are large."""
-    side = ((ICC, container.icc), (EXIF, container.exif), (ALPHA, container.alpha))
-    return b"".join(_chunk(kind, payload) for kind, payload in side if payload) + bytes([END])
+    """Return all but the pixels as it is in a file. Slow where it is large."""
+    return chunks.write_chunks(
+        {
+            ICC: container.icc,
+            EXIF: container.exif,
+            ALPHA: container.alpha,
+            RESOLUTION: chunks.encode_resolution(container.dpi),
+            XMP: container.xmp,
+            TEXTS: chunks.encode_texts(container.texts),
+        }
+    )
 
 
 def sizes(container: Container, size: int) -> dict[str, int]:
     """Return how many bytes of a file of `size` bytes each part takes: header, side_information, streams, stored.
 
-    Side information is what goes with the pixels (ICC, EXIF, alpha), and the lengths of what follows.
+    Side information is the chunks, all that goes with the pixels, and the lengths of what follows.
     """
     header = len(_header(container)) + CHECKSUM_BYTES
     streams = sum(map(len, container.coded.streams)) if container.coded else 0
@@ -183,13 +223,6 @@ def _header(container: Container) -> bytes:
         return start + shape
     settings = coded.model + bytes([coded.quality, coded.tile])
     return start + shape + settings + checksum(coded.checksum) + number(coded.hyper_bits)
-
-
-def _chunk(kind: int, payload: bytes) -> bytes:
-    packed = payload if kind == ALPHA else zlib.compress(payload, 9)
-    if len(packed) < len(payload):
-        kind, payload = kind | PACKED, packed
-    return bytes([kind]) + number(len(payload)) + payload
 
 
 # Reading
@@ -220,11 +253,17 @@ def unpack(data: bytes, max_pixels: int) -> Container:
     file.take(CHECKSUM_BYTES)
     if file.left:
         raise ImageError(f"damaged: {file.left} bytes follow its end")
-    side = {kind: _unpacked(payload) if packed else bytes(payload) for kind, (packed, payload) in found.chunks.items()}
     coded = None if found.coded is None else replace(found.coded, streams=tuple(map(bytes, found.bodies)))
-    stored = b"" if coded else bytes(found.bodies[0])
     return Container(
-        *found.shape, side.get(ALPHA, b""), side.get(ICC, b""), side.get(EXIF, b""), coded=coded, stored=stored
+        *found.shape,
+        alpha=payload_of(found.chunks, ALPHA),
+        icc=payload_of(found.chunks, ICC),
+        exif=payload_of(found.chunks, EXIF),
+        dpi=chunks.decode_resolution(payload_of(found.chunks, RESOLUTION)),
+        xmp=payload_of(found.chunks, XMP),
+        texts=chunks.decode_texts(payload_of(found.chunks, TEXTS)),
+        coded=coded,
+        stored=b"" if coded else bytes(found.bodies[0]),
     )
 
 
@@ -233,7 +272,7 @@ class _Found(NamedTuple):
 
     shape: tuple[int, int, int, int]  # height, width, channels, depth
     coded: Coded | None  # without streams
-    chunks: dict[int, tuple[bool, memoryview]]  # whether it is packed, and the payload
+    chunks: dict[int, Chunk]
     bodies: list[memoryview]  # the streams, or the stored picture alone
 
 
@@ -241,18 +280,18 @@ def _read_learned(file: Reader, max_pixels: int) -> _Found:
     shape = _read_shape(file, max_pixels)
     model, quality, tile = bytes(file.take(MODEL_BYTES)), file.byte(), file.byte()
     coded = Coded(model, quality, tile, file.checksum(), file.number(), ())
-    chunks = _read_chunks(file)
+    side = chunks.read_chunks(file)
     count = _tile_count(*shape[:2], tile)
     if count > file.left:  # each has a length, of one byte at least
         raise CutOffError("cut off")
     lengths = [file.number() for _ in range(count)]
-    return _Found(shape, coded, chunks, [file.take(length) for length in lengths])
+    return _Found(shape, coded, side, [file.take(length) for length in lengths])
 
 
 def _read_stored(file: Reader, max_pixels: int) -> _Found:
-    shape, chunks, size = _read_shape(file, max_pixels), _read_chunks(file), file.number()
+    shape, side, size = _read_shape(file, max_pixels), chunks.read_chunks(file), file.number()
     _require(size > 0, "an empty picture")
-    return _Found(shape, None, chunks, [file.take(size)])
+    return _Found(shape, None, side, [file.take(size)])
 
 
 def _read_shape(file: Reader, max_pixels: int) -> tuple[int, int, int, int]:
@@ -261,38 +300,6 @@ def _read_shape(file: Reader, max_pixels: int) -> tuple[int, int, int, int]:
     if height * width > max_pixels:
         raise ImageError(f"{width} x {height} pixels is more than the limit of {max_pixels}; raise --max-pixels")
     return height, width, samples & 15, (samples >> 4) * 8
-
-
-def _read_chunks(file: Reader) -> dict[int, tuple[bool, memoryview]]:
-    chunks: dict[int, tuple[bool, memoryview]] = {}
-    for _ in range(MAX_CHUNKS + 1):
-        kind = file.byte()
-        if kind == END:
-            return chunks
-        payload = file.take(file.number())
-        if kind & IGNORABLE:
-            continue
-        if kind not in {ICC, EXIF, ALPHA, ICC | PACKED, EXIF | PACKED}:
-            raise ImageError(f"holds a chunk of type {kind}, which must not be ignored; a newer vaetool may know it")
-        _require(kind & ~PACKED not in chunks, f"a second chunk of type {kind}")
-        _require(len(payload) > 0, f"an empty chunk of type {kind}")
-        chunks[kind & ~PACKED] = bool(kind & PACKED), payload
-    raise ImageError(f"damaged: it has more than {MAX_CHUNKS} chunks")
-
-
-def _unpacked(payload: memoryview) -> bytes:
-    if len(payload) > MAX_SIDE_BYTES:  # what is packed is smaller than what it unpacks to
-        raise ImageError("damaged: its colour profile or EXIF data is larger than 16 MiB")
-    unzip = zlib.decompressobj()
-    try:
-        data = unzip.decompress(payload, MAX_SIDE_BYTES + 1)  # one more, to see whether that is the end
-    except zlib.error:
-        raise ImageError("damaged: its colour profile or EXIF data cannot be unpacked") from None
-    if len(data) > MAX_SIDE_BYTES:
-        raise ImageError("damaged: its colour profile or EXIF data is larger than 16 MiB")
-    if not unzip.eof or unzip.unused_data:
-        raise ImageError("damaged: its colour profile or EXIF data cannot be unpacked")
-    return data
 
 
 def _check(data: bytes, end: int) -> None:

@@ -87,7 +87,8 @@ def compress(
     image: a `Picture`, a Pillow image, a path, or an array or tensor as in `vaetool.images.conversion.unpack`; floating
     point is rounded to 8 bits.
     quality: 1..100, by default 50; or one of bpp, target_size (bytes) and target_psnr (dB): see `Target`.
-    model: a codec, or the name or path of one, to load on `device`. strip: leave out ICC profile and EXIF.
+    model: a codec, or the name or path of one, to load on `device`. strip: leave out ICC profile, EXIF, XMP and
+        texts.
     Raises ImageError for files that cannot be read and targets out of reach, and UsageError.
     """
     from vaetool.images.conversion import as_picture  # imports torch, which describing a file does not need
@@ -128,8 +129,7 @@ def restore(content: Container, codec: Codec | None) -> Picture:
     assert codec is not None
     shape = content.height, content.width, content.channels
     pixels = codec.decode_pixels(content.coded, *shape, dtype=np.uint8 if content.depth == 8 else np.uint16)
-    alpha = container.decode_alpha(content.alpha, *shape[:2], content.depth)
-    return Picture(pixels, alpha, icc_profile=content.icc or None, exif=content.exif or None)
+    return container.with_pixels(content, pixels)
 
 
 def sizes_of(content: Container, size: int) -> dict[str, Any]:
@@ -172,19 +172,11 @@ class _Candidates:
 
     def __init__(self, codec: Codec, picture: Picture, strip: bool) -> None:
         self.codec = codec
-        self.picture = replace(picture, icc_profile=None, exif=None) if strip else picture
+        self.picture = picture.without() if strip else picture
         self.pixels = picture.visible_pixels()
         self.files: dict[int, _File] = {}
         self.psnrs: dict[int, float] = {}
-        self.frame = Container(
-            height=picture.height,
-            width=picture.width,
-            channels=picture.pixels.shape[2],
-            depth=8 * picture.pixels.itemsize,
-            alpha=container.encode_alpha(picture.alpha),
-            icc=self.picture.icc_profile or b"",
-            exif=self.picture.exif or b"",
-        )
+        self.frame = container.without_pixels(self.picture)
         self.chunks = container.pack_chunks(self.frame)
 
     def choose(self, target: Target) -> _File:
