@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +51,13 @@ def drawing(photographs: Photographs) -> Picture:
     return Picture(pixels)
 
 
+def drawing_with_everything(photographs: Photographs) -> Picture:
+    """With a resolution, XMP and texts."""
+    xmp = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"/>'
+    texts = (("Title", "A red square"), ("Author", "Łódź"))
+    return replace(drawing(photographs), dpi=(11811 * 0.0254, 5906 * 0.0254), xmp=xmp + b"</x:xmpmeta>", texts=texts)
+
+
 MADE: dict[str, tuple[Callable[[Photographs], Picture], int]] = {
     "colour-q20": (colour, 20),
     "colour-q80": (colour, 80),
@@ -57,6 +65,7 @@ MADE: dict[str, tuple[Callable[[Photographs], Picture], int]] = {
     "grey-16-bit-q60": (sixteen_bits, 60),
     "colour-two-tiles-q10": (colour_in_two_tiles, 10),
     "stored": (drawing, 50),
+    "stored-dpi-xmp-texts": (drawing_with_everything, 50),
 }
 """By the name of the file: how its picture is made, and the quality."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from vaetool import images
 from vaetool.images.metrics import psnr
@@ -109,6 +109,29 @@ def test_orientation_profile_exif_and_alpha_are_kept(here, vaetool, compress):
     assert vaetool("decompress", "bare.vae").exit_code == 0
     bare = images.read("bare.png")
     assert (bare.icc_profile, bare.exif) == (None, None)
+
+
+def test_resolution_xmp_and_texts_are_kept(here, vaetool, compress, photographs):
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", "<x:xmpmeta/>")
+    info.add_text("Author", "Łódź")
+    photographs["flower"].save("all.png", pnginfo=info, dpi=(300, 150))
+    assert compress("all.png").exit_code == 0
+    told = json.loads(vaetool("info", "all.vae", "--json").stdout)
+    assert (told["dpi"], told["xmp"], told["texts"]) == ([11811 * 0.0254, 5906 * 0.0254], True, True)
+    assert vaetool("decompress", "all.vae", "-o", "after.png").stderr == "wrote after.png\n"
+    after = images.read("after.png")
+    assert (after.xmp, after.texts) == (b"<x:xmpmeta/>", (("Author", "Łódź"),))
+    assert after.dpi == pytest.approx((300, 150), abs=0.1)
+    result = vaetool("decompress", "all.vae", "-o", "after.jpg")
+    assert result.stderr == "all.vae: JPEG does not keep its PNG texts\nwrote after.jpg\n"
+    after = images.read("after.jpg")
+    assert (after.xmp, after.dpi) == (b"<x:xmpmeta/>", (300, 150))
+    assert compress("all.png", "--strip", "-o", "bare.vae").exit_code == 0
+    assert vaetool("decompress", "bare.vae").exit_code == 0
+    bare = images.read("bare.png")
+    assert (bare.xmp, bare.texts) == (None, ())
+    assert bare.dpi == pytest.approx((300, 150), abs=0.1)
 
 
 def test_16_bit_grey_stays_16_bit(here, vaetool, compress):

@@ -315,6 +315,22 @@ def test_a_jpeg_that_changes_is_compressed_as_it_was(here, vaetool, tiny_dae):
     assert images.read(here / "small.denoised.jpg").jpeg == images.read(here / "small.jpg").jpeg
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp", "avif"])
+def test_what_goes_with_the_pixels_is_kept(here, vaetool, tiny_dae, photographs, suffix):
+    exif = Image.Exif()
+    exif[0x010E] = "a temple"
+    xmp = b'<x:xmpmeta><rdf:Description tiff:Orientation="1" xmp:Rating="5"/></x:xmpmeta>'
+    profile = photographs["china"].info["icc_profile"]
+    photographs["china"].save("all.jpg", exif=exif, xmp=xmp, dpi=(300, 150), icc_profile=profile)
+    result = vaetool("denoise", "all.jpg", "-m", tiny_dae, "--sigma", "20", "-o", f"after.{suffix}")
+    assert (result.exit_code, result.stderr) == (0, f"wrote after.{suffix}\n")
+    after = images.read(f"after.{suffix}")
+    assert (after.xmp, after.icc_profile) == (xmp, profile)
+    with Image.open(f"after.{suffix}") as written:
+        assert written.getexif()[0x010E] == "a temple"
+    assert after.dpi is None if suffix in {"webp", "avif"} else after.dpi == pytest.approx((300, 150), abs=0.1)
+
+
 def test_an_unknown_model_is_a_usage_error(here, vaetool):
     result = vaetool("denoise", "china.jpg", "-m", "photo-denoise-gausian")
     assert result.exit_code == 2

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from vaetool import images
 
@@ -48,6 +48,20 @@ def test_what_is_marked_is_filled_and_nothing_else_changes(here, vaetool):
     where = changed("flower.png", "flower.inpainted.png")
     assert not where[~hole()].any()
     assert where[hole()].mean() > 0.9
+
+
+def test_what_goes_with_the_pixels_is_kept(here, vaetool, photographs):
+    info = PngImagePlugin.PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", "<x:xmpmeta/>")
+    info.add_text("Author", "Łódź")
+    photographs["flower"].save("all.png", pnginfo=info, dpi=(300, 300))
+    assert vaetool("inpaint", "all.png", "--mask", "mask.png").stderr == "wrote all.inpainted.png\n"
+    before, after = images.read("all.png"), images.read("all.inpainted.png")
+    for name in ("icc_profile", "exif", "dpi", "xmp", "texts"):
+        assert getattr(after, name) == getattr(before, name)
+    assert after.texts == (("Author", "Łódź"),)
+    result = vaetool("inpaint", "all.png", "--mask", "mask.png", "-o", "all.webp")
+    assert result.stderr == "all.png: WEBP does not keep its PNG texts\nwrote all.webp\n"
 
 
 def test_without_a_word_the_edge_of_a_mask_is_filled_too(here, vaetool):

@@ -20,9 +20,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vaetool.compression.chunks import MAX_CHUNKS
 from vaetool.compression.container import (
-    MAX_CHUNKS,
-    MAX_SIDE_BYTES,
     Coded,
     Container,
     decode_alpha,
@@ -34,6 +33,7 @@ from vaetool.compression.container import (
 from vaetool.compression.unpacking import unpack
 from vaetool.errors import ImageError
 from vaetool.images import Picture
+from vaetool.images.metadata import MAX_BYTES, MAX_TEXTS
 
 LIMIT = 10**9
 MIB = 2**20
@@ -54,6 +54,9 @@ SMALL_FILES = {
             alpha=b"alpha",
             icc=b"profile " * 10,
             exif=b"Exif",
+            dpi=(300.0, 299.9994),
+            xmp=b"<x:xmpmeta/>" * 9,
+            texts=(("Title", "A ramp"), ("Comment", "")),
             coded=Coded(b"modelid!", 60, 8, 0x12345678, 129, (b"first", b"", b"third")),
         )
     ),
@@ -266,19 +269,61 @@ def test_as_many_chunks_as_are_allowed_are_read():
 @pytest.mark.parametrize("kind", [0x41, 0x42], ids=["icc", "exif"])
 @pytest.mark.parametrize("excess", [1, 100 * MIB])
 def test_zip_bombs_are_refused(kind, excess):
-    bomb = zlib.compress(bytes(MAX_SIDE_BYTES + excess), 9)
+    bomb = zlib.compress(bytes(MAX_BYTES + excess), 9)
     assert len(bomb) < MIB
-    refused_at_once(learned_file(chunks=chunk(kind, bomb) + b"\0"), "larger than 16 MiB", memory=3 * MAX_SIDE_BYTES)
+    refused_at_once(learned_file(chunks=chunk(kind, bomb) + b"\0"), "larger than 16 MiB", memory=3 * MAX_BYTES)
 
 
 def test_a_profile_as_large_as_is_allowed_is_no_bomb():
-    profile = bytes(MAX_SIDE_BYTES)
+    profile = bytes(MAX_BYTES)
     assert unpack(learned_file(chunks=chunk(0x41, zlib.compress(profile)) + b"\0"), LIMIT).icc == profile
 
 
 def test_much_that_unpacks_to_nothing_is_refused():
-    nothing = b"\x78\x9c" + b"\x00\x00\x00\xff\xff" * (MAX_SIDE_BYTES // 5 + 1)  # empty blocks
+    nothing = b"\x78\x9c" + b"\x00\x00\x00\xff\xff" * (MAX_BYTES // 5 + 1)  # empty blocks
     refused_at_once(learned_file(chunks=chunk(0x41, nothing) + b"\0"), "larger than 16 MiB")
+
+
+def unsound(payload: bytes) -> list[bytes]:
+    """Chunks of a payload, packed in ways that are no zlib stream of it alone."""
+    return [zlib.compress(payload)[:-1], zlib.compress(payload) + b"!", payload, b"", zlib.compress(b"")]
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        *(chunk(128, payload) for payload in (b"", bytes(7), bytes(8), bytes(15), bytes(16), bytes(24), b"\xff" * 8)),
+        *(chunk(128, struct.pack("<dd", *dpi)) for dpi in ((72, 1), (math.inf, 72), (72, math.nan), (-72, 72))),
+        *(chunk(192, packed) for packed in unsound(struct.pack("<dd", 72, 72))),
+        chunk(129, b""),
+        chunk(129, bytes(MAX_BYTES + 1)),
+        *(chunk(193, packed) for packed in unsound(b"<x:xmpmeta/>")),
+        *(chunk(130, payload) for payload in (b"", b"\0", b"Title", b"Title\0", b"Title\0text", b"\0text\0")),
+        *(chunk(130, payload) for payload in (b"Title\0\xff\0", b"Title\0text\0more", b"Title\0text\0\0\0")),
+        chunk(130, b"k" * 80 + b"\0text\0"),
+        chunk(130, "Łódź\0text\0".encode()),
+        chunk(130, b"k\0\0" * (MAX_TEXTS + 1)),
+        *(chunk(194, packed) for packed in unsound(b"Title\0text\0")),
+        *(chunk(kind, zlib.compress(bytes(MAX_BYTES + 1), 9)) for kind in (192, 193, 194)),
+        chunk(194, zlib.compress(b"k\0\0" * (MAX_BYTES // 3))),
+        chunk(193, b"\x78\x9c" + b"\x00\x00\x00\xff\xff" * (MAX_BYTES // 5 + 1)),
+    ],
+    ids=lambda chunks: f"{chunks[0]}-{len(chunks)}",
+)
+def test_what_may_be_ignored_is_none_if_it_is_not_sound(chunks):
+    """A reader of an earlier version takes the picture, whatever is there; so does this one, at once."""
+    data = learned_file(chunks=chunks + b"\0")
+    start = time.process_time()
+    assert unpack(data, LIMIT) == unpack(learned_file(), LIMIT)
+    assert time.process_time() - start <= SECOND
+    with costing_at_most(3 * MAX_BYTES):
+        unpack(data, LIMIT)
+
+
+def test_the_first_of_two_chunks_that_may_be_ignored_counts():
+    chunks = chunk(129, b"first") + chunk(193, zlib.compress(b"second")) + chunk(130, b"a\0") + chunk(130, b"a\0b\0")
+    container = unpack(learned_file(chunks=chunks + b"\0"), LIMIT)
+    assert (container.xmp, container.texts) == (b"first", ())
 
 
 # Large files

@@ -78,15 +78,24 @@ def test_pixels_that_are_the_same_make_no_new_picture():
 
 
 def test_replacing_pixels_keeps_all_else():
-    picture = Picture(drawn(), None, "WEBP", SRGB, b"exif", (72, 72), ("a warning",))
-    new = picture.replace_pixels(drawn()[::-1])
-    assert [new.format, new.icc_profile, new.exif, new.dpi, new.warnings] == [
-        "WEBP",
-        SRGB,
-        b"exif",
-        (72, 72),
-        ("a warning",),
-    ]
+    kept = {
+        "format": "WEBP",
+        "icc_profile": SRGB,
+        "exif": b"exif",
+        "dpi": (72, 72),
+        "xmp": b"xmp",
+        "texts": (("Title", "A ramp"),),
+        "warnings": ("a warning",),
+    }
+    new = Picture(drawn(), **kept).replace_pixels(drawn()[::-1])
+    assert {name: getattr(new, name) for name in kept} == kept
+
+
+def test_a_picture_without_what_is_about_it_keeps_its_resolution():
+    picture = Picture(drawn(), icc_profile=SRGB, exif=b"exif", dpi=(72, 72), xmp=b"xmp", texts=(("Title", "A ramp"),))
+    bare = picture.without()
+    assert (bare.icc_profile, bare.exif, bare.xmp, bare.texts, bare.dpi) == (None, None, None, (), (72, 72))
+    assert bare.pixels is picture.pixels
 
 
 def test_hidden_colours_do_not_show_in_the_visible_pixels():

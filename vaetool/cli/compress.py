@@ -93,9 +93,9 @@ def compress(
     vaetool compress scan.tif --max-error 20      no sample is off by more than 20 levels
     vaetool compress - < photo.png > photo.vae    in a pipe
 
-    Size, transparency, greyscale, 16 bits, EXIF and colour profile are kept. A picture that is no larger when stored
-    losslessly, such as a drawing or an icon, is stored that way. 16 bits are coded relative to the values that are
-    used. `vaetool decompress` restores the picture, on any machine.
+    Size, transparency, greyscale, 16 bits, EXIF, XMP, texts, resolution (dpi) and colour profile are kept. A picture
+    that is no larger when stored losslessly, such as a drawing or an icon, is stored that way. 16 bits are coded
+    relative to the values that are used. `vaetool decompress` restores the picture, on any machine.
     """
     from vaetool.compression.container import SUFFIX
     from vaetool.compression.encode import compress_picture

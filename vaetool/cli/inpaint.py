@@ -104,7 +104,8 @@ def inpaint(
     vaetool inpaint painted.png --color '#ff00ff'       what was painted over in that colour
 
     White areas of a mask are filled, with a margin of 4 pixels. Outside them no pixel changes if the result is a PNG or
-    in another lossless format. Size, format, EXIF, colour profile, transparency and 16 bits are kept.
+    in another lossless format. Size, format, EXIF, XMP, texts, resolution, colour profile, transparency
+    and 16 bits are kept.
     """
     jobs = run.jobs(inputs, output, suffix="inpainted")
 

@@ -159,7 +159,10 @@ class RunOptions(ComputeOptions):
         ),
     ] = None
     strip: Annotated[
-        bool, typer.Option("--strip", help="Leave EXIF and colour profiles out of results.", rich_help_panel=FILES)
+        bool,
+        typer.Option(
+            "--strip", help="Leave EXIF, XMP, texts and colour profiles out of results.", rich_help_panel=FILES
+        ),
     ] = False
 
     def jobs(

@@ -63,20 +63,12 @@ class Candidates:
 
     def __init__(self, codec: Codec, picture: Picture, strip: bool) -> None:
         self.codec = codec
-        self.picture = replace(picture, icc_profile=None, exif=None) if strip else picture
+        self.picture = picture.without() if strip else picture
         self.pixels = picture.visible_pixels()
         self.range = extremes(self.pixels) if self.pixels.dtype == np.uint16 else None
         self.files: dict[int, File] = {}
         self.psnrs: dict[int, float] = {}
-        self.frame = Container(
-            height=picture.height,
-            width=picture.width,
-            channels=picture.pixels.shape[2],
-            depth=8 * picture.pixels.itemsize,
-            alpha=container.encode_alpha(picture.alpha),
-            icc=self.picture.icc_profile or b"",
-            exif=self.picture.exif or b"",
-        )
+        self.frame = container.without_pixels(self.picture)
         self.chunks = container.pack_chunks(self.frame)
 
     def choose(self, target: Target) -> File:

@@ -11,11 +11,13 @@ from math import prod
 
 import numpy as np
 
-from vaetool.compression import lossless
+from vaetool.compression import chunks, lossless
+from vaetool.compression.chunks import ALPHA, CHECKSUMS, CORRECTION, END, EXIF, ICC, RANGE, RESOLUTION, TEXTS, XMP
 from vaetool.compression.fields import CHECKSUM_BYTES, checksum, number
 from vaetool.compression.grid import HYPER_STRIDE, QUALITIES, hyper_positions, positions, tiles
 from vaetool.errors import ImageError
 from vaetool.images import Picture
+from vaetool.images.metadata import MAX_BYTES, Dpi, Texts, are_texts, is_dpi
 from vaetool.images.ranges import Range
 
 SUFFIX = ".vae"
@@ -27,15 +29,7 @@ LEARNED, STORED = 0, 1
 MAX_SIDE = 2**24 - 1
 TILES = (4, 64)  # larger ones would need gigabytes to decode
 MAX_TILES = 2**16
-MAX_SIDE_BYTES = 16 * 2**20
-"""Limit for a colour profile, and for EXIF, when unpacked."""
-
 MODEL_BYTES = 8
-MAX_CHUNKS = 64
-END, ICC, EXIF, ALPHA, RANGE, CORRECTION = 0, 1, 2, 3, 4, 5
-CHECKSUMS = 131
-PACKED, IGNORABLE = 0x40, 0x80
-"""Bits in the type of a chunk: its payload is zlib-packed; a reader that does not know the type may skip it."""
 
 _BYTES_PER_POSITION = 4096  # 1024 channels at 32 bits each: far more than any quality of any model needs
 
@@ -71,7 +65,8 @@ class Container:
     """A compressed picture as it is in a file: in the learned form or, where `coded` is None, in the lossless one.
 
     height, width: 1..2^24 − 1 pixels. channels: 1 (grey) or 3 (colour). depth: 8 or 16 bits per sample.
-    alpha: as `encode_alpha` gives it; icc, exif: as they are. Empty where there is none, in either form.
+    alpha: as `encode_alpha` gives it; icc, exif, xmp: as they are. Empty where there is none, in either form.
+    dpi, texts: as in a `Picture`.
     range, correction: of the learned form only. The 16-bit values that stand for 0 and 1, None for all of them; and
     what `corrections.encode` gives, empty where errors have no bound.
     has_checksums: whether every stream has one of its own, for `vaetool.compression.salvaging`.
@@ -86,6 +81,9 @@ class Container:
     alpha: bytes = b""
     icc: bytes = b""
     exif: bytes = b""
+    dpi: Dpi | None = None
+    xmp: bytes = b""
+    texts: Texts = ()
     coded: Coded | None = None
     stored: bytes = b""
     range: Range | None = None
@@ -96,8 +94,11 @@ class Container:
         check_size(self.height, self.width)
         require(self.channels in (1, 3), f"a picture of {self.channels} channels")
         require(self.depth in (8, 16), f"a depth of {self.depth} bits")
-        require(len(self.icc) <= MAX_SIDE_BYTES, "a colour profile of more than 16 MiB")
-        require(len(self.exif) <= MAX_SIDE_BYTES, "EXIF data of more than 16 MiB")
+        require(len(self.icc) <= MAX_BYTES, "a colour profile of more than 16 MiB")
+        require(len(self.exif) <= MAX_BYTES, "EXIF data of more than 16 MiB")
+        require(self.dpi is None or is_dpi(self.dpi), f"a resolution of {self.dpi}")
+        require(len(self.xmp) <= MAX_BYTES, "XMP of more than 16 MiB")
+        require(are_texts(self.texts), "a list of texts that are too many, too long or not as PNG has them")
         require(len(self.alpha) <= _most_lossless_bytes(self), f"a lossless alpha channel of {len(self.alpha)} bytes")
         require(len(self.stored) <= _most_lossless_bytes(self), f"a lossless picture of {len(self.stored)} bytes")
         require(len(self.correction) <= _most_lossless_bytes(self), f"a correction of {len(self.correction)} bytes")
@@ -138,56 +139,91 @@ def decode_alpha(data: bytes, height: int, width: int, depth: int) -> np.ndarray
 
 
 def encode_stored(picture: Picture) -> bytes:
-    """Encode a picture's pixels, hidden ones too, for `Container.stored`; alpha, ICC and EXIF have their own places."""
+    """Encode a picture's pixels, hidden ones too, for `Container.stored`; all else has its own places."""
     return lossless.encode(picture.pixels)
 
 
 def decode_stored(container: Container) -> Picture:
     """Return the whole picture in a container of the lossless form. Raises ImageError as `decode_alpha` does."""
     shape = container.height, container.width, container.channels, container.depth
-    pixels = lossless.decode(container.stored, *shape)
-    alpha = decode_alpha(container.alpha, container.height, container.width, container.depth)
-    return Picture(pixels, alpha, icc_profile=container.icc or None, exif=container.exif or None)
+    return with_pixels(container, lossless.decode(container.stored, *shape))
+
+
+# All but the pixels
+
+
+def without_pixels(picture: Picture) -> Container:
+    """Return all that a file keeps of a picture, in neither form yet."""
+    return Container(
+        height=picture.height,
+        width=picture.width,
+        channels=picture.pixels.shape[2],
+        depth=8 * picture.pixels.itemsize,
+        alpha=encode_alpha(picture.alpha),
+        icc=picture.icc_profile or b"",
+        exif=picture.exif or b"",
+        dpi=picture.dpi,
+        xmp=picture.xmp or b"",
+        texts=picture.texts,
+    )
+
+
+def with_pixels(container: Container, pixels: np.ndarray) -> Picture:
+    """Return the picture in a container, whose pixels are decoded. Raises ImageError as `decode_alpha` does."""
+    return Picture(
+        pixels,
+        decode_alpha(container.alpha, container.height, container.width, container.depth),
+        icc_profile=container.icc or None,
+        exif=container.exif or None,
+        dpi=container.dpi,
+        xmp=container.xmp or None,
+        texts=container.texts,
+    )
 
 
 # Writing
 
 
-def pack(container: Container, chunks: bytes | None = None) -> bytes:
+def pack(container: Container, side: bytes | None = None) -> bytes:
     """Return the bytes of a `.vae` file. Raises ImageError if the picture is in neither form.
 
-    chunks: those of `pack_chunks`, if another container with the same ICC, EXIF and alpha has given them already.
+    side: what `pack_chunks` gives, if a container with other pixels but the same of all else has given it already.
     """
     coded, stored = container.coded, container.stored
     require(bool(coded or stored), "a picture in neither form")
     bodies = (stored,) if coded is None else coded.streams
     lengths = (number(len(body)) for body in bodies)
-    side = pack_chunks(container) if chunks is None else chunks
+    side = pack_chunks(container) if side is None else side
     head = b"".join([_header(container), side, _pixel_chunks(container)])
     if container.has_checksums:
-        head += chunk(CHECKSUMS, b"".join(checksum(zlib.crc32(part)) for part in (head, *bodies)))
+        head += chunks.write_chunks({CHECKSUMS: b"".join(checksum(zlib.crc32(part)) for part in (head, *bodies))})
     data = b"".join([head, bytes([END]), *lengths, *bodies])
     return data + checksum(zlib.crc32(data))
 
 
 def pack_chunks(container: Container) -> bytes:
-    """Return ICC, EXIF and alpha as they are in a file. Slow where they are large."""
-    side = ((ICC, container.icc), (EXIF, container.exif), (ALPHA, container.alpha))
-    return b"".join(chunk(kind, payload) for kind, payload in side if payload)
+    """Return all but the pixels as it is in a file. Slow where it is large."""
+    return chunks.write_chunks(
+        {
+            ICC: container.icc,
+            EXIF: container.exif,
+            ALPHA: container.alpha,
+            RESOLUTION: chunks.encode_resolution(container.dpi),
+            XMP: container.xmp,
+            TEXTS: chunks.encode_texts(container.texts),
+        }
+    )
 
 
 def _pixel_chunks(container: Container) -> bytes:
-    """Return the range and the correction of coded pixels as they are in a file."""
-    values = container.range
-    span = b"" if values is None else number(int(values.low)) + number(int(values.high))
-    chunks = ((RANGE, span), (CORRECTION, container.correction))
-    return b"".join(chunk(kind, payload) for kind, payload in chunks if payload)
+    """Return what belongs to coded pixels as it is in a file."""
+    return chunks.write_chunks({RANGE: chunks.encode_range(container.range), CORRECTION: container.correction})
 
 
 def sizes(container: Container, size: int) -> dict[str, int]:
     """Return how many bytes of a file of `size` bytes each part takes: header, side_information, streams, stored.
 
-    Side information is what goes with the pixels (ICC, EXIF, alpha), and the lengths of what follows.
+    Side information is the chunks, all that goes with the pixels, and the lengths of what follows.
     """
     header = len(_header(container)) + CHECKSUM_BYTES
     streams = sum(map(len, container.coded.streams)) if container.coded else 0
@@ -205,14 +241,6 @@ def _header(container: Container) -> bytes:
         return start + shape
     settings = coded.model + bytes([coded.quality, coded.tile])
     return start + shape + settings + checksum(coded.checksum) + number(coded.hyper_bits)
-
-
-def chunk(kind: int, payload: bytes) -> bytes:
-    """Return a chunk as it is in a file."""
-    packed = zlib.compress(payload, 9) if kind in (ICC, EXIF) else payload
-    if len(packed) < len(payload):
-        kind, payload = kind | PACKED, packed
-    return bytes([kind]) + number(len(payload)) + payload
 
 
 def require(condition: bool, what: str) -> None:

@@ -44,7 +44,7 @@ COMPRESSED = FileKind("compressed pictures", _sniff, frozenset({container.SUFFIX
 def decompress(
     source: bytes | str | os.PathLike[str], codec: Codec | None = None, *, device: str = "auto"
 ) -> Image.Image:
-    """Return the picture in a .vae file, its bytes or its path, as a Pillow image with alpha, ICC profile and EXIF.
+    """Return the picture in a .vae file, its bytes or its path, as a Pillow image with all that goes with it.
 
     codec, device: see `decompress_picture`. Raises ImageError; also for 16-bit colour, which Pillow cannot hold.
     """
@@ -104,6 +104,9 @@ def describe(data: bytes) -> dict[str, Any]:
         "alpha": bool(content.alpha),
         "icc_profile": bool(content.icc),
         "exif": bool(content.exif),
+        "dpi": content.dpi,
+        "xmp": bool(content.xmp),
+        "texts": bool(content.texts),
         **({"range": [int(value) for value in content.range]} if content.range else {}),
         **sizes_of(content, len(data)),
     }

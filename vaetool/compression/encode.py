@@ -40,7 +40,8 @@ def compress(
     point is rounded to 8 bits.
     quality: 1..100, by default 50; or one of bpp, target_size (bytes), target_psnr (dB) and max_error (levels): see
     `Target`; lossless is a max_error of 0.
-    model: a codec, or the name or path of one, to load on `device`. strip: leave out ICC profile and EXIF.
+    model: a codec, or the name or path of one, to load on `device`. strip: leave out ICC profile, EXIF, XMP and
+    texts.
     Raises ImageError for files that cannot be read and targets out of reach, and UsageError.
     """
     from vaetool.images.conversion import as_picture  # imports torch, which describing a file does not need

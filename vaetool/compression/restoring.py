@@ -28,8 +28,7 @@ def restore(content: Container, codec: Codec | None, lost: Sequence[int] = ()) -
         pixels = corrections.apply(content.correction, pixels)
     if lost:
         salvaging.mark(pixels, content, lost)
-    alpha = container.decode_alpha(content.alpha, content.height, content.width, content.depth)
-    return Picture(pixels, alpha, icc_profile=content.icc or None, exif=content.exif or None)
+    return container.with_pixels(content, pixels)
 
 
 def learned_pixels(content: Container, codec: Codec, lost: Sequence[int] = ()) -> np.ndarray:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vaetool.compression.container import CHECKSUMS, END, LEARNED, Container, chunk
+from vaetool.compression.chunks import CHECKSUMS, END, payload_of, write_chunks
+from vaetool.compression.container import LEARNED, Container
 from vaetool.compression.fields import CHECKSUM_BYTES, CutOffError, checksum
 from vaetool.compression.grid import STRIDE, tiles
 from vaetool.compression.unpacking import opened, read_head, unpack
@@ -31,7 +32,7 @@ def salvage(data: bytes, max_pixels: int) -> tuple[Container, tuple[int, ...]]:
     if form != LEARNED:
         raise reason
     found, lengths = read_head(file, max_pixels)
-    sums = _checksums(data, found.chunks.get(CHECKSUMS, (False, b""))[1], len(lengths))
+    sums = _checksums(data, payload_of(found.chunks, CHECKSUMS), len(lengths))
     if sums is None and not isinstance(reason, CutOffError):
         raise reason
     lost = []
@@ -45,12 +46,12 @@ def salvage(data: bytes, max_pixels: int) -> tuple[Container, tuple[int, ...]]:
     return found.container(), tuple(lost)
 
 
-def _checksums(data: bytes, payload: bytes | memoryview, count: int) -> list[bytes] | None:
+def _checksums(data: bytes, payload: bytes, count: int) -> list[bytes] | None:
     """Return the streams' from a chunk, None if there is none. Raises ImageError if what precedes is damaged."""
     if not payload:
         return None
-    values = [bytes(payload[start : start + CHECKSUM_BYTES]) for start in range(0, len(payload), CHECKSUM_BYTES)]
-    head = data[: data.find(chunk(CHECKSUMS, bytes(payload)) + bytes([END]))]
+    values = [payload[start : start + CHECKSUM_BYTES] for start in range(0, len(payload), CHECKSUM_BYTES)]
+    head = data[: data.find(write_chunks({CHECKSUMS: payload}) + bytes([END]))]
     if len(values) != count + 1 or checksum(zlib.crc32(head)) != values[0]:
         raise ImageError("damaged before its tiles: nothing can be salvaged")
     return values[1:]

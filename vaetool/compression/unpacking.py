@@ -10,21 +10,24 @@ import zlib
 from dataclasses import replace
 from typing import NamedTuple
 
-from vaetool.compression.container import (
+from vaetool.compression import chunks
+from vaetool.compression.chunks import (
     ALPHA,
     CHECKSUMS,
     CORRECTION,
-    END,
     EXIF,
     ICC,
-    IGNORABLE,
+    RANGE,
+    RESOLUTION,
+    TEXTS,
+    XMP,
+    Chunk,
+    payload_of,
+)
+from vaetool.compression.container import (
     LEARNED,
     MAGIC,
-    MAX_CHUNKS,
-    MAX_SIDE_BYTES,
     MODEL_BYTES,
-    PACKED,
-    RANGE,
     STORED,
     VERSION,
     Coded,
@@ -36,7 +39,6 @@ from vaetool.compression.container import (
 )
 from vaetool.compression.fields import CHECKSUM_BYTES, CutOffError, Reader, checksum
 from vaetool.errors import ImageError
-from vaetool.images.ranges import Range
 
 
 def unpack(data: bytes, max_pixels: int) -> Container:
@@ -78,25 +80,25 @@ class Found(NamedTuple):
 
     shape: tuple[int, int, int, int]  # height, width, channels, depth
     coded: Coded | None  # without streams
-    chunks: dict[int, tuple[bool, memoryview]]  # whether it is packed, and the payload
+    chunks: dict[int, Chunk]
     bodies: list[memoryview]  # the streams, or the stored picture alone
 
     def container(self) -> Container:
         """Return the parts, unpacked and checked. Raises ImageError."""
-        side = {
-            kind: _unpacked(payload) if packed else bytes(payload) for kind, (packed, payload) in self.chunks.items()
-        }
         coded = None if self.coded is None else replace(self.coded, streams=tuple(map(bytes, self.bodies)))
         return Container(
             *self.shape,
-            side.get(ALPHA, b""),
-            side.get(ICC, b""),
-            side.get(EXIF, b""),
+            alpha=payload_of(self.chunks, ALPHA),
+            icc=payload_of(self.chunks, ICC),
+            exif=payload_of(self.chunks, EXIF),
+            dpi=chunks.decode_resolution(payload_of(self.chunks, RESOLUTION)),
+            xmp=payload_of(self.chunks, XMP),
+            texts=chunks.decode_texts(payload_of(self.chunks, TEXTS)),
             coded=coded,
             stored=b"" if coded else bytes(self.bodies[0]),
-            range=_range(side[RANGE]) if RANGE in side else None,
-            correction=side.get(CORRECTION, b""),
-            has_checksums=CHECKSUMS in side,
+            range=chunks.decode_range(payload_of(self.chunks, RANGE)),
+            correction=payload_of(self.chunks, CORRECTION),
+            has_checksums=CHECKSUMS in self.chunks,
         )
 
 
@@ -110,17 +112,17 @@ def read_head(file: Reader, max_pixels: int) -> tuple[Found, list[int]]:
     shape = _read_shape(file, max_pixels)
     model, quality, tile = bytes(file.take(MODEL_BYTES)), file.byte(), file.byte()
     coded = Coded(model, quality, tile, file.checksum(), file.number(), ())
-    chunks = _read_chunks(file)
+    side = chunks.read_chunks(file)
     count = tile_count(*shape[:2], tile)
     if count > file.left:  # each has a length, of one byte at least
         raise CutOffError("cut off")
-    return Found(shape, coded, chunks, []), [file.number() for _ in range(count)]
+    return Found(shape, coded, side, []), [file.number() for _ in range(count)]
 
 
 def _read_stored(file: Reader, max_pixels: int) -> Found:
-    shape, chunks, size = _read_shape(file, max_pixels), _read_chunks(file), file.number()
+    shape, side, size = _read_shape(file, max_pixels), chunks.read_chunks(file), file.number()
     require(size > 0, "an empty picture")
-    return Found(shape, None, chunks, [file.take(size)])
+    return Found(shape, None, side, [file.take(size)])
 
 
 def _read_shape(file: Reader, max_pixels: int) -> tuple[int, int, int, int]:
@@ -129,46 +131,6 @@ def _read_shape(file: Reader, max_pixels: int) -> tuple[int, int, int, int]:
     if height * width > max_pixels:
         raise ImageError(f"{width} x {height} pixels is more than the limit of {max_pixels}; raise --max-pixels")
     return height, width, samples & 15, (samples >> 4) * 8
-
-
-def _read_chunks(file: Reader) -> dict[int, tuple[bool, memoryview]]:
-    chunks: dict[int, tuple[bool, memoryview]] = {}
-    for _ in range(MAX_CHUNKS + 1):
-        kind = file.byte()
-        if kind == END:
-            return chunks
-        payload = file.take(file.number())
-        if kind & IGNORABLE and kind != CHECKSUMS:
-            continue
-        if kind not in {ICC, EXIF, ALPHA, RANGE, CORRECTION, CHECKSUMS, ICC | PACKED, EXIF | PACKED}:
-            raise ImageError(f"holds a chunk of type {kind}, which must not be ignored; a newer vaetool may know it")
-        plain = kind & ~PACKED
-        require(plain not in chunks, f"a second chunk of type {kind}")
-        require(len(payload) > 0, f"an empty chunk of type {kind}")
-        chunks[plain] = kind != plain, payload
-    raise ImageError(f"damaged: it has more than {MAX_CHUNKS} chunks")
-
-
-def _range(payload: bytes) -> Range:
-    file = Reader(payload)
-    low, high = file.number(), file.number()
-    require(not file.left, "a range of more than two numbers")
-    return Range(low, high)
-
-
-def _unpacked(payload: memoryview) -> bytes:
-    if len(payload) > MAX_SIDE_BYTES:  # what is packed is smaller than what it unpacks to
-        raise ImageError("damaged: its colour profile or EXIF data is larger than 16 MiB")
-    unzip = zlib.decompressobj()
-    try:
-        data = unzip.decompress(payload, MAX_SIDE_BYTES + 1)  # one more, to see whether that is the end
-    except zlib.error:
-        raise ImageError("damaged: its colour profile or EXIF data cannot be unpacked") from None
-    if len(data) > MAX_SIDE_BYTES:
-        raise ImageError("damaged: its colour profile or EXIF data is larger than 16 MiB")
-    if not unzip.eof or unzip.unused_data:
-        raise ImageError("damaged: its colour profile or EXIF data cannot be unpacked")
-    return data
 
 
 def _check(data: bytes, end: int) -> None:

@@ -1,10 +1,11 @@
 """Image files to arrays and back, with everything that is easily lost on the way either kept or reported.
 
-A `Picture` is upright pixels plus what has to survive until they are written again: alpha, ICC profile, EXIF, dpi.
-What a file holds but a picture cannot (more frames, more bits, more inks) is named in `Picture.warnings`;
-what a picture holds but a format cannot is an `ImageError` that says which format to choose instead.
+A `Picture` is upright pixels plus what has to survive until they are written again: alpha, ICC profile, EXIF, XMP,
+texts, dpi. What a file holds but a picture cannot (more frames, more bits, more inks) is named in `Picture.warnings`;
+what a picture holds but a format cannot is an `ImageError` that says which format to choose instead if it is pixels,
+and named by `left_out` if it is not.
 
-Nothing else is carried along with the pixels: XMP, text and gamma chunks are left behind.
+Nothing else is carried along with the pixels: IPTC, comments and gamma chunks are left behind.
 """
 
 from vaetool.images.formats import format_for

@@ -41,7 +41,7 @@ def _ppm_samples(data: bytes) -> np.ndarray | None:
 def encode_png(stored: np.ndarray, info: dict[str, Any]) -> bytes:
     """Encode samples, (height, width, channels) uint16, as PNG.
 
-    info: icc_profile, exif and dpi, as Pillow takes them; the chunks for them are those that Pillow writes.
+    info: what goes with the pixels, as Pillow takes it; the chunks for them are those that Pillow writes.
     """
     from imagecodecs import png_encode
 

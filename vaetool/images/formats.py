@@ -21,6 +21,7 @@ class Writable(NamedTuple):
     """What a format holds, and how its files are written."""
 
     suffixes: tuple[str, ...]
+    keeps: tuple[str, ...] = ()  # of what goes with the pixels, by the names of the fields of a Picture
     bits: int = 8
     alpha: bool = False
     options: Mapping[str, Any] = MappingProxyType({})  # always
@@ -28,14 +29,26 @@ class Writable(NamedTuple):
     quality: int | None = None  # default of formats that have one
 
 
+_PROFILE_EXIF_XMP = ("icc_profile", "exif", "xmp")
+
 WRITABLE = {
-    "PNG": Writable((".png",), bits=16, alpha=True),
-    "JPEG": Writable((".jpg", ".jpeg", ".jpe", ".jfif"), options={"subsampling": 0}, quality=95),
+    "PNG": Writable((".png",), (*_PROFILE_EXIF_XMP, "dpi", "texts"), bits=16, alpha=True),
+    "JPEG": Writable(
+        (".jpg", ".jpeg", ".jpe", ".jfif"), (*_PROFILE_EXIF_XMP, "dpi"), options={"subsampling": 0}, quality=95
+    ),
     # exact: keep the colours under alpha == 0, as PNG does.
-    "WEBP": Writable((".webp",), alpha=True, options={"exact": True}, lossless={"lossless": True}, quality=95),
-    "AVIF": Writable((".avif",), alpha=True, options={"subsampling": "4:4:4"}, quality=90),
-    "TIFF": Writable((".tif", ".tiff"), bits=16, alpha=True, options={"compression": "tiff_adobe_deflate"}),
-    "BMP": Writable((".bmp",)),
+    "WEBP": Writable(
+        (".webp",), _PROFILE_EXIF_XMP, alpha=True, options={"exact": True}, lossless={"lossless": True}, quality=95
+    ),
+    "AVIF": Writable((".avif",), _PROFILE_EXIF_XMP, alpha=True, options={"subsampling": "4:4:4"}, quality=90),
+    "TIFF": Writable(
+        (".tif", ".tiff"),
+        (*_PROFILE_EXIF_XMP, "dpi"),
+        bits=16,
+        alpha=True,
+        options={"compression": "tiff_adobe_deflate"},
+    ),
+    "BMP": Writable((".bmp",), ("dpi",)),
     "PPM": Writable((".ppm", ".pgm", ".pnm"), bits=16),
 }
 
@@ -85,11 +98,11 @@ def reason(cause: Exception) -> str:
     return " ".join(str(cause).split())[:120] or type(cause).__name__
 
 
-def listing(names: Iterable[str]) -> str:
+def listing(names: Iterable[str], word: str = "or") -> str:
     """Join names into a phrase.
 
     >>> listing(["PNG", "TIFF", "BMP"])
     'PNG, TIFF or BMP'
     """
     *most, last = names
-    return f"{', '.join(most)} or {last}"
+    return f"{', '.join(most)} {word} {last}" if most else last

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,10 @@ import numpy as np
 from PIL import Image
 
 from vaetool.images.filling import fill_hidden
+from vaetool.images.metadata import Dpi, Texts
+
+METADATA = ("icc_profile", "exif", "xmp", "texts")
+"""What is about a picture, and left out of results that are to be stripped."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +26,8 @@ class Picture:
     format: Pillow's name of the format it was read from.
     origin: the file that it was read from, or its bytes, as long as it is that file's picture.
     jpeg: how a JPEG file was compressed, as options of Pillow for doing the same again.
-    exif: as a TIFF block with its `Exif` prefix, without orientation and thumbnail.
+    exif: as a TIFF block with its `Exif` prefix, without orientation and thumbnail; xmp: without those, too.
+    dpi: across and down. texts: keywords and texts, as PNG has them, at most 16 MiB of them, as there may be of XMP.
     warnings: one sentence per loss on reading.
     pages: the pages after this one, of a TIFF file that was read whole.
     Raises ValueError when shapes or dtypes do not fit together.
@@ -33,7 +38,9 @@ class Picture:
     format: str = "PNG"
     icc_profile: bytes | None = None
     exif: bytes | None = None
-    dpi: tuple[float, float] | None = None
+    dpi: Dpi | None = None
+    xmp: bytes | None = None
+    texts: Texts = ()
     warnings: tuple[str, ...] = ()
     origin: Path | bytes | None = None
     jpeg: Mapping[str, Any] | None = None
@@ -61,7 +68,7 @@ class Picture:
         return self.pixels.shape[1]
 
     def replace_pixels(self, pixels: np.ndarray) -> Picture:
-        """Return the same picture with other pixels; alpha, profile, EXIF, format and warnings are kept.
+        """Return the same picture with other pixels; all else is kept.
 
         If the pixels do not differ where they are visible, this picture itself is returned.
         pixels: the shape of `self.pixels`; float in 0..1 (clipped), uint8 or uint16. They are scaled and rounded to
@@ -80,6 +87,10 @@ class Picture:
         if np.array_equal(new, self.pixels):
             return self
         return replace(self, pixels=new, origin=None)
+
+    def without(self, names: Collection[str] = METADATA) -> Picture:
+        """Return the same picture without some of what goes with its pixels, by the names of the fields."""
+        return replace(self, **{name: getattr(Picture, name) for name in names})  # the defaults
 
     def visible_pixels(self, hole: np.ndarray | None = None) -> np.ndarray:
         """Return `pixels`, with the colours hidden under alpha == 0 filled smoothly from their visible neighbours.

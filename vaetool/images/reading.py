@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import os
 import threading
 import warnings
@@ -17,7 +16,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageCms, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from vaetool.errors import ImageError
-from vaetool.images import depth, tiff
+from vaetool.images import depth, metadata, tiff
 from vaetool.images.formats import READABLE, profile_space, reason
 from vaetool.images.orientation import TRANSPOSES, upright
 from vaetool.images.picture import Picture
@@ -25,7 +24,7 @@ from vaetool.images.picture import Picture
 MAX_PIXELS = 200_000_000  # default of --max-pixels
 
 # Tags that describe how the old file stored its pixels (size, strips, tiles, bits, orientation), or repeat what is
-# carried apart or is stale once the pixels change (thumbnails, XMP, ICC, Photoshop layers): a new file has its own.
+# carried apart or is stale once the pixels change (XMP, ICC; thumbnails, Photoshop layers): a new file has its own.
 _LAYOUT_TAGS = {*range(254, 267), 273, 274, *range(277, 282), 284, 290, 291, 301, 317, *range(320, 326), 330}
 _LAYOUT_TAGS |= {*range(338, 348), *range(512, 533), 700, 34377, 34675, 37724}
 _RESOLUTION_TAGS = {282, 283, 296}
@@ -177,14 +176,25 @@ def _decode(image: Image.Image, head: bytes, notes: list[str], stream: BinaryIO 
                 alpha = _keyed_alpha(pixels, image.info["transparency"])
     if bits > 8 * pixels.itemsize:
         notes.append(f"{bits}-bit {'grey' if pixels.shape[2] == 1 else 'RGB'} is read as 8-bit")
-    profile = image.info.get("icc_profile") or None
+    found = image.info.get("icc_profile")
+    profile = found if found and isinstance(found, bytes) else None  # a PNG may have a text of that name
     if profile and profile_space(profile) not in {"", "GRAY" if pixels.shape[2] == 1 else "RGB"}:
         if image.mode != "CMYK":  # there, the conversion has used it and said so
             notes.append(f"the {profile_space(profile)} colour profile does not fit the pixels and is left out")
         profile = None
     image_format = {"MPO": "JPEG", None: "PNG"}.get(image.format, image.format) or "PNG"
-    warned = tuple(dict.fromkeys(notes))
-    return Picture(pixels, alpha, image_format, profile, carried_exif, _dpi(image), warned, jpeg=_jpeg_options(image))
+    return Picture(
+        pixels,
+        alpha,
+        image_format,
+        icc_profile=profile,
+        exif=carried_exif,
+        dpi=metadata.dpi_to_carry(image),
+        xmp=metadata.xmp_to_carry(image.info.get("xmp"), notes),
+        texts=metadata.texts_to_carry(image, notes),
+        jpeg=_jpeg_options(image),
+        warnings=tuple(dict.fromkeys(notes)),  # last: some of the others add to them
+    )
 
 
 def _jpeg_options(image: Image.Image) -> dict[str, Any] | None:
@@ -315,12 +325,3 @@ def _exif(image: Image.Image, notes: list[str]) -> tuple[Image.Exif, bytes | Non
     if damaged:
         notes.append("the EXIF data is damaged and left out")
     return source, block
-
-
-def _dpi(image: Image.Image) -> tuple[float, float] | None:
-    try:
-        x, y = (float(value) for value in image.info["dpi"])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
-        return None
-    # TIFF says 1 dpi for "unknown".
-    return (x, y) if 1 < x < math.inf and 1 < y < math.inf else None

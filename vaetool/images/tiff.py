@@ -15,6 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image
 
 from vaetool.errors import ImageError
+from vaetool.images.metadata import Dpi, is_dpi, xmp_to_carry
 from vaetool.images.orientation import upright
 from vaetool.images.picture import Picture
 
@@ -25,6 +26,7 @@ TEXTS_ALONE = "the EXIF data is left out but for its texts"
 
 DPI_PER_UNIT = {2: 1.0, 3: 2.54}  # of the unit of resolution: inches, centimetres
 EXACT = 2**24  # larger integers are not all exact in 32-bit floating point
+XMP = 700  # tag
 _PROFILE, _UNIT, _DENSITIES = 34675, 296, (282, 283)
 _RESOLUTION_TAGS = {_UNIT, *_DENSITIES}
 _DIRECTORIES = {34665, 34853}  # of a camera's settings, of its place
@@ -39,7 +41,8 @@ class TiffPage(NamedTuple):
     has_alpha: bool
     icc_profile: bytes | None = None
     exif: bytes | None = None
-    dpi: tuple[float, float] | None = None
+    dpi: Dpi | None = None
+    xmp: bytes | None = None
     orientation: int = 1
     warnings: tuple[str, ...] = ()
 
@@ -92,7 +95,7 @@ def _picture(page: TiffPage, floats: bool) -> Picture:
     pixels, alpha = upright(samples, page.orientation)
     if alpha is not None and alpha.dtype == np.float32:
         raise ImageError("holds floating-point values and transparency; convert it to 8 or 16 bits first")
-    return Picture(pixels, alpha, "TIFF", page.icc_profile, page.exif, page.dpi, page.warnings)
+    return Picture(pixels, alpha, "TIFF", page.icc_profile, page.exif, page.dpi, page.xmp, warnings=page.warnings)
 
 
 def _read_pages(data: bytes, max_pixels: int, count: int | None) -> list[TiffPage]:
@@ -143,10 +146,13 @@ def _page(page: Any) -> TiffPage:
     per_inch = DPI_PER_UNIT.get(int(tags.get(_UNIT, 1)))
     densities = [tags[tag][0] / tags[tag][1] for tag in _DENSITIES if tag in tags and tags[tag][1]]
     dpi = (densities[0] * per_inch, densities[1] * per_inch) if per_inch and len(densities) == 2 else None
+    dpi = dpi if dpi and is_dpi(dpi) else None
     block = exif.tobytes() if len(exif) else None
     orientation = int(tags.get(ExifTags.Base.Orientation, 1))
-    warnings = (TEXTS_ALONE,) if _DIRECTORIES & tags.keys() else ()
-    return TiffPage(_samples(page), bool(page.extrasamples), tags.get(_PROFILE), block, dpi, orientation, warnings)
+    notes = [TEXTS_ALONE] if _DIRECTORIES & tags.keys() else []
+    xmp = xmp_to_carry(tags.get(XMP), notes)
+    profile, has_alpha = tags.get(_PROFILE), bool(page.extrasamples)
+    return TiffPage(_samples(page), has_alpha, profile, block, dpi, xmp, orientation, tuple(notes))
 
 
 def _samples(page: Any) -> np.ndarray:
@@ -194,7 +200,7 @@ def encode(pages: Sequence[TiffPage]) -> bytes:
                 iccprofile=page.icc_profile,
                 resolution=page.dpi,
                 resolutionunit=None if page.dpi is None else "INCH",
-                extratags=_text_tags(page.exif),
+                extratags=[*_text_tags(page.exif), *_xmp_tags(page.xmp)],
             )
     return file.getvalue()
 
@@ -211,3 +217,7 @@ def _text_tags(exif: bytes | None) -> list[tuple[int, str, int, str, bool]]:
     tags = Image.Exif()
     tags.load(exif or b"")
     return [(tag, "s", 0, str(tags[tag]), True) for tag in _TEXT_TAGS if isinstance(tags.get(tag), str)]
+
+
+def _xmp_tags(xmp: bytes | None) -> list[tuple[int, str, int, bytes, bool]]:
+    return [(XMP, "B", len(xmp), xmp, True)] if xmp else []

@@ -15,30 +15,37 @@ from PIL import Image
 from vaetool.errors import ImageError, UsageError
 from vaetool.images import depth, tiff
 from vaetool.images.formats import GREY_AS_RGB, WRITABLE, listing, profile_space, reason
-from vaetool.images.picture import Picture, as_pillow, rescale
+from vaetool.images.metadata import png_chunks
+from vaetool.images.picture import METADATA, Picture, as_pillow, rescale
+
+MAX_JPEG_XMP = 65504  # bytes: a segment has 16 bits for its length
+MAX_JPEG_DPI = 65535
+
+_WORDS = {"icc_profile": "colour profile", "exif": "EXIF", "xmp": "XMP", "texts": "PNG texts"}
 
 
 def to_pil(picture: Picture) -> Image.Image:
-    """Return a picture as a Pillow image: L, LA, RGB, RGBA, or I;16 for 16-bit grey; ICC, EXIF and dpi in its `info`.
+    """Return a picture as a Pillow image: L, LA, RGB, RGBA, or I;16 for 16-bit grey.
 
+    In its `info` are ICC, EXIF, XMP, dpi, and texts by their keywords, as Pillow has those of a PNG.
     16-bit colour comes out with 8 bits, which is all that Pillow has for colours; a UserWarning says so.
 
     Other modes do not come back: 1 becomes L, palettes and CMYK become RGB (or RGBA, or L where all colours are grey).
     I;16 carries an on-off alpha as the one `info["transparency"]` value that PNG can store.
     Raises ImageError for 16-bit grey with soft alpha, which Pillow cannot hold.
     """
-    pixels, alpha, info = picture.pixels, picture.alpha, {}
+    pixels, alpha, key = picture.pixels, picture.alpha, None
     if pixels.dtype == np.uint16 and picture.pixels.shape[2] == 3:
         warnings.warn("Pillow has 8 bits for a colour: of 16 bits, the upper 8 are kept", stacklevel=2)
         pixels, alpha = rescale(pixels, np.uint8), None if alpha is None else rescale(alpha, np.uint8)
     if pixels.dtype == np.uint16:
         if alpha is not None:
-            pixels, info["transparency"] = _keyed(pixels, alpha)
+            pixels, key = _keyed(pixels, alpha)
     elif alpha is not None:
         pixels = np.dstack([pixels, alpha])
     image = as_pillow(pixels)
-    carried = {"icc_profile": picture.icc_profile, "exif": picture.exif, "dpi": picture.dpi}
-    image.info = {name: value for name, value in {**info, **carried}.items() if value is not None}
+    info: dict[Any, Any] = {**dict(picture.texts), **_options(picture)}
+    image.info = info if key is None else {**info, "transparency": key}
     return image
 
 
@@ -48,8 +55,8 @@ def encode(picture: Picture, format: str, *, quality: int | None = None, strip: 
     quality: 1..100 for JPEG (default: the tables and subsampling of the file that the picture is from if that was a
     JPEG, else 95), WebP (default: lossless) and AVIF (default 90), all without chroma subsampling where the format
     allows and nothing else is said; the other formats are lossless and ignore it.
-    strip: leave out ICC profile and EXIF. BMP and PPM have no place for them in any case, and a grey profile is left
-    out of WebP and transparent AVIF, which store grey as RGB. dpi is kept by PNG, JPEG, TIFF and BMP.
+    strip: leave out ICC profile, EXIF, XMP and texts. What a format has no place for is left out in any case, see
+    `left_out`, and so is dpi in WebP, AVIF and PPM.
     Raises ImageError when the format cannot hold the picture, UsageError for a quality out of range.
     """
     if quality is not None and not 1 <= quality <= 100:
@@ -64,19 +71,13 @@ def encode(picture: Picture, format: str, *, quality: int | None = None, strip: 
     if picture.pixels.dtype == np.uint16 and writable.bits == 8:
         raise ImageError(f"{format} holds 8 bits; write PNG or TIFF")
     picture = _fit_alpha(picture, format)
-    if strip:
-        picture = replace(picture, icc_profile=None, exif=None)
-    elif profile_space(picture.icc_profile) == "GRAY" and (format, picture.alpha is None) in GREY_AS_RGB:
-        picture = replace(picture, icc_profile=None)
-    carried = {"icc_profile": picture.icc_profile, "exif": picture.exif, "dpi": picture.dpi}
-    options: dict[str, Any] = {name: value for name, value in carried.items() if value is not None}
+    picture = picture.without(METADATA) if strip else picture
+    picture = picture.without(_lost(picture, format))
     if picture.pages or _needs_depth(picture):
         with _encoding_errors(format):
-            return _encode_without_pillow(picture, format, options, strip)
-    image = to_pil(picture)  # some savers take what is carried from its `info`, some only from their options
-    options |= writable.options
-    if format == "TIFF" and "exif" in options:
-        options["compression"] = "raw"  # Pillow cannot write the parts of EXIF and a compression at once
+            return _encode_without_pillow(picture, format, strip)
+    # Some savers take what is carried from the image's `info`, some only from their options.
+    image, options = to_pil(picture.without(["texts"])), {**_options(picture), **writable.options}
     if quality is None and format == "JPEG" and picture.jpeg:
         options |= picture.jpeg
     elif quality is None and writable.lossless:
@@ -85,16 +86,52 @@ def encode(picture: Picture, format: str, *, quality: int | None = None, strip: 
         options["quality"] = quality or writable.quality
     file = io.BytesIO()
     with _encoding_errors(format):
-        image.save(file, format, **options)
+        image.save(file, format, **(options | _special_options(picture, format)))
     return file.getvalue()
 
 
 def left_out(picture: Picture, format: str, *, strip: bool = False) -> str | None:  # noqa: A002
     """Return what of a picture `encode` leaves out without being asked to, as a sentence; None if it is nothing."""
-    pages = (picture, *picture.pages)
-    if format != "TIFF" or strip or not (picture.pages or _needs_depth(picture)):
+    if strip:
         return None
-    return tiff.TEXTS_ALONE if any(tiff.has_other_tags(page.exif) for page in pages) else None
+    lost = [_WORDS[name] for name in _lost(picture, format) if name in _WORDS]
+    sentences = [f"{format} does not keep its {listing(lost, 'and')}"] if lost else []
+    if format == "TIFF" and (picture.pages or _needs_depth(picture)):
+        pages = (picture, *picture.pages)
+        sentences += [tiff.TEXTS_ALONE] if any(tiff.has_other_tags(page.exif) for page in pages) else []
+    return "; ".join(sentences) or None
+
+
+def _lost(picture: Picture, format: str) -> list[str]:  # noqa: A002
+    """Return which of the things that go with a picture's pixels a file cannot hold, by the names of the fields."""
+    lost = [name for name in ("dpi", *METADATA) if getattr(picture, name) and name not in WRITABLE[format].keeps]
+    if profile_space(picture.icc_profile) == "GRAY" and (format, picture.alpha is None) in GREY_AS_RGB:
+        lost.append("icc_profile")
+    if format == "JPEG" and len(picture.xmp or b"") > MAX_JPEG_XMP:
+        lost.append("xmp")
+    if format == "JPEG" and picture.dpi and max(picture.dpi) > MAX_JPEG_DPI:
+        lost.append("dpi")
+    return lost
+
+
+def _options(picture: Picture) -> dict[str, Any]:
+    """Return what goes with a picture's pixels, but for texts, as Pillow has it in `info` and takes it as options."""
+    carried = {"icc_profile": picture.icc_profile, "exif": picture.exif, "dpi": picture.dpi, "xmp": picture.xmp}
+    return {name: value for name, value in carried.items() if value is not None}
+
+
+def _special_options(picture: Picture, format: str) -> dict[str, Any]:  # noqa: A002
+    """Return what Pillow's PNG and TIFF savers need in addition to, or instead of, `_options`."""
+    if format == "PNG":
+        return png_chunks(picture.xmp, picture.texts)
+    if format != "TIFF" or not (picture.exif or picture.xmp):
+        return {}
+    tags = Image.Exif()
+    tags.load(picture.exif or b"")
+    if picture.xmp:
+        tags[tiff.XMP] = picture.xmp
+    # Pillow cannot write the parts of EXIF and a compression at once.
+    return {"exif": tags} | ({"compression": "raw"} if picture.exif else {})
 
 
 @contextmanager
@@ -106,22 +143,17 @@ def _encoding_errors(format: str) -> Iterator[None]:  # noqa: A002
         raise ImageError(f"cannot be written as {format} ({reason(cause)})") from cause
 
 
-def _encode_without_pillow(picture: Picture, format: str, options: dict[str, Any], strip: bool) -> bytes:  # noqa: A002
-    """Encode a picture of several pages or of values that Pillow cannot write. options: what goes with its pixels."""
+def _encode_without_pillow(picture: Picture, format: str, strip: bool) -> bytes:  # noqa: A002
+    """Encode a picture of several pages or of values that Pillow cannot write. strip: the pages after this one."""
     if format == "PPM":
         return depth.encode_ppm(picture.pixels)
     if format == "PNG":
-        return depth.encode_png(_samples(picture), options)
+        return depth.encode_png(_samples(picture), _options(picture) | _special_options(picture, format))
+    pages = [picture, *(page.without(METADATA) if strip else page for page in picture.pages)]
     return tiff.encode(
         [
-            tiff.TiffPage(
-                _samples(page),
-                page.alpha is not None,
-                None if strip else page.icc_profile,
-                None if strip else page.exif,
-                page.dpi,
-            )
-            for page in (picture, *picture.pages)
+            tiff.TiffPage(_samples(page), page.alpha is not None, page.icc_profile, page.exif, page.dpi, page.xmp)
+            for page in pages
         ]
     )
 
