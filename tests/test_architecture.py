@@ -41,6 +41,7 @@ ALLOWED = {
 }
 WITHOUT_TORCH = ("files", "store.headers", "store.catalogue", "errors", "compression.container", "compression.encode")
 WITHOUT_TORCH += ("compression.decode", "images.picture", "images.formats", "images.reading", "images.writing")
+WITHOUT_TORCH += ("images.comparison", "cli.compare")
 
 LONG_FOR_A_REASON: dict[str, str] = {}
 

@@ -94,6 +94,25 @@ def test_a_picture_to_a_file_and_back(noisy):
     assert vaetool.decompress(data).size == (96, 64)
 
 
+def test_images_of_any_kind_are_compared(noisy, tiny_codec, monkeypatch):
+    monkeypatch.setenv("VAETOOL_MODELS", str(tiny_codec.parent))
+    image, pixels = Image.open(noisy), np.asarray(Image.open(noisy))
+    for same in (noisy, str(noisy), image, pixels, torch.from_numpy(pixels.copy()).permute(2, 0, 1), pixels / 255):
+        assert vaetool.compare(same, image).identical
+    noisy.with_name("noisy.vae").write_bytes(vaetool.compress(noisy, tiny_codec, quality=30, device="cpu"))
+    found = vaetool.compare(noisy.with_name("noisy.vae"), noisy)
+    assert found == vaetool.compare(vaetool.decompress(noisy.with_name("noisy.vae")), image)
+    assert 15 < found.psnr < 40
+    assert (found.ms_ssim, found.identical) == (None, False)
+
+
+def test_floating_point_is_compared_as_it_is():
+    found = vaetool.compare(np.full((16, 16), 0.5), np.full((16, 16), 0.5 + 1e-4))
+    assert (found.psnr, found.peak) == (pytest.approx(80, abs=0.01), 1)
+    with pytest.raises(UsageError, match="an image is a path"):
+        vaetool.compare(3, np.zeros((16, 16)))
+
+
 def test_a_model_of_another_kind_is_refused(noisy, tiny_vae):
     with pytest.raises(WrongKindError, match="this is a vae; a dae is needed"):
         vaetool.denoise(noisy, model=vaetool.load(tiny_vae, device="cpu"))
@@ -104,6 +123,8 @@ def test_a_model_of_another_kind_is_refused(noisy, tiny_vae):
 def test_what_is_no_image_is_an_error_of_ours(tiny_dae, tmp_path):
     with pytest.raises(ImageError, match=r"gone\.png"):
         vaetool.denoise(tmp_path / "gone.png", model=tiny_dae)
+    with pytest.raises(ImageError, match=r"gone\.png: No such file"):
+        vaetool.compare(tmp_path / "gone.png", np.zeros((16, 16)))
 
 
 def test_an_editor_knows_the_class_that_load_gives():

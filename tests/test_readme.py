@@ -47,7 +47,7 @@ DIGITS = {"bad/": "0", "without/": "1"}
 KINDS = {"a Pillow image": Image.Image, "the bytes": bytes, "an array": np.ndarray}
 """What a comment in a block of Python calls a result, and what that is."""
 
-RESULTS = {"-o", "--output", "--save", ">"}
+RESULTS = {"-o", "--output", "--save", "--difference", ">"}
 """What comes after one of these is made by the example."""
 
 

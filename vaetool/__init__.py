@@ -27,7 +27,7 @@ from vaetool.errors import (
 if TYPE_CHECKING:
     from vaetool.compression.decode import decompress
     from vaetool.compression.encode import compress
-    from vaetool.public import denoise, inpaint, latent, load, morph, sample, score
+    from vaetool.public import compare, denoise, inpaint, latent, load, morph, sample, score
     from vaetool.store.weights import list_models
     from vaetool.training.loop import train
 
@@ -44,6 +44,7 @@ __all__ = [
     "WeightsError",
     "WrongKindError",
     "__version__",
+    "compare",
     "compress",
     "decompress",
     "denoise",
@@ -58,6 +59,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "compare": "vaetool.public",
     "compress": "vaetool.compression.encode",
     "decompress": "vaetool.compression.decode",
     "denoise": "vaetool.public",

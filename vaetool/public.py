@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from vaetool.compression.codec import Codec
     from vaetool.denoising.dae import DAE
+    from vaetool.images import Picture
+    from vaetool.images.comparison import Comparison
     from vaetool.inpainting.mae import MAE
     from vaetool.inpainting.task import Box
     from vaetool.latents.ae import AE
@@ -234,6 +236,27 @@ def score(
     if bad is not None:
         detection.learn(scorer, bad, warnings.warn)
     return list(detection.score(scorer, images, by=by, alpha=alpha, maps=maps))
+
+
+def compare(image: Any, reference: Any) -> Comparison:
+    """Return how close an image is to its reference: PSNR, SSIM, MS-SSIM, the largest difference.
+
+    Both are images of any kind, or paths of .vae files. How they are brought together: `vaetool.images.comparison`.
+    Raises UsageError, ImageError.
+    """
+    from vaetool.images.comparison import Pair
+
+    return Pair(_as_picture(image), _as_picture(reference)).compare()
+
+
+def _as_picture(image: Any) -> Picture:
+    if isinstance(image, str | os.PathLike):
+        from vaetool.compression.decode import open_picture
+
+        return open_picture(image)
+    from vaetool.images.conversion import as_picture
+
+    return as_picture(image, exact=True)
 
 
 def _with_codes(model: AnyModel, device: str) -> Any:

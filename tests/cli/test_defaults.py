@@ -19,6 +19,7 @@ from vaetool.denoising.cleaning import Cleaning
 from vaetool.denoising.dae import DAE
 from vaetool.images import MAX_PIXELS
 from vaetool.images.animation import encode_frames
+from vaetool.images.comparison import Pair
 from vaetool.inpainting.task import Holes, inpaint_picture
 from vaetool.latents.explore import explore
 from vaetool.latents.morph import find_direction, morph, morph_along
@@ -34,6 +35,7 @@ LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {
     "morph": (morph, morph_along, find_direction, encode_frames, vaetool.morph),
     "latent": (explore, vaetool.latent),
     "score": (detection.score, vaetool.score),
+    "compare": (vaetool.compare, Pair.difference),
     "train": (vaetool.train,),
     "demo": (demo.run,),
     "info": (),  # reads headers: no parameters

@@ -99,6 +99,9 @@ def test_a_progress_bar_is_for_terminals_only(monkeypatch, capsys):
     assert "3/3" in capsys.readouterr().err
     finished(Report(Console(quiet=True)), done=3)
     assert capsys.readouterr().err == ""
+    with Console().progress(0):  # the lines on standard output show how far it is
+        pass
+    assert capsys.readouterr().err == ""
 
 
 def test_a_large_picture_has_a_bar_of_its_own(monkeypatch, capsys):
@@ -225,6 +228,13 @@ def test_a_traceback_needs_vv(capfd):
     assert capfd.readouterr().err == "internal error: ZeroDivisionError: by (run with -vv for a traceback)\n"
     assert guarded(command, Console(verbose=2)) == 1
     assert "Traceback (most recent call last)" in capfd.readouterr().err
+
+
+def test_a_stopped_batch_does_not_advise_an_option_that_its_command_has_not(capfd):
+    report = Report(Console(), resumable=False)
+    with pytest.raises(KeyboardInterrupt), report.over(5):
+        raise KeyboardInterrupt
+    assert capfd.readouterr().err == "0 done, 5 not finished\n"
 
 
 @pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt(), 130), (Terminated(signal.SIGTERM), 143)])

@@ -75,6 +75,13 @@ def test_an_output_that_is_an_input_is_refused_under_any_name(here):
         planned("a.png", "b.png", output=".", force=True)
 
 
+def test_an_output_that_is_read_besides_the_inputs_is_refused(here):
+    touch("a.png", "mask.png")
+    assert plan(expand(["a.png"]), "mask.png", DENOISED, force=True)
+    with pytest.raises(UsageError, match=r"mask\.png is an input"):
+        plan(expand(["a.png"]), "mask.png", DENOISED, force=True, also_read=[Path("mask.png")])
+
+
 def test_existing_results_stop_the_run_are_replaced_or_skipped(here):
     touch("a.png", "b.png", "out/a.png")
     with pytest.raises(UsageError, match=r"out/a\.png exists: --force replaces, --skip-existing"):

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from vaetool.errors import UsageError
-from vaetool.images.metrics import ms_ssim, ms_ssim_db, psnr, ssim
+from vaetool.images.metrics import max_difference, ms_ssim, ms_ssim_db, psnr, ssim, ssim_and_ms_ssim
 
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 
@@ -47,6 +47,16 @@ def pooled(x: np.ndarray) -> np.ndarray:
     )
 
 
+# PSNR and the largest difference
+
+
+def test_arrays_larger_than_a_part_are_measured_whole():
+    zeros, last = np.zeros((1100, 1000), np.uint8), np.zeros((1100, 1000), np.uint8)
+    last[-1, -1] = 200
+    assert psnr(last, zeros, peak=255) == pytest.approx(10 * np.log10(255**2 / (200**2 / zeros.size)))
+    assert max_difference(last, zeros) == max_difference(zeros, last) == 200
+
+
 # SSIM and MS-SSIM
 
 
@@ -71,6 +81,40 @@ def test_ms_ssim_is_its_formula(photo, noise):
         scaled = tuple(pooled(image) for image in scaled)
     assert ms_ssim(y, x) == pytest.approx(product, rel=1e-9)
     assert product < 0.95
+
+
+def test_both_at_once_are_the_same_as_one_by_one(photo, noise):
+    noisy = photo + 0.1 * noise
+    assert ssim_and_ms_ssim(noisy, photo) == (ssim(noisy, photo), ms_ssim(noisy, photo))
+
+
+@pytest.mark.parametrize("measure", [ssim, ms_ssim])
+def test_with_all_visible_nothing_changes(measure, photo, noise):
+    noisy = photo + 0.1 * noise
+    everything = np.ones(photo.shape[:2], bool)
+    assert measure(noisy, photo, visible=everything) == pytest.approx(measure(noisy, photo), rel=1e-12)
+
+
+def test_ssim_counts_the_windows_whose_middle_is_visible(photo, noise):
+    noisy, visible = photo + 0.1 * noise, np.zeros(photo.shape[:2], bool)
+    visible[40:70, 50:90] = True
+    assert ssim(noisy, photo, visible=visible) == pytest.approx(ssim(noisy[35:75, 45:95], photo[35:75, 45:95]))
+
+
+@pytest.mark.parametrize("measure", [ssim, ms_ssim])
+def test_what_is_far_from_everything_visible_does_not_count(measure, photo, noise):
+    visible = np.zeros(photo.shape[:2], bool)
+    visible[:100] = True
+    below = noise * np.linspace(-10, 1, len(photo)).clip(0)[:, None, None]  # the last rows are noisy
+    assert measure(photo + below, photo, visible=visible) == pytest.approx(1, abs=1e-5)
+    assert measure(photo + below, photo) < 0.999
+
+
+def test_with_no_window_to_count_similarity_is_not_a_number(photo):
+    corner = np.zeros(photo.shape[:2], bool)
+    corner[:5, :5] = True
+    assert np.isnan(ssim(photo, photo, visible=corner))
+    assert np.isnan(ms_ssim(photo, photo, visible=corner))
 
 
 def test_between_flat_pictures_only_luminance_differs():

@@ -13,7 +13,21 @@ from typing import Annotated
 import typer
 
 from vaetool import __version__
-from vaetool.cli import compress, decompress, demo, denoise, info, inpaint, latent, models, morph, sample, score, train
+from vaetool.cli import (
+    compare,
+    compress,
+    decompress,
+    demo,
+    denoise,
+    info,
+    inpaint,
+    latent,
+    models,
+    morph,
+    sample,
+    score,
+    train,
+)
 from vaetool.errors import UsageError
 from vaetool.files.console import INTERRUPTED, Console, guarded
 
@@ -26,6 +40,7 @@ COMMANDS = (
     morph.morph,
     latent.latent,
     score.score,
+    compare.compare,
     train.train,
     demo.demo,
     info.info,

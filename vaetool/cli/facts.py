@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from vaetool.errors import one_line
 from vaetool.files.console import Console
+
+if TYPE_CHECKING:
+    from rich.console import Console as RichConsole
 
 
 def show(facts: Mapping[str, Any], console: Console, *, first: bool = True) -> None:
@@ -31,6 +36,38 @@ def table(rows: Sequence[Sequence[str]], console: Console) -> None:
     widths = [max(map(len, column)) for column in zip(*plain, strict=True)]
     for row in plain:
         console.data("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+class Lines:
+    """Rows that are printed as they come: tab-separated, or on a terminal in columns with headings.
+
+    headings: each with the format of the cells below it, such as `>8`.
+    """
+
+    def __init__(self, console: Console, headings: Mapping[str, str]) -> None:
+        self._console, self._headings = console, headings
+
+    def add(self, *cells: str, style: str | None = None) -> None:
+        """Print a row; style: of rich, for a terminal."""
+        plain = [one_line(cell) for cell in cells]
+        if self._table is None:
+            self._console.data("\t".join(plain))
+        else:
+            self._table.print(self._row(plain), style=style, soft_wrap=True)
+
+    def _row(self, cells: Iterable[str]) -> str:
+        return "  ".join(f"{cell:{form}}" for cell, form in zip(cells, self._headings.values(), strict=True))
+
+    @cached_property
+    def _table(self) -> RichConsole | None:
+        """Standard output with the headings printed, or None where it is not a terminal."""
+        if not self._console.is_read_on_terminal:
+            return None
+        from rich.console import Console as RichConsole
+
+        table = RichConsole(file=sys.stdout, highlight=False, emoji=False, markup=False)
+        table.print(self._row(self._headings), style="bold", soft_wrap=True)
+        return table
 
 
 def size(count: int) -> str:

@@ -97,12 +97,41 @@ class ComputeOptions(WordOptions):
 
 
 @dataclass(frozen=True)
-class RunOptions(ComputeOptions):
-    """Options of a command that works through files."""
+class FileOptions(ComputeOptions):
+    """Options of a command that reads files, one or many."""
 
     recursive: Annotated[
         bool, typer.Option("-r", "--recursive", help="Look into sub-folders.", rich_help_panel=FILES)
     ] = False
+    force: Annotated[bool, typer.Option("--force", help="Replace results that exist.", rich_help_panel=FILES)] = False
+    threads: Annotated[
+        int,
+        typer.Option(
+            "-j",
+            "--jobs",
+            metavar="N",
+            parser=between(1, 256, int),
+            help="Files in progress at once: threads decode and encode them.",
+            rich_help_panel=SPEED,
+        ),
+    ] = 1
+    max_pixels: Annotated[
+        int | None,
+        typer.Option(
+            "--max-pixels",
+            metavar="N",
+            parser=between(1, 2**40, int),
+            help="Refuse larger pictures before decoding them.",
+            show_default="200 million",
+            rich_help_panel=FILES,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class RunOptions(FileOptions):
+    """Options of a command that works through files, each for itself."""
+
     files_from: Annotated[
         str | None,
         typer.Option(
@@ -116,7 +145,6 @@ class RunOptions(ComputeOptions):
         bool,
         typer.Option("-0", "--null", help="The list of --files-from is NUL-separated.", rich_help_panel=FILES),
     ] = False
-    force: Annotated[bool, typer.Option("--force", help="Replace results that exist.", rich_help_panel=FILES)] = False
     skip_existing: Annotated[
         bool,
         typer.Option("--skip-existing", help="Skip files whose result exists: resumes a run.", rich_help_panel=MANY),
@@ -134,28 +162,6 @@ class RunOptions(ComputeOptions):
             "In a Slurm array, a folder or list is divided among its tasks automatically; 0/1 turns that off.",
             show_default=False,
             rich_help_panel=MANY,
-        ),
-    ] = None
-    threads: Annotated[
-        int,
-        typer.Option(
-            "-j",
-            "--jobs",
-            metavar="N",
-            parser=between(1, 256, int),
-            help="Threads that decode and encode files while the model computes.",
-            rich_help_panel=SPEED,
-        ),
-    ] = 1
-    max_pixels: Annotated[
-        int | None,
-        typer.Option(
-            "--max-pixels",
-            metavar="N",
-            parser=between(1, 2**40, int),
-            help="Refuse larger pictures before decoding them.",
-            show_default="200 million",
-            rich_help_panel=FILES,
         ),
     ] = None
     strip: Annotated[
@@ -235,7 +241,7 @@ class RunOptions(ComputeOptions):
         """Call `batch.run` with these options and return the exit code; sizes: see `Report`."""
         from vaetool.files import batch
 
-        report = Report(self.console, sizes)
+        report = Report(self.console, sizes=sizes)
         batch.run(jobs, read=read, work=work, write=write, report=report, threads=self.threads)
         return report.exit_code
 

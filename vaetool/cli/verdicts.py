@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from array import array
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from vaetool.errors import one_line
+from vaetool.cli.facts import Lines
 from vaetool.files.console import Console, Report
 
 if TYPE_CHECKING:
     import numpy as np
-    from rich.console import Console as RichConsole
 
     from vaetool.files.planning import Job
     from vaetool.scoring.detection import Score
@@ -69,6 +66,7 @@ class Verdicts:
         self.at_once = at_once
         self.lines = lines
         self.outliers = 0
+        self._lines = Lines(report.console, {"score": ">11", "p-value": ">9", "verdict": "<7", "file": ""})
         self._waiting: list[Waiting] = []
 
     def take(self, job: Job, score: Score, label: bool | None, warnings: tuple[str, ...]) -> None:
@@ -92,26 +90,9 @@ class Verdicts:
         if console.json:
             facts["components"] = score.components
         elif self.lines:
-            self._line(score.score, score.p_value, outlier, one_line(what.job.source))
+            cells = (f"{score.score:.5g}", f"{score.p_value:.4g}", _word(outlier), str(what.job.source))
+            self._lines.add(*cells, style="red" if outlier else None)
         self.report.done(what.job.source, what.job.output, facts, warnings=what.warnings)
-
-    def _line(self, score: float, p_value: float, outlier: bool, path: str) -> None:
-        if self._table is None:
-            self.report.console.data(f"{score:.5g}\t{p_value:.4g}\t{_word(outlier)}\t{path}")
-            return
-        row = f"{score:>10.4g}  {p_value:>8.4g}  {_word(outlier):<7}  {path}"
-        self._table.print(row, style="red" if outlier else None, soft_wrap=True)
-
-    @cached_property
-    def _table(self) -> RichConsole | None:
-        """Standard output as a table with its header, or None where it is not a terminal."""
-        if not self.report.console.is_read_on_terminal:
-            return None
-        from rich.console import Console as RichConsole
-
-        table = RichConsole(file=sys.stdout, highlight=False, emoji=False, markup=False)
-        table.print(f"{'score':>10}  {'p-value':>8}  verdict  file", style="bold")
-        return table
 
 
 def tell_evaluation(console: Console, evaluation: Evaluation) -> None:

@@ -1,4 +1,4 @@
-"""The task behind `vaetool decompress` and `info`: what is in a .vae file, and the picture itself.
+"""The task behind `vaetool decompress`, `info` and `compare`: what is in a .vae file, and the picture itself.
 
 A file names its codec by an identity made from the weights, so that a codec is found wherever it lies and whatever it
 is called. Describing a file needs no torch.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -20,8 +21,8 @@ from vaetool.compression.encode import sizes_of
 from vaetool.compression.restoring import restore
 from vaetool.compression.unpacking import unpack
 from vaetool.errors import ImageError, WeightsError
-from vaetool.files.inputs import FileKind
-from vaetool.images import MAX_PIXELS, Picture, to_pil
+from vaetool.files.inputs import IMAGES, FileKind
+from vaetool.images import MAX_PIXELS, Picture, read, to_pil
 from vaetool.store import catalogue
 from vaetool.store.headers import SUFFIX, read_header
 from vaetool.store.weights import load
@@ -40,6 +41,13 @@ def _sniff(head: bytes) -> tuple[str, ...]:
 
 COMPRESSED = FileKind("compressed pictures", _sniff, frozenset({container.SUFFIX}))
 
+PICTURES = FileKind(
+    "images or compressed pictures",
+    lambda head: IMAGES.sniff(head) or COMPRESSED.sniff(head),
+    IMAGES.suffixes | COMPRESSED.suffixes,
+)
+"""What `read_picture` reads."""
+
 
 def decompress(
     source: bytes | str | os.PathLike[str], codec: Codec | None = None, *, device: str = "auto"
@@ -50,12 +58,8 @@ def decompress(
     """
     if isinstance(source, bytes):
         return to_pil(decompress_picture(source, codec, device=device)[0])
-    try:
+    with _named(source):
         return to_pil(decompress_picture(Path(source).read_bytes(), codec, device=device)[0])
-    except OSError as error:
-        raise ImageError(f"{os.fspath(source)}: {error.strerror or error}") from error
-    except ImageError as error:
-        raise ImageError(f"{os.fspath(source)}: {error}") from error
 
 
 def decompress_picture(
@@ -86,6 +90,33 @@ def decompress_picture(
         warning = f"damaged: {len(lost)} of {len(content.coded.streams)} tiles are lost, and filled with grey squares"
         picture = replace(picture, warnings=(warning,))
     return picture, facts
+
+
+def read_picture(
+    data: bytes, codec: Codec | None = None, *, device: str = "auto", max_pixels: int = MAX_PIXELS
+) -> Picture:
+    """Return the picture in the bytes of an image file or of a .vae file.
+
+    codec, device: see `decompress_picture`. Raises ImageError.
+    """
+    if container.is_vae(data):
+        return decompress_picture(data, codec, device=device, max_pixels=max_pixels)[0]
+    return read(data, max_pixels=max_pixels)
+
+
+def open_picture(
+    path: str | os.PathLike[str],
+    codec: Codec | None = None,
+    *,
+    device: str = "auto",
+    max_pixels: int = MAX_PIXELS,
+) -> Picture:
+    """Return the picture in an image file or a .vae file, as `read_picture` does.
+
+    Raises ImageError, with the path.
+    """
+    with _named(path):
+        return read_picture(Path(path).read_bytes(), codec, device=device, max_pixels=max_pixels)
 
 
 def describe(data: bytes) -> dict[str, Any]:
@@ -122,6 +153,17 @@ def find_codec(identity: bytes, device: str = "auto") -> Codec:
         except (OSError, WeightsError):
             continue  # damaged, so not the one
     raise ImageError(f"needs the codec {identity.hex()}, which was not found: name its file with -m FILE")
+
+
+@contextmanager
+def _named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Put the path before the message of an error."""
+    try:
+        yield
+    except OSError as error:
+        raise ImageError(f"{os.fspath(path)}: {error.strerror or error}") from error
+    except ImageError as error:
+        raise ImageError(f"{os.fspath(path)}: {error}") from error
 
 
 def _form(content: Container) -> dict[str, Any]:

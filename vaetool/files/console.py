@@ -123,10 +123,10 @@ class Console:
         """Show progress on stderr, only where it is a terminal; yield the function that advances it by one file.
 
         There is a bar of the files, if they are not a single one, and one of the parts of a large picture.
-        total: of files; None if it is not known.
+        total: of files; None if it is not known, 0 for no bar: on a terminal, lines of data would run into it.
         """
         lines_would_mix = self.json and _is_terminal(sys.stdout)
-        if self.quiet or lines_would_mix or not self.screen.is_terminal:
+        if self.quiet or lines_would_mix or total == 0 or not self.screen.is_terminal:
             yield lambda: None
             return
         from vaetool.files.bars import show_bars
@@ -138,12 +138,13 @@ class Console:
 class Report:
     """Counts files done, skipped and failed, reports each in the way asked for, and owns the exit code.
 
-    sizes: sums up what compressing saves, for a command that compresses.
+    sizes: sums up what compressing saves, for a command that compresses. resumable: the command has --skip-existing.
     """
 
-    def __init__(self, console: Console, sizes: Sizes | None = None) -> None:
+    def __init__(self, console: Console, *, sizes: Sizes | None = None, resumable: bool = True) -> None:
         self.console = console
         self.sizes = sizes
+        self._resumable = resumable
         self.total = 0
         self.done_count = self.skipped_count = self.failed_count = 0
         self.code_when_done = 0  # a command with a finding sets another one: 3 for outliers
@@ -233,7 +234,8 @@ class Report:
         counts = {"done": self.done_count, "skipped": self.skipped_count, "failed": self.failed_count}
         line = ", ".join(f"{count} {word}" for word, count in counts.items() if count or word == "done")
         if missing:
-            line += f", {missing} not finished; the same command with --skip-existing goes on from here"
+            line += f", {missing} not finished"
+            line += "; the same command with --skip-existing goes on from here" if self._resumable else ""
         if self.sizes is not None and (total := self.sizes.total()):
             line += f": {total}"
         self.console.say(line)

@@ -49,11 +49,13 @@ def plan(
     force: bool = False,
     skip_existing: bool = False,
     shard: Shard | None = None,
+    also_read: Iterable[Source] = (),
 ) -> list[Job]:
     """Return the jobs for all inputs, in their order; with a shard, its part of the list sorted by path.
 
     output: a file, a folder (it exists as one, ends with a separator, or there are many inputs) or `-`;
     None: next to each input, for standard input standard output.
+    also_read: other files, which no result may replace either.
     Raises UsageError when two inputs would become one path (in any shard), when an output is an input, exists
     already (unless `force` or `skip_existing`), or cannot be a file.
     """
@@ -67,7 +69,7 @@ def plan(
         entries = shard.of(sorted(entries, key=lambda entry: str(entry.source)))
     jobs = [Job(entry.source, place(entry, _extension_by_content), entry.problem) for entry in entries]
     _refuse_collisions(jobs)
-    _refuse_inputs_as_outputs(jobs, inputs)
+    _refuse_inputs_as_outputs(jobs, [*(entry.source for entry in inputs.entries), *also_read])
     return _settle_existing(jobs, force=force, skip_existing=skip_existing)
 
 
@@ -134,15 +136,15 @@ def _refuse_collisions(jobs: Iterable[Job]) -> None:
             )
 
 
-def _refuse_inputs_as_outputs(jobs: Sequence[Job], inputs: Inputs) -> None:
+def _refuse_inputs_as_outputs(jobs: Sequence[Job], read: Sequence[Source]) -> None:
     # Not Path.exists, which raises for a name that is too long.
     existing = [job for job in jobs if isinstance(job.output, Path) and os.path.exists(job.output)]  # noqa: PTH110
     if not existing:
         return
-    sources = {key for entry in inputs.entries if (key := _inode(entry.source)) is not None}
+    sources = {key for source in read if (key := _inode(source)) is not None}
     for job in existing:
         if _inode(job.output) in sources:
-            raise UsageError(f"{job.output} is an input: results never replace inputs, choose another -o")
+            raise UsageError(f"{job.output} is an input: results never replace inputs, choose another place")
 
 
 def _settle_existing(jobs: list[Job], *, force: bool, skip_existing: bool) -> list[Job]:

@@ -48,13 +48,16 @@ def unpack(image: Any, hole: np.ndarray | None = None) -> tuple[np.ndarray, Repa
     return picture.visible_pixels(hole), lambda changed: from_picture(picture.replace_pixels(changed))
 
 
-def as_picture(image: Any) -> Picture:
-    """Return an image of any kind as a picture; floating point is rounded to 8 bits. Raises as `unpack`."""
+def as_picture(image: Any, *, exact: bool = False) -> Picture:
+    """Return an image of any kind as a picture. Raises as `unpack`.
+
+    exact: arrays and tensors of floating point become float32; otherwise they are rounded to 8 bits.
+    """
     if not isinstance(image, np.ndarray | Tensor):
         return _open(image)[0]
     pixels, _ = unpack(image)
     if np.issubdtype(pixels.dtype, np.floating):
-        pixels = from_unit(pixels, np.dtype(np.uint8))
+        pixels = from_unit(pixels, np.dtype(np.float32 if exact else np.uint8))
     return Picture(np.ascontiguousarray(pixels))
 
 
