@@ -15,11 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.files.helpers import DENOISED, PNG, names, touch
 from vaetool import images
 from vaetool.errors import UsageError
-from vaetool.files.batch import read_all, run
+from vaetool.files.batch import SideBySide, read_all, run
 from vaetool.files.console import Console, Report
 from vaetool.files.inputs import expand
 from vaetool.files.planning import Job, plan
@@ -165,6 +166,29 @@ def test_the_next_file_is_read_while_the_model_computes_in_the_main_thread():
     assert report.done_count == 6
     assert computing == {threading.get_ident()}
     assert not reading & computing
+
+
+def test_files_side_by_side_are_reported_in_order_and_the_others_one_by_one(photos, tmp_path, capfd):
+    """Both small pictures are in work at the same time; the large one is in the main thread."""
+    begun, met = threading.Barrier(2, timeout=60), []
+
+    def work(picture: images.Picture) -> tuple[images.Picture, dict[str, float]]:
+        met.append(threading.current_thread() is threading.main_thread())
+        if picture.width == 160:
+            begun.wait()
+        return invert(picture)
+
+    Image.new("L", (300, 20)).save(tmp_path / "large.png")
+    names = ["china.jpg", "large.png", "flower.png"]
+    jobs = [Job(tmp_path / name, tmp_path / f"{name}.out.png") for name in names]
+    begins = []
+    together = SideBySide(2, lambda picture: picture.width == 160, lambda: begins.append(threading.current_thread()))
+    report = Report(Console(json=True))
+    run(jobs, read=images.read, work=work, write=encode, report=report, side_by_side=together)
+    records = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert [Path(record["path"]).name for record in records] == names
+    assert not any("error" in record for record in records)
+    assert (sorted(met), len(set(begins))) == ([False, False, True], 2)
 
 
 def test_read_all_gives_errors_in_their_place(tmp_path, photos):

@@ -109,6 +109,7 @@ def compress(
     is_shown = run.json or (not run.quiet and (run.verbose > 0 or len(jobs) == 1))  # of many, only sums are shown
 
     from vaetool import load
+    from vaetool.cli.cores import side_by_side
 
     codec = load(model, kind="codec", device=run.device)
 
@@ -118,8 +119,14 @@ def compress(
             return None, {"changed": False, "reason": "no smaller as a .vae file"}
         return data, facts
 
-    read = partial(run.read_picture, single=True)
-    return run.process(jobs, work, read=read, write=lambda data, job: data, sizes=Sizes())
+    return run.process(
+        jobs,
+        work,
+        read=partial(run.read_picture, single=True),
+        write=lambda data, job: data,
+        sizes=Sizes(),
+        side_by_side=side_by_side(codec.device, lambda picture: picture.height * picture.width),
+    )
 
 
 def _size(origin: Path | bytes) -> int:

@@ -64,6 +64,7 @@ def decompress(
     A file decodes to the same code on every machine, and to pixels that differ by one level at most.
     """
     from vaetool.compression.decode import COMPRESSED, decompress_picture
+    from vaetool.compression.unpacking import claimed_pixels
     from vaetool.images import MAX_PIXELS, format_for
     from vaetool.images.formats import format_named
 
@@ -75,6 +76,8 @@ def decompress(
             raise UsageError(f"{job.output.name} is not a {format_name} file: leave out --format, or choose another -o")
 
     from vaetool import load
+    from vaetool.cli.cores import side_by_side
+    from vaetool.store.weights import resolve_device
 
     codec = load(model, kind="codec", device=run.device) if model is not None else None
 
@@ -86,4 +89,10 @@ def decompress(
         picture, facts = decompress_picture(data, codec, device=run.device, max_pixels=limit, salvage=salvage)
         return replace(picture, format=wanted), facts
 
-    return run.process(jobs, work, read=read, write=run.write_picture(quality))
+    return run.process(
+        jobs,
+        work,
+        read=read,
+        write=run.write_picture(quality),
+        side_by_side=side_by_side(resolve_device(run.device), claimed_pixels),
+    )

@@ -90,6 +90,7 @@ def denoise(
     jobs = run.jobs(inputs, output, suffix="denoised")
 
     from vaetool import load
+    from vaetool.cli.cores import side_by_side
     from vaetool.denoising.cleaning import Cleaning
     from vaetool.denoising.task import denoise_picture
 
@@ -99,4 +100,12 @@ def denoise(
     def work(picture: Picture) -> tuple[Picture, dict[str, Any]]:
         return denoise_picture(denoiser, picture, cleaning)
 
-    return run.process(jobs, work, read=partial(run.read_picture, whole=True), write=run.write_picture(quality))
+    return run.process(
+        jobs,
+        work,
+        read=partial(run.read_picture, whole=True),
+        write=run.write_picture(quality),
+        side_by_side=side_by_side(
+            denoiser.device, lambda picture: picture.height * picture.width * (1 + len(picture.pages))
+        ),
+    )

@@ -15,6 +15,7 @@ from vaetool.errors import FileError, UsageError, one_line
 from vaetool.files.console import Report
 
 if TYPE_CHECKING:
+    from vaetool.files.batch import SideBySide
     from vaetool.files.inputs import FileKind, Shard
     from vaetool.files.inputs import Inputs as FoundInputs
     from vaetool.files.planning import Job
@@ -237,12 +238,14 @@ class RunOptions(FileOptions):
         read: Callable[[Path | bytes], T],
         write: Callable[[U, Job], bytes | None],
         sizes: Sizes | None = None,
+        side_by_side: SideBySide[T] | None = None,
     ) -> int:
         """Call `batch.run` with these options and return the exit code; sizes: see `Report`."""
         from vaetool.files import batch
 
         report = Report(self.console, sizes=sizes)
-        batch.run(jobs, read=read, work=work, write=write, report=report, threads=self.threads)
+        together = side_by_side if len(jobs) > 1 else None
+        batch.run(jobs, read=read, work=work, write=write, report=report, threads=self.threads, side_by_side=together)
         return report.exit_code
 
     def read_picture(self, source: Path | bytes, *, whole: bool = False, single: bool = False) -> Picture:

@@ -75,6 +75,15 @@ def opened(data: bytes) -> tuple[Reader, int]:
     return file, form
 
 
+def claimed_pixels(data: bytes) -> int:
+    """Return how many pixels the bytes of a `.vae` file claim to hold; 0 if they are not such a file."""
+    try:
+        height, width, *_ = _read_shape(opened(data)[0], 2**62)
+    except ImageError:
+        return 0
+    return height * width
+
+
 class Found(NamedTuple):
     """The parts of a file where they lie, before anything in it is trusted, unpacked or copied."""
 

@@ -59,6 +59,15 @@ class Read(Generic[T]):
             self.seconds += time.perf_counter() - start
 
 
+@dataclass(frozen=True)
+class SideBySide(Generic[T]):
+    """How to work on several files at once: how many, on which, and what each thread calls before it begins."""
+
+    count: int
+    suits: Callable[[T], bool]
+    begin: Callable[[], None]
+
+
 @dataclass
 class _Result(Generic[T, U]):
     item: Read[T]
@@ -76,23 +85,29 @@ def run(
     write: Callable[[U, Job], bytes | None],
     report: Report,
     threads: int = 1,
+    side_by_side: SideBySide[T] | None = None,
 ) -> None:
     """Work through all jobs and report each, in order.
 
     read:  a path, or the bytes of standard input or a pipe -> whatever `work` takes; its `warnings`, if any, are shown.
-    work:  the one model call, always in this thread -> its result, with `warnings` likewise, or None where there is to
-           be no file; and facts for `--json`.
+    work:  the one model call, in this thread unless side by side -> its result, with `warnings` likewise, or None
+           where there is to be no file; and facts for `--json`.
     write: the result, and the job for its output -> the bytes of the file; None when there is nothing to write.
 
     `threads` files are read ahead and as many written behind, so memory does not grow with the number of files.
+    side_by_side: which files may be worked on at the same time, in threads of their own.
     What `read`, `work` or `write` raises fails that file only; UsageError ends the run, as do Ctrl-C and SIGTERM, once
     the files being written are complete.
     """
-    with report.over(len(jobs)), _workers(threads) as pool:
+    at_once, begin = (0, None) if side_by_side is None else (side_by_side.count, side_by_side.begin)
+    with report.over(len(jobs)), _workers(threads) as pool, _workers(at_once or 1, begin) as workers:
         writing: deque[Future[_Result[T, U]]] = deque()
-        for item in _read_ahead(jobs, read, pool, threads):
-            writing.append(pool.submit(_write, _work(item, work), write))
-            while len(writing) >= threads:
+        for item in _read_ahead(jobs, read, pool, max(threads, at_once)):
+            if side_by_side is not None and item.value is not None and side_by_side.suits(item.value):
+                writing.append(workers.submit(lambda item: _write(_work(item, work), write), item))
+            else:
+                writing.append(pool.submit(_write, _work(item, work), write))
+            while len(writing) >= threads + at_once:
                 _tell(writing.popleft().result(), report)
         while writing:
             _tell(writing.popleft().result(), report)
@@ -105,8 +120,8 @@ def read_all(jobs: Iterable[Job], read: Callable[[Path | bytes], T], *, threads:
 
 
 @contextmanager
-def _workers(threads: int) -> Iterator[ThreadPoolExecutor]:
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="files")
+def _workers(threads: int, begin: Callable[[], None] | None = None) -> Iterator[ThreadPoolExecutor]:
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="files", initializer=begin)
     try:
         yield pool
     finally:
