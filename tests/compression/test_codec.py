@@ -13,7 +13,7 @@ import vaetool
 from vaetool.compression import codec as codec_module
 from vaetool.compression.codec import Codec, CodecConfig, CodecObjective, Qualities
 from vaetool.compression.quality import hats, lagrangian, nominal_gain
-from vaetool.compression.transforms import cosine_basis
+from vaetool.compression.transforms import Block, cosine_basis
 from vaetool.errors import ImageError, UsageError, WeightsError
 from vaetool.images.metrics import psnr
 from vaetool.store import weights
@@ -50,9 +50,9 @@ def batch(codec: Codec, size: int = 64, count: int = 3, corruption: Qualities | 
 
 @pytest.mark.parametrize("size", [8, 16])
 def test_cosines_are_orthonormal_and_fall_with_frequency(size):
-    vectors, sigma = map(torch.from_numpy, cosine_basis(size))
+    vectors, sigma = cosine_basis(size)
     torch.testing.assert_close(vectors @ vectors.T, torch.eye(len(vectors)), atol=1e-5, rtol=0)
-    kept, kept_sigma = map(torch.from_numpy, cosine_basis(size, 20))
+    kept, kept_sigma = cosine_basis(size, 20)
     assert (kept_sigma.diff() <= 0).all()
     torch.testing.assert_close(kept[0], torch.full_like(kept[0], kept[0][0]))  # brightness comes first
     assert kept_sigma[-1] >= sigma.sort(descending=True).values[20]
@@ -64,6 +64,28 @@ def test_transforms_begin_as_an_exact_pair():
     x = torch.rand((2, 3, 32, 48), generator=torch.Generator().manual_seed(0))
     knots = hats(torch.tensor([1.0, 100.0]))
     torch.testing.assert_close(complete.decoder(complete.encoder(x, knots), knots), x, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("reduction", [2, 4, 8])
+def test_a_plain_codec_reduces_pictures_to_means_exactly(reduction):
+    plain = made(SMALL)  # its residual blocks and its filter add nothing yet
+    x, knots = torch.rand((2, 3, 48, 80), generator=torch.Generator().manual_seed(0)), hats(torch.tensor([1.0, 70.0]))
+    y = plain.encoder(x, knots)
+    expected = torch.nn.functional.avg_pool2d(plain.decoder(y, knots), reduction)
+    torch.testing.assert_close(plain.decoder(y, knots, reduction), expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_reduced_picture_looks_like_the_whole_but_runs_no_residual_block(codec, photo, channels, monkeypatch):
+    monkeypatch.setattr(codec_module, "TILE", 4)
+    pixels = photo[:101, :157, :channels]
+    coded, _ = codec.encode_pixels(pixels, 60)
+    whole = codec.decode_pixels(coded, *pixels.shape)[:100, :156]
+    monkeypatch.setattr(Block, "forward", None)
+    reduced = codec.decode_pixels(coded, *pixels.shape, reduction=4)
+    assert reduced.shape == (26, 40, channels)
+    expected = whole.reshape(25, 4, 39, 4, channels).mean(axis=(1, 3)).round()
+    assert psnr(reduced[:25, :39], expected, 255) > 28
 
 
 def test_an_untrained_codec_is_a_plain_one_that_works(photo):

@@ -31,7 +31,7 @@ from vaetool.compression.oddities import make_odd
 from vaetool.compression.quality import KNOTS, hats, lagrangian, nominal_gain
 from vaetool.compression.settings import CodecConfig, CodecObjective, Qualities
 from vaetool.compression.similarity import ms_ssim
-from vaetool.compression.transforms import Analysis, HyperAnalysis, Synthesis, cosine_basis
+from vaetool.compression.transforms import Analysis, HyperAnalysis, Synthesis
 from vaetool.errors import ImageError, UsageError
 from vaetool.images.conversion import from_unit, to_unit
 from vaetool.images.metrics import MS_SSIM_SIDE
@@ -87,10 +87,10 @@ class Codec(Model):
         self.encoder = Analysis(config.latent, config.encoder_blocks)
         self.decoder = Synthesis(config.latent, config.decoder_blocks)
         self.hyper_encoder = HyperAnalysis(config.latent, config.hyper, HYPER_WIDTH)
-        self.prior = Prior(cosine_basis(STRIDE, config.latent)[1], config.hyper, config.prior_width)
-        nominal = np.log(nominal_gain(np.linspace(1, QUALITIES, KNOTS)))[:, None].repeat(config.latent, axis=1)
-        self.log_gain = nn.Parameter(torch.as_tensor(nominal, dtype=torch.float32))
-        self.log_restore = nn.Parameter(torch.as_tensor(-nominal, dtype=torch.float32))
+        self.prior = Prior(self.encoder.coarse_spread, config.hyper, config.prior_width)
+        nominal = nominal_gain(torch.linspace(1, QUALITIES, KNOTS))
+        self.log_gain = nn.Parameter(nominal.log()[:, None].repeat(1, config.latent))
+        self.log_restore = nn.Parameter(-nominal.log()[:, None].repeat(1, config.latent))
         self._exact: Exact | None = None
 
     def adopt(self, other: Model) -> bool:
@@ -253,10 +253,12 @@ class Codec(Model):
         channels: int = 3,
         dtype: Any = np.uint8,
         lost: Collection[int] = (),
+        reduction: int = 1,
     ) -> np.ndarray:
         """Return the pixels that were coded, (height, width, channels) of the given type.
 
         lost: numbers of tiles without a stream, in whose place nothing of use is; and it shows a little beyond.
+        reduction: 2, 4 or 8 gives a draft that is so many times smaller, its sides rounded up: see `Synthesis.forward`.
         Raises ImageError for streams that these weights did not make.
         """
         exact = self.exact()
@@ -274,19 +276,21 @@ class Codec(Model):
             checksum = decoder.checksum
         if checksum != coded.checksum and not lost:
             raise ImageError("damaged: its streams decode to different numbers from those encoded")
-        return self._synthesised(y, coded.quality, np.empty((height, width, channels), dtype))
+        pixels = np.empty((-(-height // reduction), -(-width // reduction), channels), dtype)
+        return self._synthesised(y, coded.quality, pixels, reduction)
 
-    def _synthesised(self, y: np.ndarray, quality: int, pixels: np.ndarray) -> np.ndarray:
+    def _synthesised(self, y: np.ndarray, quality: int, pixels: np.ndarray, reduction: int = 1) -> np.ndarray:
         """Fill `pixels`, (height, width, channels), with the picture of y in sixteenths, tile by tile."""
         height, width, channels = pixels.shape
+        side = STRIDE // reduction
         knots = hats(torch.tensor([float(quality)], device=self.device))
         restore = (knots @ self.log_restore).exp()[:, :, None, None] / 2**MEAN_BITS
-        for rows, columns in tracked(tiles(height, width, TILE), "painting"):
+        for rows, columns in tracked(tiles(height * reduction, width * reduction, TILE), "painting"):
             (top, left), window = _window(rows, columns, _reach(self.config.decoder_blocks + 1))
             latents = torch.from_numpy(y[(slice(None), *window)]).to(self.device)[None]
-            picture = self.decoder(latents.float() * restore, knots)[0].permute(1, 2, 0)
-            kept = pixels[rows.start * STRIDE : rows.stop * STRIDE, columns.start * STRIDE : columns.stop * STRIDE]
-            picture = picture[top * STRIDE :, left * STRIDE :][: kept.shape[0], : kept.shape[1]]
+            picture = self.decoder(latents.float() * restore, knots, reduction)[0].permute(1, 2, 0)
+            kept = pixels[rows.start * side : rows.stop * side, columns.start * side : columns.stop * side]
+            picture = picture[top * side :, left * side :][: kept.shape[0], : kept.shape[1]]
             if channels == 1:
                 picture = picture.mean(dim=2, keepdim=True)
             kept[:] = from_unit(picture.clamp(0, 1).cpu().numpy(), pixels.dtype)
