@@ -26,7 +26,7 @@ LAYERS = [
     {"__main__"},
     {"cli"},
     {""},  # the public names, all of which are from further down
-    {"demo", "estimator", "public"},
+    {"demo", "estimator", "pillow", "public"},
     {"training"},
     {"denoising", "inpainting", "compression", "latents", "scoring"},
     {"store"},
@@ -41,7 +41,7 @@ ALLOWED = {
 }
 WITHOUT_TORCH = ("files", "store.headers", "store.catalogue", "errors", "compression.container", "compression.encode")
 WITHOUT_TORCH += ("compression.decode", "images.picture", "images.formats", "images.reading", "images.writing")
-WITHOUT_TORCH += ("images.comparison", "cli.compare")
+WITHOUT_TORCH += ("images.comparison", "cli.compare", "pillow")
 
 LONG_FOR_A_REASON: dict[str, str] = {}
 

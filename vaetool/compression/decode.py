@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from vaetool.compression import container, salvaging
 from vaetool.compression.candidates import LEARNED, LOSSLESS
-from vaetool.compression.container import Container
+from vaetool.compression.container import Coded, Container
 from vaetool.compression.encode import sizes_of
 from vaetool.compression.restoring import restore
-from vaetool.compression.unpacking import unpack
+from vaetool.compression.unpacking import UNLIMITED, read_frame, unpack
 from vaetool.errors import ImageError, WeightsError
 from vaetool.files.inputs import IMAGES, FileKind
 from vaetool.images import MAX_PIXELS, Picture, read, to_pil
@@ -69,11 +69,13 @@ def decompress_picture(
     device: str = "auto",
     max_pixels: int = MAX_PIXELS,
     salvage: bool = False,
+    reduction: int = 1,
 ) -> tuple[Picture, dict[str, Any]]:
     """Return the picture in the bytes of a .vae file, and facts for a report: `form`, and any `quality` and `codec`.
 
     salvage: of a file that is cut off or damaged give the tiles that are whole; the others are marked, and listed in
     the facts as `lost`: left, top, width and height of each, and in the picture's warnings.
+    reduction: 2, 4 or 8 gives a draft that is so many times smaller, of the learned form; the lossless form is whole.
     codec: used if it is the one that the file needs; otherwise that one is looked for among all codecs in the
     catalogue's folders, and loaded on `device`.
     Raises ImageError when the file is damaged, larger than `max_pixels`, or its codec is not found.
@@ -83,7 +85,7 @@ def decompress_picture(
         identity = content.coded.model
         if codec is None or codec.identity != identity:
             codec = find_codec(identity, device)
-    picture, facts = restore(content, codec, lost), _form(content)
+    picture, facts = restore(content, codec, lost, reduction), _form(content.coded)
     if lost:
         assert content.coded is not None
         facts["lost"] = salvaging.places(content, lost)
@@ -124,14 +126,14 @@ def describe(data: bytes) -> dict[str, Any]:
 
     Raises ImageError.
     """
-    content = unpack(data, max_pixels=2**62)  # nothing is decoded
+    content = unpack(data, max_pixels=UNLIMITED)
     return {
         "kind": "picture",
         "width": content.width,
         "height": content.height,
         "channels": "grey" if content.channels == 1 else "RGB",
         "depth": content.depth,
-        **_form(content),
+        **_form(content.coded),
         "alpha": bool(content.alpha),
         "icc_profile": bool(content.icc),
         "exif": bool(content.exif),
@@ -143,6 +145,21 @@ def describe(data: bytes) -> dict[str, Any]:
     }
 
 
+def describe_frame(file: IO[bytes]) -> tuple[Container, dict[str, Any]]:
+    """Read the beginning of an open .vae file: return all but the pixels, and facts: `form`, any `quality` and `codec`.
+
+    The checksum of the file has not been verified then. Raises ImageError.
+    """
+    frame, coded = read_frame(file)
+    return frame, _form(coded)
+
+
+def load_codec(name: str | os.PathLike[str], device: str = "auto") -> Codec:
+    """Load a codec by name or path as `vaetool.load` does, and keep it until its file changes."""
+    path = catalogue.find(name)
+    return _loaded(path, path.stat().st_mtime_ns, device)
+
+
 def find_codec(identity: bytes, device: str = "auto") -> Codec:
     """Return the codec of this identity, eight bytes. Raises ImageError if it is in none of the catalogue's folders."""
     for path in _codecs(identity):
@@ -152,7 +169,8 @@ def find_codec(identity: bytes, device: str = "auto") -> Codec:
                 return _loaded(path, modified, device)
         except (OSError, WeightsError):
             continue  # damaged, so not the one
-    raise ImageError(f"needs the codec {identity.hex()}, which was not found: name its file with -m FILE")
+    missing = f"needs the codec {identity.hex()}, which was not found"
+    raise ImageError(f"{missing}: name its file with -m FILE, or put it into a folder of $VAETOOL_MODELS")
 
 
 @contextmanager
@@ -166,13 +184,13 @@ def _named(path: str | os.PathLike[str]) -> Iterator[None]:
         raise ImageError(f"{os.fspath(path)}: {error}") from error
 
 
-def _form(content: Container) -> dict[str, Any]:
-    if content.coded is None:
+def _form(coded: Coded | None) -> dict[str, Any]:
+    if coded is None:
         return {"form": LOSSLESS}
-    identity = content.coded.model.hex()
+    identity = coded.model.hex()
     name = next((name for name, (_, listed) in _listed().items() if listed == identity), None)
     codec = {"id": identity} | ({"name": name} if name else {})
-    return {"form": LEARNED, "quality": content.coded.quality, "codec": codec}
+    return {"form": LEARNED, "quality": coded.quality, "codec": codec}
 
 
 def _listed() -> dict[str, tuple[Path, str]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import replace
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from vaetool.compression import chunks
 from vaetool.compression.chunks import (
@@ -40,6 +40,10 @@ from vaetool.compression.container import (
 from vaetool.compression.fields import CHECKSUM_BYTES, CutOffError, Reader, checksum
 from vaetool.errors import ImageError
 
+FIRST_BYTES = 4096
+UNLIMITED = 2**62
+"""Pixels, for what decodes none."""
+
 
 def unpack(data: bytes, max_pixels: int) -> Container:
     """Return what is in the bytes of a `.vae` file, with streams and pictures not decoded.
@@ -62,6 +66,29 @@ def unpack(data: bytes, max_pixels: int) -> Container:
     return found.container()
 
 
+def read_frame(file: IO[bytes]) -> tuple[Container, Coded | None]:
+    """Read the beginning of an open `.vae` file: all but the pixels, and how these are coded if a model is needed.
+
+    The container is in neither form, and `Coded` has no streams. Not much more is read than that takes, so the checksum
+    of the file has not been verified. Raises ImageError as `unpack` does.
+    """
+    data = b""
+    while True:
+        more = file.read(max(FIRST_BYTES, len(data)))
+        data += more
+        try:
+            start, form = opened(data)
+            if form == LEARNED:
+                found, _ = read_head(start, UNLIMITED)
+            else:
+                found = Found(_read_shape(start, UNLIMITED), None, chunks.read_chunks(start), [])
+        except CutOffError:
+            if not more:
+                raise
+        else:
+            return found.frame(), found.coded
+
+
 def opened(data: bytes) -> tuple[Reader, int]:
     """Return a reader that is behind the form, and the form. Raises ImageError for other files, versions and forms."""
     if not is_vae(data):
@@ -78,7 +105,7 @@ def opened(data: bytes) -> tuple[Reader, int]:
 def claimed_pixels(data: bytes) -> int:
     """Return how many pixels the bytes of a `.vae` file claim to hold; 0 if they are not such a file."""
     try:
-        height, width, *_ = _read_shape(opened(data)[0], 2**62)
+        height, width, *_ = _read_shape(opened(data)[0], UNLIMITED)
     except ImageError:
         return 0
     return height * width
@@ -92,9 +119,8 @@ class Found(NamedTuple):
     chunks: dict[int, Chunk]
     bodies: list[memoryview]  # the streams, or the stored picture alone
 
-    def container(self) -> Container:
-        """Return the parts, unpacked and checked. Raises ImageError."""
-        coded = None if self.coded is None else replace(self.coded, streams=tuple(map(bytes, self.bodies)))
+    def frame(self) -> Container:
+        """Return all but the pixels, unpacked and checked, in neither form. Raises ImageError."""
         return Container(
             *self.shape,
             alpha=payload_of(self.chunks, ALPHA),
@@ -103,6 +129,13 @@ class Found(NamedTuple):
             dpi=chunks.decode_resolution(payload_of(self.chunks, RESOLUTION)),
             xmp=payload_of(self.chunks, XMP),
             texts=chunks.decode_texts(payload_of(self.chunks, TEXTS)),
+        )
+
+    def container(self) -> Container:
+        """Return the parts, unpacked and checked. Raises ImageError."""
+        coded = None if self.coded is None else replace(self.coded, streams=tuple(map(bytes, self.bodies)))
+        return replace(
+            self.frame(),
             coded=coded,
             stored=b"" if coded else bytes(self.bodies[0]),
             range=chunks.decode_range(payload_of(self.chunks, RANGE)),
