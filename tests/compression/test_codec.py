@@ -50,9 +50,9 @@ def batch(codec: Codec, size: int = 64, count: int = 3, corruption: Qualities | 
 
 @pytest.mark.parametrize("size", [8, 16])
 def test_cosines_are_orthonormal_and_fall_with_frequency(size):
-    vectors, sigma = cosine_basis(size)
+    vectors, sigma = map(torch.from_numpy, cosine_basis(size))
     torch.testing.assert_close(vectors @ vectors.T, torch.eye(len(vectors)), atol=1e-5, rtol=0)
-    kept, kept_sigma = cosine_basis(size, 20)
+    kept, kept_sigma = map(torch.from_numpy, cosine_basis(size, 20))
     assert (kept_sigma.diff() <= 0).all()
     torch.testing.assert_close(kept[0], torch.full_like(kept[0], kept[0][0]))  # brightness comes first
     assert kept_sigma[-1] >= sigma.sort(descending=True).values[20]

@@ -41,7 +41,7 @@ def layer(inputs: int, outputs: int, size: int, seed: int = 0, scale: float = 1.
 @pytest.fixture(scope="module")
 def prior() -> Prior:
     """A small one with weights that matter; seeded, so that another process makes the same."""
-    made_prior = Prior(torch.linspace(3, 0.02, 24), hyper=5, width=16).requires_grad_(False)
+    made_prior = Prior(np.linspace(3, 0.02, 24), hyper=5, width=16).requires_grad_(False)
     for number, weight in enumerate(made_prior.parameters()):
         weight.copy_(made(number, *weight.shape, scale=0.15))
     return made_prior
@@ -90,7 +90,7 @@ def test_sums_are_exact_even_at_their_largest() -> None:
 def test_weights_too_large_for_exact_sums_are_refused() -> None:
     with pytest.raises(WeightsError, match="too large"):
         WholeConv.of(layer(500, 2, 3, scale=1e6), "it")
-    broken = Prior(torch.ones(8), hyper=2, width=4).requires_grad_(False)
+    broken = Prior(np.ones(8), hyper=2, width=4).requires_grad_(False)
     broken.look[2].weight[0, 0] = 1e9
     with pytest.raises(WeightsError, match=r"look\.2"):
         ExactPrior(broken)
@@ -98,7 +98,7 @@ def test_weights_too_large_for_exact_sums_are_refused() -> None:
 
 @pytest.mark.parametrize("damage", ["counts", "gain_units", "sigma_units", "z_mean", "z_index"])
 def test_damaged_numbers_of_a_prior_are_refused(damage: str) -> None:
-    broken = Prior(torch.ones(8), hyper=2, width=4).requires_grad_(False)
+    broken = Prior(np.ones(8), hyper=2, width=4).requires_grad_(False)
     ExactPrior(broken)
     getattr(broken, damage)[3] = -1e9
     with pytest.raises(WeightsError, match="damaged"):

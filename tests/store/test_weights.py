@@ -20,7 +20,7 @@ from safetensors.torch import save as to_bytes
 
 from vaetool.denoising.dae import DAE
 from vaetool.errors import DeviceError, VaetoolError, WeightsError, WrongKindError
-from vaetool.store import weights
+from vaetool.store import catalogue, weights
 from vaetool.store.kinds import KINDS, Kind
 
 SMALL = {"widths": [4, 8], "blocks": 1, "estimator_widths": [4, 4]}
@@ -148,6 +148,14 @@ def test_loading_is_quick_to_start(python, original):
     )
     _, words = python("-c", code, original).communicate(timeout=60)
     assert int(words.split()[0]) < 50
+
+
+@pytest.mark.parametrize("name", sorted(catalogue.manifest()))
+def test_no_bundled_model_needs_a_compiler_to_be_loaded(python, name):
+    """Arithmetic on the device `meta`, where networks are built, would import nine hundred modules."""
+    code = "import sys, vaetool; vaetool.load(sys.argv[1], device='cpu'); sys.exit('torch._dynamo' in sys.modules)"
+    process = python("-c", code, name)
+    assert (process.communicate(timeout=120)[1], process.returncode) == (b"", 0)
 
 
 def test_the_header_tells_everything_but_the_weights(dae, original):

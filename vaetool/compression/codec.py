@@ -31,7 +31,7 @@ from vaetool.compression.oddities import make_odd
 from vaetool.compression.quality import KNOTS, hats, lagrangian, nominal_gain
 from vaetool.compression.settings import CodecConfig, CodecObjective, Qualities
 from vaetool.compression.similarity import ms_ssim
-from vaetool.compression.transforms import Analysis, HyperAnalysis, Synthesis
+from vaetool.compression.transforms import Analysis, HyperAnalysis, Synthesis, cosine_basis
 from vaetool.errors import ImageError, UsageError
 from vaetool.images.conversion import from_unit, to_unit
 from vaetool.images.metrics import MS_SSIM_SIDE
@@ -87,10 +87,10 @@ class Codec(Model):
         self.encoder = Analysis(config.latent, config.encoder_blocks)
         self.decoder = Synthesis(config.latent, config.decoder_blocks)
         self.hyper_encoder = HyperAnalysis(config.latent, config.hyper, HYPER_WIDTH)
-        self.prior = Prior(self.encoder.coarse_spread, config.hyper, config.prior_width)
-        nominal = nominal_gain(torch.linspace(1, QUALITIES, KNOTS))
-        self.log_gain = nn.Parameter(nominal.log()[:, None].repeat(1, config.latent))
-        self.log_restore = nn.Parameter(-nominal.log()[:, None].repeat(1, config.latent))
+        self.prior = Prior(cosine_basis(STRIDE, config.latent)[1], config.hyper, config.prior_width)
+        nominal = np.log(nominal_gain(np.linspace(1, QUALITIES, KNOTS)))[:, None].repeat(config.latent, axis=1)
+        self.log_gain = nn.Parameter(torch.as_tensor(nominal, dtype=torch.float32))
+        self.log_restore = nn.Parameter(torch.as_tensor(-nominal, dtype=torch.float32))
         self._exact: Exact | None = None
 
     def adopt(self, other: Model) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,19 +19,22 @@ KNOTS = 8
 """What depends on quality is given at this many knots, evenly spaced, and is linear between them."""
 
 
-def lagrangian(quality: Tensor) -> Tensor:
+Values = TypeVar("Values", Tensor, np.ndarray)
+
+
+def lagrangian(quality: Values) -> Values:
     """Return the lambda of a quality: `LAMBDAS` at 1 and 100, geometric between them."""
     low, high = LAMBDAS
     return low * (high / low) ** ((quality - 1) / (QUALITIES - 1))
 
 
-def nominal_gain(quality: Tensor) -> Tensor:
+def nominal_gain(quality: Values) -> Values:
     """Return what a picture in 0..1 is multiplied by, before rounding, at the optimum for high rates.
 
     A step of d costs d²/12 in each of three channels, of which the distortion is the mean, and half a bit more divides
     that by two: at the optimum d² = 18 / (lambda · ln 2), in 8-bit levels.
     """
-    return 255 * (lagrangian(quality) * (math.log(2) / 18)).sqrt()
+    return 255 * (lagrangian(quality) * (math.log(2) / 18)) ** 0.5
 
 
 def hats(quality: Tensor) -> Tensor:

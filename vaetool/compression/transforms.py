@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -89,8 +90,8 @@ class Analysis(nn.Module):
         self.modulation = Modulation(width)
         self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
         self.shrink = nn.Conv2d(width, latent, 2, 2)
-        self.register_buffer("spread", spread)
-        self.register_buffer("coarse_spread", coarse_spread)
+        self.register_buffer("spread", torch.as_tensor(spread))
+        self.register_buffer("coarse_spread", torch.as_tensor(coarse_spread))
         change = change_of_basis(coarse, basis) * spread[:, None, None] / coarse_spread[:, None, None, None]
         _set(self.head, basis.reshape(width, width, 1, 1))
         _set(self.shrink, change)
@@ -121,10 +122,10 @@ class Synthesis(nn.Module):
         self.blocks = nn.ModuleList(Block(width) for _ in range(blocks))
         self.tail = nn.Conv2d(width, width, 1)
         self.deblocking = Deblocking(3)
-        self.register_buffer("spread", spread)
-        self.register_buffer("coarse_spread", coarse_spread)
+        self.register_buffer("spread", torch.as_tensor(spread))
+        self.register_buffer("coarse_spread", torch.as_tensor(coarse_spread))
         change = change_of_basis(coarse, basis) / spread[:, None, None] * coarse_spread[:, None, None, None]
-        _set(self.grow, change.permute(1, 2, 3, 0).reshape(4 * width, latent, 1, 1))
+        _set(self.grow, change.transpose(1, 2, 3, 0).reshape(4 * width, latent, 1, 1))
         _set(self.tail, basis.T.reshape(width, width, 1, 1))
 
     def forward(self, y: Tensor, knots: Tensor, reduction: int = 1) -> Tensor:
@@ -166,34 +167,34 @@ class HyperAnalysis(nn.Sequential):
         )
 
 
-def cosine_basis(size: int, keep: int | None = None) -> tuple[Tensor, Tensor]:
+def cosine_basis(size: int, keep: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Return the `keep` strongest vectors of an orthonormal cosine transform of square colour patches, and their sigma.
 
     Returns (vectors, 3 · size²), each over (channel, row, column), and (vectors,): the standard deviation of pictures
-    in 0..1 along each, by the rule that amplitude falls with frequency, as measured on photographs.
+    in 0..1 along each, by the rule that amplitude falls with frequency, as measured on photographs. Both float32.
     """
-    frequency, place = torch.meshgrid(*[torch.arange(size, dtype=torch.float64)] * 2, indexing="ij")
-    cosines = torch.cos(math.pi * (2 * place + 1) * frequency / (2 * size)) * math.sqrt(2 / size)
+    frequency, place = np.mgrid[:size, :size].astype(np.float64)
+    cosines = np.cos(math.pi * (2 * place + 1) * frequency / (2 * size)) * math.sqrt(2 / size)
     cosines[0] /= math.sqrt(2)
-    colours = F.normalize(torch.tensor([[1, 1, 1], [1, 0, -1], [-0.5, 1, -0.5]], dtype=torch.float64))
-    vectors = torch.einsum("kc,ui,vj->kuvcij", colours, cosines, cosines).reshape(3 * size**2, -1)
+    colours = np.array([[1, 1, 1], [1, 0, -1], [-0.5, 1, -0.5]])
+    colours /= np.linalg.norm(colours, axis=1, keepdims=True)
+    vectors = np.einsum("kc,ui,vj->kuvcij", colours, cosines, cosines).reshape(3 * size**2, -1)
     sums = frequency + frequency.T
-    rise = 1 / sums.clamp_min(0.25) * (size / 16)
-    sigma = torch.stack([rise, 0.35 * rise / sums.clamp_min(1) ** 0.2, 0.18 * rise / sums.clamp_min(1) ** 0.2])
-    order = sigma.flatten().argsort(descending=True, stable=True)[:keep]
-    order = order if keep else torch.arange(3 * size**2)
-    return vectors[order].float(), sigma.flatten()[order].float()
+    rise = 1 / sums.clip(0.25) * (size / 16)
+    sigma = np.stack([rise, 0.35 * rise / sums.clip(1) ** 0.2, 0.18 * rise / sums.clip(1) ** 0.2]).ravel()
+    order = np.argsort(-sigma, kind="stable")[:keep] if keep else np.arange(3 * size**2)
+    return vectors[order].astype(np.float32), sigma[order].astype(np.float32)
 
 
-def change_of_basis(coarse: Tensor, fine: Tensor) -> Tensor:
+def change_of_basis(coarse: np.ndarray, fine: np.ndarray) -> np.ndarray:
     """Express vectors over patches twice the size in those over the four patches within: (vectors, fine, 2, 2)."""
     size = math.isqrt(fine.shape[1] // 3)
-    patches = coarse.reshape(-1, 3, 2, size, 2, size).permute(0, 2, 4, 1, 3, 5).flatten(3)
-    return torch.einsum("mabp,fp->mfab", patches, fine)
+    patches = coarse.reshape(-1, 3, 2, size, 2, size).transpose(0, 2, 4, 1, 3, 5).reshape(len(coarse), 2, 2, -1)
+    return np.moveaxis(patches @ fine.T, 3, 1)
 
 
-def _set(layer: nn.Conv2d, weight: Tensor) -> None:
+def _set(layer: nn.Conv2d, weight: np.ndarray) -> None:
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.zero_()
-        layer.weight.copy_(weight)
+        layer.weight.copy_(torch.as_tensor(weight))

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -39,7 +40,7 @@ class Prior(nn.Module):
     gain_units: Tensor
     sigma_units: Tensor
 
-    def __init__(self, sigma: Tensor, hyper: int, width: int) -> None:
+    def __init__(self, sigma: np.ndarray, hyper: int, width: int) -> None:
         """Begin with fixed tables; sigma: (latent,), about the standard deviation of each channel of y before gain."""
         super().__init__()
         self.latent, self.hyper, self.width = len(sigma), hyper, width
@@ -54,19 +55,20 @@ class Prior(nn.Module):
         self._begin_with_fixed_tables(tails, sigma)
         self.tail = nn.ModuleList(tails)
         self.register_buffer("counts", tables.make_counts())
-        gains = nominal_gain(torch.arange(1, QUALITIES + 1, dtype=torch.float64))
-        self.register_buffer("gain_units", torch.round(gains * 2**_GAIN_BITS).long())
-        self.register_buffer("sigma_units", torch.round(sigma.double() * 2**_SIGMA_BITS).long())
+        gains = nominal_gain(np.arange(1, QUALITIES + 1, dtype=np.float64))
+        self.register_buffer("gain_units", torch.as_tensor(np.rint(gains * 2**_GAIN_BITS).astype(np.int64)))
+        units = np.rint(sigma.astype(np.float64) * 2**_SIGMA_BITS).astype(np.int64)
+        self.register_buffer("sigma_units", torch.as_tensor(units))
 
-    def _begin_with_fixed_tables(self, tails: list[FixedConv], sigma: Tensor) -> None:
+    def _begin_with_fixed_tables(self, tails: list[FixedConv], sigma: np.ndarray) -> None:
         """Give every channel, at first, the table of its sigma at each quality, whatever came before."""
-        spread = (sigma * nominal_gain(torch.linspace(1, QUALITIES, KNOTS))[:, None]).clamp_min(0.15)
-        index = ((spread / (2 * tables.MIN_SCALE)).log() * tables.STEPS_PER_NAT - tables.COUNT // 2) / 8
+        spread = (sigma * nominal_gain(np.linspace(1, QUALITIES, KNOTS))[:, None]).clip(0.15)
+        index = (np.log(spread / (2 * tables.MIN_SCALE)) * tables.STEPS_PER_NAT - tables.COUNT // 2) / 8
         for tail in tails:
             with torch.no_grad():
                 tail.weight.zero_()
                 tail.bias.zero_()
-                tail.weight[self.latent :, -KNOTS:, 0, 0] = index.T
+                tail.weight[self.latent :, -KNOTS:, 0, 0] = torch.as_tensor(index.T, dtype=torch.float32)
 
     def features(self, z: Tensor, knots: Tensor) -> Tensor:
         """Return the features of z: (batch, hyper, h, w) and (batch, KNOTS) → (batch, width, 4 h, 4 w)."""
