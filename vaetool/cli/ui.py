@@ -6,13 +6,14 @@ import os
 import sys
 import time
 from importlib.util import find_spec
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from vaetool.cli.groups import between, with_options
 from vaetool.cli.options import ComputeOptions, MaxPixels
 from vaetool.errors import UsageError
+from vaetool.files.console import Console, Terminated, guarded
 
 NEEDED = ("starlette", "uvicorn")
 
@@ -53,16 +54,31 @@ def ui(
     from vaetool.ui.server import serving
     from vaetool.ui.session import Session
 
-    with Session(run.device, max_pixels or MAX_PIXELS) as session, serving(session, port) as address:
-        run.console.say(f"{address}  Ctrl-C stops it")
-        if run.json:
-            run.console.record({"address": address})
-        if not no_browser and _has_screen():
-            import webbrowser
+    session = Session(run.device, max_pixels or MAX_PIXELS)
+    try:
+        with session, serving(session, port) as address:
+            run.console.say(f"{address}  Ctrl-C stops it")
+            if run.json:
+                run.console.record({"address": address})
+            if not no_browser and _has_screen():
+                import webbrowser
 
-            webbrowser.open(address)
-        while True:
-            time.sleep(0.5)
+                webbrowser.open(address)
+            while True:
+                time.sleep(0.5)
+    except (KeyboardInterrupt, Terminated) as stop:
+        if session.is_working():
+            _leave_at_once(stop, run.console)
+        raise
+
+
+def _leave_at_once(stop: BaseException, console: Console) -> NoReturn:
+    """End the process although a thread computes: the interpreter's own end can crash on that."""
+
+    def again() -> int:
+        raise stop
+
+    os._exit(guarded(again, console))
 
 
 def _has_screen() -> bool:

@@ -44,7 +44,7 @@ class Fill:
 
 
 def fill(session: Session, request: Fill) -> dict[str, Any]:
-    """Fill what is marked. The answer describes the new picture; it has the facts of `inpaint_picture` and `warnings`."""
+    """Fill what is marked. The answer describes the new picture, with the facts of `inpaint_picture` and `warnings`."""
     item, hole = _marked(session, request)
     marked = MaskedPicture(item.picture, hole)
     with session.working(item.name):

@@ -19,8 +19,8 @@ HOST = "127.0.0.1"
 PORT = 8765
 """The port, if it is free and no other one is asked for."""
 
-PATIENCE = 5.0
-"""Seconds that work in progress has to stop."""
+LAST_ANSWERS = 1
+"""Seconds for answers that are under way at the end."""
 
 
 @contextmanager
@@ -31,7 +31,12 @@ def serving(session: Session, port: int | None = None) -> Iterator[str]:
     """
     secret = secrets.token_urlsafe(12)
     settings = uvicorn.Config(
-        application(session, secret), log_config=None, access_log=False, lifespan="off", ws="none"
+        application(session, secret),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        timeout_graceful_shutdown=LAST_ANSWERS,
     )
     server = uvicorn.Server(settings)
     with _listener(port) as listener:
@@ -46,8 +51,7 @@ def serving(session: Session, port: int | None = None) -> Iterator[str]:
         finally:
             session.stop()
             server.should_exit = True
-            settings.timeout_graceful_shutdown = 1
-            thread.join(PATIENCE)
+            thread.join(5 * LAST_ANSWERS)
 
 
 def _listener(port: int | None) -> socket.socket:

@@ -15,14 +15,17 @@ from vaetool import images
 from vaetool.errors import ImageError, UsageError, VaetoolError
 from vaetool.images import MAX_PIXELS, Picture
 from vaetool.progress import listening
+from vaetool.public import load
 from vaetool.store import catalogue
 from vaetool.store.headers import read_header
-from vaetool.store.weights import load
 
 KEPT_BYTES = 4 * 10**9
 """Memory for pictures; beyond it those that were not used for longest are dropped."""
 
 KEPT_AT_LEAST = 4
+
+PATIENCE = 5.0
+"""Seconds that work in progress has to stop at the end."""
 
 
 class StoppedError(VaetoolError):
@@ -73,6 +76,7 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+        self.is_working(PATIENCE)
         self._folder.cleanup()
 
     def read(self, data: bytes, name: str) -> Item:
@@ -133,6 +137,13 @@ class Session:
     def stop(self) -> None:
         """Stop the work at its next part."""
         self._stopped.set()
+
+    def is_working(self, patience: float = 0) -> bool:
+        """Tell whether there is work in progress that does not end within so many seconds."""
+        if not self._working.acquire(timeout=patience):
+            return True
+        self._working.release()
+        return False
 
     def say(self, words: str) -> None:
         """Tell the page what is being done. Raises StoppedError after `stop`."""
