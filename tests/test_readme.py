@@ -187,7 +187,7 @@ def stopped(words: list[str], python) -> None:
     """Runs what goes on until Ctrl-C, and stops it so, once it has said where its page is."""
     if sys.platform == "win32":
         pytest.skip("Ctrl-C cannot be sent to one process alone")
-    process = python("-m", "vaetool", *words)
+    process = python("-m", "vaetool", *dict.fromkeys([*words, "--no-browser"]))  # nobody is there to close one
     told = process.stderr.readline()
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)

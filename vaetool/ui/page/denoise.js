@@ -22,7 +22,7 @@ const clean = newest(async () => {
   words.textContent = picture.changed
     ? `Noise of sigma ${picture.sigma} (of 255), from ${low} to ${high} in nine of ten places.`
     : `Unchanged: ${picture.reason}.`;
-  save.replaceChildren(...saveLinks(picture), make("button", {onclick: () => use(picture)}, "Go on with this"));
+  save.replaceChildren(...saveLinks(picture), make("button", {onclick: () => use(picture)}, "Use in all tabs"));
 });
 
 compare.clear(placeholder());

@@ -36,7 +36,7 @@ function go(index) {
   const filled = state.picture !== history[0].picture;
   save.replaceChildren(
     ...(filled ? saveLinks(state.picture, "PNG") : []),
-    ...(filled ? [make("button", {onclick: () => use(state.picture)}, "Go on with this")] : []),
+    ...(filled ? [make("button", {onclick: () => use(state.picture)}, "Use in all tabs")] : []),
     ...(state.marks.length ? [make("button", {onclick: saveMask}, "Save mask")] : []),
   );
 }
@@ -84,6 +84,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 whenPhotoChanges("inpaint", (picture) => {
+  if (picture === history[now]?.picture) return;  // made here: what led to it can still be undone
   empty.remove();
   stage.hidden = false;
   brush.max = Math.max(50, Math.round(Math.max(picture.width, picture.height) / 4));
