@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
+import threading
+import time
 import urllib.error
 import urllib.request
 from typing import Any
@@ -114,6 +117,31 @@ def test_the_page_may_load_nothing_from_elsewhere_and_names_nothing(address):
     texts = [path.read_text(encoding="utf-8") for path in PAGE.iterdir()]
     addresses = {found for text in texts for found in re.findall(r"\w+://[^\s\"'<>]+", text)}
     assert addresses == {"http://www.w3.org/2000/svg"}
+
+
+def test_it_ends_without_a_word_although_work_goes_on(session, monkeypatch, capfd):
+    begun, ended = threading.Event(), threading.Event()
+
+    def work(key: str) -> None:
+        begun.set()
+        ended.wait(60)
+        raise UsageError("too late")
+
+    monkeypatch.setattr(session, "find", work)
+
+    def request(address: str) -> None:
+        with contextlib.suppress(OSError):
+            ask(f"{address}do/denoise/clean", b'{"picture": "x"}')
+
+    with serving(session) as address:
+        asking = threading.Thread(target=request, args=(address,))
+        asking.start()
+        assert begun.wait(60)
+        since = time.monotonic()
+    assert time.monotonic() - since < 20
+    asking.join(60)
+    ended.set()
+    assert capfd.readouterr() == ("", "")
 
 
 # Ports

@@ -6,6 +6,7 @@ users of the machine, and pages of the web, cannot reach it. The page may load n
 
 from __future__ import annotations
 
+import mimetypes
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -59,6 +60,9 @@ ACTIONS: dict[str, Action] = {
     "score/judge": score.judge,
 }
 """What the page can ask for; the request is the second parameter of each."""
+
+
+mimetypes.add_type("text/javascript", ".js")  # or Windows may call it plain text, which browsers do not run
 
 
 def application(session: Session, secret: str) -> ASGIApp:

@@ -79,8 +79,9 @@ def judge(session: Session, request: Judge) -> dict[str, Any]:
     with session.working():
         path = session.folder / MODEL
         if not path.exists():
-            session.say("fitting to good pictures")
-            fit("features", _folder(session, "good"), path, device=session.device, say=session.say)
+            words = "fitting a model to the good pictures"
+            session.say(words)
+            fit("features", _folder(session, "good"), path, device=session.device, say=lambda _: session.say(words))
         scorer = session.model(str(path), "features")
         pictures = (read(file, max_pixels=session.max_pixels) for file in tracked(new, "scoring"))
         scores = list(detection.score(scorer, pictures, alpha=request.alpha, maps=True))
