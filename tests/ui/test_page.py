@@ -57,6 +57,15 @@ class Page:
         self.find(f"{selector} input[type=file]").send_keys("\n".join(map(str, paths)))
         self.wait()
 
+    def drop(self, selector: str, path: Path) -> None:
+        """Drag a file or folder from outside onto an element."""
+        box = self.find(selector).rect
+        where = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+        for step in ("dragEnter", "dragOver", "drop"):
+            self.driver.execute_cdp_cmd("Input.dispatchDragEvent", {"type": step, **where, "data": data})
+        self.wait()
+
     def show(self, tab: str) -> None:
         self.find(f"#tab-{tab}").click()
         self.wait()
@@ -246,6 +255,21 @@ def test_new_pictures_get_a_table_of_verdicts(page, parts, tmp_path):
     assert [page.error, len(rows)] == ["", 3]
     assert rows[0].text.split()[0] == "new2.png"
     assert rows[0].text.split()[-1] == "outlier"
+
+
+def test_files_and_folders_are_dropped(page, photo, parts, tmp_path):
+    page.drop("#inpaint .empty", photo)
+    assert page.find(".facts").text.startswith("flower.png · 160 × 107")
+    folder = tmp_path / "good"
+    (folder / "inside").mkdir(parents=True)
+    for place, data in zip((folder, folder, folder / "inside"), parts(2), strict=True):
+        (place / f"{len(list(place.iterdir()))}.png").write_bytes(data)
+    page.show("score")
+    page.drop("#good", folder)
+    assert page.find("#good [role=status]").text == "3 good pictures"
+    page.find("#good [aria-label='Clear good pictures']").click()
+    page.wait()
+    assert page.find("#good [role=status]").text == "Drop good pictures here"
 
 
 def test_errors_are_shown_in_one_line(page, tmp_path):

@@ -16,9 +16,9 @@ from urllib.parse import urlsplit
 import pytest
 
 from vaetool.errors import UsageError
-from vaetool.ui import app
+from vaetool.ui import app, server
 from vaetool.ui.app import PAGE
-from vaetool.ui.server import HOST, PORT, serving
+from vaetool.ui.server import HOST, serving
 from vaetool.ui.session import Session
 
 
@@ -147,10 +147,17 @@ def test_it_ends_without_a_word_although_work_goes_on(session, monkeypatch, capf
 # Ports
 
 
-def test_a_free_port_is_taken_if_the_usual_one_is_not(session):
-    with Session("cpu") as other, serving(other), serving(session) as address:
-        assert urlsplit(address).port != PORT
-        assert ask(address)[0] == 200
+def test_the_usual_port_is_used_or_a_free_one(session, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind((HOST, 0))
+        usual = taken.getsockname()[1]
+        monkeypatch.setattr(server, "PORT", usual)
+        taken.listen()
+        with serving(session) as address:
+            assert urlsplit(address).port != usual
+            assert ask(address)[0] == 200
+    with serving(session) as address:
+        assert urlsplit(address).port == usual
 
 
 def test_a_port_that_was_asked_for_and_is_taken_is_an_error(session):

@@ -76,8 +76,10 @@ class Session:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        self.is_working(PATIENCE)
-        self._folder.cleanup()
+        try:
+            self.is_working(PATIENCE)
+        finally:
+            self._folder.cleanup()
 
     def read(self, data: bytes, name: str) -> Item:
         """Decode a file. Raises ImageError, with its name, as `vaetool.images.read` does."""

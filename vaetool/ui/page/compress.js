@@ -3,7 +3,7 @@
 import {Compare} from "./compare.js";
 import {$, grouped, make, saveLink, saveLinks} from "./parts.js";
 import {placeholder, photo, whenPhotoChanges} from "./photo.js";
-import {act, newest, shownAt} from "./server.js";
+import {act, newest, run, shownAt} from "./server.js";
 
 const tab = $("#compress");
 const go = $(".go", tab), save = $(".save", tab), words = $(".result", tab), figures = $(".figures tbody", tab);
@@ -36,6 +36,6 @@ whenPhotoChanges("compress", (picture) => {
   go.disabled = false;
   save.replaceChildren();
   figures.replaceChildren();
-  compare.show(picture, shownAt(picture), shownAt(picture)).then(pack);
+  run(() => compare.show(picture, shownAt(picture), shownAt(picture))).then(pack);
 });
 document.addEventListener("tab", () => compare.lay());

@@ -3,7 +3,7 @@
 import {Compare} from "./compare.js";
 import {$, make, saveLinks} from "./parts.js";
 import {placeholder, photo, use, whenPhotoChanges} from "./photo.js";
-import {act, newest, shownAt} from "./server.js";
+import {act, newest, run, shownAt} from "./server.js";
 
 const tab = $("#denoise");
 const go = $(".go", tab), save = $(".save", tab), words = $(".result", tab);
@@ -33,6 +33,6 @@ whenPhotoChanges("denoise", (picture) => {
   go.disabled = false;
   save.replaceChildren();
   words.textContent = "";
-  compare.show(picture, shownAt(picture), shownAt(picture)).then(clean);
+  run(() => compare.show(picture, shownAt(picture), shownAt(picture))).then(clean);
 });
 document.addEventListener("tab", () => compare.lay());

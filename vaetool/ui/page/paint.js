@@ -4,6 +4,8 @@ import {fitted, make} from "./parts.js";
 
 const MAX_CANVAS = 4096;  // pixels a side; marks themselves are exact
 
+const FINE = 0.1;  // of the radius: points that are nearer to each other look the same
+
 export class Painter {
   // tool() gives {shape, erase, radius}; done(mark) takes each finished mark.
   constructor(sheet, tool, done) {
@@ -91,13 +93,15 @@ export class Painter {
   go(point) {
     this.at = point;
     if (!this.drawn) return;
-    if (this.drawn.shape === "box") this.drawn.points[1] = point;
-    else this.drawn.points.push(point);
+    const {points, shape, radius} = this.drawn, [x, y] = points.at(-1);
+    if (shape === "box") points[1] = point;
+    else if (Math.hypot(point[0] - x, point[1] - y) >= FINE * radius) points.push(point);
   }
 
   end() {
     const mark = this.drawn;
     this.drawn = null;
+    if (mark?.shape === "stroke") mark.points.push(this.at);
     if (mark && (mark.shape !== "box" || mark.points.length > 1)) this.done(mark);
     else this.draw();
   }

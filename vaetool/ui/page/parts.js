@@ -39,7 +39,18 @@ export const chooser = (multiple, take) => {
   return input;
 };
 
-// Lets files be dropped on an element.
+// All files of a folder that was dropped, or the file itself.
+async function filesIn(entry) {
+  if (entry.isFile) return [await new Promise((found, failed) => entry.file(found, failed))];
+  const reader = entry.createReader(), inside = [];
+  for (let part = [null]; part.length;) {  // it gives a hundred at a time
+    part = await new Promise((found, failed) => reader.readEntries(found, failed));
+    inside.push(...part.filter(({name}) => !name.startsWith(".")));
+  }
+  return (await Promise.all(inside.map(filesIn))).flat();
+}
+
+// Lets files and folders be dropped on an element.
 export function droppable(element, take) {
   element.addEventListener("dragover", (event) => { event.preventDefault(); element.classList.add("dragged"); });
   element.addEventListener("dragleave", () => element.classList.remove("dragged"));
@@ -47,7 +58,8 @@ export function droppable(element, take) {
     event.preventDefault();
     event.stopPropagation();
     element.classList.remove("dragged");
-    if (event.dataTransfer.files.length) take([...event.dataTransfer.files]);
+    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
+    Promise.all(entries.map(filesIn)).then((files) => { if (files.flat().length) take(files.flat()); });
   });
 }
 
