@@ -25,6 +25,7 @@ LONGEST = 350
 LAYERS = [
     {"__main__"},
     {"cli"},
+    {"ui"},
     {""},  # the public names, all of which are from further down
     {"demo", "estimator", "pillow", "public"},
     {"training"},
@@ -154,7 +155,9 @@ def test_the_package_alone_imports_nothing_heavy(python):
     assert not {"torch", "numpy", "PIL", "sklearn", "typer", "rich"} & imported_by(python, "import vaetool")
 
 
-@pytest.mark.parametrize("line", ["--help", "--version", "denoise --help", "compress --help", "train --help", "models"])
+@pytest.mark.parametrize(
+    "line", ["--help", "--version", "denoise --help", "compress --help", "train --help", "ui --help", "models"]
+)
 def test_help_imports_nothing_heavy(python, line):
     code = "import sys; from vaetool.cli import main; assert main(sys.argv[1:]) == 0"
     found = imported_by(python, code, *line.split())

@@ -183,10 +183,24 @@ def interrupted(words: list[str], python) -> None:
     assert process.returncode == 130, told.decode()
 
 
+def stopped(words: list[str], python) -> None:
+    """Runs what goes on until Ctrl-C, and stops it so, once it has said where its page is."""
+    if sys.platform == "win32":
+        pytest.skip("Ctrl-C cannot be sent to one process alone")
+    process = python("-m", "vaetool", *dict.fromkeys([*words, "--no-browser"]))  # nobody is there to close one
+    told = process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert (process.returncode, told[:7]) == (130, b"http://"), (told + rest).decode()
+
+
 def run_here(words: list[str], vaetool, python) -> None:
     """One call of `vaetool` in this process, its streams redirected as the words say."""
     name, *arguments = words
     assert name == "vaetool"
+    if arguments[0] == "ui" and "--help" not in arguments:
+        stopped(arguments, python)
+        return
     stdin, into = b"", None
     for sign in ("<", ">"):
         if sign in arguments:

@@ -27,6 +27,7 @@ from vaetool.cli import (
     sample,
     score,
     train,
+    ui,
 )
 from vaetool.errors import UsageError
 from vaetool.files.console import INTERRUPTED, Console, guarded
@@ -42,6 +43,7 @@ COMMANDS = (
     score.score,
     compare.compare,
     train.train,
+    ui.ui,
     demo.demo,
     info.info,
     models.models,

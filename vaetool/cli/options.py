@@ -76,6 +76,17 @@ PrecisionOption = Annotated[
         rich_help_panel=SPEED,
     ),
 ]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        "--max-pixels",
+        metavar="N",
+        parser=between(1, 2**40, int),
+        help="Refuse larger pictures before decoding them.",
+        show_default="200 million",
+        rich_help_panel=FILES,
+    ),
+]
 Seed = Annotated[
     int,
     typer.Option("--seed", min=0, help="The same seed, device and version give the same bytes."),
@@ -116,17 +127,7 @@ class FileOptions(ComputeOptions):
             rich_help_panel=SPEED,
         ),
     ] = 1
-    max_pixels: Annotated[
-        int | None,
-        typer.Option(
-            "--max-pixels",
-            metavar="N",
-            parser=between(1, 2**40, int),
-            help="Refuse larger pictures before decoding them.",
-            show_default="200 million",
-            rich_help_panel=FILES,
-        ),
-    ] = None
+    max_pixels: MaxPixels = None
 
 
 @dataclass(frozen=True)

@@ -34,13 +34,21 @@ def fitted(kind: str, place: str | Path, *, device: str = "auto", say: Callable[
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as workplace:
             new = Path(workplace) / path.name
-            train(kind, place, output=new, device=device, reporter=_Saying(say))
+            fit(kind, place, new, device=device, say=say)
             new.replace(path)
         for old in sorted(folder.glob(f"*{weights.SUFFIX}"), key=lambda file: file.stat().st_mtime)[:-MAX_KEPT]:
             old.unlink(missing_ok=True)
     except OSError as error:
         raise FileError(f"the cache {folder} cannot be written: {error.strerror or error}") from error
     return path
+
+
+def fit(kind: str, place: str | Path, path: Path, *, device: str, say: Callable[[str], None]) -> None:
+    """Fit a model of a kind in closed form to a folder or zip file of images, and write it to a new file.
+
+    say: as for `fitted`. Raises UsageError, TrainingError.
+    """
+    train(kind, place, output=path, device=device, reporter=_Saying(say))
 
 
 def _is_usable(path: Path) -> bool:
