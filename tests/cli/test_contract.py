@@ -8,9 +8,9 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import pytest
 import typer
@@ -18,8 +18,6 @@ from PIL import Image
 
 from vaetool import images
 from vaetool.cli import app, main
-from vaetool.cli.groups import WordOptions, with_options
-from vaetool.cli.options import RunOptions
 from vaetool.errors import UsageError
 
 COMMANDS = {command.callback.__name__: command.callback for command in app.registered_commands}
@@ -229,24 +227,17 @@ def test_a_finished_folder_is_resumed_without_work(here, vaetool):
 # Shared options
 
 
-def test_a_flag_of_the_command_wins_over_a_shared_one(monkeypatch, capsys):
-    own = typer.Typer()
-    seen = []
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_q_is_quality_wherever_there_is_one_and_never_quiet(name):
+    flags = {flag: option.name for option in SUBCOMMANDS[name].params for flag in option.opts}
+    assert flags.get("-q") == ("quality" if "--quality" in flags else None)
+    assert flags["--quiet"] == "quiet"
 
-    @own.command()
-    @with_options
-    def squeeze(quality: Annotated[int, typer.Option("-q", "--quality")] = 60, *, run: RunOptions) -> None:
-        seen.append((quality, run.quiet))
 
-    @own.command()
-    @with_options
-    def tell(*, words: WordOptions) -> None:
-        seen.append((words.quiet, words.verbose))
-
-    command = typer.main.get_command(own)
-    for arguments in (["squeeze", "-q", "7", "--quiet"], ["tell", "-q", "-vv"]):
-        command.main(arguments, standalone_mode=False)
-    assert seen == [(7, True), (True, 2)]
+@pytest.mark.parametrize("name", [None, *SUBCOMMANDS])
+def test_help_names_no_types_of_the_program(vaetool, name):
+    page = vaetool(*filter(None, [name]), "--help").stdout
+    assert not re.search(r"<(bool|int|float|str|list|[a-z]+ range)\b", page), page
 
 
 # With a model

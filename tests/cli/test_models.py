@@ -192,7 +192,7 @@ def test_each_problem_is_one_line_and_the_exit_code_is_one(bundled, vaetool):
         "missing",
         "not listed in manifest.json",
     ]
-    assert vaetool("models", "verify", "small", "-q").stderr == f"{bundled / 'small.md'}: missing\n"
+    assert vaetool("models", "verify", "small", "--quiet").stderr == f"{bundled / 'small.md'}: missing\n"
 
 
 # Files

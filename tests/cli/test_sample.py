@@ -111,7 +111,7 @@ def test_json_has_an_object_for_each_file(sample, here):
 
 
 def test_quiet_is_quiet(sample):
-    assert sample("-q", "-o", "samples.png").stderr == ""
+    assert sample("--quiet", "-o", "samples.png").stderr == ""
 
 
 def test_a_plain_autoencoder_is_sampled_and_a_better_kind_is_named(sample, here):

@@ -202,14 +202,14 @@ def test_on_a_terminal_it_is_a_table(here, python, scorer):
 
 def test_outliers_fail_only_if_wanted(here, vaetool, scorer):
     assert vaetool("score", "-m", scorer, "bad/0.png").exit_code == 0
-    assert vaetool("score", "-m", scorer, "bad/0.png", "--fail-on-outlier", "-q").exit_code == 3
-    assert vaetool("score", "-m", scorer, "good/01.png", "--fail-on-outlier", "-q").exit_code == 0
+    assert vaetool("score", "-m", scorer, "bad/0.png", "--fail-on-outlier", "--quiet").exit_code == 3
+    assert vaetool("score", "-m", scorer, "good/01.png", "--fail-on-outlier", "--quiet").exit_code == 0
     Path("broken.png").write_bytes(b"\x89PNG not really")
-    assert vaetool("score", "-m", scorer, "bad/0.png", "broken.png", "--fail-on-outlier", "-q").exit_code == 1
+    assert vaetool("score", "-m", scorer, "bad/0.png", "broken.png", "--fail-on-outlier", "--quiet").exit_code == 1
 
 
 def test_quiet_says_nothing_but_data(here, vaetool, scorer):
-    result = vaetool("score", "-m", scorer, "good", "-q")
+    result = vaetool("score", "-m", scorer, "good", "--quiet")
     assert (result.stderr, len(result.stdout.splitlines())) == ("", 24)
 
 

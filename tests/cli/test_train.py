@@ -89,7 +89,7 @@ def test_settings_win_over_options_and_options_over_the_recipe(here, vaetool):
 
 
 def test_json_gives_the_figures(here, vaetool):
-    result = vaetool("train", "dae", "photos", "-o", "m.safetensors", "--json", "-q", *SETTINGS, *STEPS)
+    result = vaetool("train", "dae", "photos", "-o", "m.safetensors", "--json", "--quiet", *SETTINGS, *STEPS)
     record = json.loads(result.stdout)
     assert result.stderr == ""
     assert record["path"] == "m.safetensors"

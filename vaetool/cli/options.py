@@ -48,6 +48,7 @@ ModelName = Annotated[
 Quality = Annotated[
     int | None,
     typer.Option(
+        "-q",
         "--quality",
         metavar="1..100",
         parser=between(1, 100, int),
@@ -77,7 +78,12 @@ PrecisionOption = Annotated[
 ]
 Seed = Annotated[
     int,
-    typer.Option("--seed", min=0, help="The same seed, device and version give the same bytes."),
+    typer.Option(
+        "--seed",
+        metavar="N",
+        parser=between(0, 2**63 - 1, int),
+        help="The same seed, device and version give the same bytes.",
+    ),
 ]
 
 

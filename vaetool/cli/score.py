@@ -201,7 +201,7 @@ def score(
     vaetool score new/ --good good/                                   score, p-value, verdict, file
     vaetool score new/ --good good/ --heatmap maps                    and where they are unusual
     vaetool score new/ --good good/ --bad bad/ --save part.safetensors    once some defects are known
-    vaetool score -m part.safetensors new/ --fail-on-outlier -q       in a script: exit code 3
+    vaetool score -m part.safetensors new/ --fail-on-outlier --quiet   in a script: exit code 3
     vaetool score -m part.safetensors new/ --report report.html       a page to look at, worst first
     vaetool score -m part.safetensors --normal good/ --outlier bad/   how good the scores are
 

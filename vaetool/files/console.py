@@ -72,12 +72,12 @@ class Console:
         self._print(text, "red")
 
     def warn(self, text: str) -> None:
-        """Print a warning in one line, unless -q."""
+        """Print a warning in one line, unless quiet."""
         if not self.quiet:
             self._print(text, "yellow")
 
     def say(self, text: str) -> None:
-        """Print one line, unless -q."""
+        """Print one line, unless quiet."""
         if not self.quiet:
             self._print(text)
 
