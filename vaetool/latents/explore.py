@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vaetool.errors import ImageError, TrainingError, UsageError
-from vaetool.files.outputs import refuse_existing
+from vaetool.files.outputs import refuse_existing, refuse_inputs
 from vaetool.files.writing import write_atomically
 from vaetool.images.sources import Source, find_sources
 from vaetool.latents import plots
@@ -58,9 +58,11 @@ def explore(
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder}: is not a folder")
     if not force:
-        _check_new(folder)
+        refuse_existing(results_in(folder))
     places = [data] if isinstance(data, (str, Path)) else list(data)
-    sources, codes = encode_sources(model, find_sources(places, root), warn)
+    found = find_sources(places, root)
+    refuse_inputs(results_in(folder), (source.file for source in found))
+    sources, codes = encode_sources(model, found, warn)
     if not sources:
         raise TrainingError("none of the pictures can be read")
     some = random.Random(0).sample(sources, min(LOOKED_AT, len(sources)))
@@ -95,8 +97,9 @@ def encode_sources(
     return readable, codes
 
 
-def _check_new(folder: Path) -> None:
-    refuse_existing([folder / name for name in (TABLE, ARRAY, *(f"{name}.png" for name in plots.PANELS))])
+def results_in(folder: Path) -> list[Path]:
+    """Return the files that may be written into a folder."""
+    return [folder / name for name in (TABLE, ARRAY, *(f"{name}.png" for name in plots.PANELS))]
 
 
 def _table(sources: Sequence[Source], codes: np.ndarray) -> bytes:

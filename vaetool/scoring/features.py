@@ -25,6 +25,7 @@ from vaetool.nn.base import Batch, Facts, ImageStore, TrainingImages, register, 
 from vaetool.nn.sections import NotNegative, Section
 from vaetool.scoring.calibration import Calibration, calibration_of
 from vaetool.scoring.deep import BATCH, GLANCE_WIDTH, SCALES, WIDTHS, Seen, see, see_all
+from vaetool.scoring.doubts import FEW
 from vaetool.scoring.drawn import Defects, add_defects
 from vaetool.scoring.energies import LEARNT, PARTS, Energy, components, resized
 from vaetool.scoring.examples import Copy, Examples, see_copies, usual_copies
@@ -43,9 +44,6 @@ MIN_FOR_FOLDS = 3
 
 FOLDS = 10
 """Folds of the good pictures, each scored by a fit to the others (Barber et al. 2021)."""
-
-MIN_EXACT = 30
-"""Good pictures below which p-values are called rough."""
 
 ALPHA = 0.05  # the level at which it is said how many of the bad pictures are found
 
@@ -260,7 +258,7 @@ class Features(Scorer):
             found = f"{count} good pictures are too few for p-values: {MIN_FOR_FOLDS} are needed"
             return Facts([f"not calibrated: {found}"], facts.values)
         words = f"calibrated with the {count} images it was fitted to, each by a fit to others"
-        if count < MIN_EXACT:
+        if count < FEW:
             words += f"; with so few, p-values are rough, and none is below 1/{count + 1}"
         return Facts([words], facts.values | {"calibrated_in_folds": min(count, FOLDS)})
 
