@@ -394,7 +394,7 @@ def test_what_may_not_be_entered_is_named(here, python, arguments):
     locked.mkdir()
     locked.chmod(0o700)
     # Once before, as root: what is imported late may lie where only root may read.
-    code = "import os, sys; from vaetool.cli import main; main(['denoise', '--dry-run', 'china.jpg', 'gone.png']); "
+    code = "import logging, os, sys; from vaetool.cli import main; main([*sys.argv[1:], '--dry-run']); "
     code += "main(['nonsense']); os.setuid(65534); sys.exit(main(sys.argv[1:]))"
     words = [word.replace("PLACE", str(locked)) for word in arguments]
     process = python("-c", code, *words)

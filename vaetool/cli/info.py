@@ -60,12 +60,12 @@ def read(source: Source) -> dict[str, Any]:
     if is_safetensors(head) or not (suffix in OURS.suffixes - {SUFFIX} or _sniff(head)):
         return read_header(source).facts()
     try:
-        return {"path": str(source), **_describe(source, suffix == COMPRESSED or not IMAGES.sniff(head))}
+        return {"path": str(source), **_describe(source, compressed=COMPRESSED in (*_sniff(head), suffix))}
     except OSError as error:
         raise FileError(error.strerror or "cannot be read") from error
 
 
-def _describe(source: Path, compressed: bool) -> dict[str, Any]:
+def _describe(source: Path, *, compressed: bool) -> dict[str, Any]:
     if compressed:
         from vaetool.compression.decode import describe
 

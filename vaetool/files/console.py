@@ -180,7 +180,7 @@ class Report:
     ) -> None:
         """Report a finished file. `output` is where it went (None: nowhere), `facts` go into JSON and the line of -v.
 
-        Facts of a file whose result is the file itself are `changed`, false, and a `reason`: the summary gives those.
+        Facts of a file whose result is the file itself are `changed`, false, and the `reason` that the summary gives.
         """
         self.done_count += 1
         facts = dict(facts or {})
@@ -193,8 +193,8 @@ class Report:
             self.sizes.add(facts)
             self._last_line = self._last_line and self.sizes.sentence(source, output, facts)
         self.console.note(sentence(source, output, facts))
-        if facts.get("changed") is False:
-            self._unchanged[str(facts.get("reason", "the result is the picture itself"))] += 1
+        if facts.get("changed") is False and "reason" in facts:
+            self._unchanged[facts["reason"]] += 1
         if self.console.json:
             place = {} if output is None else {"output": str(output)}
             noted = {"warnings": list(warnings)} if warnings else {}

@@ -13,6 +13,7 @@ def describe_picture(picture: Picture) -> dict[str, Any]:
     `icc_profile`, `exif`, `xmp` and `texts` are numbers of bytes; what a picture does not have is left out.
     """
     facts: dict[str, Any] = {
+        "kind": "image",
         "format": picture.format,
         "width": picture.width,
         "height": picture.height,

@@ -113,9 +113,7 @@ def inpaint_picture(model: MAE, picture: Picture, hole: np.ndarray) -> tuple[Pic
     Raises ImageError as `MAE.inpaint` does.
     """
     pixels, repack = unpack(picture, hole)
-    facts: dict[str, Any] = {"filled": round(float(hole.mean()), 6), "holes": count_holes(hole)}
-    if not hole.any():
-        facts["reason"] = "nothing is marked to be filled"
+    facts = {"filled": round(float(hole.mean()), 6), "holes": count_holes(hole)}
     return repack(model.inpaint_pixels(pixels, hole)), facts
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def explore(
     if not force:
         refuse_existing(results_in(folder))
     places = [data] if isinstance(data, (str, Path)) else list(data)
-    found = find_sources(places, root)
+    found = _outside(folder, find_sources(places, root), places)
     refuse_inputs(results_in(folder), (source.file for source in found))
     sources, codes = encode_sources(model, found, warn)
     if not sources:
@@ -95,6 +96,18 @@ def encode_sources(
 
     codes = model.encode(pictures())
     return readable, codes
+
+
+def _outside(folder: Path, sources: list[Source], places: Iterable[str | Path]) -> list[Source]:
+    """Leave out what is in the folder of results, of an earlier run, say, unless that folder itself was named."""
+    results = os.path.realpath(folder)
+
+    def is_inside(path: str | Path) -> bool:
+        return Path(os.path.realpath(path)).is_relative_to(results)
+
+    if any(map(is_inside, places)):
+        return sources
+    return [source for source in sources if source.file is None or not is_inside(source.file)]
 
 
 def results_in(folder: Path) -> list[Path]:
