@@ -24,6 +24,7 @@ from vaetool.nn.backbone import STRIDE
 from vaetool.nn.base import Batch, Facts, ImageStore, TrainingImages, register, stacked
 from vaetool.nn.sections import NotNegative, Section
 from vaetool.scoring.calibration import Calibration, calibration_of
+from vaetool.scoring.copies import without_copies
 from vaetool.scoring.deep import BATCH, GLANCE_WIDTH, SCALES, WIDTHS, Seen, see, see_all
 from vaetool.scoring.doubts import FEW
 from vaetool.scoring.drawn import Defects, add_defects
@@ -151,6 +152,8 @@ class Features(Scorer):
 
     def fit(self, images: ImageStore) -> str:
         """Fit the model to good pictures and calibrate it with them, in folds; return what was found, in words."""
+        given = len(images)
+        images = images.part(without_copies(images.thumbnails()))  # a copy in another fold would look too usual
         pictures = see_all(images, self.config.size)
         side = self.config.size // SCALES[1]
         inside = slice(side // 4, side - side // 4)  # what lies at the edge can be told from its features
@@ -168,6 +171,8 @@ class Features(Scorer):
         self._fit(good)
         where = "is the same everywhere" if self.config.places == "alike" else "depends on the place"
         words = f"fitted to {len(good)} pictures"
+        if len(good) < given:
+            words += f" ({given - len(good)} of {given} look the same as others, and are left out)"
         if copies:
             words += f" and to copies that look as usual as they do ({', '.join(kinds)})"
         return f"{words}: what is usual {where} ({share:.0%} of the variance of features is due to the place)"
@@ -257,6 +262,7 @@ class Features(Scorer):
         if not self.config.calibration:
             found = f"{count} good pictures are too few for p-values: {MIN_FOR_FOLDS} are needed"
             return Facts([f"not calibrated: {found}"], facts.values)
+        count = self.config.calibration
         words = f"calibrated with the {count} images it was fitted to, each by a fit to others"
         if count < FEW:
             words += f"; with so few, p-values are rough, and none is below 1/{count + 1}"
