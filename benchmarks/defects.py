@@ -38,7 +38,7 @@ from vaetool.scoring.labelled import learn
 from vaetool.scoring.measurement import measure
 from vaetool.scoring.scorer import Scorer
 from vaetool.store import weights
-from vaetool.training.data import split
+from vaetool.training.splits import split
 
 PCA_SIZE, PCA_COMPONENTS = 64, 64
 SPEED_SIZE, SPEED_IMAGES = 256, 40

@@ -6,6 +6,8 @@ up. A job yields rows of the contact sheet, pictures with captions, and for each
 
 from __future__ import annotations
 
+import itertools
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,7 +23,6 @@ from vaetool.compression.encode import compress_picture
 from vaetool.compression.targets import Target
 from vaetool.denoising.dae import DAE
 from vaetool.denoising.noise.mixture import Noise, add_noise
-from vaetool.errors import UsageError
 from vaetool.files.writing import write_atomically
 from vaetool.images import Picture, encode
 from vaetool.images.animation import resize
@@ -233,24 +234,21 @@ def part(generator: np.random.Generator, *, scratch: bool = False) -> np.ndarray
 JOBS: tuple[Callable[[str], Iterator[Strip]], ...] = (denoise, compress, inpaint, sample, morph, score)
 
 
-def run(folder: str | Path, *, device: str = "auto") -> Iterator[dict[str, Any]]:
-    """Do every job: yield the rows of the table as they come, then write `contact-sheet.png` into the folder.
-
-    Raises UsageError if `folder` exists and is not a folder.
-    """
-    if Path(folder).exists() and not Path(folder).is_dir():
-        raise UsageError(f"{folder} is not a folder")
+def run(path: Path, *, device: str = "auto") -> Iterator[dict[str, Any]]:
+    """Do every job: yield the rows of the table as they come, then write the contact sheet, a PNG, to a path."""
     strips = []
     for job in JOBS:
         for strip in job(device):
             strips.append(strip)
             yield strip.figures
-    write_atomically(contact_sheet_path(folder), encode(Picture(contact_sheet(strips)), "PNG"))
+    write_atomically(path, encode(Picture(contact_sheet(strips)), "PNG"))
 
 
-def contact_sheet_path(folder: str | Path) -> Path:
-    """Return the path at which `run` leaves its pictures."""
-    return Path(folder) / "contact-sheet.png"
+def contact_sheet_path(folder: str | Path, *, replace: bool = False) -> Path:
+    """Return where a contact sheet goes in a folder: numbered, if there are others that are not to be replaced."""
+    names = (f"contact-sheet{'' if number == 1 else f'-{number}'}.png" for number in itertools.count(1))
+    paths = (Path(folder) / name for name in names)
+    return next(path for path in paths if replace or not os.path.lexists(path))
 
 
 def contact_sheet(strips: list[Strip]) -> np.ndarray:

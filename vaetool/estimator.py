@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import numpy as np
+import torch
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, OutlierMixin, TransformerMixin
 from sklearn.utils.validation import check_array, check_is_fitted, check_non_negative, validate_data
 
@@ -29,12 +30,14 @@ from vaetool.images.picture import as_pillow
 from vaetool.latents.autoencoder import Autoencoder
 from vaetool.latents.trunk import MAX_SIZE, MIN_SIZE
 from vaetool.scoring.calibration import calibration_of, check_alpha
+from vaetool.scoring.copies import thumbnail, without_copies
+from vaetool.scoring.detection import calibrate
 from vaetool.scoring.measurement import MIN_IMAGES
 from vaetool.scoring.scorer import Scorer
 from vaetool.store.kinds import kinds_with_codes, kinds_with_scores
 from vaetool.store.weights import load
-from vaetool.training.data import MIN_TO_CALIBRATE
 from vaetool.training.loop import train
+from vaetool.training.splits import MIN_TO_CALIBRATE
 
 CALIBRATING = 0.3
 """Share of the pictures that an outlier detector is calibrated with, not trained on; up to half if there are few."""
@@ -274,6 +277,8 @@ class OutlierDetector(OutlierMixin, _OfPictures):
             self.model_ = self._fit_features(pictures)
             pictures = pictures[:0]  # calibrated already
         elif self.model is None:
+            different = without_copies(_thumbnails(pictures))
+            pictures = pictures[different] if len(different) >= self._fewest else pictures
             order = np.random.default_rng(self.seed).permutation(len(pictures))
             share = max(MIN_TO_CALIBRATE, round(CALIBRATING * len(pictures)))
             kept = max(MIN_IMAGES, min(share, len(pictures) // 2))
@@ -282,7 +287,7 @@ class OutlierDetector(OutlierMixin, _OfPictures):
         else:
             self.model_ = load(self.model, device=self.device, kind=kinds_with_scores())
         if len(pictures):
-            self.model_.calibrate(list(pictures))
+            calibrate(self.model_, list(pictures))
         by, calibration = calibration_of(self.model_, self.by)
         check_alpha(self.alpha, calibration.count(by))
         self.offset_ = -calibration.threshold(self.alpha, by)
@@ -308,6 +313,11 @@ class OutlierDetector(OutlierMixin, _OfPictures):
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
         """Return -1 for outliers, whose p-value is alpha or less, else 1: (pictures,)."""
         return np.where(self.decision_function(X) < 0, -1, 1)
+
+
+def _thumbnails(pictures: np.ndarray) -> torch.Tensor:
+    """Return what pictures, (pictures, height, width, channels) uint8, are compared by to find copies."""
+    return torch.stack([thumbnail(torch.from_numpy(pixels).permute(2, 0, 1).float() / 255) for pixels in pictures])
 
 
 def _write_zip(path: Path, pictures: Iterable[np.ndarray]) -> None:

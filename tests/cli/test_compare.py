@@ -289,3 +289,18 @@ def test_torch_is_imported_only_for_a_picture_that_a_codec_coded(here, python, p
     process = python("-c", code, "compare", name, "ref/large.png")
     told, words = process.communicate(timeout=60)
     assert told.decode().splitlines()[-1] == f"0 {expected}", words.decode()
+
+
+def test_nothing_that_is_read_is_replaced(here, vaetool, tiny_codec):
+    shutil.copy("ref/small.png", "ref/alone.png")
+    shutil.copytree("out", "copy")
+    Path("model.png").symlink_to(tiny_codec)
+    pictures = ["out/small.png", "ref/large.png"]
+    for arguments in (
+        [*pictures, "--difference", "ref/large.png"],
+        [*pictures, "--difference", "./out/../out/small.png"],
+        [*pictures, "-m", tiny_codec, "--difference", "model.png"],
+        ["out", "ref", "-r", "--difference", "ref"],
+    ):
+        result = vaetool("compare", *arguments, "--force")
+        assert (result.exit_code, "is an input: results never" in result.stderr) == (2, True)

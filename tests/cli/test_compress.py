@@ -325,10 +325,15 @@ def test_a_codec_can_be_named_by_its_file(here, vaetool, compress, tiny_codec, t
     assert vaetool("decompress", "china.vae", "-m", tiny_codec).exit_code == 0
 
 
-def test_an_image_is_not_a_compressed_picture(here, vaetool):
-    result = vaetool("decompress", "china.jpg")
+@pytest.mark.parametrize("name", ["china.jpg", "flower.png"])
+def test_an_image_is_not_a_compressed_picture(here, vaetool, compress, name):
+    result = vaetool("decompress", name)
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert f"{name}: not a .vae file" in result.stderr
     assert not (here / "china.png").exists()
+    compress("grey.png")
+    beside = vaetool("decompress", name, "grey.vae", "-o", "out")
+    assert (beside.exit_code, (here / "out" / "grey.png").exists()) == (1, True)
 
 
 def test_too_many_pixels_are_refused_by_both(here, vaetool, compress):
@@ -367,7 +372,8 @@ def test_info_of_pictures_and_models_side_by_side(here, vaetool, compress, tiny_
     (here / "cut.vae").write_bytes((here / "china.vae").read_bytes()[:40])
     result = vaetool("info", ".", tiny_codec, "--json")
     assert result.exit_code == 1
-    assert [line.get("kind", "error") for line in records(result)] == ["picture", "error", "codec"]
+    kinds = ["image", "picture", "error", "image", "image", "codec"]
+    assert [line.get("kind", "error") for line in records(result)] == kinds
     assert result.stderr.startswith("cut.vae: ")
 
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import re
 import sys
 from pathlib import Path
-from typing import Annotated
 
 import pytest
 import typer
@@ -18,8 +18,6 @@ from PIL import Image
 
 from vaetool import images
 from vaetool.cli import app, main
-from vaetool.cli.groups import WordOptions, with_options
-from vaetool.cli.options import RunOptions
 from vaetool.errors import UsageError
 
 COMMANDS = {command.callback.__name__: command.callback for command in app.registered_commands}
@@ -134,6 +132,19 @@ def test_completion_is_on(vaetool_process):
         (["denoise", "china.jpg", "flower.png", "-o", "-"], "one file"),
         (["denoise", "china.jpg", "-o", "china.jpg"], "china.jpg is an input"),
         (["denoise", "china.jpg", "-o", "china.xyz"], "'.xyz'; choose .png"),
+        (["denoise", "china.jpg", "flower.png", "-o", "one.png"], "one.png is a name for a file"),
+        (["denoise", "china.jpg", "-o", "out/", "--flat", "--format", "xyz"], "no image format is called 'xyz'"),
+        (["denoise", "china.jpg", "-o", "a.png", "--format", "jpg"], "a.png is not a jpg file"),
+        (["denoise", "china.jpg", "--flat"], "--flat describes a folder"),
+        (["denoise", "china.jpg", "--suffix", "a/b"], "part of a file's name"),
+        (["denoise", "china.jpg", "--suffix", "x", "-o", "a.png"], "leave it out"),
+        (["denoise", "china.jpg", "--suffix", "", "--force"], "china.jpg is an input"),
+        (["inpaint", "china.jpg", "--color", "--box", "1,2,3,4"], "--color needs a value, and --box is another option"),
+        (
+            ["latent", "fashion", ".", "-o", "space.png"],
+            "space.png is a name for a file: codes and plots need a folder",
+        ),
+        (["demo", "show.png"], "show.png is a name for a file"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -201,7 +212,18 @@ def test_a_slurm_array_spreads_a_folder_but_not_a_single_file(here, vaetool):
     }
     result = vaetool("denoise", ".", "--dry-run", env=task)
     assert result.stdout == "flower.png -> flower.denoised.png\n"
-    assert "shard 1/2" in result.stderr
+    assert "shard 1/2 of 3 files" in result.stderr
+    (here / "list").write_text("china.jpg\nflower.png\n")
+    assert (
+        vaetool("denoise", "--files-from", "list", "--dry-run", "-o", "x", env=task).stdout
+        == "flower.png -> x/flower.png\n"
+    )
+    assert len(vaetool("denoise", "china.jpg", "grey.png", "--dry-run", env=task).stdout.splitlines()) == 2
+    piped = vaetool("denoise", "--files-from", "-", "--dry-run", "-o", "x", env=task, stdin=b"china.jpg\ngrey.png\n")
+    assert len(piped.stdout.splitlines()) == 2
+    mixed = vaetool("denoise", "--files-from", "list", "grey.png", "--dry-run", "-o", "x", env=task)
+    assert mixed.stdout.splitlines() == ["grey.png -> x/grey.png", "flower.png -> x/flower.png"]
+    assert "shard 1/2 of 2 files, from SLURM_ARRAY_TASK_ID; all 1 that are named one by one" in mixed.stderr
     assert vaetool("denoise", "china.jpg", "--dry-run", env=task).stdout == "china.jpg -> china.denoised.jpg\n"
     assert len(vaetool("denoise", ".", "--dry-run", "--shard", "0/1", env=task).stdout.splitlines()) == 3
 
@@ -229,24 +251,17 @@ def test_a_finished_folder_is_resumed_without_work(here, vaetool):
 # Shared options
 
 
-def test_a_flag_of_the_command_wins_over_a_shared_one(monkeypatch, capsys):
-    own = typer.Typer()
-    seen = []
+@pytest.mark.parametrize("name", SUBCOMMANDS)
+def test_q_is_quality_wherever_there_is_one_and_never_quiet(name):
+    flags = {flag: option.name for option in SUBCOMMANDS[name].params for flag in option.opts}
+    assert flags.get("-q") == ("quality" if "--quality" in flags else None)
+    assert flags["--quiet"] == "quiet"
 
-    @own.command()
-    @with_options
-    def squeeze(quality: Annotated[int, typer.Option("-q", "--quality")] = 60, *, run: RunOptions) -> None:
-        seen.append((quality, run.quiet))
 
-    @own.command()
-    @with_options
-    def tell(*, words: WordOptions) -> None:
-        seen.append((words.quiet, words.verbose))
-
-    command = typer.main.get_command(own)
-    for arguments in (["squeeze", "-q", "7", "--quiet"], ["tell", "-q", "-vv"]):
-        command.main(arguments, standalone_mode=False)
-    assert seen == [(7, True), (True, 2)]
+@pytest.mark.parametrize("name", [None, *SUBCOMMANDS])
+def test_help_names_no_types_of_the_program(vaetool, name):
+    page = vaetool(*filter(None, [name]), "--help").stdout
+    assert not re.search(r"<(bool|int|float|str|list|[a-z]+ range)\b", page), page
 
 
 # With a model
@@ -335,6 +350,58 @@ def test_an_unknown_model_is_a_usage_error(here, vaetool):
     result = vaetool("denoise", "china.jpg", "-m", "photo-denoise-gausian")
     assert result.exit_code == 2
     assert result.stderr.count("\n") == 1
+
+
+def test_a_model_of_another_kind_is_named_with_those_that_fit(here, vaetool):
+    result = vaetool("denoise", "china.jpg", "-m", "photo-codec")
+    assert result.exit_code == 2
+    assert "this is a codec; a dae is needed, such as photo-denoise or photo-denoise-gaussian" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (["--format", "webp"], "china.denoised.webp"),
+        (["--suffix", "clean"], "china.clean.jpg"),
+        (["--suffix", "_clean", "--format", "png"], "china_clean.png"),
+        (["--suffix", "-x", "-o", "out"], "out/china-x.jpg"),
+    ],
+)
+def test_format_and_suffix_of_results(here, vaetool, tiny_dae, options, name):
+    (here / "out").mkdir()
+    result = vaetool("denoise", "china.jpg", "-m", tiny_dae, "--sigma", "20", *options)
+    assert (result.exit_code, result.stderr) == (0, f"wrote {name}\n")
+    assert images.read(name).format == images.format_for(name)
+
+
+def test_the_format_of_a_stream(here, vaetool, tiny_dae):
+    data = (here / "china.jpg").read_bytes()
+    for sigma in ("0", "20"):
+        result = vaetool("denoise", "-", "-m", tiny_dae, "--sigma", sigma, "--format", "png", stdin=data)
+        assert images.read(result.data).format == "PNG"
+
+
+def test_results_with_a_suffix_are_not_taken_from_a_folder_again(here, vaetool, tiny_dae):
+    for _ in range(2):
+        result = vaetool("denoise", ".", "-m", tiny_dae, "--sigma", "20", "--suffix", "_clean", "--force")
+        assert result.stderr == "3 done\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize("arguments", [["denoise", "PLACE/a.png"], ["denoise", "a.png", "-o", "PLACE/x/y.png"]])
+def test_what_may_not_be_entered_is_named(here, python, arguments):
+    locked = here / "locked"
+    locked.mkdir()
+    locked.chmod(0o700)
+    # Once before, as root: what is imported late may lie where only root may read.
+    code = "import logging, os, sys; from vaetool.cli import main; main([*sys.argv[1:], '--dry-run']); "
+    code += "main(['nonsense']); os.setuid(65534); sys.exit(main(sys.argv[1:]))"
+    words = [word.replace("PLACE", str(locked)) for word in arguments]
+    process = python("-c", code, *words)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode in {1, 2}
+    assert str(locked) in told.decode()
+    assert "Permission denied" in told.decode()
 
 
 def test_a_device_that_is_not_there_is_a_usage_error(here, vaetool, tiny_dae):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaetool.demo import JOBS
+from vaetool.demo import JOBS, contact_sheet_path
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +49,8 @@ def test_scratched_parts_are_outliers(show):
     assert (good <= 1, scratched >= 4) == (True, True)
 
 
-def test_a_contact_sheet_that_exists_is_kept(tmp_path, vaetool):
-    (tmp_path / "contact-sheet.png").write_text("mine")
-    result = vaetool("demo", tmp_path)
-    assert (result.exit_code, (tmp_path / "contact-sheet.png").read_text()) == (2, "mine")
-    assert "contact-sheet.png exists: --force replaces it" in result.stderr
+def test_another_run_is_numbered_and_replaces_nothing(tmp_path):
+    for name in ("contact-sheet.png", "contact-sheet-2.png", "contact-sheet-3.png"):
+        assert contact_sheet_path(tmp_path).name == name
+        contact_sheet_path(tmp_path).write_text("mine")
+    assert contact_sheet_path(tmp_path, replace=True).name == "contact-sheet.png"

@@ -155,7 +155,7 @@ def test_json_tells_the_share_and_the_number(here, vaetool):
     share = round(float(hole().mean()), 6)
     sizes = {key: (here / told[name]).stat().st_size for key, name in (("in_bytes", "path"), ("out_bytes", "output"))}
     expected = {"path": "flower.png", "output": "flower.inpainted.png", "filled": share, "holes": 2}
-    assert told == {**expected, **sizes}
+    assert told == {**expected, "changed": True, **sizes}
 
 
 def test_an_empty_mask_warns_and_gives_the_pixels_back(here, vaetool):
@@ -214,3 +214,36 @@ def test_a_model_of_another_kind_is_a_usage_error(here, vaetool, tiny_dae):
     result = vaetool("inpaint", "flower.png", "--box", "0,0,5,5", "-m", tiny_dae)
     assert result.exit_code == 2
     assert "this is a dae; a mae is needed" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept"),
+    [
+        (["china.jpg", "--mask", "mask.png", "-o", "mask.png"], "mask.png"),
+        (["china.jpg", "--mask", "mask.png", "-o", "link.png"], "mask.png"),
+        (["china.jpg", "flower.png", "--mask", "masks", "-o", "masks"], "masks/flower.png"),
+        (["china.jpg", "--box", "1,2,3,4", "-o", "model.png"], "model.png"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_masks_and_models_are_never_replaced(here, vaetool, tiny_mae, arguments, kept):
+    (here / "link.png").symlink_to("mask.png")
+    (here / "model.png").symlink_to(tiny_mae)
+    for name in ("china", "flower"):
+        save_mask(here / "masks" / f"{name}.png")
+    before = (here / kept).read_bytes()
+    result = vaetool("inpaint", *arguments, "--force")
+    assert result.exit_code == 2
+    assert "is an input: results never replace inputs" in result.stderr
+    assert (here / kept).read_bytes() == before
+
+
+def test_a_picture_in_which_nothing_is_marked_is_copied(here, vaetool):
+    save_mask(here / "none.png", np.zeros((107, 160), bool))
+    result = vaetool("inpaint", "china.jpg", "--mask", "none.png", "--dilate", "0", "--json")
+    [record] = records(result)
+    size = (here / "china.jpg").stat().st_size
+    assert (record["changed"], record["in_bytes"], record["out_bytes"]) == (False, size, size)
+    assert (here / "china.inpainted.jpg").read_bytes() == (here / "china.jpg").read_bytes()
+    [record] = records(vaetool("inpaint", "china.jpg", "--mask", "mask.png", "--json", "--force", "--format", "png"))
+    assert (record["changed"], record["output"]) == (True, "china.inpainted.png")

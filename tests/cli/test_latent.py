@@ -64,7 +64,21 @@ def test_files_that_exist_are_kept(here, vaetool, tiny_vae, photos):
     assert result.exit_code == 2
     assert "kl.png exists: --force replaces" in result.stderr
     assert names(here / "space") == ["kl.png"]
-    assert vaetool("latent", tiny_vae, ".", "-o", "space", "--force").exit_code == 0
+    for _ in range(2):
+        result = vaetool("latent", tiny_vae, ".", "-o", "space", "--force")
+        assert result.stderr == "wrote the codes of 3 pictures and 6 more files to space\n"  # none of the plots
+
+
+def test_pictures_are_not_replaced_by_plots(here, vaetool, tiny_vae, photos):
+    (here / "grey.png").rename("samples.png")
+    before = (here / "samples.png").read_bytes()
+    result = vaetool("latent", tiny_vae, ".", "-o", ".", "--force")
+    assert result.exit_code == 2
+    assert "samples.png is an input: results never replace inputs" in result.stderr
+    (here / "out").mkdir()
+    (here / "out" / "kl.png").symlink_to(here / "flower.png")
+    assert "out/kl.png is an input" in vaetool("latent", tiny_vae, ".", "-o", "out", "--force").stderr
+    assert (here / "samples.png").read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,13 @@ from vaetool.store import catalogue
 @pytest.fixture
 def here(tmp_path, tiny_dae, tiny_codec, photographs, monkeypatch) -> Path:
     """The current folder: a model file part.safetensors, a folder models/, searched for names, with two models, and a
-    compressed picture photo.vae."""
+    picture, photo.jpg and compressed photo.vae."""
     folder = tmp_path / "models"
     folder.mkdir()
     for place in ("models/tiny.safetensors", "models/photo-denoise-gaussian.safetensors", "part.safetensors"):
         shutil.copy(tiny_dae, tmp_path / place)
     (tmp_path / "photo.vae").write_bytes(compress(photographs["china"], load(tiny_codec)))
+    photographs["china"].save(tmp_path / "photo.jpg", dpi=(300, 300))
     monkeypatch.setenv("VAETOOL_MODELS", str(folder))
     monkeypatch.setattr(catalogue, "user_folder", lambda: tmp_path / "nothing")
     monkeypatch.chdir(tmp_path)
@@ -186,13 +187,13 @@ def test_each_problem_is_one_line_and_the_exit_code_is_one(bundled, vaetool):
         f"{bundled / 'more.safetensors'}: not listed in manifest.json",
         "2 files intact, 2 not",
     ]
-    assert [json.loads(line).get("error") for line in result.stdout.splitlines()] == [
-        None,
-        None,
-        "missing",
-        "not listed in manifest.json",
+    assert [(row["verdict"], row.get("error")) for row in map(json.loads, result.stdout.splitlines())] == [
+        ("intact", None),
+        ("intact", None),
+        ("not intact", "missing"),
+        ("not intact", "not listed in manifest.json"),
     ]
-    assert vaetool("models", "verify", "small", "-q").stderr == f"{bundled / 'small.md'}: missing\n"
+    assert vaetool("models", "verify", "small", "--quiet").stderr == f"{bundled / 'small.md'}: missing\n"
 
 
 # Files
@@ -220,13 +221,24 @@ def test_info_finds_a_model_file_in_a_folder_by_its_content(here, vaetool):
     assert result.stdout.count("path") == 1
 
 
+def test_info_describes_pictures(here, vaetool):
+    result = vaetool("info", "photo.jpg", "--json")
+    facts = {"kind": "image", "format": "JPEG", "width": 160, "height": 107, "colours": "RGB", "transparency": False}
+    facts |= {"bits": 8, "dpi": [300, 300], "bytes": Path("photo.jpg").stat().st_size}
+    assert json.loads(result.stdout) == {"path": "photo.jpg", **facts}
+    Path("broken.png").write_bytes(b"\x89PNG not really")
+    result = vaetool("info", "broken.png", "photo.jpg")
+    assert (result.exit_code, "broken.png: not a readable image" in result.stderr) == (1, True)
+    assert "width" in result.stdout
+
+
 def test_info_of_nothing_is_a_usage_error(vaetool):
     assert vaetool("info").exit_code == 2
 
 
 def test_info_of_an_empty_folder_advises_no_option_that_it_has_not(tmp_path, vaetool):
     result = vaetool("info", tmp_path)
-    assert (result.exit_code, result.stderr) == (2, f"error: no vaetool files in {tmp_path}\n")
+    assert (result.exit_code, result.stderr) == (2, f"error: no pictures or models in {tmp_path}\n")
 
 
 def test_what_a_file_says_of_itself_cannot_colour_the_terminal(here, vaetool):

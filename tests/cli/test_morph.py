@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import io
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
@@ -66,7 +68,7 @@ def test_a_gif_in_a_pipe(morph, here):
 def test_a_named_direction_tells_its_auc(morph):
     result = morph("zeros/00.png", "--direction", "1", "-o", "a.gif", "--json")
     record = json.loads(result.stdout)
-    assert record.keys() == {"path", "frames", "direction", "auc"}
+    assert record.keys() == {"path", "frames", "direction", "auc", "out_bytes"}
     assert 0.6 <= record["auc"] <= 1
     assert f"direction 1: tells held-out pictures apart with an AUC of {record['auc']:.3f}" in result.stderr
 
@@ -89,6 +91,34 @@ def test_an_earlier_result_is_kept(morph, here):
         assert message in result.stderr
         assert morph("china.jpg", "flower.png", "-o", name, "--frames", "2", "--force").exit_code == 0
     assert len(list((here / "out").iterdir())) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept"),
+    [
+        (["flower.png", "china.jpg", "-o", "flower.png"], "flower.png"),
+        (["flower.png", "china.jpg", "-o", "./flower.png"], "flower.png"),
+        (["flower.png", "china.jpg", "-o", "link.png"], "flower.png"),
+        (["flower.png", "china.jpg", "-o", "hard.gif"], "flower.png"),
+        (["frames/frame-0009.png", "china.jpg", "-o", "frames"], "frames/frame-0009.png"),
+        (["china.jpg", "--direction", "own", "--against", "ones", "-o", "own/00.png"], "own/00.png"),
+        (["flower.png", "china.jpg", "-o", "model.png"], "model.png"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_read_is_never_replaced(vaetool, tiny_vae, here, arguments, kept):
+    (here / "link.png").symlink_to("flower.png")
+    os.link("flower.png", "hard.gif")
+    (here / "frames").mkdir()
+    shutil.copy("grey.png", "frames/frame-0009.png")
+    shutil.copytree("zeros", "own")
+    model = shutil.copy(tiny_vae, "tiny.safetensors")
+    (here / "model.png").symlink_to(model)
+    before = (here / kept).read_bytes()
+    result = vaetool("morph", *arguments, "-m", model, "-n", "2", "--force")
+    assert result.exit_code == 2
+    assert "is an input: results never replace inputs" in result.stderr
+    assert (here / kept).read_bytes() == before
 
 
 @pytest.mark.parametrize(

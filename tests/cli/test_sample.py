@@ -107,11 +107,12 @@ def test_json_has_an_object_for_each_file(sample, here):
     result = sample("-n", 2, "--prior", "gmm", "--seed", 5, "-o", "new", "--json")
     rows = [json.loads(line) for line in result.stdout.splitlines()]
     assert [row["path"] for row in rows] == [str(Path("new") / f"sample-000{k}.png") for k in (1, 2)]
-    assert rows[0] | {"path": ""} == {"path": "", "prior": "gmm", "temperature": 1.0, "seed": 5, "pictures": 1}
+    facts = {"prior": "gmm", "temperature": 1.0, "seed": 5, "pictures": 1}
+    assert rows[0] == {"path": rows[0]["path"], **facts, "out_bytes": Path(rows[0]["path"]).stat().st_size}
 
 
 def test_quiet_is_quiet(sample):
-    assert sample("-q", "-o", "samples.png").stderr == ""
+    assert sample("--quiet", "-o", "samples.png").stderr == ""
 
 
 def test_a_plain_autoencoder_is_sampled_and_a_better_kind_is_named(sample, here):
@@ -119,6 +120,22 @@ def test_a_plain_autoencoder_is_sampled_and_a_better_kind_is_named(sample, here)
     assert result.exit_code == 0, result.stderr
     assert size(here / "samples.png") == (142, 142)
     assert "a vae (vaetool train vae)" in result.stderr
+
+
+def test_without_a_name_the_grid_is_called_like_the_model(sample, here):
+    assert sample("-n", 4).stderr.endswith("wrote tiny-vae.samples.png\n")
+    assert size(here / "tiny-vae.samples.png") == (34, 34)
+    assert "tiny-vae.samples.png exists: --force" in sample("-n", 4).stderr
+
+
+def test_what_is_read_is_never_replaced(sample, here, tiny_autoencoders):
+    np.save("codes.npy", np.zeros((5, 6)))
+    (here / "codes.png").symlink_to("codes.npy")
+    result = sample("--latents", "codes.npy", "-o", "codes.png", "--force")
+    assert (result.exit_code, "codes.png is an input" in result.stderr) == (2, True)
+    (here / "model.png").symlink_to(tiny_autoencoders / "tiny-vae.safetensors")
+    assert "model.png is an input" in sample("-o", "model.png", "--force").stderr
+    assert np.load("codes.npy").shape == (5, 6)
 
 
 def test_what_exists_is_replaced_only_by_force(sample, here):
@@ -141,7 +158,6 @@ def test_what_exists_is_replaced_only_by_force(sample, here):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "where to? Name a picture or a folder with -o"),
         (["-o", ""], "an empty name"),
         (["-o", "x.xyz"], "'.xyz'; choose .png"),
         (["-o", "-", "--json"], "--json"),

@@ -89,10 +89,12 @@ def test_a_line_is_score_p_value_verdict_and_path(here, vaetool, scorer):
         assert verdict == ("outlier" if one.outlier else "normal")
     assert [line[2] for line in lines[1:]] == ["outlier"] * 6
     promise, summary, found = result.stderr.splitlines()
-    expected = (
-        rf"alpha 0.05, calibrated with {calibrating(scorer)} good pictures: [\d.]+ % of good pictures are called "
+    expected = r"alpha 0\.05: of 100 good pictures, about [\d.]+ are called outliers, and no more than [\d.]+, with a "
+    expected += (
+        r"confidence of 95 %; calibrated with 72 good pictures \(24 to weigh the parts of a score, 48 for p-values\)"
     )
-    assert re.fullmatch(expected + r"outliers on average over calibrations, at most [\d.]+ % in 95 % of them", promise)
+    assert re.fullmatch(expected, promise)
+    assert calibrating(scorer) == 48
     assert (summary, found[:9]) == ("7 done", "outliers:")
 
 
@@ -105,7 +107,8 @@ def test_a_picture_that_is_named_twice_is_scored_once(here, vaetool, scorer):
 
 def test_json_has_every_component(here, vaetool, scorer):
     (record,) = records(vaetool("score", "-m", scorer, "bad/0.png", "--json", "--by", "iwae").stdout)
-    assert record.keys() == {"path", "score", "p_value", "outlier", "by", "components"}
+    assert record.keys() == {"path", "score", "p_value", "outlier", "by", "components", "in_bytes"}
+    assert record["in_bytes"] == Path("bad/0.png").stat().st_size
     assert (record["path"], record["by"], record["outlier"]) == ("bad/0.png", "iwae", True)
     assert record["components"].keys() >= {"elbo", "recon", "kl", "iwae"}
     assert record["score"] == -record["components"]["iwae"]
@@ -202,14 +205,14 @@ def test_on_a_terminal_it_is_a_table(here, python, scorer):
 
 def test_outliers_fail_only_if_wanted(here, vaetool, scorer):
     assert vaetool("score", "-m", scorer, "bad/0.png").exit_code == 0
-    assert vaetool("score", "-m", scorer, "bad/0.png", "--fail-on-outlier", "-q").exit_code == 3
-    assert vaetool("score", "-m", scorer, "good/01.png", "--fail-on-outlier", "-q").exit_code == 0
+    assert vaetool("score", "-m", scorer, "bad/0.png", "--fail-on-outlier", "--quiet").exit_code == 3
+    assert vaetool("score", "-m", scorer, "good/01.png", "--fail-on-outlier", "--quiet").exit_code == 0
     Path("broken.png").write_bytes(b"\x89PNG not really")
-    assert vaetool("score", "-m", scorer, "bad/0.png", "broken.png", "--fail-on-outlier", "-q").exit_code == 1
+    assert vaetool("score", "-m", scorer, "bad/0.png", "broken.png", "--fail-on-outlier", "--quiet").exit_code == 1
 
 
 def test_quiet_says_nothing_but_data(here, vaetool, scorer):
-    result = vaetool("score", "-m", scorer, "good", "-q")
+    result = vaetool("score", "-m", scorer, "good", "--quiet")
     assert (result.stderr, len(result.stdout.splitlines())) == ("", 24)
 
 
@@ -224,7 +227,7 @@ def test_a_level_that_the_calibration_cannot_resolve_is_refused(here, vaetool, s
 def test_the_false_discovery_rate_is_of_the_whole_batch(here, vaetool, scorer):
     """The smallest p-value is an outlier in company that is as bad, and none among many good pictures."""
     alone = vaetool("score", "-m", scorer, "bad", "--fdr", "0.05", "--json")
-    assert "5 % of the reported outliers may be good pictures" in alone.stderr
+    assert "of 100 pictures reported as outliers, 5 or fewer are good ones" in alone.stderr
     assert [record["outlier"] for record in records(alone.stdout)] == [True] * 6
     among = vaetool("score", "-m", scorer, "good", "bad/0.png", "--fdr", "0.05", "--json")
     assert not any(record["outlier"] for record in records(among.stdout))
@@ -366,3 +369,131 @@ def test_masks_tell_how_well_places_are_found(here, vaetool, finder):
     )
     with Image.open(io.BytesIO(base64.b64decode(data["rows"][0][8]))) as heat:
         assert heat.size == (16, 16)
+
+
+def test_what_was_written_is_said(here, vaetool, finder):
+    arguments = ["-m", finder, "--normal", "good", "--outlier", "bad", "--roc", "roc.png", "--heatmap", "maps"]
+    words = vaetool("score", *arguments, "--copy-outliers", "odd", "--json").stderr.splitlines()
+    assert "wrote roc.png" in words
+    assert "wrote 30 heatmaps to maps" in words
+    copied = len(list(Path("odd").iterdir())) if Path("odd").exists() else 0
+    assert (f"wrote {copied} copies of outliers to odd" in words) == (copied > 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept"),
+    [
+        (["bad", "--report", "page.html"], "bad/0.png"),
+        (["--files-from", "list", "--report", "page.html"], "bad/0.png"),
+        (["--files-from", "list", "--report", "list.html"], "list"),
+        (["--normal", "good", "--outlier", "bad", "--roc", "bad/0.png"], "bad/0.png"),
+        (["--labels", "labels.csv", "--roc", "labels.png"], "labels.csv"),
+        (["bad", "--heatmap", "bad"], "bad/0.png"),
+        (["good/01.png", "--heatmap", "maps"], "bad/0.png"),
+        (["bad", "--copy-outliers", "bad"], "bad/0.png"),
+        (["bad", "--report", "model.html"], "own.safetensors"),
+        (["bad", "--bad", "bad", "--save", "own.safetensors"], "own.safetensors"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_read_is_never_replaced(here, vaetool, finder, arguments, kept):
+    shutil.copy(finder, "own.safetensors")
+    Path("list").write_text("bad/0.png\n")
+    Path("labels.csv").write_text("path,label\nbad/0.png,1\ngood/01.png,0\n")
+    Path("maps").mkdir()
+    if "maps" in arguments:
+        arguments = [*arguments, "--bad", "bad"]
+    for link, target in {
+        "page.html": "bad/0.png",
+        "list.html": "list",
+        "labels.png": "labels.csv",
+        "model.html": "own.safetensors",
+        "maps/01.png": "../bad/0.png",
+    }.items():
+        Path(link).symlink_to(target)
+    before = Path(kept).read_bytes()
+    result = vaetool("score", "-m", "own.safetensors", *arguments, "--force")
+    assert result.exit_code == 2
+    assert "is an input: results never replace inputs" in result.stderr
+    assert Path(kept).read_bytes() == before
+
+
+@pytest.mark.parametrize("option", ["--heatmap", "--copy-outliers"])
+def test_a_folder_is_not_called_like_a_file(here, vaetool, finder, option):
+    result = vaetool("score", "-m", finder, "bad", option, "one.png")
+    assert (result.exit_code, "one.png is a name for a file" in result.stderr) == (2, True)
+
+
+# Order, names and copies
+
+
+def test_lines_are_sorted_and_cut_on_request(here, vaetool, scorer):
+    every = rows(vaetool("score", "-m", scorer, "good", "bad").stdout)
+    ordered = rows(vaetool("score", "-m", scorer, "good", "bad", "--sort").stdout)
+    assert sorted(every) == sorted(ordered)
+    p_values = [float(line[1]) for line in ordered]
+    assert p_values == sorted(p_values)
+    assert {line[3] for line in ordered[:6]} == {f"bad/{number}.png" for number in range(6)}
+    result = vaetool("score", "-m", scorer, "good", "bad", "--top", "3")
+    assert rows(result.stdout) == ordered[:3]
+    assert "30 done" in result.stderr
+    assert "outliers: 6 of 30 pictures" in result.stderr
+    records_of_top = records(vaetool("score", "-m", scorer, "good", "bad", "--top", "3", "--json").stdout)
+    assert [record["path"] for record in records_of_top] == [line[3] for line in ordered[:3]]
+
+
+def test_names_of_columns_come_on_request(here, vaetool, scorer):
+    lines = vaetool("score", "-m", scorer, "bad", "--header").stdout.splitlines()
+    assert lines[0] == "score\tp-value\tverdict\tfile"
+    assert len(lines) == 7
+    assert vaetool("score", "-m", scorer, "bad", "--header", "--json").exit_code == 2
+
+
+def test_outliers_are_copied_to_where_they_were_below_the_folder(here, vaetool, scorer):
+    Path("all/deep").mkdir(parents=True)
+    shutil.copy("bad/0.png", "all/deep/odd.png")
+    shutil.copy("good/01.png", "all/usual.png")
+    for _ in range(2):  # what is in the folder of copies is not scored
+        result = vaetool("score", "-m", scorer, "all", "-r", "--copy-outliers", "all/odd", "--json", "--force")
+        assert result.exit_code == 0
+        copies = [record.get("copy") for record in records(result.stdout)]
+        assert copies == [None, "all/odd/deep/odd.png"]
+    assert Path("all/odd/deep/odd.png").read_bytes() == Path("bad/0.png").read_bytes()
+    assert not Path("all/odd/usual.png").exists()
+    refused = vaetool("score", "-m", scorer, "all", "-r", "--copy-outliers", "all/odd")
+    assert (refused.exit_code, "odd.png exists" in refused.stderr) == (2, True)
+
+
+# What speaks against the verdicts
+
+
+def test_few_good_pictures_are_said(here, vaetool, tiny_vae, digit_folders, scorer):
+    model = load(tiny_vae, device="cpu")
+    detection.calibrate(model, sorted(digit_folders.rglob("*.png"))[:40])
+    weights.save("few.safetensors", model, {"data": []})
+    words = vaetool("score", "-m", "few.safetensors", "bad").stderr
+    assert "hardly calibrated: p-values come from 26 good pictures" in words
+    assert "none is below 1/27" in words
+    assert "hardly calibrated" not in vaetool("score", "-m", scorer, "bad").stderr
+
+
+def test_a_collapsed_posterior_is_said(here, vaetool, scorer):
+    model = load(scorer, device="cpu")
+    assert "collapsed" not in vaetool("score", "-m", scorer, "bad").stderr
+    model.code_sigma.fill_(0.001)
+    weights.save("collapsed.safetensors", model, {"data": []})
+    words = vaetool("score", "-m", "collapsed.safetensors", "bad").stderr
+    assert "the posterior has collapsed: 0 of 4 units carry information" in words
+
+
+def test_a_table_that_is_none_is_a_wrong_request(here, vaetool, scorer):
+    for text, message in {
+        "filename,label\nbad/0.png,0\n": "labels.csv: has no column 'path'",
+        "path,label\nbad/0.png,0\n,1\n": "labels.csv: line 3: has no path",
+        "path,label\nbad/0.png\n": "labels.csv: line 2: a label is 0 or normal, 1 or outlier, not ''",
+        "path,label\n": "labels.csv: names no image",
+    }.items():
+        Path("labels.csv").write_text(text)
+        result = vaetool("score", "-m", scorer, "--labels", "labels.csv")
+        assert (result.exit_code, message in result.stderr) == (2, True), result.stderr
+    assert vaetool("score", "-m", scorer, "--labels", "gone.csv").exit_code == 2

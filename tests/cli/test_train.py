@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
 import shlex
+import shutil
 import signal
 import sys
 import time
@@ -89,7 +91,7 @@ def test_settings_win_over_options_and_options_over_the_recipe(here, vaetool):
 
 
 def test_json_gives_the_figures(here, vaetool):
-    result = vaetool("train", "dae", "photos", "-o", "m.safetensors", "--json", "-q", *SETTINGS, *STEPS)
+    result = vaetool("train", "dae", "photos", "-o", "m.safetensors", "--json", "--quiet", *SETTINGS, *STEPS)
     record = json.loads(result.stdout)
     assert result.stderr == ""
     assert record["path"] == "m.safetensors"
@@ -264,3 +266,30 @@ def test_the_examples_of_the_help_page_run(here, vaetool, number):
         return
     result = vaetool(*words, *short)
     assert result.exit_code == 0, result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kept"),
+    [
+        (["--init", "m.safetensors", "-o", "m.safetensors"], "m.safetensors"),
+        (["--init", "m.safetensors", "-o", "link.safetensors"], "m.safetensors"),
+        (["-o", "curves.safetensors"], "photos/0.png"),
+        (["-o", "recipe.safetensors"], "recipe.toml"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_what_is_read_is_never_replaced(here, vaetool, tiny_dae, arguments, kept):
+    shutil.copy(tiny_dae, "m.safetensors")
+    (here / "link.safetensors").symlink_to("m.safetensors")
+    os.link("photos/0.png", "curves.training.png")
+    os.link("recipe.toml", "recipe.training.csv")
+    before = (here / kept).read_bytes()
+    result = vaetool("train", "--config", "recipe.toml", "photos", *arguments, "--force")
+    assert result.exit_code == 2
+    assert "is an input: results never replace inputs" in result.stderr
+    assert (here / kept).read_bytes() == before
+
+
+def test_a_recipe_may_begin_with_a_byte_order_mark(here, vaetool):
+    (here / "recipe.toml").write_bytes(b"\xef\xbb\xbf" + (here / "recipe.toml").read_bytes())
+    assert vaetool("train", "--config", "recipe.toml", "photos", "-o", "m.safetensors").exit_code == 0

@@ -9,7 +9,7 @@ from vaetool.files.planning import Naming, plan
 
 PNG = b"\x89PNG\r\n\x1a\n"
 JPEG = b"\xff\xd8\xff\xe0"
-DENOISED = Naming("denoised")
+DENOISED = Naming(".denoised")
 
 
 def touch(*names: str, data: bytes = PNG) -> None:

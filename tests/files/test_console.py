@@ -251,8 +251,12 @@ def test_a_stopped_batch_says_what_is_missing_and_how_to_go_on(capfd, stop, code
     assert second in {"interrupted", "stopped by SIGTERM"}
 
 
-def test_system_errors_keep_their_own_words():
-    assert reason(PermissionError(13, "Permission denied", "secret.png")) == "Permission denied"
+def test_system_errors_keep_their_own_words_and_name_what_is_not_named_already():
+    error = PermissionError(13, "Permission denied", "secret/a.png")
+    assert reason(error) == "secret/a.png: Permission denied"
+    assert reason(error, Path("secret/a.png")) == "Permission denied"
+    assert reason(error, Path("b.png")) == "secret/a.png: Permission denied"
+    assert reason(OSError(28, "No space left on device")) == "No space left on device"
 
 
 def test_signal_handlers_are_restored():

@@ -10,7 +10,7 @@ import pytest
 from tests.files.helpers import sources, touch
 from vaetool import images
 from vaetool.errors import UsageError
-from vaetool.files.inputs import IMAGES, Shard, expand, parse_shard, slurm_shard, sniff_image
+from vaetool.files.inputs import IMAGES, expand, sniff_image
 
 # Which files
 
@@ -35,13 +35,13 @@ def test_in_a_folder_the_content_decides_and_a_damaged_image_is_kept(here):
 
 def test_earlier_results_beside_their_inputs_are_not_taken_from_a_folder(here):
     touch("f/a.png", "f/a.denoised.png")
-    assert sources("f", earlier="denoised") == ["f/a.png"]
-    assert sources("f/a.denoised.png", earlier="denoised") == ["f/a.denoised.png"]
+    assert sources("f", earlier=".denoised") == ["f/a.png"]
+    assert sources("f/a.denoised.png", earlier=".denoised") == ["f/a.denoised.png"]
 
 
 def test_the_output_folder_is_not_searched(here):
     touch("f/a.png", "f/out/a.png")
-    assert sources("f", recursive=True, leave_out=Path("f/out")) == ["f/a.png"]
+    assert sources("f", recursive=True, leave_out=[Path("f/out")]) == ["f/a.png"]
 
 
 def test_a_pattern_that_the_shell_left_alone_is_expanded(here):
@@ -84,6 +84,21 @@ def test_a_list_may_be_separated_by_nul_and_hold_any_name(here):
     assert [(str(entry.source), entry.problem) for entry in entries] == [(name, None) for name in odd]
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\0"], ids=["Unix", "Windows", "NUL"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_is_no_part_of_the_first_name(here, encoding, end):
+    names = ["ünïcode.png", "b.png"]
+    touch(*names, "list")
+    Path("list").write_bytes("".join(name + end.decode() for name in names).encode(encoding))
+    assert sources(files_from="list", null=end == b"\0") == names
+
+
+def test_a_list_that_is_cut_off_within_a_character_is_refused(here):
+    touch("list", data="a.png".encode("utf-16")[:-1])
+    with pytest.raises(UsageError, match="list: begins like UTF-16"):
+        expand([], files_from="list")
+
+
 def test_listed_relative_paths_keep_their_folders_below_the_output(here):
     touch("x/a.png", "y/a.png")
     touch("list", data=b"x/a.png\r\n./y/a.png\n" + os.fsencode(here / "x/a.png") + b"\n../outside.png\n")
@@ -123,27 +138,3 @@ def test_every_extension_offered_for_a_result_can_be_written(photographs):
 
 def photograph_bytes(photographs, format_name: str) -> bytes:
     return images.encode(images.from_pil(photographs["china"]), format_name)
-
-
-# Which part of them
-
-
-@pytest.mark.parametrize("text", ["3/3", "-1/3", "1", "a/b", "1/0", ""])
-def test_a_shard_that_does_not_exist_is_a_usage_error(text):
-    with pytest.raises(UsageError, match="from 0 to n - 1"):
-        parse_shard(text)
-
-
-def slurm(**values: int) -> dict[str, str]:
-    return {f"SLURM_ARRAY_TASK_{name}": str(value) for name, value in values.items()}
-
-
-def test_a_slurm_array_task_knows_its_shard():
-    assert slurm_shard({}) is None
-    assert slurm_shard(slurm(ID=0, MIN=0, MAX=3, COUNT=4, STEP=1)) == Shard(0, 4)
-    assert slurm_shard(slurm(ID=7, MIN=1, MAX=9, COUNT=5, STEP=2)) == Shard(3, 5)
-
-
-def test_a_slurm_array_with_gaps_is_refused():
-    with pytest.raises(UsageError, match="gaps"):
-        slurm_shard(slurm(ID=3, MIN=1, MAX=7, COUNT=3, STEP=1))

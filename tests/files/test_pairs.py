@@ -65,7 +65,7 @@ def test_of_several_partners_the_one_with_the_same_suffix_is_taken(here):
 
 def test_a_folder_that_is_left_out_is_not_searched(here):
     touch("out/a.png", "out/maps/a.png", "ref/a.png")
-    assert paired("out", "ref", recursive=True, leave_out=Path("out/maps")) == {"out/a.png": "ref/a.png"}
+    assert paired("out", "ref", recursive=True, leave_out=[Path("out/maps")]) == {"out/a.png": "ref/a.png"}
 
 
 def test_a_file_and_a_folder_are_no_pair(here):

@@ -9,8 +9,9 @@ import pytest
 
 from tests.files.helpers import DENOISED, JPEG, planned, sources, touch
 from vaetool.errors import UsageError
-from vaetool.files.inputs import Shard, Stream, expand
-from vaetool.files.planning import Job, Naming, plan
+from vaetool.files.inputs import Entry, Inputs, Stream, expand
+from vaetool.files.planning import Naming, _real_folder, plan, plan_copies
+from vaetool.files.shards import Shard
 
 # Where results go
 
@@ -52,10 +53,39 @@ def test_several_inputs_into_one_file_are_refused(here):
 
 
 def test_standard_input_goes_to_standard_output_or_a_file_but_not_into_a_folder(here):
-    assert plan(expand(["-"]), None, DENOISED) == [Job(Stream.STANDARD, Stream.STANDARD)]
-    assert plan(expand(["-"]), "a.png", DENOISED) == [Job(Stream.STANDARD, Path("a.png"))]
+    for output, place in ((None, Stream.STANDARD), ("a.png", Path("a.png"))):
+        [job] = plan(expand(["-"]), output, DENOISED)
+        assert (job.source, job.output) == (Stream.STANDARD, place)
     with pytest.raises(UsageError, match="has no name"):
         plan(expand(["-"]), "folder/", DENOISED)
+
+
+@pytest.mark.parametrize("arguments", [["a.png", "b.png"], ["f"]])
+def test_several_inputs_make_no_folder_with_the_name_of_a_file(here, arguments):
+    touch("a.png", "b.png", "f/a.png")
+    with pytest.raises(UsageError, match=r"one\.png is a name for a file: several inputs need a folder, such as one/"):
+        planned(*arguments, output="one.png")
+    assert len(planned(*arguments, output="v1.2/")) == len(arguments)
+    Path("v1.2").mkdir()
+    assert len(planned(*arguments, output="v1.2")) == len(planned(*arguments, output="new")) == len(arguments)
+
+
+def test_the_folders_of_inputs_are_mirrored_or_not(here):
+    touch("f/a.png", "f/sub/b.png")
+    found = expand(["f"], recursive=True)
+    assert [str(job.output) for job in plan(found, "out", Naming(flat=True))] == ["out/a.png", "out/b.png"]
+    touch("f/sub/a.png")
+    with pytest.raises(UsageError, match=r"would both become out/a\.png"):
+        plan(expand(["f"], recursive=True), "out", Naming(flat=True))
+
+
+def test_a_suffix_that_was_asked_for_is_given_in_a_folder_as_well(here):
+    touch("f/a.png")
+    assert planned("f", output="out", naming=Naming(".x", suffix_in_folder=".x")) == {"f/a.png": "out/a.x.png"}
+    assert planned("f/a.png", naming=Naming("_x", suffix_in_folder="_x")) == {"f/a.png": "f/a_x.png"}
+    for output in ("b.png", "-"):
+        with pytest.raises(UsageError, match="leave it out"):
+            planned("f/a.png", output=output, naming=Naming(".x", suffix_in_folder=".x"))
 
 
 def test_two_inputs_that_would_become_one_file_are_refused(here):
@@ -73,6 +103,46 @@ def test_an_output_that_is_an_input_is_refused_under_any_name(here):
             planned("a.png", output=output, force=True)
     with pytest.raises(UsageError, match="is an input"):
         planned("a.png", "b.png", output=".", force=True)
+
+
+def test_an_output_that_is_an_input_of_another_kind_fails_alone(here):
+    touch("a.png", "b.png", data=b"Dear diary")
+    assert [job.problem for job in plan(expand(["a.png"]), "a.png", DENOISED, force=True)] == ["not an image"]
+
+
+def test_results_that_are_one_by_links_are_refused(here):
+    touch("x/a.png", "x/b.png", "out/a.png")
+    Path("out/b.png").symlink_to("a.png")
+    with pytest.raises(UsageError, match="would both become"):
+        planned("x", output="out", force=True)
+
+
+def test_names_that_differ_by_case_alone_are_one_where_the_disk_does_not_know_them_apart(here):
+    touch("x/a.png", "y/A.png", "out/probe")
+    found = Inputs((Entry(Path("x/a.png"), Path("a.png")), Entry(Path("y/A.png"), Path("A.png"))), many=True)
+    assert len(plan(found, "out", Naming())) == 2
+    os.link("out/probe", "out/PROBE")  # one file under both names, as there
+    _real_folder.cache_clear()
+    with pytest.raises(UsageError, match="would both become"):
+        plan(found, "out", Naming())
+    _real_folder.cache_clear()
+
+
+def test_copies_keep_names_and_places_and_never_replace(here):
+    touch("f/a.png", "f/sub/b.png", "g.png")
+    jobs = plan(expand(["f"], recursive=True), "maps/", Naming(extension=".png"))
+    options = {"force": False, "skip_existing": False}
+    copies = plan_copies(jobs, "odd", **options)
+    assert copies == {Path("f/a.png"): Path("odd/a.png"), Path("f/sub/b.png"): Path("odd/sub/b.png")}
+    with pytest.raises(UsageError, match="is an input"):
+        plan_copies(jobs, "f", force=True, skip_existing=False)
+    Path("odd").mkdir()
+    Path("odd/a.png").symlink_to(Path("g.png").absolute())
+    with pytest.raises(UsageError, match="exists"):
+        plan_copies(jobs, "odd", **options)
+    assert list(plan_copies(jobs, "odd", force=False, skip_existing=True)) == [Path("f/sub/b.png")]
+    with pytest.raises(UsageError, match="is an input"):
+        plan_copies(jobs, "odd", force=True, skip_existing=False, also_read=[Path("g.png")])
 
 
 def test_an_output_that_is_read_besides_the_inputs_is_refused(here):

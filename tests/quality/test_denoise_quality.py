@@ -90,7 +90,7 @@ def test_12_megapixels_fit_in_1_gibibyte(tmp_path, python):
         "import resource, sys; from vaetool.cli import main; code = main(sys.argv[1:]); "
         "print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss); sys.exit(code)"
     )
-    process = python("-c", code, "denoise", tmp_path / "large.png", "-m", MODEL, "--device", "cpu", "-q")
+    process = python("-c", code, "denoise", tmp_path / "large.png", "-m", MODEL, "--device", "cpu", "--quiet")
     out, words = process.communicate(timeout=1200)
     assert process.returncode == 0, words.decode()
     assert int(out) < PEAK_BYTES

@@ -155,7 +155,7 @@ def test_a_model_can_be_calibrated_with_a_folder_of_good_images(tmp_path, tiny_v
 def test_slow_methods_are_calibrated_with_fewer_images(tiny_autoencoders, paths):
     model = weights.load(tiny_autoencoders / "tiny-vae.safetensors", device="cpu")
     detection.calibrate(model, paths)
-    assert (model.calibration.count("kl"), model.calibration.count("regret")) == (120, 100)
+    assert (model.calibration.count("kl"), model.calibration.count("regret")) == (109, 100)  # some are copies
 
 
 def test_the_order_of_good_images_says_nothing(tiny_vae, digit_folders):

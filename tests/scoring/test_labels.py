@@ -45,13 +45,13 @@ def test_a_table_names_images_from_its_own_folder_on(tmp_path, monkeypatch):
     ],
 )
 def test_what_is_no_such_table_is_refused_in_one_line(tmp_path, text, message):
-    with pytest.raises(FileError, match=message) as error:
+    with pytest.raises(UsageError, match=message) as error:
         read_labels(write(tmp_path / "labels.csv", text))
     assert "\n" not in str(error.value)
 
 
 def test_a_table_that_is_not_there(tmp_path):
-    with pytest.raises(FileError, match="No such file"):
+    with pytest.raises(UsageError, match="No such file"):
         read_labels(tmp_path / "labels.csv")
 
 

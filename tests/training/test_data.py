@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vaetool.errors import TrainingError, UsageError
-from vaetool.images.sources import find_sources
-from vaetool.training.data import DataConfig, PixelStore, load_store, split, split_calibration
+from vaetool.images.sources import Source, find_sources
+from vaetool.training.data import DataConfig, PixelStore, load_store
+from vaetool.training.splits import number_to_calibrate, set_aside, split
 
 
 def coded(number: int, height: int, width: int) -> np.ndarray:
@@ -91,13 +93,52 @@ def test_the_same_seed_gives_the_same_crops():
 
 @pytest.mark.parametrize(("count", "kept"), [(29, 0), (30, 10), (60, 20), (100, 30), (1000, 200), (9000, 1000)])
 def test_images_to_calibrate_with_are_kept_of_many_and_of_few(count, kept):
-    training, unseen = split_calibration(list(range(count)), 0.2, 0)
-    assert len(unseen) == kept
-    assert sorted(training + unseen) == list(range(count))
-    assert training == sorted(training)
-    assert not kept or unseen != sorted(unseen)
-    assert split_calibration(list(range(count)), 0.2, 0) == (training, unseen)
-    assert split_calibration(list(range(count)), 0.0, 0) == (list(range(count)), [])
+    assert number_to_calibrate(count, 0.2) == kept
+    assert number_to_calibrate(count, 0.0) == 0
+
+
+def noise(count: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(40, 200, (count, 12, 12, 3), dtype=np.uint8)
+
+
+def store_of_files(pictures: Iterable[np.ndarray]) -> PixelStore:
+    pictures = list(pictures)
+    origins = [Source(f"{k:03}.png", "", f"/{k:03}.png", lambda: np.zeros((1, 1, 1))) for k in range(len(pictures))]
+    return PixelStore(pictures, sources=len(origins), origins=origins)
+
+
+def test_images_are_set_aside_at_random_and_not_trained_on():
+    found = set_aside(store_of_files(noise(60)), 0.2, 0)
+    names = [source.name for source in found.unseen]
+    assert (len(names), len(set(names)), found.words) == (20, 20, None)
+    assert names != sorted(names)
+    assert found.training.sources == len(found.training) == 40
+    assert not {source.name for source in found.training.origins} & set(names)
+    assert [source.name for source in set_aside(store_of_files(noise(60)), 0.2, 0).unseen] == names
+    assert set_aside(store_of_files(noise(60)), 0.0, 0).unseen == ()
+
+
+@pytest.mark.parametrize("change", [0, 2], ids=["the same", "nearly the same"])
+def test_copies_are_on_one_side_and_count_once(change):
+    generator = np.random.default_rng(1)
+    pictures = [
+        (picture + generator.integers(-change, change + 1, picture.shape)).astype(np.uint8)
+        for picture in noise(60)
+        for _ in range(5)
+    ]
+    found = set_aside(store_of_files(pictures), 0.2, 0)
+    unseen = [int(source.name[:3]) // 5 for source in found.unseen]
+    training = {int(source.name[:3]) // 5 for source in found.training.origins}
+    assert len(unseen) == len(set(unseen)) == 20
+    assert not training & set(unseen)
+    assert len(found.training) == 200
+    assert found.words.startswith("240 of 300 images look the same as others")
+
+
+def test_too_few_different_images_calibrate_nothing_and_are_all_trained_on():
+    found = set_aside(store_of_files([picture for picture in noise(8) for _ in range(15)]), 0.2, 0)
+    assert (found.unseen, len(found.training)) == ((), 120)
+    assert "112 of 120 images look the same" in found.words
 
 
 @settings(deadline=None)
@@ -291,15 +332,15 @@ def test_an_image_far_smaller_than_the_crop_is_left_out_and_named(tmp_path):
     assert warnings == ["line.png: 3000 x 3 pixels are too few for crops of 32; left out"]
 
 
-def test_broken_images_are_left_out_the_first_few_by_name(tmp_path):
+def test_broken_images_are_left_out_the_first_hundred_by_name(tmp_path):
     Image.new("RGB", (32, 32)).save(tmp_path / "good.png")
-    for number in range(9):
+    for number in range(104):
         (tmp_path / f"bad{number}.png").write_bytes(b"\x89PNG not really")
     store, warnings = store_of(tmp_path)
     assert store.sources == 1
-    assert len(warnings) == 6
-    assert all("not a readable image" in warning for warning in warnings[:5])
-    assert warnings[5] == "and 4 more images left out"
+    assert len(warnings) == 101
+    assert len({warning.partition(":")[0] for warning in warnings[:100] if "not a readable image" in warning}) == 100
+    assert warnings[100] == "and 4 more images left out"
 
 
 def test_nothing_but_broken_images_is_an_error(tmp_path):

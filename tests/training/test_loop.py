@@ -273,7 +273,7 @@ def test_if_all_held_out_images_are_broken_others_are_held_out(fit, pictures, tm
     for path in pictures.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     found = sources.find_sources([folder])
-    from vaetool.training.data import split
+    from vaetool.training.splits import split
 
     for source in split(found, 0.03, 0)[1]:
         (folder / source.name).write_bytes(b"\x89PNG not really")

@@ -29,6 +29,7 @@ from vaetool.cli import (
     train,
     ui,
 )
+from vaetool.cli.pages import Command, Group
 from vaetool.errors import UsageError
 from vaetool.files.console import INTERRUPTED, Console, guarded
 
@@ -51,12 +52,13 @@ COMMANDS = (
 
 app = typer.Typer(
     name="vaetool",
+    cls=Group,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in COMMANDS:
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 def _version(wanted: bool) -> None:

@@ -15,6 +15,7 @@ from vaetool.cli.decompress import CodecName
 from vaetool.cli.facts import Lines
 from vaetool.cli.groups import between, with_options
 from vaetool.cli.options import FileOptions
+from vaetool.cli.plans import model_files
 from vaetool.errors import FileError, ImageError, UsageError
 from vaetool.files.console import Console, Report
 
@@ -95,10 +96,10 @@ def compare(
     from vaetool.compression.decode import PICTURES
     from vaetool.files.batch import read_all
     from vaetool.files.pairs import pair
-    from vaetool.files.planning import folder_of
+    from vaetool.files.planning import folders_of
 
-    pairs = pair(image, reference, PICTURES, recursive=run.recursive, leave_out=folder_of(difference))
-    jobs = _plan(pairs, difference, force=run.force)
+    pairs = pair(image, reference, PICTURES, recursive=run.recursive, leave_out=folders_of(difference))
+    jobs = _plan(pairs, difference, model, force=run.force)
     codec = None
     if model is not None:
         from vaetool import load
@@ -132,7 +133,7 @@ class Compared:
     warnings: tuple[str, ...]
 
 
-def _plan(pairs: Pairs, difference: str | None, *, force: bool) -> list[Job]:
+def _plan(pairs: Pairs, difference: str | None, model: str | None, *, force: bool) -> list[Job]:
     """Return a job for each file, with the place of its difference picture if those are wanted."""
     from vaetool.files.outputs import refuse_existing
     from vaetool.files.planning import Job, Naming, plan
@@ -143,7 +144,8 @@ def _plan(pairs: Pairs, difference: str | None, *, force: bool) -> list[Job]:
     if difference == "-":
         raise UsageError("standard output is for the figures: give --difference a file or a folder")
     naming = Naming(extension=SUFFIX)
-    jobs = plan(pairs.inputs, difference, naming, force=True, also_read=pairs.partners.values())
+    read = [*pairs.partners.values(), *(entry.source for entry in pairs.alone), *model_files(model)]
+    jobs = plan(pairs.inputs, difference, naming, force=True, also_read=read)
     written = [job.output for job in jobs if isinstance(job.output, Path) and not job.problem]
     for path in written:
         if path.suffix.lower() != SUFFIX and not is_special(path):

@@ -100,10 +100,11 @@ def compress(
     from vaetool.compression.container import SUFFIX
     from vaetool.compression.encode import compress_picture
     from vaetool.compression.targets import Target, error_bound
+    from vaetool.files.planning import Naming
     from vaetool.files.sizes import Sizes
 
     target = Target(quality, bpp, target_size, target_psnr, error_bound(lossless, max_error))
-    jobs = run.jobs(inputs, output, extension=SUFFIX)
+    jobs = run.jobs(inputs, output, naming=Naming(extension=SUFFIX), model=model)
     if skip_larger and any(job.output is Stream.STANDARD for job in jobs):
         raise UsageError("--skip-larger cannot leave out what goes to standard output: give -o FILE")
     is_shown = run.json or (not run.quiet and (run.verbose > 0 or len(jobs) == 1))  # of many, only sums are shown

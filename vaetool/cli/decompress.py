@@ -9,22 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vaetool.cli.groups import with_options
-from vaetool.cli.options import FILES, Inputs, Output, Quality, RunOptions
-from vaetool.errors import UsageError
+from vaetool.cli.options import Format, Inputs, Output, Quality, RunOptions
+from vaetool.cli.plans import check_format
 
 if TYPE_CHECKING:
     from vaetool.images import Picture
 
-Format = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        metavar="png|webp|...",
-        help="Format of the results: png, jpg, webp, avif, tiff, bmp or ppm.",
-        show_default="png, or as in -o FILE",
-        rich_help_panel=FILES,
-    ),
-]
 CodecName = Annotated[
     str | None,
     typer.Option(
@@ -47,7 +37,7 @@ def decompress(
     inputs: Inputs = None,
     output: Output = None,
     model: CodecName = None,
-    format_name: Format = None,
+    format: Format = None,  # noqa: A002 - as on the command line
     quality: Quality = None,
     salvage: Salvage = False,
     *,
@@ -65,15 +55,14 @@ def decompress(
     """
     from vaetool.compression.decode import COMPRESSED, decompress_picture
     from vaetool.compression.unpacking import claimed_pixels
-    from vaetool.images import MAX_PIXELS, format_for
+    from vaetool.files.planning import Naming
+    from vaetool.images import MAX_PIXELS
     from vaetool.images.formats import format_named
 
-    extension = f".{(format_name or 'png').lower()}"
+    extension = f".{(format or 'png').lower()}"
     wanted = format_named(extension.removeprefix("."))
-    jobs = run.jobs(inputs, output, extension=extension, kind=COMPRESSED)
-    for job in jobs:
-        if format_name and isinstance(job.output, Path) and job.output.suffix and format_for(job.output) != wanted:
-            raise UsageError(f"{job.output.name} is not a {format_name} file: leave out --format, or choose another -o")
+    jobs = run.jobs(inputs, output, naming=Naming(extension=extension, kind=COMPRESSED), model=model)
+    check_format(jobs, format)
 
     from vaetool import load
     from vaetool.cli.cores import side_by_side

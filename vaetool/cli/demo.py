@@ -8,10 +8,12 @@ import typer
 
 from vaetool.cli.groups import with_options
 from vaetool.cli.options import ComputeOptions
-from vaetool.files.outputs import refuse_existing
+from vaetool.files.outputs import check_folder
 
 Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="Folder of the contact sheet; created if missing.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace a contact sheet that exists.")]
+Force = Annotated[
+    bool, typer.Option("--force", help="Replace a contact sheet that exists; by default a new one is numbered.")
+]
 
 
 @with_options
@@ -23,11 +25,10 @@ def demo(folder: Folder = "vaetool-demo", force: Force = False, *, run: ComputeO
     """
     from vaetool import demo as jobs
 
-    sheet = jobs.contact_sheet_path(folder)
-    if not force:
-        refuse_existing([sheet], "--force replaces it, or name another folder")
+    check_folder(folder, "contact sheets")
+    sheet = jobs.contact_sheet_path(folder, replace=force)
     header_shown = False
-    for row in jobs.run(folder, device=run.device):
+    for row in jobs.run(sheet, device=run.device):
         if run.json:
             run.console.record(row)
             continue

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vaetool.cli.groups import between, with_options
-from vaetool.cli.options import Inputs, ModelName, Output, Precision, PrecisionOption, Quality, RunOptions
+from vaetool.cli.options import (
+    Format,
+    Inputs,
+    ModelName,
+    Output,
+    Precision,
+    PrecisionOption,
+    Quality,
+    RunOptions,
+    Suffix,
+)
+from vaetool.cli.plans import check_format, naming_of
 
 if TYPE_CHECKING:
     from vaetool.images import Picture
@@ -72,6 +83,8 @@ def denoise(
     grain: Grain = 0.0,
     colour_noise: ColourNoise = 0.0,
     tile: Tile = None,
+    format: Format = None,  # noqa: A002 - as on the command line
+    suffix: Suffix = None,
     quality: Quality = None,
     precision: PrecisionOption = Precision.AUTO,
     *,
@@ -87,7 +100,8 @@ def denoise(
     Size, format, EXIF, XMP, texts, resolution, colour profile, transparency, 16 bits and the compression settings of a
     JPEG are kept. A picture without noise, or with few colours, is copied byte for byte.
     """
-    jobs = run.jobs(inputs, output, suffix="denoised")
+    jobs = run.jobs(inputs, output, naming=naming_of(".denoised", suffix, format), model=model)
+    check_format(jobs, format)
 
     from vaetool import load
     from vaetool.cli.cores import side_by_side
@@ -104,7 +118,7 @@ def denoise(
         jobs,
         work,
         read=partial(run.read_picture, whole=True),
-        write=run.write_picture(quality),
+        write=run.write_picture(quality, format),
         side_by_side=side_by_side(
             denoiser.device, lambda picture: picture.height * picture.width * (1 + len(picture.pages))
         ),

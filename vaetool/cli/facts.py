@@ -41,11 +41,13 @@ def table(rows: Sequence[Sequence[str]], console: Console) -> None:
 class Lines:
     """Rows that are printed as they come: tab-separated, or on a terminal in columns with headings.
 
-    headings: each with the format of the cells below it, such as `>8`.
+    headings: each with the format of the cells below it, such as `>8`. header: tab-separated rows have them as well.
     """
 
-    def __init__(self, console: Console, headings: Mapping[str, str]) -> None:
+    def __init__(self, console: Console, headings: Mapping[str, str], *, header: bool = False) -> None:
         self._console, self._headings = console, headings
+        if header and not console.is_read_on_terminal:
+            console.data("\t".join(headings))
 
     def add(self, *cells: str, style: str | None = None) -> None:
         """Print a row; style: of rich, for a terminal."""

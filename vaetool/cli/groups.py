@@ -3,7 +3,7 @@
     @with_options
     def denoise(inputs: Inputs = None, *, run: RunOptions) -> int: ...
 
-Every field of the group becomes a flag; a flag that the command declares itself (`-q` for a quality) stays its own.
+Every field of the group becomes a flag.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ import inspect
 import math
 import re
 from collections.abc import Callable, Mapping
-from copy import copy
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
-from typer.models import OptionInfo
 
 from vaetool.files.console import Console
 from vaetool.training.flags import Flag
@@ -63,7 +61,7 @@ class WordOptions:
     """Options that every command has: how much it says, and in which form."""
 
     quiet: Annotated[
-        bool, typer.Option("-q", "--quiet", help="Nothing on stderr but errors.", rich_help_panel="Messages")
+        bool, typer.Option("--quiet", help="Nothing on stderr but errors.", rich_help_panel="Messages")
     ] = False
     verbose: Annotated[
         int,
@@ -97,7 +95,6 @@ def with_options(command: Callable[..., int | None]) -> Callable[..., int | None
         if isinstance(parameter.annotation, type) and issubclass(parameter.annotation, WordOptions)
     )
     own = [parameter for name, parameter in signature.parameters.items() if name != group_name]
-    taken = {flag for parameter in own for flag in _flags(parameter.annotation)}
     hints = get_type_hints(group, include_extras=True)
     names = [field.name for field in fields(group)]
     shared = [
@@ -105,7 +102,7 @@ def with_options(command: Callable[..., int | None]) -> Callable[..., int | None
             field.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=field.default,
-            annotation=_without_flags(hints[field.name], taken),
+            annotation=hints[field.name],
         )
         for field in fields(group)
     ]
@@ -161,26 +158,3 @@ def _parameter(name: str, flag: Flag, panel: str) -> inspect.Parameter:
     annotation = Annotated[bool if switch else flag.type | None, option]  # type: ignore[valid-type]
     default = False if switch else None
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
-def _option(annotation: Any) -> OptionInfo | None:
-    return next((item for item in get_args(annotation) if isinstance(item, OptionInfo)), None)
-
-
-def _flags(annotation: Any) -> tuple[str, ...]:
-    """Return the flags of an annotation; typer keeps the first one where older signatures had the default."""
-    option = _option(annotation)
-    if option is None:
-        return ()
-    first = (option.default,) if isinstance(option.default, str) else ()
-    return (*first, *(option.param_decls or ()))
-
-
-def _without_flags(annotation: Any, taken: set[str]) -> Any:
-    option = _option(annotation)
-    if option is None or not taken.intersection(_flags(annotation)):
-        return annotation
-    option = copy(option)
-    kept = tuple(flag for flag in _flags(annotation) if flag not in taken)
-    option.default, option.param_decls = kept[0], kept[1:]
-    return Annotated[get_args(annotation)[0], option]

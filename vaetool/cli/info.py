@@ -1,4 +1,4 @@
-"""`vaetool info`: what is in a file of vaetool's formats, without decoding it."""
+"""`vaetool info`: what is in a picture, a .vae file or a model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vaetool.cli.facts import show
 from vaetool.cli.groups import WordOptions, with_options
 from vaetool.errors import FileError, VaetoolError
 from vaetool.files.console import Report
-from vaetool.files.inputs import FileKind, Source, expand, read_head
+from vaetool.files.inputs import IMAGES, FileKind, Source, expand, read_head
 from vaetool.store.headers import SUFFIX, is_safetensors, read_header
 
 COMPRESSED = ".vae"
@@ -19,7 +19,9 @@ COMPRESSED = ".vae"
 Files = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="FILE", help="Compressed pictures, model files, folders of them, or patterns.", show_default=False
+        metavar="FILE",
+        help="Pictures, compressed or not, model files, folders of them, or patterns.",
+        show_default=False,
     ),
 ]
 
@@ -28,6 +30,7 @@ Files = Annotated[
 def info(files: Files = None, *, words: WordOptions) -> int:
     """Show what is in a file.
 
+    vaetool info photo.jpg           size, format, bits, and what goes with the pixels
     vaetool info photo.vae           size, quality, and where the bits of a compressed picture went
     vaetool info part.safetensors    kind, sizes and training of a model
     vaetool info models/ --json      a folder, one JSON object per file
@@ -53,22 +56,34 @@ def read(source: Source) -> dict[str, Any]:
     if not isinstance(source, Path):
         raise FileError("standard input is not supported: name a file")
     head = read_head(source)
-    if is_safetensors(head) or not (source.suffix.lower() == COMPRESSED or _sniff(head)):
+    suffix = source.suffix.lower()
+    if is_safetensors(head) or not (suffix in OURS.suffixes - {SUFFIX} or _sniff(head)):
         return read_header(source).facts()
-    from vaetool.compression.decode import describe
-
     try:
-        return {"path": str(source), **describe(source.read_bytes())}
+        return {"path": str(source), **_describe(source, compressed=COMPRESSED in (*_sniff(head), suffix))}
     except OSError as error:
         raise FileError(error.strerror or "cannot be read") from error
+
+
+def _describe(source: Path, *, compressed: bool) -> dict[str, Any]:
+    if compressed:
+        from vaetool.compression.decode import describe
+
+        return describe(source.read_bytes())
+    from vaetool import images
+    from vaetool.images.description import describe_picture
+
+    return {"bytes": source.stat().st_size, **describe_picture(images.read(source))}
 
 
 def _sniff(head: bytes) -> tuple[str, ...]:
     if is_safetensors(head):
         return (SUFFIX,)
+    if extensions := IMAGES.sniff(head):
+        return extensions
     from vaetool.compression.container import is_vae  # here: it imports numpy, which models do not need
 
     return (COMPRESSED,) if is_vae(head) else ()
 
 
-OURS = FileKind("vaetool files", _sniff, frozenset({SUFFIX, COMPRESSED}))
+OURS = FileKind("pictures or models", _sniff, frozenset({SUFFIX, COMPRESSED}) | IMAGES.suffixes)

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vaetool.cli.groups import between, with_options
-from vaetool.cli.options import Inputs, ModelName, Output, Precision, PrecisionOption, Quality, RunOptions
+from vaetool.cli.options import (
+    Format,
+    Inputs,
+    ModelName,
+    Output,
+    Precision,
+    PrecisionOption,
+    Quality,
+    RunOptions,
+    Suffix,
+)
+from vaetool.cli.plans import check_format, naming_of
 
 if TYPE_CHECKING:
     from vaetool.images import Picture
@@ -91,6 +103,8 @@ def inpaint(
     color: Color = None,
     invert_mask: InvertMask = False,
     dilate: Dilate = None,
+    format: Format = None,  # noqa: A002 - as on the command line
+    suffix: Suffix = None,
     quality: Quality = None,
     precision: PrecisionOption = Precision.AUTO,
     *,
@@ -107,7 +121,9 @@ def inpaint(
     in another lossless format. Size, format, EXIF, XMP, texts, resolution, colour profile, transparency
     and 16 bits are kept.
     """
-    jobs = run.jobs(inputs, output, suffix="inpainted")
+    naming = naming_of(".inpainted", suffix, format)
+    jobs = run.jobs(inputs, output, naming=naming, model=model, also_read=_mask_files(mask))
+    check_format(jobs, format)
 
     from vaetool import load
     from vaetool.images import MAX_PIXELS
@@ -122,4 +138,14 @@ def inpaint(
     def work(holed: MaskedPicture) -> tuple[Picture, dict[str, Any]]:
         return inpaint_picture(inpainter, holed.picture, holed.hole)
 
-    return run.process(jobs, work, read=read, write=run.write_picture(quality))
+    return run.process(jobs, work, read=read, write=run.write_picture(quality, format))
+
+
+def _mask_files(mask: Path | None) -> Iterator[object]:
+    """Yield the files of masks, which results must not replace."""
+    if mask is not None and not mask.is_dir():
+        yield mask
+    elif mask is not None:
+        from vaetool.files.inputs import expand
+
+        yield from (entry.source for entry in expand([str(mask)], recursive=True).entries)

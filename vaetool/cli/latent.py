@@ -11,7 +11,9 @@ import typer
 
 from vaetool.cli.groups import with_options
 from vaetool.cli.options import ComputeOptions
+from vaetool.cli.plans import model_files
 from vaetool.errors import UsageError
+from vaetool.files.outputs import check_folder, refuse_inputs, size_of
 
 
 class Format(StrEnum):
@@ -31,7 +33,7 @@ Words = Annotated[
     ),
 ]
 Folder = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "-o", "--output", metavar="FOLDER", help="Folder of the results; created if missing.", show_default=False
     ),
@@ -77,15 +79,18 @@ def latent(
         raise UsageError("name a model, then folders of pictures, zip files or torchvision:NAME")
     if output is None:
         raise UsageError("where to? Name a folder with -o")
+    check_folder(output, "codes and plots")
 
     from vaetool import load
-    from vaetool.latents.explore import explore
+    from vaetool.latents.explore import explore, results_in
     from vaetool.store.kinds import kinds_with_codes
 
     autoencoder = load(model, kind=kinds_with_codes(), device=run.device)
+    refuse_inputs(results_in(Path(output)), model_files(model))
     result = explore(autoencoder, data, output, root=root, format=format, tsne=tsne, force=force, warn=run.console.warn)
     run.console.say(
         f"wrote the codes of {result.pictures} pictures and {len(result.files) - 1} more files to {result.path}"
     )
     if run.json:
-        run.console.record(asdict(result))
+        written = size_of(result.path / name for name in result.files)
+        run.console.record({**asdict(result), "out_bytes": written})

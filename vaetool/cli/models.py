@@ -84,8 +84,8 @@ def _verify(names: Sequence[str], console: Console) -> int:
     report = Report(console)
     for path, problem in catalogue.verify(names).items():
         if problem:
-            report.failed(path, WeightsError(problem))
+            report.failed(path, WeightsError(problem), {"verdict": "not intact"})
         else:
-            report.done(path)
+            report.done(path, facts={"verdict": "intact"})
     console.say(f"{report.done_count} files intact, {report.failed_count} not")
     return report.exit_code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,6 +12,7 @@ import typer
 
 from vaetool.cli.groups import between, with_options
 from vaetool.cli.options import FILES, ComputeOptions, ModelName
+from vaetool.cli.plans import model_files
 from vaetool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ Output = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace a result that exists.", rich_help_panel=FILES)]
 Frames = Annotated[
-    int, typer.Option("--frames", metavar="N", parser=between(2, 10_000, int), help="Number of frames in all.")
+    int, typer.Option("-n", "--frames", metavar="N", parser=between(2, 10_000, int), help="Number of frames in all.")
 ]
 PathOption = Annotated[
     Interpolation,
@@ -142,6 +144,7 @@ def morph(
     span = read_span(alpha)
 
     from vaetool import load
+    from vaetool.files.outputs import refuse_inputs, size_of
     from vaetool.images import animation
     from vaetool.store.kinds import kinds_with_codes
 
@@ -152,6 +155,7 @@ def morph(
         run.console.refuse_binary_to_terminal()
     else:
         animation.check_new(target, force=force)
+        refuse_inputs(animation.replaced_by(target), _read_files(sources, model, direction, against))
 
     from vaetool.latents.morph import find_direction, morph, morph_along
 
@@ -170,10 +174,10 @@ def morph(
     if target == "-":
         run.console.binary(animation.encode_frames(pixels, ".gif", fps))
         return
-    animation.write(pixels, target, fps)
+    written = animation.write(pixels, target, fps)
     run.console.say(f"wrote {target}")
     if run.json:
-        run.console.record({"path": target, "frames": len(pixels), **facts})
+        run.console.record({"path": target, "frames": len(pixels), **facts, "out_bytes": size_of(written)})
 
 
 def read_span(text: str) -> tuple[float, float]:
@@ -195,11 +199,21 @@ def _sources(arguments: list[str]) -> list[Source]:
 
     if not arguments:
         raise UsageError("which pictures? Name two or more, or one and --direction")
-    entries = [entry for argument in arguments for entry in expand([argument], earlier="morph").entries]
+    entries = [entry for argument in arguments for entry in expand([argument], earlier=".morph").entries]
     for entry in entries:
         if entry.problem:
             raise UsageError(f"{entry.source}: {entry.problem}")
     return [entry.source for entry in entries]
+
+
+def _read_files(sources: list[Source], model: str, direction: str | None, against: str | None) -> Iterator[object]:
+    """Yield the files that a morph reads, which its result must not replace."""
+    from vaetool.images.sources import files_in
+
+    yield from sources
+    yield from model_files(model)
+    if against is not None:
+        yield from files_in([str(direction), against])
 
 
 def _default_output(source: Source) -> str:
@@ -211,6 +225,6 @@ def _read(source: Source) -> Any:
     if isinstance(source, Path):
         return source
     from vaetool import images
-    from vaetool.files.inputs import standard_input
+    from vaetool.files.streams import standard_input
 
     return images.read(standard_input())

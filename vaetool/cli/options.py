@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from vaetool.cli import plans
 from vaetool.cli.groups import WordOptions, between
-from vaetool.errors import FileError, UsageError, one_line
+from vaetool.cli.pictures import picture_writer
+from vaetool.errors import UsageError
 from vaetool.files.console import Report
 
 if TYPE_CHECKING:
     from vaetool.files.batch import SideBySide
-    from vaetool.files.inputs import FileKind, Shard
     from vaetool.files.inputs import Inputs as FoundInputs
-    from vaetool.files.planning import Job
+    from vaetool.files.planning import Job, Naming
+    from vaetool.files.shards import Shard
     from vaetool.files.sizes import Sizes
     from vaetool.images import Picture
 
@@ -49,11 +53,35 @@ ModelName = Annotated[
 Quality = Annotated[
     int | None,
     typer.Option(
+        "-q",
         "--quality",
         metavar="1..100",
         parser=between(1, 100, int),
         help="Quality of JPEG, WebP and AVIF results; the other formats are lossless.",
         show_default="JPEG as in the input, or 95; WebP lossless; AVIF 90",
+        rich_help_panel=FILES,
+    ),
+]
+
+
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="png|jpg|...",
+        help="Format of the results: png, jpg, webp, avif, tiff, bmp or ppm.",
+        show_default="as in -o FILE, or the input's",
+        rich_help_panel=FILES,
+    ),
+]
+Suffix = Annotated[
+    str | None,
+    typer.Option(
+        "--suffix",
+        metavar="TEXT",
+        help="What the names of results get before their extension, also in a folder: clean makes night.clean.jpg, "
+        "_clean night_clean.jpg.",
+        show_default="as above next to inputs, nothing in a folder",
         rich_help_panel=FILES,
     ),
 ]
@@ -89,7 +117,12 @@ MaxPixels = Annotated[
 ]
 Seed = Annotated[
     int,
-    typer.Option("--seed", min=0, help="The same seed, device and version give the same bytes."),
+    typer.Option(
+        "--seed",
+        metavar="N",
+        parser=between(0, 2**63 - 1, int),
+        help="The same seed, device and version give the same bytes.",
+    ),
 ]
 
 
@@ -166,6 +199,14 @@ class RunOptions(FileOptions):
             rich_help_panel=MANY,
         ),
     ] = None
+    flat: Annotated[
+        bool,
+        typer.Option(
+            "--flat/--keep-tree",
+            help="Put all results directly into the output folder; by default its sub-folders are those of the inputs.",
+            rich_help_panel=FILES,
+        ),
+    ] = False
     strip: Annotated[
         bool,
         typer.Option(
@@ -178,43 +219,58 @@ class RunOptions(FileOptions):
         inputs: list[str] | None,
         output: str | None = None,
         *,
-        suffix: str = "",
-        extension: str | None = None,
-        kind: FileKind | None = None,
+        naming: Naming | None = None,
+        model: str | None = None,
+        also_read: Iterable[object] = (),
+        leave_out: str | None = None,
         no_output: bool = False,
     ) -> list[Job]:
         """Plan what becomes what; raise UsageError for anything that makes the request impossible.
 
-        suffix, extension: of the results, see `planning.Naming`; kind: of the inputs, images by default;
-        no_output: for a command that writes no file per input.
+        naming: of the results, which also says what kind of file inputs are; images by default.
+        model, also_read: what else is read, and must not be replaced. leave_out: a further folder of results, which is
+        not searched. no_output: for a command that writes no file per input.
         Ends the command when no work is left: after --dry-run, an empty list or shard, when all results exist or all
         files are missing.
         """
         from vaetool.files import inputs as sources
         from vaetool.files import planning
 
-        kind = kind or sources.IMAGES
+        if self.flat and output in {None, "-"}:
+            raise UsageError("--flat describes a folder of results: name one")
+        naming = replace(naming or planning.Naming(), flat=self.flat)
         found = sources.expand(
             inputs or [],
-            kind=kind,
+            kind=naming.kind,
             recursive=self.recursive,
             files_from=self.files_from,
             null=self.null,
-            earlier=suffix,
-            leave_out=planning.folder_of(output),
+            earlier=naming.suffix,
+            leave_out=planning.folders_of(output, leave_out),
         )
         shard = self._shard(found)
         if no_output:
             entries = found.entries
             if shard is not None:
-                entries = tuple(shard.of(sorted(entries, key=lambda entry: str(entry.source))))
-            jobs = [planning.Job(entry.source, None, entry.problem) for entry in entries]
+                entries = tuple(shard.of(entries))
+            jobs = [planning.Job(entry.source, None, entry.problem, place=entry.place) for entry in entries]
         else:
-            naming = planning.Naming(suffix, extension, kind)
-            jobs = planning.plan(found, output, naming, force=self.force, skip_existing=self.skip_existing, shard=shard)
-            self._check_outputs(jobs, extension)
-        self._end_without_work(jobs)
+            jobs = planning.plan(
+                found,
+                output,
+                naming,
+                force=self.force,
+                skip_existing=self.skip_existing,
+                shard=shard,
+                also_read=chain(self._lists(), plans.model_files(model), also_read),
+            )
+            plans.check_outputs(jobs, naming.extension, self.console, dry_run=self.dry_run)
+        plans.end_without_work(jobs, self.console, dry_run=self.dry_run)
         return jobs
+
+    def _lists(self) -> Iterator[Path]:
+        if self.files_from is not None:
+            yield Path(self.files_from)
 
     def stream(self, inputs: list[str] | None) -> Iterator[Job]:
         """Return the images for a command that writes no file per input, as they are found: see `inputs.stream`.
@@ -224,7 +280,7 @@ class RunOptions(FileOptions):
         from vaetool.files import inputs as sources
         from vaetool.files import planning
 
-        if self.dry_run or self.shard is not None or sources.slurm_shard() is not None:
+        if self.flat or self.dry_run or self.shard is not None or "SLURM_ARRAY_TASK_ID" in os.environ:
             return iter(self.jobs(inputs, no_output=True))
         entries = sources.stream(inputs or [], sources.IMAGES, self.recursive, self.files_from, self.null)
         if inputs and len(inputs) > 1:  # else no file can come twice, and its name need not be remembered
@@ -255,92 +311,23 @@ class RunOptions(FileOptions):
 
         return images.read(source, max_pixels=self.max_pixels or images.MAX_PIXELS, whole=whole, single=single)
 
-    def write_picture(self, quality: int | None = None) -> Callable[[Picture, Job], bytes]:
-        """Return a function that encodes a picture in the format of its output or, for a stream, of its input.
-
-        A picture that is still the one in its file comes back as the bytes of that file, if nothing else is asked for.
-        """
-        from vaetool import images
-
-        def write(picture: Picture, job: Job) -> bytes:
-            if isinstance(job.output, Path) and job.output.suffix:
-                format_name = images.format_for(job.output)
-            else:
-                format_name = _format_for_stream(picture)
-            if format_name == picture.format and picture.origin is not None and quality is None and not self.strip:
-                return picture.origin.read_bytes() if isinstance(picture.origin, Path) else picture.origin
-            data = images.encode(picture, format_name, quality=quality, strip=self.strip)
-            if (lost := images.left_out(picture, format_name, strip=self.strip)) is not None:
-                self.console.warn(f"{job.source}: {lost}")
-            return data
-
-        return write
+    def write_picture(
+        self, quality: int | None = None, format_name: str | None = None
+    ) -> Callable[[Picture, Job], bytes]:
+        """Return what writes pictures with these options: see `picture_writer`."""
+        return picture_writer(self.console.warn, quality, format_name, strip=self.strip)
 
     def _shard(self, found: FoundInputs) -> Shard | None:
-        from vaetool.files.inputs import parse_shard, slurm_shard
+        from vaetool.files.shards import parse_shard, slurm_shard
 
         if self.shard is not None:
             return parse_shard(self.shard)
-        shard = slurm_shard() if found.many else None
+        shared = sum(entry.shared for entry in found.entries)
+        shard = slurm_shard() if shared else None
         if shard is not None:
-            self.console.say(f"shard {shard} of the files, from SLURM_ARRAY_TASK_ID")
+            named = len(found.entries) - shared
+            whole = f"; all {named} that are named one by one" if named else ""
+            self.console.say(
+                f"shard {shard} of {shared} files, from SLURM_ARRAY_TASK_ID{whole} (--shard 0/1 takes all)"
+            )
         return shard
-
-    def _check_outputs(self, jobs: Sequence[Job], extension: str | None) -> None:
-        from vaetool.files.inputs import IMAGES, Stream
-        from vaetool.files.writing import is_special
-
-        if any(job.output is Stream.STANDARD for job in jobs) and not self.dry_run:
-            if self.json:
-                raise UsageError("--json and the result itself cannot both go to standard output: give -o FILE")
-            self.console.refuse_binary_to_terminal()
-        path = jobs[0].output if len(jobs) == 1 else None
-        if not isinstance(path, Path) or is_special(path):
-            return
-        if extension is None or extension in IMAGES.suffixes:
-            from vaetool.images import format_for
-
-            format_for(path)
-        elif path.suffix.lower() != extension:
-            raise UsageError(f"{path.name}: the result is a {extension} file: give it that suffix")
-
-    def _end_without_work(self, jobs: Sequence[Job]) -> None:
-        if self.dry_run:
-            for job in jobs:
-                self._show(job)
-            raise typer.Exit(1 if any(job.problem for job in jobs) else 0)
-        if not jobs:
-            self.console.say("no files: nothing to do")
-            raise typer.Exit(0)
-        if all(job.skip or job.problem for job in jobs):
-            # Before a model is loaded, which takes seconds.
-            report = Report(self.console)
-            with report.over(len(jobs)):
-                for job in jobs:
-                    if job.problem:
-                        report.failed(job.source, FileError(job.problem))
-                    else:
-                        report.skipped(job.source, job.output)
-            raise typer.Exit(report.exit_code)
-
-    def _show(self, job: Job) -> None:
-        if self.json:
-            facts = {"output": str(job.output)} if job.output is not None else {}
-            problem = {"error": job.problem} if job.problem else {}
-            self.console.record({"path": str(job.source), **facts, **problem, "skipped": job.skip, "dry_run": True})
-            return
-        if job.problem:
-            self.console.error(f"{job.source}: {job.problem}")
-            return
-        arrow = "" if job.output is None else f" -> {job.output}"
-        self.console.data(one_line(f"{job.source}{arrow}") + (" (exists, skipped)" if job.skip else ""))
-
-
-def _format_for_stream(picture: Picture) -> str:
-    """Return the format that the picture was read in, or PNG if that is one that cannot be written."""
-    from vaetool import images
-
-    try:
-        return images.format_for(f"x.{picture.format}")
-    except UsageError:
-        return "PNG"

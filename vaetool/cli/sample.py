@@ -9,8 +9,10 @@ import typer
 
 from vaetool.cli.groups import between, with_options
 from vaetool.cli.options import FILES, ComputeOptions, ModelName, Seed
+from vaetool.cli.plans import model_files
 from vaetool.errors import UsageError
-from vaetool.files.outputs import is_folder, refuse_existing
+from vaetool.files.outputs import is_folder, refuse_existing, refuse_inputs
+from vaetool.store.headers import SUFFIX
 
 CODES = "Codes"
 
@@ -21,7 +23,7 @@ Output = Annotated[
         "--output",
         metavar="FILE|FOLDER|-",
         help="A picture with a grid of all samples, or a folder with a file for each; - is a grid on standard output.",
-        show_default=False,
+        show_default="MODEL.samples.png",
         rich_help_panel=FILES,
     ),
 ]
@@ -79,7 +81,7 @@ def sample(
 ) -> None:
     """Make new pictures.
 
-    vaetool sample -o samples.png                 a grid of 64
+    vaetool sample                                a grid of 64, fashion.samples.png
     vaetool sample -m faces -n 9 -o new/          nine files
     vaetool sample --temperature 0.7 --seed 5 -o usual.png
     vaetool sample -n 1 -o - > one.png            in a pipe
@@ -87,7 +89,7 @@ def sample(
     The density that codes are drawn from is printed, and how likely held-out codes are under it.
     """
     if output is None:
-        raise UsageError("where to? Name a picture or a folder with -o")
+        output = f"{Path(model).name.removesuffix(SUFFIX)}.samples.png"
     if output == "-":
         if run.json:
             raise UsageError("--json and the result itself cannot both go to standard output: give -o FILE")
@@ -109,6 +111,7 @@ def sample(
     paths = _paths(output, len(drawn.codes) if folder and not grid else None)
     if not force:
         refuse_existing(paths)
+    refuse_inputs(paths, (*model_files(model), latents))
     run.console.say(drawn.words)
     if drawn.warning is not None:
         run.console.warn(drawn.warning)
@@ -123,7 +126,7 @@ def sample(
                 return
             write_atomically(path, data)
             if run.json:
-                run.console.record({"path": path, **facts})
+                run.console.record({"path": path, **facts, "out_bytes": len(data)})
             advance()
     run.console.say(f"wrote {paths[0]}" if len(paths) == 1 else f"wrote {len(paths)} pictures to {output}")
 

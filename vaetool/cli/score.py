@@ -3,175 +3,43 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from vaetool.cli.groups import between, with_options
+from vaetool.cli.groups import with_options
 from vaetool.cli.options import Inputs, RunOptions
+from vaetool.cli.plans import model_files
+from vaetool.cli.score_options import (
+    FDR,
+    ROC,
+    Alpha,
+    Bad,
+    By,
+    CopyOutliers,
+    FailOnOutlier,
+    Good,
+    Header,
+    Heatmap,
+    LabelsFile,
+    MasksFolder,
+    Model,
+    Normal,
+    Outlier,
+    Raw,
+    ReportFile,
+    Save,
+    Sort,
+    Top,
+)
 from vaetool.errors import UsageError
 
 if TYPE_CHECKING:
+    from vaetool.files.inputs import Source
+    from vaetool.files.planning import Job
     from vaetool.scoring.labels import Labels
-
-VERDICTS, RESULTS, EVALUATION = "Verdicts", "More results", "Evaluation"
-
-Model = Annotated[
-    str | None,
-    typer.Option(
-        "-m",
-        "--model",
-        metavar="NAME|PATH",
-        help="A model trained on good pictures (features, defect or vae): a name from `vaetool models`, or a file.",
-        show_default=False,
-    ),
-]
-Good = Annotated[
-    str | None,
-    typer.Option(
-        "--good",
-        metavar="FOLDER|ZIP",
-        help="Instead of a model: good pictures, to which one of features is fitted, and kept until they change.",
-        show_default=False,
-    ),
-]
-Bad = Annotated[
-    str | None,
-    typer.Option(
-        "--bad",
-        metavar="FOLDER|ZIP",
-        help="Pictures known to be bad, eight or more: the parts of a score by features are weighed so that they stand "
-        "out.",
-        show_default=False,
-    ),
-]
-Save = Annotated[
-    Path | None,
-    typer.Option(
-        "--save",
-        metavar="MODEL",
-        help="Also write the model that was fitted to --good, with what was learnt from --bad.",
-        show_default=False,
-    ),
-]
-By = Annotated[
-    str | None,
-    typer.Option(
-        "--by",
-        metavar="METHOD",
-        help="How to score: for features all, small, medium, large or whole (the picture as a whole, for outliers "
-        "among photographs); for defect small, medium or large; for a vae typical, elbo, recon, kl, iwae, complexity "
-        "or regret (slow).",
-        show_default="the model's default",
-        rich_help_panel=VERDICTS,
-    ),
-]
-Alpha = Annotated[
-    float | None,
-    typer.Option(
-        "--alpha",
-        metavar="A",
-        parser=between(0, 1),
-        help="The largest p-value of an outlier: the share of good pictures that may be called outliers.",
-        show_default="0.05",
-        rich_help_panel=VERDICTS,
-    ),
-]
-FDR = Annotated[
-    float | None,
-    typer.Option(
-        "--fdr",
-        metavar="Q",
-        parser=between(0, 1),
-        help="Judge by all p-values of the batch instead (Benjamini-Hochberg): the share of reported outliers that may "
-        "be good. Nothing is printed before the last score is known.",
-        show_default=False,
-        rich_help_panel=VERDICTS,
-    ),
-]
-FailOnOutlier = Annotated[
-    bool, typer.Option("--fail-on-outlier", help="Exit code 3 if there is an outlier.", rich_help_panel=VERDICTS)
-]
-Heatmap = Annotated[
-    Path | None,
-    typer.Option(
-        "--heatmap",
-        metavar="FOLDER",
-        help="By features or defect: write pictures with unusual places coloured, on a fixed scale (yellow: p = .1, "
-        "red: p = .0001).",
-        show_default=False,
-        rich_help_panel=RESULTS,
-    ),
-]
-Raw = Annotated[
-    bool,
-    typer.Option(
-        "--raw",
-        help="Write heatmaps as numbers: 16-bit greyscale, 0 to 65535 for -log10 p from 0 to 4.",
-        rich_help_panel=RESULTS,
-    ),
-]
-ReportFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--report",
-        metavar="FILE.html",
-        help="Write one page that needs no network: all pictures, worst first, with the terms of their scores.",
-        show_default=False,
-        rich_help_panel=RESULTS,
-    ),
-]
-Normal = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--normal",
-        metavar="FOLDER",
-        help="Pictures known to be normal.",
-        rich_help_panel=EVALUATION,
-        show_default=False,
-    ),
-]
-Outlier = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--outlier",
-        metavar="FOLDER",
-        help="Pictures known to be outliers: with --normal, how well scores tell them apart.",
-        rich_help_panel=EVALUATION,
-        show_default=False,
-    ),
-]
-LabelsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--labels",
-        metavar="FILE.csv",
-        help="The same from a table: columns path (relative to its folder) and label (0 or normal, 1 or outlier).",
-        rich_help_panel=EVALUATION,
-        show_default=False,
-    ),
-]
-MasksFolder = Annotated[
-    Path | None,
-    typer.Option(
-        "--masks",
-        metavar="FOLDER",
-        help="Masks, white where defects are, with the names of the outliers: how well defects are located.",
-        rich_help_panel=EVALUATION,
-        show_default=False,
-    ),
-]
-ROC = Annotated[
-    Path | None,
-    typer.Option(
-        "--roc",
-        metavar="FILE.png|.svg",
-        help="A plot of the ROC and precision-recall curves.",
-        rich_help_panel=EVALUATION,
-        show_default=False,
-    ),
-]
 
 
 @with_options
@@ -188,6 +56,10 @@ def score(
     heatmap: Heatmap = None,
     raw: Raw = False,
     report: ReportFile = None,
+    copy_outliers: CopyOutliers = None,
+    header: Header = False,
+    sort: Sort = False,
+    top: Top = None,
     normal: Normal = None,
     outlier: Outlier = None,
     labels: LabelsFile = None,
@@ -201,8 +73,9 @@ def score(
     vaetool score new/ --good good/                                   score, p-value, verdict, file
     vaetool score new/ --good good/ --heatmap maps                    and where they are unusual
     vaetool score new/ --good good/ --bad bad/ --save part.safetensors    once some defects are known
-    vaetool score -m part.safetensors new/ --fail-on-outlier -q       in a script: exit code 3
+    vaetool score -m part.safetensors new/ --fail-on-outlier --quiet   in a script: exit code 3
     vaetool score -m part.safetensors new/ --report report.html       a page to look at, worst first
+    vaetool score -m part.safetensors new/ --top 10 --copy-outliers odd/  the worst ten, and the files of all outliers
     vaetool score -m part.safetensors --normal good/ --outlier bad/   how good the scores are
 
     Made for pipes: find parts/ -name '*.png' -print0 | vaetool score -m part.safetensors --files-from - -0 --json |
@@ -216,22 +89,24 @@ def score(
         raise UsageError("--alpha and --fdr exclude each other")
     if raw and heatmap is None:
         raise UsageError("--raw describes the results of --heatmap: give both")
-    results = {
+    named = {
         "--report": (report, (".html", ".htm")),
         "--roc": (roc, (".png", ".svg")),
         "--save": (save, (".safetensors",)),
     }
-    _check_files(results, force=run.force)
+    _check_files(named, force=run.force)
     known, inputs = _known(inputs, normal or [], outlier or [], labels, run)
     if known is None and (masks or roc):
         raise UsageError("--masks and --roc need to know the outliers: give --normal and --outlier, or --labels")
-    if heatmap is None:
-        jobs = run.stream(inputs)
-    else:
-        jobs = iter(run.jobs(inputs, os.path.join(heatmap, ""), extension=".png"))  # noqa: PTH118 - ends like a folder
+    if run.json and header:
+        raise UsageError("--header describes lines, and --json has names: give one of them")
+    results = [path for path in (report, roc, save) if path is not None]
+    read = Read(model, good, bad, labels, masks, run.files_from)
+    jobs, copies = _plan(inputs, results, read, heatmap, copy_outliers, run)
 
     from vaetool import load
     from vaetool.cli.scoring import Level, Look, Session
+    from vaetool.cli.verdicts import Order
     from vaetool.files.mask_folder import MaskFolder
     from vaetool.scoring.detection import learn
     from vaetool.store import weights
@@ -247,12 +122,74 @@ def score(
         weights.save(save, scorer, weights.read_header(weights.find(str(model))).training)
     if (heatmap or masks) and not hasattr(scorer, "maps"):
         raise UsageError(f"this {scorer.kind} scores whole pictures: --heatmap and --masks need features or defect")
-    session = Session(run, scorer, by, Level(alpha, fdr))
+    order = Order(sorted=sort or top is not None, top=top, header=header)
+    session = Session(run, scorer, by, Level(alpha, fdr), order, copies)
     places = MaskFolder(masks) if masks else None
     look = Look(scorer, known, masks=places, heatmaps=heatmap is not None, raw=raw, page=report is not None)
     verdicts = session.work(jobs, look)
     session.conclude(verdicts, look, report, roc, title=title)
+    for count, words in (
+        (look.heatmaps_written, f"heatmaps to {heatmap}"),
+        (verdicts.copied, f"copies of outliers to {copy_outliers}"),
+    ):
+        if count:
+            run.console.say(f"wrote {count} {words}")
     return session.exit_code(verdicts, fail_on_outlier=fail_on_outlier)
+
+
+def _plan(
+    inputs: list[str] | None,
+    results: list[Path],
+    read: Read,
+    heatmap: str | None,
+    copy_outliers: str | None,
+    run: RunOptions,
+) -> tuple[Iterator[Job], dict[Source, Path]]:
+    """Return the pictures as jobs, with the places of heatmaps if those are wanted, and where outliers are copied.
+
+    Pictures come one by one as they are found, unless a result has to be kept from replacing one of them.
+    """
+    from vaetool.files.outputs import check_folder, refuse_inputs
+    from vaetool.files.planning import Naming, plan_copies
+
+    if heatmap is None and copy_outliers is None and not any(map(os.path.lexists, results)):
+        return run.stream(inputs), {}
+    if heatmap is not None:
+        check_folder(heatmap, "heatmaps")
+        naming = Naming(extension=".png")
+        place = os.path.join(heatmap, "")  # noqa: PTH118 - ends like a folder
+        jobs = run.jobs(inputs, place, naming=naming, also_read=read.files(), leave_out=copy_outliers)
+    else:
+        jobs = run.jobs(inputs, leave_out=copy_outliers, no_output=True)
+    sources = [job.source for job in jobs]
+    refuse_inputs(results, chain(sources, read.files()))
+    copies: dict[Source, Path] = {}
+    if copy_outliers is not None:
+        check_folder(copy_outliers, "copies of outliers")
+        copies = plan_copies(
+            jobs, copy_outliers, force=run.force, skip_existing=run.skip_existing, also_read=read.files()
+        )
+    return iter(jobs), copies
+
+
+@dataclass(frozen=True)
+class Read:
+    """What is read besides the pictures, and must not be replaced by results."""
+
+    model: str | None
+    good: str | None
+    bad: str | None
+    labels: Path | None
+    masks: Path | None
+    files_from: str | None
+
+    def files(self) -> Iterator[object]:
+        """Yield the files."""
+        from vaetool.images.sources import files_in
+
+        yield from model_files(self.model)
+        yield from (self.labels, self.files_from and Path(self.files_from))
+        yield from files_in(str(place) for place in (self.good, self.bad, self.masks) if place is not None)
 
 
 def _fitted(good: str, run: RunOptions) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vaetool.cli.options import RunOptions
-from vaetool.cli.verdicts import Tally, Verdicts, tell_evaluation
+from vaetool.cli.verdicts import DEFAULT_ORDER, Order, Tally, Verdicts, tell_evaluation
 from vaetool.errors import FileError
 from vaetool.files.batch import Read, read_all
 from vaetool.files.console import Report
@@ -21,6 +21,7 @@ from vaetool.files.writing import write_atomically
 from vaetool.images.conversion import from_unit, shrunk, to_unit
 from vaetool.scoring import heatmaps
 from vaetool.scoring.calibration import (
+    Calibration,
     benjamini_hochberg,
     calibration_of,
     check_alpha,
@@ -30,11 +31,13 @@ from vaetool.scoring.calibration import (
 )
 from vaetool.scoring.curves import draw_curves
 from vaetool.scoring.detection import Score, score
+from vaetool.scoring.doubts import doubts
 from vaetool.scoring.evaluation import Evaluation, PixelTally, evaluate
 from vaetool.scoring.labels import Labels, mask_for
 from vaetool.scoring.report import Page, ReportRow, thumbnail
 
 if TYPE_CHECKING:
+    from vaetool.files.inputs import Source
     from vaetool.files.planning import Job
     from vaetool.images import Picture
 
@@ -61,18 +64,21 @@ class Level:
             return self.alpha
         return float(p_values[benjamini_hochberg(p_values, self.fdr)].max(initial=-1.0))
 
-    def words(self, count: int) -> str:
-        """Return what the level promises with `count` calibration images, in words."""
+    def words(self, calibration: Calibration, by: str) -> str:
+        """Return what the level promises with a calibration, in words."""
         if self.fdr is not None:
-            return (
-                f"false discovery rate {self.fdr:g}, calibrated with {count} good pictures: {100 * self.fdr:.3g} % of "
-                "the reported outliers may be good pictures, on average over batches"
+            promise = (
+                f"false discovery rate {self.fdr:g}: of 100 pictures reported as outliers, {100 * self.fdr:.3g} or "
+                "fewer are good ones, on average over batches"
             )
-        mean, bound = false_alarm_rate(self.alpha, count), false_alarm_bound(self.alpha, count)
-        return (
-            f"alpha {self.alpha:g}, calibrated with {count} good pictures: {100 * mean:.2g} % of good pictures are "
-            f"called outliers on average over calibrations, at most {100 * bound:.2g} % in 95 % of them"
-        )
+        else:
+            count = calibration.count(by)
+            mean, bound = false_alarm_rate(self.alpha, count), false_alarm_bound(self.alpha, count)
+            promise = (
+                f"alpha {self.alpha:g}: of 100 good pictures, about {100 * mean:.2g} are called outliers, and no more "
+                f"than {100 * bound:.2g}, with a confidence of 95 %"
+            )
+        return f"{promise}; calibrated with {calibration.words(by)}"
 
 
 @dataclass
@@ -100,7 +106,7 @@ class Look:
         self.heatmaps, self.raw, self.page = heatmaps, raw, page
         self.has_maps = hasattr(model, "maps") and (heatmaps or masks is not None or page)
         self.pixels = PixelTally()
-        self.outliers_without_mask = 0
+        self.outliers_without_mask = self.heatmaps_written = 0
 
     def before(self, scored: ScoredFile, picture: Picture) -> None:
         """Take of a picture what is needed before it is scored."""
@@ -119,6 +125,7 @@ class Look:
             self._compare(heat, job.source, scored.label)
         if picture is not None and self.heatmaps and isinstance(job.output, Path):
             write_atomically(job.output, self._heatmap(picture, heat))
+            self.heatmaps_written += 1
         if picture is not None and self.page:
             seen = self._as_seen(picture)
             scored.heat = thumbnail(heatmaps.overlay(seen, heatmaps.resized(heat, *seen.shape[:2])), square=False)
@@ -192,12 +199,20 @@ class Session:
     Raises UsageError for a method that the model lacks and a level that its calibration cannot resolve.
     """
 
-    def __init__(self, run: RunOptions, model: Any, by: str | None, level: Level) -> None:
-        self.run, self.model, self.level = run, model, level
+    def __init__(
+        self,
+        run: RunOptions,
+        model: Any,
+        by: str | None,
+        level: Level,
+        order: Order = DEFAULT_ORDER,
+        copies: Mapping[Source, Path] | None = None,
+    ) -> None:
+        self.run, self.model, self.level, self.order, self.copies = run, model, level, order, copies or {}
         self.by, self.calibration = calibration_of(model, by)
         count = self.calibration.count(self.by)
         check_alpha(level.alpha, count)
-        self.promise = level.words(count)
+        self.promise = level.words(self.calibration, self.by)
         self.report = Report(run.console)
         self.tally = Tally()
         self.page = Page()
@@ -206,7 +221,12 @@ class Session:
         """Score the pictures of all jobs and report verdicts; no picture stays in memory."""
         console = self.run.console
         console.say(self.promise)
-        verdicts = Verdicts(self.report, at_once=self.level.fdr is None, lines=look.known is None)
+        for doubt in doubts(self.model, self.calibration, self.by):
+            console.warn(doubt)
+        at_once = self.level.fdr is None and not self.order.sorted
+        verdicts = Verdicts(
+            self.report, at_once=at_once, lines=look.known is None, order=self.order, copies=self.copies
+        )
         files = read_all(jobs, self.run.read_picture, threads=self.run.threads)
         with self.report.over(0 if console.is_read_on_terminal else None):
             for scored in score_files(self.model, files, look, by=self.by, alpha=self.level.alpha):
@@ -222,7 +242,7 @@ class Session:
             self.report.skipped(job.source, job.output)
         else:
             self.tally.add(result.score, result.p_value, scored.label)
-            verdicts.take(job, result, scored.label, scored.file.warnings)
+            verdicts.take(scored.file, result, scored.label)
             if listed:
                 pictures = (scored.thumbnail, scored.heat)
                 self.page.add(
@@ -247,6 +267,7 @@ class Session:
             tell_evaluation(console, evaluation)
             if roc is not None:
                 write_atomically(roc, draw_curves(scores[known], labels[known] == 1, evaluation, format=roc.suffix[1:]))
+                console.say(f"wrote {roc}")
         if page is not None:
             facts = [f"By {self.by}; {self.promise}.", f"{found}.", *([f"{warning}."] if warning else [])]
             content = self.page.write(

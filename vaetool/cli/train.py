@@ -11,6 +11,7 @@ import typer
 from vaetool.cli.groups import with_flags, with_options
 from vaetool.cli.options import ComputeOptions
 from vaetool.errors import UsageError
+from vaetool.files.outputs import check_folder, size_of
 from vaetool.store.kinds import KINDS
 from vaetool.training.flags import FLAGS
 
@@ -61,7 +62,7 @@ Root = Annotated[Path, typer.Option("--root", metavar="FOLDER", help="Where torc
 Resume = Annotated[bool, typer.Option("--resume", help="Continue a stopped run to the same model.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace a model that exists.")]
 TensorBoard = Annotated[
-    Path | None, typer.Option("--tensorboard", metavar="FOLDER", help="Also write TensorBoard event files there.")
+    str | None, typer.Option("--tensorboard", metavar="FOLDER", help="Also write TensorBoard event files there.")
 ]
 
 
@@ -105,6 +106,9 @@ def train(
     if kind is None and recipe is None:
         raise UsageError(f"which kind of model? {' or '.join(KINDS)}, or a recipe with --config")
 
+    if tensorboard is not None:
+        check_folder(tensorboard, "event files")
+
     from vaetool import train as fit
     from vaetool.training.checkpoints import check_output
     from vaetool.training.distributed import is_first_process
@@ -112,7 +116,9 @@ def train(
 
     path = check_output(output)
     speaks = is_first_process()
-    reporter = Reporter(run.console.screen if speaks and not run.quiet else None, tensorboard=tensorboard)
+    reporter = Reporter(
+        run.console.screen if speaks and not run.quiet else None, tensorboard=Path(tensorboard) if tensorboard else None
+    )
     result = fit(
         kind,
         places,
@@ -131,7 +137,7 @@ def train(
     if speaks:
         run.console.say(f"wrote {result.path}")
         if run.json:
-            run.console.record(asdict(result))
+            run.console.record({**asdict(result), "out_bytes": size_of([result.path])})
     return 0
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaetool.cli.facts import Lines
+from vaetool.errors import FileError
 from vaetool.files.console import Console, Report
+from vaetool.files.writing import write_atomically
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from vaetool.files.planning import Job
+    from vaetool.files.batch import Read
+    from vaetool.files.inputs import Source
     from vaetool.scoring.detection import Score
     from vaetool.scoring.evaluation import Evaluation
 
@@ -45,54 +50,103 @@ class Tally:
 
 
 @dataclass(frozen=True)
+class Order:
+    """How lines are printed.
+
+    sorted: most unusual first, when all scores are known. top: no more than so many of these. header: a line of names
+    comes first.
+    """
+
+    sorted: bool = False
+    top: int | None = None
+    header: bool = False
+
+
+DEFAULT_ORDER = Order()
+
+
+@dataclass(frozen=True)
 class Waiting:
     """A score whose verdict is not known yet."""
 
-    job: Job
+    file: Read[Any]
     score: Score
     label: bool | None
-    warnings: tuple[str, ...]
 
 
 class Verdicts:
     """Reporter of verdicts.
 
     at_once: the verdict of a score is final, and reported as it comes; if not, `settle` reports all, by the p-value up
-    to which they are outliers. lines: whether pictures get lines of their own where there is no --json.
+    to which they are outliers. lines: whether pictures get lines of their own where there is no --json. copies: where
+    the files of outliers are copied.
     """
 
-    def __init__(self, report: Report, *, at_once: bool, lines: bool) -> None:
+    def __init__(
+        self,
+        report: Report,
+        *,
+        at_once: bool,
+        lines: bool,
+        order: Order = DEFAULT_ORDER,
+        copies: Mapping[Source, Path] | None = None,
+    ) -> None:
         self.report = report
         self.at_once = at_once
         self.lines = lines
-        self.outliers = 0
-        self._lines = Lines(report.console, {"score": ">11", "p-value": ">9", "verdict": "<7", "file": ""})
+        self.order = order
+        self.copies = copies or {}
+        self.outliers = self.copied = 0
+        columns = {"score": ">11", "p-value": ">9", "verdict": "<7", "file": ""}
+        self._lines = Lines(report.console, columns, header=order.header and lines)
         self._waiting: list[Waiting] = []
 
-    def take(self, job: Job, score: Score, label: bool | None, warnings: tuple[str, ...]) -> None:
+    def take(self, file: Read[Any], score: Score, label: bool | None) -> None:
         """Take the next score, and report its verdict if that is final."""
-        self._waiting.append(Waiting(job, score, label, warnings))
+        self._waiting.append(Waiting(file, score, label))
         if self.at_once:
             self._tell(self._waiting.pop(), score.outlier)
 
     def settle(self, threshold: float) -> None:
         """Report the verdicts that waited for the last score."""
-        for waiting in self._waiting:
-            self._tell(waiting, waiting.score.p_value <= threshold)
+        if self.order.sorted:
+            self._waiting.sort(key=lambda waiting: (waiting.score.p_value, -waiting.score.score))
+        for number, waiting in enumerate(self._waiting):
+            listed = self.order.top is None or number < self.order.top
+            self._tell(waiting, waiting.score.p_value <= threshold, listed=listed)
         self._waiting = []
 
-    def _tell(self, what: Waiting, outlier: bool) -> None:
+    def _tell(self, what: Waiting, outlier: bool, *, listed: bool = True) -> None:
         self.outliers += outlier
+        job = what.file.job
+        target = self.copies.get(job.source) if outlier else None
+        if target is not None and not self._copy(job.source, target):
+            return
+        if not listed:
+            self.report.counted()
+            return
         score, console = what.score, self.report.console
         facts: dict[str, Any] = {"score": score.score, "p_value": score.p_value, "outlier": outlier, "by": score.by}
         if what.label is not None:
             facts["label"] = _word(what.label)
+        if target is not None:
+            facts["copy"] = str(target)
         if console.json:
-            facts["components"] = score.components
+            facts |= {"components": score.components, "in_bytes": what.file.in_bytes}
         elif self.lines:
-            cells = (f"{score.score:.5g}", f"{score.p_value:.4g}", _word(outlier), str(what.job.source))
+            cells = (f"{score.score:.5g}", f"{score.p_value:.4g}", _word(outlier), str(job.source))
             self._lines.add(*cells, style="red" if outlier else None)
-        self.report.done(what.job.source, what.job.output, facts, warnings=what.warnings)
+        self.report.done(job.source, job.output, facts, warnings=what.file.warnings)
+
+    def _copy(self, source: Source, target: Path) -> bool:
+        """Copy the file of an outlier; if that fails, report it as failed."""
+        try:
+            write_atomically(target, Path(str(source)).read_bytes())
+        except (OSError, FileError) as error:
+            self.report.failed(source, error)
+            return False
+        self.copied += 1
+        return True
 
 
 def tell_evaluation(console: Console, evaluation: Evaluation) -> None:

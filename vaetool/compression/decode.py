@@ -39,7 +39,7 @@ def _sniff(head: bytes) -> tuple[str, ...]:
     return (container.SUFFIX,) if container.is_vae(head) else ()
 
 
-COMPRESSED = FileKind("compressed pictures", _sniff, frozenset({container.SUFFIX}))
+COMPRESSED = FileKind("compressed pictures", _sniff, frozenset({container.SUFFIX}), one=f"a {container.SUFFIX} file")
 
 PICTURES = FileKind(
     "images or compressed pictures",

@@ -20,8 +20,9 @@ from typing import Any, Generic, TypeVar
 
 from vaetool.errors import FileError, UsageError
 from vaetool.files.console import Report
-from vaetool.files.inputs import Stream, standard_input
+from vaetool.files.inputs import Stream
 from vaetool.files.planning import Job
+from vaetool.files.streams import standard_input
 from vaetool.files.writing import is_special, write_atomically
 
 T = TypeVar("T")
@@ -166,7 +167,10 @@ def _work(item: Read[T], work: Callable[[T], tuple[U | None, Facts]]) -> _Result
     result: _Result[T, U] = _Result(item)
     if item.value is not None and item.error is None:
         with item.attempt():
-            result.value, result.facts = work(item.value)
+            result.value, facts = work(item.value)
+            if result.value is not None:  # the very picture that was read still knows where it is from
+                facts = {**facts, "changed": facts.get("changed", getattr(result.value, "origin", None) is None)}
+            result.facts = facts
         item.warnings = tuple(dict.fromkeys((*item.warnings, *getattr(result.value, "warnings", ()))))
     item.value = None  # the picture is no longer needed, and may be large
     return result

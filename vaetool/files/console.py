@@ -72,12 +72,12 @@ class Console:
         self._print(text, "red")
 
     def warn(self, text: str) -> None:
-        """Print a warning in one line, unless -q."""
+        """Print a warning in one line, unless quiet."""
         if not self.quiet:
             self._print(text, "yellow")
 
     def say(self, text: str) -> None:
-        """Print one line, unless -q."""
+        """Print one line, unless quiet."""
         if not self.quiet:
             self._print(text)
 
@@ -180,7 +180,7 @@ class Report:
     ) -> None:
         """Report a finished file. `output` is where it went (None: nowhere), `facts` go into JSON and the line of -v.
 
-        Facts of a file whose result is the file itself are `changed`, false, and the `reason`: the summary gives those.
+        Facts of a file whose result is the file itself are `changed`, false, and the `reason` that the summary gives.
         """
         self.done_count += 1
         facts = dict(facts or {})
@@ -193,12 +193,17 @@ class Report:
             self.sizes.add(facts)
             self._last_line = self._last_line and self.sizes.sentence(source, output, facts)
         self.console.note(sentence(source, output, facts))
-        if facts.get("changed") is False:
-            self._unchanged[str(facts["reason"])] += 1
+        if facts.get("changed") is False and "reason" in facts:
+            self._unchanged[facts["reason"]] += 1
         if self.console.json:
             place = {} if output is None else {"output": str(output)}
             noted = {"warnings": list(warnings)} if warnings else {}
             self.console.record({"path": str(source), **place, **facts, **noted})
+        self._advance()
+
+    def counted(self) -> None:
+        """Count a finished file of which nothing is to be said."""
+        self.done_count += 1
         self._advance()
 
     def skipped(self, source: object, output: object) -> None:
@@ -209,14 +214,14 @@ class Report:
             self.console.record({"path": str(source), "output": str(output), "skipped": True})
         self._advance()
 
-    def failed(self, source: object, error: Exception) -> None:
-        """Report a file that failed; its path precedes the message."""
+    def failed(self, source: object, error: Exception, facts: Mapping[str, Any] | None = None) -> None:
+        """Report a file that failed; its path precedes the message. facts: what JSON has besides."""
         self.failed_count += 1
-        message = reason(error)
+        message = reason(error, source)
         self.console.error(f"{source}: {message}")
         self.console.trace(error)
         if self.console.json:
-            self.console.record({"path": str(source), "error": message})
+            self.console.record({"path": str(source), **(facts or {}), "error": message})
         self._advance()
 
     def summary(self) -> None:
@@ -241,12 +246,17 @@ class Report:
         self.console.say(line)
 
 
-def reason(error: Exception) -> str:
-    """Return what is wrong, in one line and without the path; an error nobody foresaw is named as such."""
+def reason(error: Exception, source: object = None) -> str:
+    """Return what is wrong, in one line; an error nobody foresaw is named as such.
+
+    source: the file that is spoken of; only of another one the path is given.
+    """
     if isinstance(error, VaetoolError):
         return one_line(error)
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+        paths = [os.fsdecode(path) for path in (error.filename, error.filename2) if isinstance(path, str | bytes)]
+        other = " -> ".join(path for path in paths if path != str(source))
+        return one_line(f"{other}: {error.strerror}" if other else error.strerror)
     first_line = str(error).strip().partition("\n")[0]
     name = type(error).__name__
     return one_line(f"internal error: {name}: {first_line} (run with -vv for a traceback)")

@@ -1,4 +1,4 @@
-"""From what was typed to a list of files: folders, patterns, lists, standard input, and a shard of them.
+"""From what was typed to a list of files: folders, patterns, lists, standard input.
 
 Files named one by one keep the order they were given in; those of a folder are sorted by name. A folder gives the
 files whose name or content says that they are of the wanted kind: a `.txt` is passed over in silence, a damaged
@@ -11,20 +11,15 @@ import enum
 import glob
 import os
 import stat
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePath
-from typing import Any, TypeVar
 
 from vaetool.errors import UsageError
+from vaetool.files.lists import read_list
 
 HEAD = 32  # bytes that tell the format of a file
-BLOCK = 1 << 16  # most bytes of a list that are read at once
-
-T = TypeVar("T")
 
 
 class Stream(enum.Enum):
@@ -43,7 +38,7 @@ Source = Path | Stream
 class FileKind:
     """A kind of file that a command takes.
 
-    name:     plural, for messages.
+    name:     plural, for messages; one: singular, with its article.
     sniff:    first bytes -> the extensions under which a result in the same format goes, the usual one first;
               empty when the content is something else.
     suffixes: extensions, lower case, that are taken from a folder without looking inside.
@@ -52,15 +47,21 @@ class FileKind:
     name: str
     sniff: Callable[[bytes], tuple[str, ...]]
     suffixes: frozenset[str]
+    one: str = "an image"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One input: where it is, its place below an output folder, and what is wrong with it if that is known already."""
+    """One input.
+
+    place: below an output folder. problem: what is wrong with it, if that is known already. shared: it is from a folder
+    or the file of a list, which other processes can read as well.
+    """
 
     source: Source
     place: PurePath
     problem: str | None = None
+    shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,21 +70,6 @@ class Inputs:
 
     entries: tuple[Entry, ...]
     many: bool
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Every `count`-th file, beginning with number `index`, which counts from 0."""
-
-    index: int
-    count: int
-
-    def of(self, items: Sequence[T]) -> Sequence[T]:
-        """Return the part of `items` that is this shard's."""
-        return items[self.index :: self.count]
-
-    def __str__(self) -> str:
-        return f"{self.index}/{self.count}"
 
 
 JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
@@ -148,7 +134,7 @@ def expand(
     files_from: str | None = None,
     null: bool = False,
     earlier: str = "",
-    leave_out: Path | None = None,
+    leave_out: Sequence[Path] = (),
 ) -> Inputs:
     """Return all inputs of a command, each once.
 
@@ -156,8 +142,8 @@ def expand(
     recursive:  whether sub-folders are searched; None for a command that never does, so that -r is not advised.
     files_from: a file with one path per line (`-`: standard input), NUL-separated with `null`. Relative paths keep
                 their folders below an output folder.
-    earlier:    the suffix of this command's own results; `*.SUFFIX.*` is not taken from folders.
-    leave_out:  a folder, the output's, that is not searched.
+    earlier:    how names of this command's own results end, before the suffix: those are not taken from folders.
+    leave_out:  folders, those of results, that are not searched.
 
     A file that is missing becomes an entry with a problem: it fails alone. Raises UsageError when the request makes no
     sense: nothing given, only folders without a file of the kind, `-` with other inputs, an unreadable list. An empty
@@ -175,7 +161,7 @@ def stream(
     files_from: str | None = None,
     null: bool = False,
     earlier: str = "",
-    leave_out: Path | None = None,
+    leave_out: Sequence[Path] = (),
     folders: list[Path] | None = None,
 ) -> Iterator[Entry]:
     """Yield what `expand` finds, one by one, for work that can begin before the last of a million names is known.
@@ -198,21 +184,24 @@ def stream(
 
     def entries() -> Iterator[Entry]:
         found = False
-        listed = _read_list(files_from, null) if files_from is not None else iter(())
-        named = chain(((name, None) for name in arguments), ((name, _mirrored(name)) for name in listed))
-        for name, place in named:
+        listed = read_list(files_from, null) if files_from is not None else iter(())
+        is_shared = files_from != "-"
+        named = chain(
+            ((name, None, False) for name in arguments), ((name, _mirrored(name), is_shared) for name in listed)
+        )
+        for name, place, shared in named:
             for path, problem in _existing(name):
                 if problem is None and path.is_dir():
                     folders.append(path)
                     files = _folder(path, kind, bool(recursive), earlier, leave_out)
                 else:
-                    files = iter([Entry(path, place or PurePath(path.name or "image"), problem)])
+                    files = iter([Entry(path, place or PurePath(path.name or "image"), problem, shared)])
                 for entry in files:
                     found = True
                     yield entry
         if folders and not found:
             names = ", ".join(arguments) or "the folders listed"
-            more = f"; *.{earlier}.* are earlier results" if earlier else ""
+            more = f"; *{earlier}.* are earlier results" if earlier else ""
             deeper = "; -r looks into sub-folders" if recursive is False else ""
             raise UsageError(f"no {kind.name} in {names}{deeper}{more}")
 
@@ -241,27 +230,27 @@ def _existing(name: str) -> Iterator[tuple[Path, str | None]]:
         yield path, "not a possible file name"
 
 
-def _folder(folder: Path, kind: FileKind, recursive: bool, earlier: str, leave_out: Path | None) -> Iterator[Entry]:
+def _folder(folder: Path, kind: FileKind, recursive: bool, earlier: str, leave_out: Sequence[Path]) -> Iterator[Entry]:
     """Yield a folder's files in sorted order, before its sub-folders'; a folder that cannot be listed is a problem."""
     failures: list[OSError] = []
-    excluded = None if leave_out is None else os.path.realpath(leave_out)
+    excluded = {os.path.realpath(each) for each in leave_out}
     for parent, folders, files in os.walk(folder, onerror=failures.append):
         folders[:] = sorted(
             name
             for name in folders
-            if recursive and not name.startswith(".") and os.path.realpath(Path(parent, name)) != excluded
+            if recursive and not name.startswith(".") and os.path.realpath(Path(parent, name)) not in excluded
         )
         for name in sorted(files):
             path = Path(parent, name)
             if not name.startswith(".") and not _is_earlier(path, earlier) and _is_kind(path, kind):
-                yield Entry(path, path.relative_to(folder))
+                yield Entry(path, path.relative_to(folder), shared=True)
     for failure in failures:
         path = Path(failure.filename)
-        yield Entry(path, PurePath(path.name or "folder"), failure.strerror or "cannot be listed")
+        yield Entry(path, PurePath(path.name or "folder"), failure.strerror or "cannot be listed", shared=True)
 
 
 def _is_earlier(path: Path, earlier: str) -> bool:
-    return bool(earlier) and PurePath(path.stem).suffix == f".{earlier}"
+    return bool(earlier) and path.stem.endswith(earlier)
 
 
 def _is_kind(path: Path, kind: FileKind) -> bool:
@@ -289,61 +278,3 @@ def _mirrored(name: str) -> PurePath | None:
     """Return a listed path's place below the output folder; None (its name alone) if absolute or leading outside."""
     path = PurePath(name)
     return None if path.is_absolute() or ".." in path.parts or not path.name else path
-
-
-def standard_input() -> bytes:
-    """Read all of standard input. Raises UsageError if it is closed."""
-    return _standard_stream().read()
-
-
-def _standard_stream() -> Any:
-    if sys.stdin is None:
-        raise UsageError("standard input is closed")
-    return sys.stdin.buffer
-
-
-def _read_list(source: str, null: bool) -> Iterator[str]:
-    """Yield the names in a list, as soon as they are there."""
-    try:
-        with nullcontext(_standard_stream()) if source == "-" else Path(source).open("rb") as file:
-            rest = b""
-            while block := file.read1(BLOCK):
-                *names, rest = (rest + block).split(b"\0" if null else b"\n")
-                yield from _names(names, null)
-            yield from _names([rest], null)
-    except OSError as error:
-        raise UsageError(f"{source}: cannot read the list of files: {error.strerror}") from error
-
-
-def _names(lines: list[bytes], null: bool) -> Iterator[str]:
-    for line in lines:
-        if name := line if null else line.removesuffix(b"\r"):
-            yield os.fsdecode(name)
-
-
-def parse_shard(text: str) -> Shard:
-    """Parse `i/n` with i from 0 to n - 1. Raises UsageError for anything else."""
-    index, slash, count = text.partition("/")
-    if slash and index.isdecimal() and count.isdecimal() and int(index) < int(count):
-        return Shard(int(index), int(count))
-    raise UsageError(f"--shard {text}: expected i/n with i from 0 to n - 1, such as 0/4")
-
-
-def slurm_shard(environment: Mapping[str, str] = os.environ) -> Shard | None:
-    """Return the shard of a Slurm array task by SLURM_ARRAY_TASK_ID, _MIN, _MAX, _STEP and _COUNT; None outside one.
-
-    Raises UsageError for an array with gaps, in which a task cannot know which one it is.
-    """
-    names = ("ID", "MIN", "COUNT")
-    if not all(f"SLURM_ARRAY_TASK_{name}" in environment for name in names):
-        return None
-    try:
-        task, first, count = (int(environment[f"SLURM_ARRAY_TASK_{name}"]) for name in names)
-        step = int(environment.get("SLURM_ARRAY_TASK_STEP", 1))
-        last = int(environment.get("SLURM_ARRAY_TASK_MAX", first + step * (count - 1)))
-    except ValueError as error:
-        raise UsageError(f"SLURM_ARRAY_TASK_*: {error}; give --shard i/n") from error
-    index, rest = divmod(task - first, max(step, 1))
-    if rest or not 0 <= index < count or (last - first) // max(step, 1) + 1 != count:
-        raise UsageError("this Slurm array has gaps: give --shard i/n, or --shard 0/1 for all files")
-    return Shard(index, count)

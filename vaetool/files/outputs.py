@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 from vaetool.errors import UsageError
@@ -27,6 +29,15 @@ def is_folder(output: str | os.PathLike[str], *, without_suffix: bool = False) -
     return without_suffix and text != STANDARD_OUTPUT and not Path(text).suffix and not is_special(Path(text))
 
 
+def check_folder(output: str, what: str) -> None:
+    """Raise UsageError if the name of a folder, as typed, is rather that of a file; what: is to be written there."""
+    path = Path(output)
+    if os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112 - never raises
+        raise UsageError(f"{output} is not a folder: {what} need a folder")
+    if not is_folder(output, without_suffix=True):
+        raise UsageError(f"{output} is a name for a file: {what} need a folder, such as {path.with_suffix('')}/")
+
+
 def is_in_the_way(path: Path) -> bool:
     """Tell whether writing a result would replace something; devices and pipes are written to."""
     return os.path.lexists(path) and not is_special(path)
@@ -38,3 +49,45 @@ def refuse_existing(paths: Sequence[Path], advice: str = "--force replaces") -> 
     if existing:
         more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
         raise UsageError(f"{existing[0]} exists{more}: {advice}")
+
+
+def refuse_inputs(results: Iterable[Path], read: Iterable[object]) -> None:
+    """Raise UsageError if a result would replace a file that is read, under whatever name: links, other case.
+
+    read: paths; anything else among them is passed over. They are asked for only if a result exists.
+    """
+    existing = [(path, key) for path in results if (key := _inode(path)) is not None]
+    if not existing:
+        return
+    inputs = {key for path in read if (key := _inode(path)) is not None}
+    for path, key in existing:
+        if key in inputs:
+            raise UsageError(f"{path} is an input: results never replace inputs, choose another place")
+
+
+def size_of(written: Iterable[Path]) -> int:
+    """Return how many bytes results have together; devices and pipes have none."""
+    return sum(path.stat().st_size for path in written if path.is_file())
+
+
+def ignores_case(folder: Path) -> bool:
+    """Tell whether names in a folder that differ by case alone are one, as is usual on Windows and macOS."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        inside = (Path(entry.path) for entry in entries)
+        for path in chain(inside, (folder, *folder.parents)):
+            other = path.name.swapcase()
+            if other != path.name:
+                # Not the status of what a link leads to: the other name may well be a link to this file.
+                return os.path.samestat(path.lstat(), path.with_name(other).lstat())
+    return False
+
+
+def _inode(path: object) -> tuple[int, int] | None:
+    """Return what identifies a regular file under all its names; a link is what it leads to."""
+    if not isinstance(path, Path):
+        return None
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return (status.st_dev, status.st_ino) if path.is_file() else None

@@ -24,7 +24,7 @@ class Pairs:
     alone: tuple[Entry, ...] = ()
 
 
-def pair(first: str, second: str, kind: FileKind, *, recursive: bool = False, leave_out: Path | None = None) -> Pairs:
+def pair(first: str, second: str, kind: FileKind, *, recursive: bool = False, leave_out: Sequence[Path] = ()) -> Pairs:
     """Pair two files (the first may be `-`, standard input), or the files of two folders.
 
     Files of folders belong together if their paths, without suffix, are the same; if there are several of one name, the

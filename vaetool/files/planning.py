@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path, PurePath
 
 from vaetool.errors import UsageError
-from vaetool.files.inputs import IMAGES, READ_ONLY, Entry, FileKind, Inputs, Shard, Source, Stream, read_head
-from vaetool.files.outputs import is_folder, is_in_the_way, refuse_existing
+from vaetool.files.inputs import IMAGES, READ_ONLY, Entry, FileKind, Inputs, Source, Stream, read_head
+from vaetool.files.outputs import (
+    check_folder,
+    ignores_case,
+    is_folder,
+    is_in_the_way,
+    refuse_existing,
+    refuse_inputs,
+)
+from vaetool.files.shards import Shard
 from vaetool.files.writing import is_special
 
 
@@ -21,24 +30,30 @@ class Job:
     output:  where the result goes; None for a command that writes none.
     problem: what is known to be wrong before the file is opened; the job fails with it.
     skip:    the result exists and is to be kept.
+    place:   of the input below a folder of results.
     """
 
     source: Source
     output: Path | Stream | None = None
     problem: str | None = None
     skip: bool = False
+    place: PurePath = field(default_factory=PurePath)
 
 
 @dataclass(frozen=True)
 class Naming:
-    """How results are named: `photo.png` becomes `photo.SUFFIX.png` next to the input, `photo.png` in a folder.
+    """How results are named: `photo.png` becomes `photo.denoised.png` next to the input, `photo.png` in a folder.
 
+    suffix: `.denoised`, say, for results next to inputs. suffix_in_folder: the same for those in a folder.
     extension: of every result, with its dot; None: that of the input's format, by content.
+    flat: folders that inputs lie in are not mirrored in the folder of results.
     """
 
     suffix: str = ""
     extension: str | None = None
     kind: FileKind = IMAGES
+    suffix_in_folder: str = ""
+    flat: bool = False
 
 
 def plan(
@@ -49,7 +64,7 @@ def plan(
     force: bool = False,
     skip_existing: bool = False,
     shard: Shard | None = None,
-    also_read: Iterable[Source] = (),
+    also_read: Iterable[object] = (),
 ) -> list[Job]:
     """Return the jobs for all inputs, in their order; with a shard, its part of the list sorted by path.
 
@@ -66,16 +81,30 @@ def plan(
     if shard is not None:
         # By name alone, without opening other shards' files: what collides there is refused here as well.
         _refuse_collisions([Job(entry.source, place(entry, _extension_by_name)) for entry in entries])
-        entries = shard.of(sorted(entries, key=lambda entry: str(entry.source)))
-    jobs = [Job(entry.source, place(entry, _extension_by_content), entry.problem) for entry in entries]
+        entries = shard.of(entries)
+    jobs = [_job(entry, place(entry, _extension_by_content), naming.kind) for entry in entries]
     _refuse_collisions(jobs)
-    _refuse_inputs_as_outputs(jobs, [*(entry.source for entry in inputs.entries), *also_read])
+    written = [job.output for job in jobs if isinstance(job.output, Path) and not job.problem]
+    refuse_inputs(written, chain((entry.source for entry in inputs.entries), also_read))
     return _settle_existing(jobs, force=force, skip_existing=skip_existing)
 
 
-def folder_of(output: str | None) -> Path | None:
-    """Return the folder that `-o` names, if the text and the disk alone show that it is one."""
-    return Path(output) if output and is_folder(output) else None
+def plan_copies(
+    jobs: Sequence[Job], folder: str, *, force: bool, skip_existing: bool, also_read: Iterable[object] = ()
+) -> dict[Source, Path]:
+    """Return where copies of the inputs of jobs go in a folder; none for those that are there and are to be kept.
+
+    Raises UsageError as `plan`, and if `folder` is rather the name of a file.
+    """
+    entries = tuple(Entry(job.source, job.place, job.problem) for job in jobs)
+    found = plan(Inputs(entries, many=True), folder, Naming(), force=force, skip_existing=skip_existing)
+    refuse_inputs([job.output for job in found if isinstance(job.output, Path)], also_read)
+    return {job.source: job.output for job in found if isinstance(job.output, Path) and not job.skip}
+
+
+def folders_of(*outputs: str | None) -> list[Path]:
+    """Return the folders of results, as far as the names and the disk alone show that they are folders."""
+    return [Path(output) for output in outputs if output and is_folder(output)]
 
 
 ExtensionOf = Callable[[Source, FileKind], str]
@@ -89,24 +118,28 @@ def _destination(
 
     def named(entry: Entry, path: PurePath, extension_of: ExtensionOf, suffix: str) -> Path:
         extension = naming.extension or extension_of(entry.source, naming.kind)
-        middle = f".{suffix}" if suffix else ""
-        return Path(path.with_name(f"{path.stem}{middle}{extension}"))
+        return Path(path.with_name(f"{path.stem}{suffix}{extension}"))
 
+    if naming.suffix_in_folder and (from_stream or (output and not (inputs.many or is_folder(output)))):
+        raise UsageError("--suffix names results next to their inputs or in a folder: leave it out with -o FILE")
     if output == "-" or (output is None and from_stream):
         if inputs.many:
             raise UsageError("-o - takes the result of one file: give a folder for several")
         return lambda entry, extension_of: Stream.STANDARD
     if output is None:
         return lambda entry, extension_of: named(entry, PurePath(str(entry.source)), extension_of, naming.suffix)
-    named_folder = is_folder(output)
     target = Path(output)
-    if not (inputs.many or named_folder):
+    if not (inputs.many or is_folder(output)):
         return lambda entry, extension_of: target
     if from_stream:
         raise UsageError("standard input has no name to use in a folder: give -o FILE or -o -")
-    if target.exists() and not target.is_dir():
-        raise UsageError(f"{target} is a file: several inputs need a folder")
-    return lambda entry, extension_of: named(entry, target / entry.place, extension_of, "")
+    check_folder(output, "several inputs")
+
+    def in_folder(entry: Entry, extension_of: ExtensionOf) -> Path:
+        place = target / (entry.place.name if naming.flat else entry.place)
+        return named(entry, place, extension_of, naming.suffix_in_folder)
+
+    return in_folder
 
 
 def _extension_by_name(source: Source, kind: FileKind) -> str:
@@ -123,6 +156,14 @@ def _extension_by_content(source: Source, kind: FileKind) -> str:
     return suffix if suffix.lower() in found else found[0]
 
 
+def _job(entry: Entry, output: Path | Stream | None, kind: FileKind) -> Job:
+    """Return a job; it has a problem if its result would take the place of its input, which is of another kind."""
+    problem = entry.problem
+    if output == entry.source and isinstance(output, Path) and not kind.sniff(read_head(output)):
+        problem = problem or f"not {kind.one}"
+    return Job(entry.source, output, problem, place=entry.place)
+
+
 def _refuse_collisions(jobs: Iterable[Job]) -> None:
     first: dict[str, Source] = {}
     for job in jobs:
@@ -134,17 +175,6 @@ def _refuse_collisions(jobs: Iterable[Job]) -> None:
                 f"{other} and {job.source} would both become {job.output}: "
                 "rename one, or run them with different -o folders"
             )
-
-
-def _refuse_inputs_as_outputs(jobs: Sequence[Job], read: Sequence[Source]) -> None:
-    # Not Path.exists, which raises for a name that is too long.
-    existing = [job for job in jobs if isinstance(job.output, Path) and os.path.exists(job.output)]  # noqa: PTH110
-    if not existing:
-        return
-    sources = {key for source in read if (key := _inode(source)) is not None}
-    for job in existing:
-        if _inode(job.output) in sources:
-            raise UsageError(f"{job.output} is an input: results never replace inputs, choose another place")
 
 
 def _settle_existing(jobs: list[Job], *, force: bool, skip_existing: bool) -> list[Job]:
@@ -164,21 +194,18 @@ def _settle_existing(jobs: list[Job], *, force: bool, skip_existing: bool) -> li
     return settled
 
 
-def _inode(path: object) -> tuple[int, int] | None:
-    """Return what identifies a regular file under all its names, links included."""
-    if not isinstance(path, Path):
-        return None
-    try:
-        status = path.stat()
-    except (OSError, ValueError):
-        return None
-    return (status.st_dev, status.st_ino) if path.is_file() else None
-
-
 def _identity(path: Path) -> str:
-    return os.path.join(_real_folder(str(path.parent)), path.name)  # noqa: PTH118 - as text: a million paths
+    """Return a text that is the same for all names of a result, that of a link being what it leads to."""
+    if os.path.islink(path):  # noqa: PTH114 - never raises
+        path = Path(os.path.realpath(path))
+    folder, ignores_case = _real_folder(os.path.abspath(path.parent))  # noqa: PTH100 - as text: a million paths
+    name = path.name.casefold() if ignores_case else path.name
+    return os.path.join(folder, name)  # noqa: PTH118
 
 
 @lru_cache(maxsize=1024)
-def _real_folder(folder: str) -> str:
-    return os.path.realpath(folder)
+def _real_folder(folder: str) -> tuple[str, bool]:
+    """Return where a folder is, whatever it is called, and whether names in it differ by case alone."""
+    real = os.path.realpath(folder)
+    existing = next(path for path in (Path(real), *Path(real).parents) if os.path.isdir(path))  # noqa: PTH112
+    return real, ignores_case(existing)

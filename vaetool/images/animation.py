@@ -36,16 +36,21 @@ def check_new(path: str | Path, *, force: bool = False) -> None:
         raise UsageError(f"{path}: holds frames already; --force replaces them")
 
 
-def write(frames: np.ndarray, path: str | Path, fps: float = 12) -> None:
+def replaced_by(path: str | Path) -> list[Path]:
+    """Return the files that `write` replaces or removes."""
+    return _frames_in(path) if _is_folder(path) else [Path(path)]
+
+
+def write(frames: np.ndarray, path: str | Path, fps: float = 12) -> list[Path]:
     """Write frames, (frames, height, width, 1 or 3) uint8, as `path` says: to a file with a suffix of `FORMATS`, or to
-    a folder as frame-0001.png and so on, which replace those that are there.
+    a folder as frame-0001.png and so on, which replace those that are there. Returns what was written.
 
     Raises FileError, UsageError for another suffix.
     """
     check_new(path, force=True)
     if not _is_folder(path):
         write_atomically(path, encode_frames(frames, Path(path).suffix or ".gif", fps))
-        return
+        return [Path(path)]
     earlier = _frames_in(path)
     digits = max(4, len(str(len(frames))))
     written = [Path(path) / f"frame-{k:0{digits}}.png" for k in range(1, len(frames) + 1)]
@@ -54,6 +59,7 @@ def write(frames: np.ndarray, path: str | Path, fps: float = 12) -> None:
     for name in earlier:
         if name not in written:
             name.unlink()
+    return written
 
 
 def _is_folder(path: str | Path) -> bool:

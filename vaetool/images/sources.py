@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
@@ -37,6 +38,7 @@ class Source:
     origin: str  # the same for the same file, so that none is taken twice
     read: Callable[[], np.ndarray]  # → (height, width, 1 or 3) uint8, uint16 or float32; raises ImageError
     read_noisy: Callable[[], np.ndarray] | None = None  # the same picture with noise, if it is one of a pair
+    file: Path | None = None  # the image's own, or the zip file that it is in
 
 
 def find_sources(data: Iterable[str | Path], root: str | Path = ".", *, whole: bool = False) -> list[Source]:
@@ -54,6 +56,13 @@ def find_sources(data: Iterable[str | Path], root: str | Path = ".", *, whole: b
         for source in sources:
             found.setdefault(source.origin, source)
     return sorted(found.values(), key=lambda source: source.name)
+
+
+def files_in(data: Iterable[str | Path]) -> Iterator[Path]:
+    """Yield the files in which the images of folders and zip files are; nothing for places that cannot be used."""
+    for place in data:
+        with suppress(UsageError):
+            yield from (source.file for source in find_sources([place]) if source.file is not None)
 
 
 def find_pairs(data: Sequence[str | Path], root: str | Path = ".", *, whole: bool = False) -> list[Source]:
@@ -99,7 +108,8 @@ def _folder_sources(folder: Path, whole: bool) -> list[Source]:
     for entry in inputs.expand([str(folder)], recursive=True).entries:
         if isinstance(entry.source, Path) and Path(entry.source.stem).suffix not in RESULTS:
             name = PurePosixPath(entry.place.as_posix())
-            found += _file_sources(name, os.path.realpath(entry.source), partial(Path, entry.source), whole)
+            load, origin = partial(Path, entry.source), os.path.realpath(entry.source)
+            found += [replace(source, file=entry.source) for source in _file_sources(name, origin, load, whole)]
     return found
 
 
@@ -140,7 +150,8 @@ def _zip_sources(path: Path, whole: bool) -> list[Source]:
     found: list[Source] = []
     for entry in entries:
         name = PurePosixPath(entry.filename)
-        found += _file_sources(name, f"{os.path.realpath(path)}/{name}", partial(load, entry), whole)
+        origin = f"{os.path.realpath(path)}/{name}"
+        found += [replace(source, file=path) for source in _file_sources(name, origin, partial(load, entry), whole)]
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vaetool.errors import ImageError, TrainingError, UsageError
-from vaetool.files.outputs import refuse_existing
+from vaetool.files.outputs import refuse_existing, refuse_inputs
 from vaetool.files.writing import write_atomically
 from vaetool.images.sources import Source, find_sources
 from vaetool.latents import plots
@@ -58,9 +59,11 @@ def explore(
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder}: is not a folder")
     if not force:
-        _check_new(folder)
+        refuse_existing(results_in(folder))
     places = [data] if isinstance(data, (str, Path)) else list(data)
-    sources, codes = encode_sources(model, find_sources(places, root), warn)
+    found = _outside(folder, find_sources(places, root), places)
+    refuse_inputs(results_in(folder), (source.file for source in found))
+    sources, codes = encode_sources(model, found, warn)
     if not sources:
         raise TrainingError("none of the pictures can be read")
     some = random.Random(0).sample(sources, min(LOOKED_AT, len(sources)))
@@ -95,8 +98,21 @@ def encode_sources(
     return readable, codes
 
 
-def _check_new(folder: Path) -> None:
-    refuse_existing([folder / name for name in (TABLE, ARRAY, *(f"{name}.png" for name in plots.PANELS))])
+def _outside(folder: Path, sources: list[Source], places: Iterable[str | Path]) -> list[Source]:
+    """Leave out what is in the folder of results, of an earlier run, say, unless that folder itself was named."""
+    results = os.path.realpath(folder)
+
+    def is_inside(path: str | Path) -> bool:
+        return Path(os.path.realpath(path)).is_relative_to(results)
+
+    if any(map(is_inside, places)):
+        return sources
+    return [source for source in sources if source.file is None or not is_inside(source.file)]
+
+
+def results_in(folder: Path) -> list[Path]:
+    """Return the files that may be written into a folder."""
+    return [folder / name for name in (TABLE, ARRAY, *(f"{name}.png" for name in plots.PANELS))]
 
 
 def _table(sources: Sequence[Source], codes: np.ndarray) -> bytes:

@@ -208,6 +208,10 @@ class VAE(Autoencoder, Scorer):
             "(--set objective.free_nats=0.1), another model.likelihood, or a smaller --latent"
         )
 
+    def doubt(self) -> str | None:
+        """Return what `advice` says if the posterior has collapsed, else None."""
+        return self.advice({"active_units": float((self.code_sigma.square() > ACTIVE).sum())})
+
     def example(self, batch: Batch) -> list[Tensor]:
         """Return pictures, their reconstructions, and samples from the prior."""
         clean = batch["clean"]

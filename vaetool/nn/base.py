@@ -43,6 +43,12 @@ class ImageStore(Protocol):
     def centre_crops(self, size: int, part: slice = ...) -> Tensor:
         """Return the middle of some images, (images, channels, size, size) in 0..1."""
 
+    def thumbnails(self) -> Tensor:
+        """Return what images are compared by to find copies, (images, numbers)."""
+
+    def part(self, chosen: Sequence[int]) -> ImageStore:
+        """Return some of the images."""
+
 
 class TrainingImages(Protocol):
     """The images of a run: those it trains on, and sources of others that it does not see, for calibration."""

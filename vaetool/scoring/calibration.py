@@ -94,6 +94,13 @@ class Calibration:
         """Return how many images the p-values of a method are based on: the smallest is 1 / (count + 1)."""
         return len(self.held_out_scores(by))
 
+    def words(self, by: str) -> str:
+        """Return in words how many good pictures a method is calibrated with, and what for."""
+        known, count = int((~np.isnan(self.columns([by if by in self.names else self.names[0]]))).sum()), self.count(by)
+        if known == count:
+            return f"{count} good pictures"
+        return f"{known} good pictures ({known - count} to weigh the parts of a score, {count} for p-values)"
+
     @cached_property
     def _held_out_scores(self) -> dict[str, np.ndarray]:
         return {}

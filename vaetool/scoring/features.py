@@ -24,7 +24,9 @@ from vaetool.nn.backbone import STRIDE
 from vaetool.nn.base import Batch, Facts, ImageStore, TrainingImages, register, stacked
 from vaetool.nn.sections import NotNegative, Section
 from vaetool.scoring.calibration import Calibration, calibration_of
+from vaetool.scoring.copies import without_copies
 from vaetool.scoring.deep import BATCH, GLANCE_WIDTH, SCALES, WIDTHS, Seen, see, see_all
+from vaetool.scoring.doubts import FEW
 from vaetool.scoring.drawn import Defects, add_defects
 from vaetool.scoring.energies import LEARNT, PARTS, Energy, components, resized
 from vaetool.scoring.examples import Copy, Examples, see_copies, usual_copies
@@ -43,9 +45,6 @@ MIN_FOR_FOLDS = 3
 
 FOLDS = 10
 """Folds of the good pictures, each scored by a fit to the others (Barber et al. 2021)."""
-
-MIN_EXACT = 30
-"""Good pictures below which p-values are called rough."""
 
 ALPHA = 0.05  # the level at which it is said how many of the bad pictures are found
 
@@ -153,6 +152,8 @@ class Features(Scorer):
 
     def fit(self, images: ImageStore) -> str:
         """Fit the model to good pictures and calibrate it with them, in folds; return what was found, in words."""
+        given = len(images)
+        images = images.part(without_copies(images.thumbnails()))  # a copy in another fold would look too usual
         pictures = see_all(images, self.config.size)
         side = self.config.size // SCALES[1]
         inside = slice(side // 4, side - side // 4)  # what lies at the edge can be told from its features
@@ -170,6 +171,8 @@ class Features(Scorer):
         self._fit(good)
         where = "is the same everywhere" if self.config.places == "alike" else "depends on the place"
         words = f"fitted to {len(good)} pictures"
+        if len(good) < given:
+            words += f" ({given - len(good)} of {given} look the same as others, and are left out)"
         if copies:
             words += f" and to copies that look as usual as they do ({', '.join(kinds)})"
         return f"{words}: what is usual {where} ({share:.0%} of the variance of features is due to the place)"
@@ -259,8 +262,9 @@ class Features(Scorer):
         if not self.config.calibration:
             found = f"{count} good pictures are too few for p-values: {MIN_FOR_FOLDS} are needed"
             return Facts([f"not calibrated: {found}"], facts.values)
+        count = self.config.calibration
         words = f"calibrated with the {count} images it was fitted to, each by a fit to others"
-        if count < MIN_EXACT:
+        if count < FEW:
             words += f"; with so few, p-values are rough, and none is below 1/{count + 1}"
         return Facts([words], facts.values | {"calibrated_in_folds": min(count, FOLDS)})
 

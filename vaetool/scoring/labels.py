@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vaetool.errors import FileError, UsageError
+from vaetool.errors import UsageError
 from vaetool.files import inputs
 
 WORDS = {"0": False, "normal": False, "1": True, "outlier": True}
@@ -52,8 +52,8 @@ def labels_of_folders(normal: Iterable[str], outlier: Iterable[str], *, recursiv
 def read_labels(path: str | Path) -> Labels:
     """Read labels from a CSV file with the columns `path` (relative to the file's folder) and `label`.
 
-    A label is 0 or normal, 1 or outlier. Raises FileError for a file that is not such a table, UsageError for an image
-    that has both labels.
+    A label is 0 or normal, 1 or outlier. Raises UsageError for a file that is not such a table, and for an image that
+    has both labels.
     """
     path = Path(path)
     try:
@@ -61,22 +61,25 @@ def read_labels(path: str | Path) -> Labels:
             rows = csv.DictReader(file, strict=True)
             missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
             if missing:
-                raise FileError(f"{path}: has no column {missing[0]!r}; it needs {' and '.join(COLUMNS)}")
-            known = [(path.parent / row["path"], _label(row["label"], path, rows.line_num)) for row in rows]
+                raise UsageError(f"{path}: has no column {missing[0]!r}; it needs {' and '.join(COLUMNS)}")
+            known = [_known(row, path, rows.line_num) for row in rows]
     except OSError as error:
-        raise FileError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
     except csv.Error as error:
-        raise FileError(f"{path}: is not a CSV file ({error})") from error
+        raise UsageError(f"{path}: is not a CSV file ({error})") from error
     if not known:
-        raise FileError(f"{path}: names no image")
+        raise UsageError(f"{path}: names no image")
     return Labels(known)
 
 
-def _label(word: str | None, path: Path, line: int) -> bool:
-    label = WORDS.get((word or "").strip().lower())
+def _known(row: Mapping[str, str | None], path: Path, line: int) -> tuple[Path, bool]:
+    name, word = (row[column] or "" for column in COLUMNS)
+    label = WORDS.get(word.strip().lower())
+    if not name:
+        raise UsageError(f"{path}: line {line}: has no path")
     if label is None:
-        raise FileError(f"{path}: line {line}: a label is 0 or normal, 1 or outlier, not {word or ''!r}")
-    return label
+        raise UsageError(f"{path}: line {line}: a label is 0 or normal, 1 or outlier, not {word!r}")
+    return path.parent / name, label
 
 
 def _place(path: object) -> str:

@@ -72,6 +72,10 @@ class Scorer(Model):
         self.config = dataclasses.replace(self.config, calibration=len(values), statistics=calibration.names)
         self.register_buffer("calibration_components", torch.from_numpy(values).to(self.device))
 
+    def doubt(self) -> str | None:
+        """Return what went wrong in training so that scores say little, if that can be told."""
+        return None
+
     def forget(self) -> None:
         """Drop what is known about good images: it depends on weights that further training changes."""
         super().forget()
@@ -84,13 +88,15 @@ class Scorer(Model):
         words, values = super().complete(images, held_out, corruption, generator)
         good = []
         for source in images.unseen:
-            with suppress(ImageError):  # kept as small as the model sees them: a thousand photographs are gigabytes
+            with suppress(ImageError):  # it could be read before training: see `splits.set_aside`
+                # Kept as small as the model sees them: a thousand photographs are gigabytes.
                 good.append(self.prepare(source.read()).mul(255).round().byte())
         if len(good) < MIN_IMAGES:
-            found = "not calibrated: p-values for scores need thirty images or more, with ten or more set aside"
-            return Facts([*words, f"{found} for them"], values)
+            found = "not calibrated: p-values for scores need thirty different images or more, with ten or more of them"
+            return Facts([*words, f"{found} set aside"], values)
         self.calibrate(good)
-        found = f"calibrated with {len(good)} images used neither for training nor for measuring"
+        words_on_good = calibration_of(self, None)[1].words(self.default_method)
+        found = f"calibrated with {words_on_good}, used neither for training nor for measuring"
         return Facts([*words, found], values)
 
     def score(self, images: Iterable[Any], by: str | None = None) -> np.ndarray:

@@ -6,7 +6,8 @@ import difflib
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,16 @@ def list_models() -> dict[str, Path]:
             if name and not name.endswith(STATE):
                 found.setdefault(name, path)
     return found
+
+
+def names_of(kinds: Collection[str]) -> list[str]:
+    """Return the names of all models of some kinds."""
+    found = []
+    for name, path in list_models().items():
+        with suppress(WeightsError):
+            if read_header(path).kind in kinds:
+                found.append(name)
+    return sorted(found)
 
 
 def find(name: str | os.PathLike[str]) -> Path:

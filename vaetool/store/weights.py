@@ -16,7 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaetool.errors import DeviceError, WeightsError, WrongKindError
-from vaetool.store.catalogue import bundled_folder, find, list_models, manifest, search_folders, sha256, user_folder
+from vaetool.store.catalogue import (
+    bundled_folder,
+    find,
+    list_models,
+    manifest,
+    names_of,
+    search_folders,
+    sha256,
+    user_folder,
+)
 from vaetool.store.headers import FORMAT, SCALE, SUFFIX, Header, read_header, with_article
 from vaetool.store.kinds import KINDS
 
@@ -44,6 +53,7 @@ __all__ = [
     "write_tensors",
 ]
 
+MAX_NAMED = 3  # models that are named if one of another kind is given
 DEVICE_TYPES = ("cpu", "cuda", "mps")
 
 
@@ -127,7 +137,9 @@ def as_model(
 def _check_kind(name: str, kind: str, wanted: tuple[str, ...]) -> None:
     if kind not in wanted:
         needed = " or ".join(map(with_article, wanted))
-        raise WrongKindError(f"{name}: this is {with_article(kind)}; {needed} is needed")
+        fitting = names_of(wanted)[:MAX_NAMED]
+        examples = f", such as {' or '.join(fitting)}" if fitting else ""
+        raise WrongKindError(f"{name}: this is {with_article(kind)}; {needed} is needed{examples}")
 
 
 def _build(header: Header) -> Model:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,8 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vaetool.errors import UsageError, WeightsError
-from vaetool.files.outputs import refuse_existing
+from vaetool.errors import UsageError, VaetoolError, WeightsError
+from vaetool.files.outputs import refuse_existing, refuse_inputs
+from vaetool.images.sources import files_in
+from vaetool.store import catalogue
 from vaetool.store.weights import SUFFIX, write_tensors
 from vaetool.training.flags import BUDGETS
 
@@ -104,7 +108,24 @@ def check_new(output: Path) -> None:
     """Raise UsageError if a run with this output would replace files, naming the first."""
     if state_path(output).exists():
         raise UsageError(f"{output}: a run was interrupted here; continue with --resume, or start again with --force")
-    refuse_existing([output, log_path(output), picture_path(output), latent_path(output)])
+    refuse_existing(_results(output))
+
+
+def check_replaced(output: Path, recipe: object, init: str | Path | None, places: Iterable[str | Path]) -> None:
+    """Raise UsageError if a run with this output would replace what it reads: images, a recipe, another model."""
+
+    def read() -> Iterator[object]:
+        yield Path(recipe) if isinstance(recipe, str | Path) else None
+        if init is not None:
+            with suppress(VaetoolError):  # whoever loads it says what is wrong
+                yield catalogue.find(init)
+        yield from files_in(places)
+
+    refuse_inputs([*_results(output), state_path(output)], read())
+
+
+def _results(output: Path) -> list[Path]:
+    return [output, log_path(output), picture_path(output), latent_path(output)]
 
 
 def save_state(

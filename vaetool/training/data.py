@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
+from copy import copy
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -27,13 +28,10 @@ from vaetool.images.picture import as_pillow, rescale
 from vaetool.images.ranges import Range, used_range
 from vaetool.images.sources import Source
 from vaetool.nn.sections import InnerShare, Section, ShareBelowOne, Some
-from vaetool.scoring.measurement import MAX_IMAGES, MIN_IMAGES
+from vaetool.scoring.copies import thumbnail
 
 MAX_ENLARGEMENT = 8.0
-MIN_TO_CALIBRATE = 30
-"""Images to calibrate with, if there are enough: more than their share of a small folder."""
-
-NAMED_FAILURES = 5
+NAMED_FAILURES = 100
 """Unreadable files that are named; the others are only counted."""
 
 
@@ -44,44 +42,17 @@ class DataConfig(Section, name="data"):
     # Each image is kept at these sizes, unless it is to stay as noisy as it is: shrinking removes the traces of JPEG.
     scales: Some[Annotated[float, Meta(gt=0, le=4)]] = (1.0,)
     held_out: InnerShare = 0.03  # share of the images that are never trained on
-    calibration: ShareBelowOne = 0.0  # share kept apart to calibrate scores with: see `split_calibration`
+    calibration: ShareBelowOne = 0.0  # share kept apart to calibrate scores with: see `splits.set_aside`
     mirror: bool = False  # flip whole pictures left to right at random; crops are always turned and mirrored
     pairs: bool = False  # each image has a noisy one of the same name, in the first of two places
     # Of decoded images in memory (3 bytes each in colour); of more images, a random part is taken.
     max_megapixels: Annotated[float, Meta(gt=0)] = 1000.0
 
 
-def split(sources: Sequence[Source], held_out: float, seed: int) -> tuple[list[Source], list[Source]]:
-    """Split sources into those to train on and held-out ones, at least one of each, the same for the same seed.
-
-    Raises TrainingError for fewer than two.
-    """
-    if len(sources) < 2:
-        raise TrainingError("training needs at least two readable images: one is held out to measure on")
-    order = random.Random(seed).sample(range(len(sources)), len(sources))
-    count = min(max(1, round(held_out * len(sources))), len(sources) - 1)
-    return [sources[i] for i in sorted(order[count:])], [sources[i] for i in sorted(order[:count])]
-
-
-def split_calibration(sources: Sequence[Source], share: float, seed: int) -> tuple[list[Source], list[Source]]:
-    """Split sources into those to train on and, in random order, those to calibrate scores with after training.
-
-    Of few images, more than their share are taken, since p-values need them: at least 30, but no more than one in
-    three. Of many, no more than 1000, which resolve a thousandth. None if that would be fewer than 10, which cannot
-    resolve a p-value of .1. The network is trained once, on the others: there is no cross-validation.
-    """
-    wanted = max(MIN_TO_CALIBRATE, round(share * len(sources)))
-    count = min(wanted, len(sources) // 3, MAX_IMAGES) if share else 0
-    if count < MIN_IMAGES:
-        return list(sources), []
-    order = random.Random(f"calibration {seed}").sample(range(len(sources)), len(sources))
-    return [sources[i] for i in sorted(order[count:])], [sources[i] for i in order[:count]]
-
-
 class PixelStore:
     """Images of many sizes as one block of bytes, (pixels, channels), with the position of each.
 
-    sources: how many files they are from; a file may be there at several scales. labels: of the images.
+    sources: how many files they are from; a file may be there at several scales. labels, origins: of the images.
     """
 
     def __init__(
@@ -90,6 +61,7 @@ class PixelStore:
         device: torch.device | str = "cpu",
         sources: int | None = None,
         labels: Sequence[str] = (),
+        origins: Sequence[Source] = (),
     ) -> None:
         """Copy arrays, (height, width, channels) uint8 each, all with the same number of channels, into one block.
 
@@ -97,6 +69,7 @@ class PixelStore:
         """
         self.sources = len(arrays) if sources is None else sources
         self.labels = tuple(labels)
+        self.origins = tuple(origins)
         self.sizes = torch.tensor([a.shape[:2] for a in arrays], device=device)
         ends = self.sizes.prod(dim=1).cumsum(dim=0)
         self.offsets = ends - self.sizes.prod(dim=1)
@@ -108,6 +81,24 @@ class PixelStore:
 
     def __len__(self) -> int:
         return len(self.sizes)
+
+    def part(self, chosen: Sequence[int]) -> PixelStore:
+        """Return some of the images, in the same block of bytes."""
+        other = copy(self)
+        index = torch.tensor(chosen, device=self.pixels.device)
+        other.sizes, other.offsets = self.sizes[index], self.offsets[index]
+        other.labels = tuple(self.labels[each] for each in chosen) if self.labels else ()
+        other.origins = tuple(self.origins[each] for each in chosen) if self.origins else ()
+        other.sources = len({source.origin for source in other.origins}) or len(chosen)
+        return other
+
+    def thumbnails(self) -> Tensor:
+        """Return what images are compared by, (images, numbers): see `vaetool.scoring.copies`."""
+        found = []
+        for start, (height, width) in zip(self.offsets.tolist(), self.sizes.tolist(), strict=True):
+            pixels = self.pixels[start : start + height * width].reshape(height, width, -1)
+            found.append(thumbnail(pixels.permute(2, 0, 1).float() / 255))
+        return torch.stack(found)
 
     def random_crops(
         self, count: int, size: int, generator: torch.Generator, augment: bool = True, mirror: bool = True
@@ -184,6 +175,7 @@ def load_store(
 
     arrays: list[np.ndarray] = []
     labels: list[str] = []
+    origins: list[Source] = []
     budget = config.max_megapixels * 1e6
     order = random.Random(0).sample(sources, len(sources))
     used = failed = 0
@@ -219,11 +211,12 @@ def load_store(
             used += 1
             arrays += versions
             labels += [source.label] * len(versions)
+            origins += [source] * len(versions)
     if failed > NAMED_FAILURES:
         warn(f"and {failed - NAMED_FAILURES} more images left out")
     if not arrays:
         raise TrainingError("none of the images can be used")
-    return PixelStore(arrays, device, used, labels)
+    return PixelStore(arrays, device, used, labels, origins)
 
 
 def _in_threads(

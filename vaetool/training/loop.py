@@ -75,6 +75,7 @@ def train(
     chosen = read_recipe(recipe, kind, settings, preset, further, **sections_of(flags))
     if not force and not resume:
         checkpoints.check_new(path)
+    checkpoints.check_replaced(path, recipe, init, places)
     smallest = min(batch_size(chosen.training, size) for size in chosen.training.crops)
     with join_processes(weights.resolve_device(device), smallest) as processes:
         if reporter is None or not processes.is_first:

@@ -13,7 +13,8 @@ from vaetool.images.sources import Source
 from vaetool.nn.base import Model
 from vaetool.store import weights
 from vaetool.training.config import Recipe, TrainingConfig
-from vaetool.training.data import PixelStore, load_store, split, split_calibration
+from vaetool.training.data import PixelStore, load_store
+from vaetool.training.splits import set_aside, split
 
 HELD_OUT_CROPS = 32
 HELD_OUT_PICTURES = 1000
@@ -117,7 +118,9 @@ def read_images(
 
     names = "\n".join(source.name for source in sources).encode("utf-8", "surrogateescape")
     training, held_out = hold_out(list(sources))
-    training, unseen = split_calibration(training, recipe.data.calibration, recipe.training.seed)
     fingerprint = hashlib.sha256(names).hexdigest()[:16]
     scales = (1.0,) if cls.lessons(recipe.corruption) else recipe.data.scales  # shrinking changes noise
-    return Images(load(training, scales), held_out, tuple(unseen), fingerprint)
+    found = set_aside(load(training, scales), recipe.data.calibration, recipe.training.seed)
+    if found.words is not None:
+        warn(found.words)
+    return Images(found.training, held_out, found.unseen, fingerprint)

@@ -1,0 +1,54 @@
+"""Commands as typer makes them, with two differences.
+
+Help pages do not name types: a flag takes no `<bool>`, and `IN` says more than `<list>`. And an option whose value was
+forgotten does not take the next option for it.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from typer.core import TyperArgument, TyperCommand, TyperGroup
+
+from vaetool.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class Command(TyperCommand):
+    """Such a command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse arguments. Raises UsageError if another option is in the place of an option's value."""
+        options: list[Any] = [option for option in self.params if option.param_type_name == "option"]
+        flags = {flag: not (option.is_flag or option.count) for option in options for flag in option.opts}
+        for flag, value in pairwise(args):
+            if flag == "--":
+                break
+            if value in flags and flags.get(flag):
+                raise UsageError(f"{flag} needs a value, and {value} is another option (see {ctx.command_path} --help)")
+        return super().parse_args(ctx, args)
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, those of the help page as well."""
+        return _without_types(super().get_params(ctx))
+
+
+class Group(TyperGroup):
+    """A group of such commands."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the parameters, those of the help page as well."""
+        return _without_types(super().get_params(ctx))
+
+
+def _without_types(parameters: Iterable[Any]) -> list[Any]:
+    parameters = list(parameters)
+    for parameter in parameters:
+        if isinstance(parameter, TyperArgument):
+            vars(parameter)["display_type_rich"] = lambda ctx: ""
+        elif parameter.is_flag:
+            parameter.metavar = ""
+    return parameters

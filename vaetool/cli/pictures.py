@@ -1,0 +1,48 @@
+"""Pictures as commands write them: in the format of the output's name, or else of the input, or as `--format` says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vaetool.errors import UsageError
+
+if TYPE_CHECKING:
+    from vaetool.files.planning import Job
+    from vaetool.images import Picture
+
+
+def picture_writer(
+    warn: Callable[[str], None], quality: int | None, format_name: str | None, *, strip: bool
+) -> Callable[[Picture, Job], bytes]:
+    """Return a function that gives the bytes of a picture's file; warn: takes what a format has no place for.
+
+    A picture that is still the one in its file comes back as the bytes of that file, if nothing else is asked for.
+    """
+    from vaetool import images
+    from vaetool.images.formats import format_named
+
+    def write(picture: Picture, job: Job) -> bytes:
+        if isinstance(job.output, Path) and job.output.suffix:
+            file_format = images.format_for(job.output)
+        else:
+            file_format = _format_of(picture) if format_name is None else format_named(format_name)
+        if file_format == picture.format and picture.origin is not None and quality is None and not strip:
+            return picture.origin.read_bytes() if isinstance(picture.origin, Path) else picture.origin
+        data = images.encode(picture, file_format, quality=quality, strip=strip)
+        if (lost := images.left_out(picture, file_format, strip=strip)) is not None:
+            warn(f"{job.source}: {lost}")
+        return data
+
+    return write
+
+
+def _format_of(picture: Picture) -> str:
+    """Return the format that the picture was read in, or PNG if that is one that cannot be written."""
+    from vaetool import images
+
+    try:
+        return images.format_for(f"x.{picture.format}")
+    except UsageError:
+        return "PNG"

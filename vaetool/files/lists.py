@@ -1,0 +1,54 @@
+"""Lists of files: one name a line, or ended by NUL; in UTF-8, any other bytes, or UTF-16 as Windows writes it."""
+
+from __future__ import annotations
+
+import codecs
+import os
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from vaetool.errors import UsageError
+from vaetool.files.streams import standard_stream
+
+BLOCK = 1 << 16  # most bytes that are read at once
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def read_list(source: str, null: bool) -> Iterator[str]:
+    """Yield the names in a list (`-`: standard input), as soon as they are there; null: each is ended by NUL.
+
+    Raises UsageError for a list that cannot be read.
+    """
+    try:
+        with nullcontext(standard_stream()) if source == "-" else Path(source).open("rb") as file:
+            rest = b""
+            for block in _blocks(file):
+                *names, rest = (rest + block).split(b"\0" if null else b"\n")
+                yield from _names(names, null)
+            yield from _names([rest], null)
+    except OSError as error:
+        raise UsageError(f"{source}: cannot read the list of files: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{source}: begins like UTF-16, but is not: {error.reason}") from error
+
+
+def _blocks(file: Any) -> Iterator[bytes]:
+    """Yield what is in a file, as UTF-8 if it begins with a byte-order mark, which is left out."""
+    first = b""
+    while len(first) < len(codecs.BOM_UTF8) and (more := file.read1(BLOCK)):
+        first += more
+    is_utf_16 = first.startswith(UTF_16)
+    decoder = codecs.getincrementaldecoder("utf-16")()
+    yield decoder.decode(first).encode() if is_utf_16 else first.removeprefix(codecs.BOM_UTF8)
+    while block := file.read1(BLOCK):
+        yield decoder.decode(block).encode() if is_utf_16 else block
+    if is_utf_16:
+        decoder.decode(b"", final=True)
+
+
+def _names(lines: list[bytes], null: bool) -> Iterator[str]:
+    for line in lines:
+        if name := line if null else line.removesuffix(b"\r"):
+            yield os.fsdecode(name)
