@@ -61,3 +61,19 @@ def camera_exif(orientation=1):
 def grey_profile():
     """The smallest thing that says it is a grey profile."""
     return SRGB[:16] + b"GRAY" + SRGB[20:]
+
+
+def tiff_by_hand(data, height, width, photometric, bits, channels=1, **more):
+    """A TIFF of one strip, little-endian, for what Pillow does not write. more: t254=(type, values), and so on."""
+    tags = {256: (4, [width]), 257: (4, [height]), 258: (3, [bits] * channels), 259: (3, [1]), 262: (3, [photometric])}
+    tags |= {273: (4, [8]), 277: (3, [channels]), 278: (4, [height]), 279: (4, [len(data)])}
+    tags |= {int(name[1:]): tag for name, tag in more.items()}
+    data += bytes(len(data) % 2)
+    start, entries, values = 8 + len(data), b"", b""
+    for number, (kind, content) in sorted(tags.items()):
+        packed = struct.pack(f"<{len(content)}{'_BBHI'[kind]}", *content)
+        if len(packed) > 4:
+            place = start + 6 + 12 * len(tags) + len(values)
+            values, packed = values + packed + bytes(len(packed) % 2), struct.pack("<I", place)
+        entries += struct.pack("<HHI", number, kind, len(content)) + packed.ljust(4, b"\0")
+    return b"II*\0" + struct.pack("<I", start) + data + struct.pack("<H", len(tags)) + entries + bytes(4) + values

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.images.samples import ORIENTATION, SRGB, camera_exif, chunk, drawn, grey_profile, opened, png, saved
 from vaetool import images
 from vaetool.errors import ImageError
-from vaetool.images import reading
+from vaetool.images import modes
 
 # Orientation and metadata
 
@@ -182,7 +182,7 @@ def test_the_depth_is_read_from_the_header_of_an_avif():
     data = bytearray(saved(Image.fromarray(drawn()), "AVIF"))
     image = opened(bytes(data))
     data[data.find(b"pixi") + 9] = 10
-    assert reading._storage(image, bytes(data[:4096]))[1] == 10
+    assert modes.storage_of(image, bytes(data[:4096]))[1] == 10
 
 
 def test_an_8_bit_avif_has_no_warning():

@@ -1,6 +1,8 @@
 """TIFF files beyond Pillow: pages, floating point, integers of other sizes."""
 
 import io
+import struct
+import time
 
 import numpy as np
 import pytest
@@ -152,3 +154,27 @@ def test_a_truncated_stack_is_an_image_error():
     for length in (200, len(data) // 2, 3 * len(data) // 4):
         with pytest.raises(ImageError):
             images.read(data[:length], whole=True)
+
+
+def many_pages(count):
+    """A file of so many pages of one pixel, which is the same one."""
+    tags = [(256, 3, 1), (257, 3, 1), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 4), (278, 3, 1), (279, 4, 1)]
+    body = struct.pack("<H", len(tags)) + b"".join(
+        struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags
+    )
+    places = [8 + (len(body) + 4) * (number + 1) for number in range(count - 1)]
+    return b"II*\0" + struct.pack("<I", 8) + b"".join(body + struct.pack("<I", place) for place in [*places, 0])
+
+
+def test_a_hundred_thousand_pages_are_refused_or_counted_at_once():
+    data = many_pages(100_000)
+    start = time.perf_counter()
+    for options in ({"whole": True}, {"single": True}):
+        with pytest.raises(ImageError, match="has 100000 pages, more than the limit of 10000; split it"):
+            images.read(data, **options)
+    assert images.read(data).warnings == ("several pages: only the first of 100000 is used",)
+    assert time.perf_counter() - start < 10  # it was three minutes
+
+
+def test_pages_within_the_limit_are_all_read():
+    assert len(images.read(many_pages(200), whole=True).pages) == 199

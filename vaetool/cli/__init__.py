@@ -5,6 +5,7 @@ Nothing heavy is imported before a command's body runs, so that `--help` answers
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
@@ -90,6 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else [str(argument) for argument in arguments]
     # Torch then takes memory in large pages (Linux): a twentieth less time and less memory for 12 megapixels.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    logging.getLogger().addHandler(logging.NullHandler())  # or what libraries log would go to standard error
     console = Console()
     return guarded(lambda: _invoke(arguments, console), console)
 

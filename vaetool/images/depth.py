@@ -11,7 +11,7 @@ from PIL import Image
 
 from vaetool.images import tiff
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PPM_HEADER = re.compile(rb"P6(?:\s+|\s*#[^\n]*\n)+?(\d+)\s+(\d+)\s+(\d+)\s")
 
 
@@ -48,14 +48,14 @@ def encode_png(stored: np.ndarray, info: dict[str, Any]) -> bytes:
     data = bytes(png_encode(stored, level=6))
     file = io.BytesIO()
     Image.new("L", (1, 1)).save(file, "PNG", **info)
-    carried = b"".join(chunk for chunk in _chunks(file.getvalue()) if chunk[4:8] not in (b"IHDR", b"IDAT", b"IEND"))
-    start = len(_PNG_SIGNATURE) + 25  # IHDR has 13 bytes, and 12 around them
+    carried = b"".join(chunk for chunk in png_chunks(file.getvalue()) if chunk[4:8] not in (b"IHDR", b"IDAT", b"IEND"))
+    start = len(PNG_SIGNATURE) + 25  # IHDR has 13 bytes, and 12 around them
     return data[:start] + carried + data[start:]
 
 
-def _chunks(data: bytes) -> list[bytes]:
+def png_chunks(data: bytes) -> list[bytes]:
     """Return the chunks of a PNG file, each with its length, type and checksum."""
-    found, start = [], len(_PNG_SIGNATURE)
+    found, start = [], len(PNG_SIGNATURE)
     while start < len(data):
         end = start + 12 + int.from_bytes(data[start : start + 4], "big")
         found.append(data[start:end])

@@ -9,25 +9,25 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, ImageCms, JpegImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from vaetool.errors import ImageError
-from vaetool.images import depth, metadata, tiff
+from vaetool.files.unread import RAW, advice, kind_by_content
+from vaetool.images import depth, libtiff, metadata, tiff
+from vaetool.images.exif import exif_to_carry, subdirectories
 from vaetool.images.formats import READABLE, profile_space, reason
+from vaetool.images.mending import mend
+from vaetool.images.modes import arrays, keyed_alpha, storage_of
 from vaetool.images.orientation import TRANSPOSES, upright
+from vaetool.images.photometric import WHITE_IS_ZERO
 from vaetool.images.picture import Picture
 
 MAX_PIXELS = 200_000_000  # default of --max-pixels
-
-# Tags that describe how the old file stored its pixels (size, strips, tiles, bits, orientation), or repeat what is
-# carried apart or is stale once the pixels change (XMP, ICC; thumbnails, Photoshop layers): a new file has its own.
-_LAYOUT_TAGS = {*range(254, 267), 273, 274, *range(277, 282), 284, 290, 291, 301, 317, *range(320, 326), 330}
-_LAYOUT_TAGS |= {*range(338, 348), *range(512, 533), 700, 34377, 34675, 37724}
-_RESOLUTION_TAGS = {282, 283, 296}
 
 
 def read(
@@ -45,30 +45,56 @@ def read(
     Raises ImageError, without the path, when the source is missing, not an image, damaged, of a kind that would lose
     too much (floating point, 32 bits), or has more than `max_pixels` pixels (then nothing has been decoded).
     """
-    with _decoding_errors(), _binary(source) as stream:
-        head = stream.read(4096)
-        if not head:
-            raise ImageError("not a readable image (empty file)")
-        is_tiff = head.startswith(tiff.MAGIC)
-        if whole and is_tiff and tiff.has_wide_values(_all_of(stream)):
-            return replace(tiff.read(_all_of(stream), max_pixels, whole=whole), origin=_origin(source))
-        if single and is_tiff and not tiff.has_one_page(_all_of(stream)):
-            raise ImageError("has several pages, and the result would hold one: split it into files of one page")
-        stream.seek(0)
-        notes: list[str] = []
-        with _recorded(notes), _without_pillows_limit():
-            try:
-                image = Image.open(stream, formats=READABLE)
-            except UnidentifiedImageError:
-                if not is_tiff:
-                    raise
-                return replace(tiff.read(_all_of(stream), max_pixels, whole=whole), origin=_origin(source))
-        count = getattr(image, "n_frames", 1) if whole and is_tiff else 1
-        tiff.check_size(_sizes(image, count), max_pixels)
-        if count == 1:
-            return replace(_decode(image, head, notes, stream), origin=_origin(source))
-        first, *others = (_page(image, number, head, notes, stream) for number in range(count))
-        return replace(first, pages=tuple(others), origin=_origin(source))
+    with _decoding_errors(), _binary(source) as stream, libtiff.heard():
+        try:
+            return replace(_read(stream, max_pixels, whole, single), origin=_origin(source))
+        except ImageError:
+            raise
+        except Exception:
+            mended = mend(_all_of(stream), partial(_open, max_pixels=max_pixels))
+            if mended is None:
+                raise
+            picture = _read(io.BytesIO(mended.data), max_pixels, whole, single)
+            return replace(picture, origin=mended.data, warnings=(mended.note, *picture.warnings))
+
+
+def _read(stream: BinaryIO, max_pixels: int, whole: bool, single: bool) -> Picture:
+    """Decode what a stream at its start holds; see `read`. Raises anything."""
+    head = stream.read(4096)
+    if not head:
+        raise ImageError("not a readable image (empty file)")
+    is_tiff = head.startswith(tiff.MAGIC)
+    if is_tiff and (name := tiff.name_of_raw(head, stream)):
+        raise ImageError(f"not a readable image ({RAW}, {name}: {advice(RAW)})")
+    if whole and is_tiff and tiff.has_wide_values(_all_of(stream)):
+        return tiff.read(_all_of(stream), max_pixels, whole=whole)
+    if single and is_tiff and not tiff.has_one_page(_all_of(stream)):
+        raise ImageError("has several pages, and the result would hold one: split it into files of one page")
+    stream.seek(0)
+    notes: list[str] = []
+    with _recorded(notes), _without_pillows_limits():
+        try:
+            image = Image.open(stream, formats=READABLE)
+        except UnidentifiedImageError:
+            if kind := kind_by_content(head):
+                raise ImageError(f"not a readable image ({kind}: {advice(kind)})") from None
+            if not is_tiff:
+                raise
+            return tiff.read(_all_of(stream), max_pixels, whole=whole)
+    count = getattr(image, "n_frames", 1) if whole and is_tiff else 1
+    tiff.check_size(_sizes(image, count), max_pixels)
+    if count == 1:
+        return _decode(image, head, notes, stream)
+    first, *others = (_page(image, number, head, notes, stream) for number in range(count))
+    return replace(first, pages=tuple(others))
+
+
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+    """Open the bytes of a file, of which nothing is decoded. Raises anything."""
+    with _recorded([]), _without_pillows_limits():
+        image = Image.open(io.BytesIO(data), formats=READABLE)
+    tiff.check_size([image.size], max_pixels)
+    return image
 
 
 def _sizes(image: Image.Image, count: int) -> list[tuple[int, int]]:
@@ -135,14 +161,17 @@ _RECORDING = threading.Lock()
 
 
 @contextmanager
-def _without_pillows_limit() -> Iterator[None]:
-    """Lift Pillow's own limit, one number for a whole process: every call of `read` has its own, `max_pixels`."""
-    before = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = None
+def _without_pillows_limits() -> Iterator[None]:
+    """Put our limits in place of Pillow's, which are numbers for a whole process: so within `_recorded` alone.
+
+    That of pixels is lifted: every call of `read` has its own, `max_pixels`.
+    """
+    before = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
+    Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = None, metadata.MAX_BYTES
     try:
         yield
     finally:
-        Image.MAX_IMAGE_PIXELS = before
+        Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = before
 
 
 @contextmanager
@@ -157,23 +186,28 @@ def _recorded(notes: list[str]) -> Iterator[None]:
 def _decode(image: Image.Image, head: bytes, notes: list[str], stream: BinaryIO | None, alone: bool = True) -> Picture:
     """Decode the frame that an image is at; `alone` if no other one is."""
     with _recorded(notes):
-        notes += _frames_left_out(image) if alone else []
+        notes += _frames_left_out(image, stream) if alone else []
         if image.format == "TIFF":
-            _subdirectories(image.getexif())  # loading reads them, too late to record what they warn of
-    rawmode, bits = _storage(image, head)  # before loading, which forgets it
-    deep = bits == 16 and stream is not None and image.mode in {"RGB", "RGBA", "LA"}
+            subdirectories(image.getexif())  # loading reads them, too late to record what they warn of
+    rawmode, bits = storage_of(image, head)  # before loading, which forgets it
+    deep = stream is not None and _is_beyond_pillow(image, bits)
     turned = image.getexif().get(ExifTags.Base.Orientation, 1) if deep else 1  # loading a TIFF file turns it
-    image.load()
+    with libtiff.heard() as errors:
+        image.load()
+    if errors:
+        notes.append("is a damaged TIFF file: parts of the picture may be missing")
     with _recorded(notes):
-        exif, carried_exif = _exif(image, notes)
+        exif, carried_exif = exif_to_carry(image, notes)
     orientation = TRANSPOSES.get(exif.get(ExifTags.Base.Orientation, 1))
-    pixels, alpha = _arrays(image if orientation is None else image.transpose(orientation), rawmode, notes)
+    pixels, alpha = arrays(image if orientation is None else image.transpose(orientation), rawmode, notes)
     if deep and stream is not None:
         stored = depth.samples(_all_of(stream), image.format or "", image.tell())
-        if stored is not None and stored.dtype == np.uint16 and stored.shape[2] in (2, 3, 4):
+        if stored is not None and stored.dtype in (np.uint8, np.uint16) and stored.shape[2] <= 4:
             pixels, alpha = upright(stored, turned)
             if "transparency" in image.info:
-                alpha = _keyed_alpha(pixels, image.info["transparency"])
+                alpha = keyed_alpha(pixels, image.info["transparency"])
+    if note := tiff.scaling_note(bits) if image.format == "TIFF" else None:
+        notes.append(note)
     if bits > 8 * pixels.itemsize:
         notes.append(f"{bits}-bit {'grey' if pixels.shape[2] == 1 else 'RGB'} is read as 8-bit")
     found = image.info.get("icc_profile")
@@ -197,6 +231,20 @@ def _decode(image: Image.Image, head: bytes, notes: list[str], stream: BinaryIO 
     )
 
 
+def _is_beyond_pillow(image: Image.Image, bits: int) -> bool:
+    """Tell whether Pillow would halve the bits of an open image, leave it dark, show a negative, or be off in colours.
+
+    bits: those of each channel of the file.
+    """
+    if image.mode in {"RGB", "RGBA", "LA"}:
+        return bits == 16
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    if not image.mode.startswith("I;16"):
+        return image.mode == "LAB"
+    return bits < 16 or image.tag_v2.get(ExifTags.Base.PhotometricInterpretation) == WHITE_IS_ZERO
+
+
 def _jpeg_options(image: Image.Image) -> dict[str, Any] | None:
     """Return how the file of an image was compressed, if it is a JPEG file of grey or RGB that can be made again."""
     tables = getattr(image, "quantization", None)
@@ -207,121 +255,14 @@ def _jpeg_options(image: Image.Image) -> dict[str, Any] | None:
     return options | ({"subsampling": subsampling} if subsampling >= 0 else {})
 
 
-def _frames_left_out(image: Image.Image) -> list[str]:
-    frames = getattr(image, "n_frames", 1)
+def _frames_left_out(image: Image.Image, stream: BinaryIO | None) -> list[str]:
+    if image.format == "TIFF" and stream is not None:
+        frames = tiff.count_pages(stream)  # Pillow would look at each of thousands of pages
+    else:
+        frames = getattr(image, "n_frames", 1)
     if frames == 1:
         return []
     which = "the first" if image.tell() == 0 else "one"
     if image.format in {"TIFF", "MPO"}:
         return [f"several pages: only {which} of {frames} is used"]
     return [f"animated: only {which} of {frames} frames is used"]
-
-
-def _storage(image: Image.Image, head: bytes) -> tuple[str, int]:
-    """Return Pillow's raw mode of the stored pixels ('' if unknown), and their bits per channel (8 if unknown)."""
-    tiles = getattr(image, "tile", None)
-    args = tiles[0].args if tiles else None
-    rawmode = str(args[0] if isinstance(args, tuple) and args else args or "")
-    if image.format == "PPM" and isinstance(args, tuple) and args[-1] > 255:
-        return rawmode, 16
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        return rawmode, max(image.tag_v2.get(ExifTags.Base.BitsPerSample, (1,)))
-    # The box of the header that holds the depth, and where in it: AVIF pixi, after version and number of channels;
-    # JPEG 2000 ihdr, after height, width and number of channels, one less than the depth.
-    for tag, offset, add in ((b"pixi", 9, 0), (b"ihdr", 14, 1)):
-        if image.format in {"AVIF", "JPEG2000"} and 0 <= head.find(tag) < len(head) - offset:
-            return rawmode, (head[head.find(tag) + offset] & 127) + add
-    return rawmode, 16 if ";16" in rawmode else 8
-
-
-def _arrays(image: Image.Image, rawmode: str, notes: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return pixels (height, width, 1 or 3) and alpha (height, width) of an upright image, contiguous and writable."""
-    if image.mode == "F":
-        raise ImageError("holds floating-point values, which only denoise takes; convert it to 8 or 16 bits first")
-    key = image.info.get("transparency")
-    if image.mode == "I" or image.mode.startswith("I;"):
-        pixels = _grey16(image)
-        return pixels, None if key is None else _keyed_alpha(pixels, key)
-    if image.mode in {"1", "L", "RGB"}:
-        pixels = np.atleast_3d(np.array(image.convert("L") if image.mode == "1" else image))
-        return pixels, None if key is None else _keyed_alpha(pixels, _scaled_key(key, rawmode))
-    straight = _straight(image, notes)
-    samples = np.array(straight)
-    pixels, alpha = (samples[..., :-1], samples[..., -1].copy()) if straight.mode.endswith("A") else (samples, None)
-    palette_is_grey = image.mode in {"P", "PA"} and "icc_profile" not in image.info
-    if rawmode.startswith("LA") or (palette_is_grey and (pixels == pixels[..., :1]).all()):
-        pixels = pixels[..., :1]
-    return np.ascontiguousarray(pixels), alpha
-
-
-def _straight(image: Image.Image, notes: list[str]) -> Image.Image:
-    """Convert the modes that are neither plain nor 16-bit to LA, RGB or RGBA."""
-    if image.mode in {"LA", "RGBA"}:
-        return image
-    if image.mode == "La":
-        return image.convert("LA")
-    if image.mode in {"PA", "RGBa"} or (image.mode == "P" and image.has_transparency_data):
-        return image.convert("RGBA")
-    if image.mode not in {"P", "RGBX"}:
-        notes.append(f"{image.mode} is converted to RGB")
-    profile = image.info.get("icc_profile") or b""
-    if image.mode == "LAB" or (image.mode == "CMYK" and profile):
-        source = ImageCms.createProfile("LAB") if image.mode == "LAB" else io.BytesIO(profile)
-        try:
-            converted = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
-        except (ImageCms.PyCMSError, OSError):
-            converted = None  # a damaged profile: Pillow's plain formula is the next best
-        if converted is not None:
-            return converted
-    return image.convert("RGB")
-
-
-def _grey16(image: Image.Image) -> np.ndarray:
-    values = np.array(image)
-    if values.min(initial=0) < 0 or values.max(initial=0) > 65535:
-        raise ImageError(f"grey values from {values.min()} to {values.max()} do not fit 16 bits; rescale them first")
-    return values.astype(np.uint16)[..., None]
-
-
-def _scaled_key(key: Any, rawmode: str) -> np.ndarray:
-    """Return the transparent colour of a PNG in 8 bits; Pillow scales the pixels of other depths but not the key."""
-    values = np.array(key)
-    if rawmode in {"L;2", "L;4"} and values.max() < 16:
-        return values * {"L;2": 85, "L;4": 17}[rawmode]
-    return values >> 8 if ";16" in rawmode else values
-
-
-def _keyed_alpha(pixels: np.ndarray, key: Any) -> np.ndarray:
-    opaque = (pixels != np.asarray(key)).any(axis=2)
-    return np.where(opaque, np.iinfo(pixels.dtype).max, 0).astype(pixels.dtype)
-
-
-def _subdirectories(exif: Image.Exif) -> dict[int, dict[int, Any]]:
-    found = {}
-    for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        if tag in exif:
-            found[int(tag)] = dict(exif.get_ifd(tag))
-    photo = found.get(int(ExifTags.IFD.Exif), {})
-    if ExifTags.IFD.Interop in photo:
-        photo[ExifTags.IFD.Interop] = exif.get_ifd(ExifTags.IFD.Interop)
-    return found
-
-
-def _exif(image: Image.Image, notes: list[str]) -> tuple[Image.Exif, bytes | None]:
-    """Return all tags of an image, and as a block those that hold for a rewritten file, without the old thumbnail."""
-    source, carried = Image.Exif(), Image.Exif()
-    try:
-        source = image.getexif()
-        carried.endian = source.endian
-        tags = {tag: value for tag, value in source.items() if tag not in _LAYOUT_TAGS} | _subdirectories(source)
-        for tag, value in tags.items():
-            carried[tag] = value
-        block = carried.tobytes() if tags.keys() - _RESOLUTION_TAGS else None
-    except Exception:  # like the decoders, the parser raises anything; but here the pixels are sound
-        block = None
-        damaged = True
-    else:
-        damaged = bool(image.info.get("exif")) and not source  # Pillow met the damage earlier, and said nothing
-    if damaged:
-        notes.append("the EXIF data is damaged and left out")
-    return source, block

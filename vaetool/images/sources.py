@@ -19,6 +19,7 @@ from vaetool import images
 from vaetool.errors import ImageError, UsageError
 from vaetool.files import inputs
 from vaetool.images import Picture
+from vaetool.images.tiff import MAX_PAGES
 
 RESULTS = (".training", ".latent")
 """The curves and plots of a run, `NAME.training.png` and so on, may lie among the images but do not count as such."""
@@ -114,9 +115,9 @@ def _folder_sources(folder: Path, whole: bool) -> list[Source]:
 
 
 def _file_sources(name: PurePosixPath, origin: str, load: Load, whole: bool) -> list[Source]:
-    """Return the images of a file: one, or all of its pages."""
+    """Return the images of a file: one, or all of its pages, if they are not too many to be read."""
     count = images.count_pages(load()) if whole and name.suffix.lower() in TIFF_SUFFIXES else 1
-    if count == 1:
+    if count == 1 or count > MAX_PAGES:
         return [Source(str(name), name.parent.name, origin, lambda: images.read(load(), whole=whole).visible_pixels())]
 
     def source(number: int) -> Source:

@@ -9,18 +9,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image
 
 from vaetool.errors import ImageError
+from vaetool.images import raw
+from vaetool.images.exif import ExactText, parse
 from vaetool.images.metadata import Dpi, is_dpi, xmp_to_carry
 from vaetool.images.orientation import upright
+from vaetool.images.photometric import LAB, as_shown
 from vaetool.images.picture import Picture
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """How TIFF files begin."""
+
+MAX_PAGES = 10_000
+"""What is done to a file is done to all of its pages at once."""
 
 TEXTS_ALONE = "the EXIF data is left out but for its texts"
 
@@ -31,13 +37,16 @@ _PROFILE, _UNIT, _DENSITIES = 34675, 296, (282, 283)
 _RESOLUTION_TAGS = {_UNIT, *_DENSITIES}
 _DIRECTORIES = {34665, 34853}  # of a camera's settings, of its place
 _TEXT_TAGS = (270, 271, 272, 305, 306, 315, 33432)  # description, make, model, software, date, artist, copyright
-_GREY_OR_RGB = (1, 2)  # of the tag of photometric interpretation: 0 is black, or three colours
+
+
+Source = Path | bytes | BinaryIO
+"""A file, its bytes, or the file when it is open."""
 
 
 class TiffPage(NamedTuple):
     """A page of a file, or one to be written."""
 
-    samples: np.ndarray  # as stored, (height, width, channels)
+    samples: np.ndarray  # (height, width, channels)
     has_alpha: bool
     icc_profile: bytes | None = None
     exif: bytes | None = None
@@ -48,30 +57,50 @@ class TiffPage(NamedTuple):
 
 
 def page_samples(data: bytes, number: int) -> np.ndarray:
-    """Return the samples of a page as they are stored, (height, width, channels); number: counted from 0."""
+    """Return the samples of a page as grey or RGB of all bits, (height, width, channels); number: counted from 0."""
     with _opened(data) as file:
         return _samples(file.pages[number])
 
 
-def count_pages(file: Path | bytes) -> int:
+def count_pages(file: Source) -> int:
     """Return how many pages a file has; 1 for what is no readable TIFF file."""
     try:
         with _opened(file) as opened:
-            return len(opened.pages)
+            return len(opened.pages)  # which is quick, unlike looking at each
     except Exception:  # whoever reads it says what is wrong
         return 1
 
 
+def name_of_raw(head: bytes, file: Source) -> str | None:
+    """Return what camera raw files like this one are called, None if it is none; head: its first bytes."""
+    try:
+        with _opened(file) as opened:
+            return raw.name_of(head, opened)
+    except Exception:  # whoever reads it says what is wrong
+        return None
+
+
 def has_one_page(data: bytes) -> bool:
-    """Tell whether a file has one page, besides smaller copies of it."""
+    """Tell whether a file has one page, besides smaller copies of it. Raises ImageError if it has too many."""
     with _opened(data) as file:
-        return not any(page.subfiletype & 1 == 0 for page in list(file.pages)[1:])
+        return all(file.pages[number].subfiletype & 1 for number in range(1, _checked_count(file)))
 
 
 def has_wide_values(data: bytes) -> bool:
-    """Tell whether a page of a file has other values than integers of up to 16 bits without a sign."""
+    """Tell whether a page of a file has other values than integers of up to 16 bits without a sign.
+
+    Raises ImageError if it has too many pages.
+    """
     with _opened(data) as file:
+        _checked_count(file)
         return any(page.dtype not in (np.bool_, np.uint8, np.uint16) for page in file.pages)
+
+
+def _checked_count(file: Any) -> int:
+    """Return how many pages a file has. Raises ImageError for too many."""
+    if (count := len(file.pages)) > MAX_PAGES:
+        raise ImageError(f"has {count} pages, more than the limit of {MAX_PAGES}; split it")
+    return count
 
 
 def read(data: bytes, max_pixels: int, *, whole: bool = False) -> Picture:
@@ -107,19 +136,36 @@ def _read_pages(data: bytes, max_pixels: int, count: int | None) -> list[TiffPag
 
 
 @contextmanager
-def _opened(source: Path | bytes) -> Iterator[Any]:
-    """Open a file, or its bytes; what tifffile would only log, such as pages that are cut off, is an ImageError."""
+def _opened(source: Source) -> Iterator[Any]:
+    """Open a file; what tifffile would only log, such as pages that are cut off, is an ImageError."""
     from tifffile import TiffFile
 
     logger, errors = logging.getLogger("tifffile"), _Errors()
     logger.addHandler(errors)
     try:
-        with TiffFile(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
+        with _stream(source) as stream, TiffFile(stream) as file:
             yield file
     finally:
         logger.removeHandler(errors)
     if errors.found:
         raise ImageError(f"is a damaged TIFF file ({errors.found[0]})")
+
+
+@contextmanager
+def _stream(source: Source) -> Iterator[BinaryIO]:
+    """Open a file at its start; one that is open already stays so, and stays where it is."""
+    if isinstance(source, bytes):
+        yield io.BytesIO(source)
+    elif isinstance(source, Path):
+        with source.open("rb") as file:
+            yield file
+    else:
+        place = source.tell()
+        source.seek(0)
+        try:
+            yield source
+        finally:
+            source.seek(place)
 
 
 class _Errors(logging.Handler):
@@ -136,13 +182,11 @@ class _Errors(logging.Handler):
 
 
 def _page(page: Any) -> TiffPage:
-    if page.photometric not in _GREY_OR_RGB:
-        raise ImageError(f"stores its colours as {page.photometric.name}; convert it to grey or RGB first")
     tags = {tag.code: tag.value for tag in page.tags}
     exif = Image.Exif()
     for tag in _TEXT_TAGS:
         if isinstance(tags.get(tag), str):
-            exif[tag] = tags[tag]
+            exif[tag] = ExactText(tags[tag].encode().decode("latin-1"))
     per_inch = DPI_PER_UNIT.get(int(tags.get(_UNIT, 1)))
     densities = [tags[tag][0] / tags[tag][1] for tag in _DENSITIES if tag in tags and tags[tag][1]]
     dpi = (densities[0] * per_inch, densities[1] * per_inch) if per_inch and len(densities) == 2 else None
@@ -152,6 +196,11 @@ def _page(page: Any) -> TiffPage:
     notes = [TEXTS_ALONE] if _DIRECTORIES & tags.keys() else []
     xmp = xmp_to_carry(tags.get(XMP), notes)
     profile, has_alpha = tags.get(_PROFILE), bool(page.extrasamples)
+    if page.photometric in LAB:
+        profile = None  # of CIELab, not of what becomes of it
+        notes.append(f"{page.photometric.name} is converted to RGB")
+    if note := scaling_note(page.bitspersample):
+        notes.append(note)
     return TiffPage(_samples(page), has_alpha, profile, block, dpi, xmp, orientation, tuple(notes))
 
 
@@ -159,7 +208,13 @@ def _samples(page: Any) -> np.ndarray:
     if page.axes not in ("YX", "YXS", "SYX"):
         raise ImageError(f"has pages of {page.ndim} dimensions; split them first")
     found = page.asarray()
-    return np.moveaxis(found, 0, -1) if page.axes == "SYX" else np.atleast_3d(found)
+    stored = np.moveaxis(found, 0, -1) if page.axes == "SYX" else np.atleast_3d(found)
+    return as_shown(stored, page.photometric, page.bitspersample)
+
+
+def scaling_note(bits: int) -> str | None:
+    """Return what happens to samples of so many bits, as a sentence, if anything does."""
+    return f"{bits} bits are scaled to 16" if 8 < bits < 16 else None
 
 
 def _as_float(samples: np.ndarray) -> np.ndarray:
@@ -207,16 +262,14 @@ def encode(pages: Sequence[TiffPage]) -> bytes:
 
 def has_other_tags(exif: bytes | None) -> bool:
     """Tell whether an EXIF block holds anything that `encode` leaves out: it keeps texts."""
-    tags = Image.Exif()
-    tags.load(exif or b"")
+    tags = parse(exif)
     return any(tag not in _TEXT_TAGS and tag not in _RESOLUTION_TAGS for tag in tags)
 
 
-def _text_tags(exif: bytes | None) -> list[tuple[int, str, int, str, bool]]:
+def _text_tags(exif: bytes | None) -> list[tuple[int, str, int, bytes, bool]]:
     """Return the tags of an EXIF block that are text, as tifffile writes them."""
-    tags = Image.Exif()
-    tags.load(exif or b"")
-    return [(tag, "s", 0, str(tags[tag]), True) for tag in _TEXT_TAGS if isinstance(tags.get(tag), str)]
+    tags = parse(exif)
+    return [(tag, "s", 0, tags[tag].encode(), True) for tag in _TEXT_TAGS if isinstance(tags.get(tag), str)]
 
 
 def _xmp_tags(xmp: bytes | None) -> list[tuple[int, str, int, bytes, bool]]:

@@ -14,10 +14,12 @@ from PIL import Image
 
 from vaetool.errors import ImageError, UsageError
 from vaetool.images import depth, tiff
+from vaetool.images.exif import parse
 from vaetool.images.formats import GREY_AS_RGB, WRITABLE, listing, profile_space, reason
 from vaetool.images.metadata import png_chunks
 from vaetool.images.picture import METADATA, Picture, as_pillow, rescale
 
+MAX_JPEG_EXIF = 65533
 MAX_JPEG_XMP = 65504  # bytes: a segment has 16 bits for its length
 MAX_JPEG_DPI = 65535
 
@@ -73,6 +75,10 @@ def encode(picture: Picture, format: str, *, quality: int | None = None, strip: 
     picture = _fit_alpha(picture, format)
     picture = picture.without(METADATA) if strip else picture
     picture = picture.without(_lost(picture, format))
+    if format == "JPEG" and len(picture.exif or b"") > MAX_JPEG_EXIF:
+        raise ImageError(
+            "has more than 64 KiB of EXIF, which is what JPEG holds; leave it out with --strip, or write PNG"
+        )
     if picture.pages or _needs_depth(picture):
         with _encoding_errors(format):
             return _encode_without_pillow(picture, format, strip)
@@ -126,8 +132,7 @@ def _special_options(picture: Picture, format: str) -> dict[str, Any]:  # noqa: 
         return png_chunks(picture.xmp, picture.texts)
     if format != "TIFF" or not (picture.exif or picture.xmp):
         return {}
-    tags = Image.Exif()
-    tags.load(picture.exif or b"")
+    tags = parse(picture.exif)
     if picture.xmp:
         tags[tiff.XMP] = picture.xmp
     # Pillow cannot write the parts of EXIF and a compression at once.

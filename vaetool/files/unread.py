@@ -1,0 +1,81 @@
+"""Kinds of pictures that are not read: how they are told apart, and what makes files of them that are."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+RAW = "camera raw"
+
+_SUFFIXES = {
+    RAW: ".3fr .ari .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .k25 .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .raw"
+    " .rw2 .rwl .sr2 .srf .srw .x3f",
+    "HEIC": ".heic .heif .heics .heifs .hif",
+    "JPEG XL": ".jxl",
+    "Photoshop": ".psd .psb",
+    "TGA": ".tga",
+    "OpenEXR": ".exr",
+    "Radiance HDR": ".hdr",
+    "DDS": ".dds",
+    "PCX": ".pcx",
+    "SVG": ".svg .svgz",
+    "EPS": ".eps",
+    "ICO": ".ico",
+    "XCF": ".xcf",
+    "FITS": ".fits .fit .fts",
+    "DICOM": ".dcm",
+}
+
+_KINDS = {suffix: kind for kind, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
+
+_SIGNATURES = {  # where in a file, and what
+    RAW: (
+        (0, b"IIRO"),
+        (0, b"IIRS"),
+        (0, b"MMOR"),
+        (0, b"IIU\0"),
+        (0, b"FUJIFILMCCD-RAW"),
+        (0, b"FOVb"),
+        (0, b"\0MRM"),
+        (4, b"ftypcrx "),
+        (6, b"HEAPCCDR"),
+    ),
+    "HEIC": tuple((4, b"ftyp" + brand) for brand in (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis")),
+    "JPEG XL": ((0, b"\xff\x0a"), (0, b"\0\0\0\x0cJXL \r\n\x87\n")),
+    "Photoshop": ((0, b"8BPS"),),
+    "OpenEXR": ((0, b"\x76\x2f\x31\x01"),),
+    "Radiance HDR": ((0, b"#?RADIANCE"), (0, b"#?RGBE")),
+    "DDS": ((0, b"DDS "),),
+    "EPS": ((0, b"%!PS-Adobe"), (0, b"\xc5\xd0\xd3\xc6")),
+    "XCF": ((0, b"gimp xcf"),),
+    "FITS": ((0, b"SIMPLE  ="),),
+}
+
+_CONVERTERS = {
+    RAW: "develop it to TIFF or JPEG first, with darktable, RawTherapee or dcraw",
+    "HEIC": "convert it to JPEG or PNG first, with heif-convert or ImageMagick",
+    "JPEG XL": "convert it to JPEG or PNG first, with djxl or ImageMagick",
+}
+
+
+def kind_by_name(path: PurePath) -> str | None:
+    """Return the kind of picture that a suffix stands for, None if it is read, or no picture.
+
+    >>> kind_by_name(PurePath("IMG_0001.NEF"))
+    'camera raw'
+    """
+    return _KINDS.get(path.suffix.lower())
+
+
+def kind_by_content(head: bytes) -> str | None:
+    """Return the kind of picture that the first bytes of a file show, None if it is read, or no picture."""
+    if head[4:12] == b"ftypmif1" and b"avif" not in head[16:] and b"hei" in head[16:]:
+        return "HEIC"  # which other brands a file claims to be decides
+    for kind, places in _SIGNATURES.items():
+        if any(head.startswith(signature, start) for start, signature in places):
+            return kind
+    return None
+
+
+def advice(kind: str) -> str:
+    """Return what to do with a picture of a kind that is not read."""
+    return _CONVERTERS.get(kind, "convert it to PNG or TIFF first, with ImageMagick")
