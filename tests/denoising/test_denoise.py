@@ -9,9 +9,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 import vaetool
+from vaetool import images
 from vaetool.denoising.cleaning import Cleaning
 from vaetool.denoising.dae import DAE, DAEConfig
 from vaetool.denoising.task import denoise_picture
@@ -453,3 +454,78 @@ def test_a_grey_picture_has_grain_alone(model, photo):
 def test_a_share_out_of_range_is_a_usage_error(model, photo, name, value):
     with pytest.raises(UsageError, match=f"{name} must be from 0 to 1"):
         model.denoise(photo, **{name: value})
+
+
+# Clean pictures that are no photos, and too much noise
+
+
+def page_of_text(mode="L", size=12, ink=0, paper=255):
+    page = Image.new(mode, (400, 120), paper)
+    for row in range(4, 110, size + 3):
+        words = "The committee met at noon; 14 of 27 items were agreed upon, see p. 3."
+        ImageDraw.Draw(page).text((5, row), words, fill=ink, font=ImageFont.load_default(size))
+    return page
+
+
+def code_of_squares(side):
+    squares = np.random.default_rng(0).integers(0, 2, (33, 33)) * 255
+    return Image.fromarray(np.kron(squares, np.ones((side, side))).astype(np.uint8))
+
+
+def sprite(side, colours, alpha):
+    generator = np.random.default_rng(0)
+    palette = generator.integers(0, 256, (colours, 3))
+    pixels = palette[generator.integers(0, colours, (side, side))].astype(np.uint8)
+    hidden = np.where(generator.random((side, side)) < 0.3, 0, 255).astype(np.uint8)
+    return Image.fromarray(np.dstack([pixels, hidden]) if alpha else pixels)
+
+
+@pytest.fixture(scope="module")
+def bundled():
+    return vaetool.load("photo-denoise", device="cpu")
+
+
+@pytest.mark.parametrize(
+    "drawing",
+    [
+        page_of_text("1", paper=1),
+        page_of_text(),
+        page_of_text(size=9),
+        page_of_text("RGB", ink=(20, 30, 90), paper=(250, 245, 230)),
+        page_of_text().rotate(5, Image.Resampling.BICUBIC, fillcolor=255),
+        code_of_squares(1),
+        code_of_squares(8),
+        code_of_squares(8).resize((300, 300), Image.Resampling.BICUBIC),
+        sprite(16, 24, alpha=False),
+        sprite(16, 24, alpha=True),
+        sprite(64, 200, alpha=True),
+    ],
+)
+def test_clean_drawings_are_left_alone(bundled, drawing):
+    picture = images.from_pil(drawing)
+    assert denoise_picture(bundled, picture)[0] is picture
+
+
+@pytest.mark.parametrize("colours", [2, 16, 256])
+def test_dithered_photos_are_left_alone(bundled, photographs, colours):
+    photo = photographs["china"]
+    picture = images.from_pil(photo.convert("1") if colours == 2 else photo.quantize(colours, dither=1))
+    assert denoise_picture(bundled, picture)[0] is picture
+
+
+def test_more_noise_than_training_saw_is_warned_of(bundled, photographs):
+    photo = np.asarray(photographs["china"], float)
+    for sigma, expected in ((20, 0), (120, 1)):
+        noisy = (photo + np.random.default_rng(0).normal(0, sigma, photo.shape)).clip(0, 255).astype(np.uint8)
+        found = denoise_picture(bundled, Picture(noisy))[0].warnings
+        assert len(found) == expected
+        assert all("is more than denoisers are trained on" in words for words in found)
+    assert denoise_picture(bundled, Picture(noisy), Cleaning(sigma=120))[0].warnings == ()
+
+
+def test_weights_that_overflow_are_refused(photographs):
+    broken = vaetool.load("photo-denoise", device="cpu")
+    for weight in broken.unet.parameters():
+        weight.mul_(1e30)
+    with pytest.raises(ImageError, match="so large that they give no numbers"):
+        denoise_picture(broken, images.from_pil(photographs["china"]), Cleaning(sigma=20))

@@ -248,6 +248,7 @@ class RunOptions(FileOptions):
             earlier=naming.suffix,
             leave_out=planning.folders_of(output, leave_out),
         )
+        self._name_unread(found.unread)
         shard = self._shard(found)
         if no_output:
             entries = found.entries
@@ -282,10 +283,25 @@ class RunOptions(FileOptions):
 
         if self.flat or self.dry_run or self.shard is not None or "SLURM_ARRAY_TASK_ID" in os.environ:
             return iter(self.jobs(inputs, no_output=True))
-        entries = sources.stream(inputs or [], sources.IMAGES, self.recursive, self.files_from, self.null)
+        unread: list[Path] = []
+        entries = sources.stream(
+            inputs or [], sources.IMAGES, self.recursive, self.files_from, self.null, unread=unread
+        )
         if inputs and len(inputs) > 1:  # else no file can come twice, and its name need not be remembered
             entries = sources.each_once(entries)
-        return (planning.Job(entry.source, None, entry.problem) for entry in entries)
+
+        def jobs() -> Iterator[Job]:
+            for entry in entries:
+                yield planning.Job(entry.source, None, entry.problem)
+            self._name_unread(unread)
+
+        return jobs()
+
+    def _name_unread(self, paths: Sequence[Path]) -> None:
+        if paths:
+            from vaetool.files.unread import left_out
+
+            self.console.warn(left_out(paths))
 
     def process(
         self,

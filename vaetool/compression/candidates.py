@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -10,10 +11,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from vaetool.compression import container, corrections, lossless
 from vaetool.compression.container import Container
 from vaetool.compression.grid import QUALITIES
+from vaetool.compression.quality import nominal_gain
 from vaetool.compression.restoring import learned_pixels, restore
 from vaetool.compression.targets import QUALITY, Target
 from vaetool.errors import ImageError
@@ -34,6 +37,12 @@ SMALL = 128 * 128  # pixels of the largest picture whose lossless form is always
 BANDS, BAND_ROWS = 8, 16
 PESSIMISM = 2
 """The lossless form is tried if a rough estimate of its size is at most this many times the size it has to beat."""
+
+LOWER_QUALITIES = (1, 10, 20, 35, 50, 65, 80, 90)
+"""Those of which one may be taken instead of a higher one."""
+HARDLY_BETTER = 1.0  # dB
+SAMPLE = 64
+"""Side, in pixels, of the four parts of a picture by which that is decided."""
 
 CORRECTED_QUALITIES = (20, 35, 50, 65, 80, 100)
 """Those of which one is chosen where errors are bounded: on a part of the picture, of at most `PART` pixels a side."""
@@ -77,34 +86,84 @@ class Candidates:
             return self.bounded(target.max_error)
         limit = target.limit(self.picture.height * self.picture.width)
         if limit is not None:
-            return self.lossless_within(limit) or self.coded_within(limit)
+            return self.lossless_within(limit) or self.within(limit)
         quality = target.quality or QUALITY
         if target.psnr is not None:
             # One more than the last quality that falls short.
             quality = 1 + _last_quality(self.psnr, math.nextafter(target.psnr, 0), PSNR_STEP)
             if quality > QUALITIES:
                 return self.lossless
-        coded = self.coded(quality)
-        return self.lossless_within(len(coded.data)) or coded
+        return self.best(quality)
+
+    def best(self, quality: int, limit: int = sys.maxsize) -> File:
+        """Return the file for a quality: the lossless form if it is not larger than the learned one, else the latter.
+
+        Pictures unlike photographs, such as noise or fine stripes, can lose more at a higher quality, in a larger file,
+        or even more than all that is not their mean colour. A sample is decoded to find out: then a lower quality is
+        taken, or the mean colour alone.
+        limit: the most bytes that it may take, if the learned form at this quality does.
+        """
+        files = [self.coded(quality)]
+        if self.sample.psnr(quality) < rounding_psnr(quality):
+            files += [self.coded(other) for other in [self.sample.best_quality(quality)] if other != quality]
+            if self.sample.is_hopeless(quality):
+                files.append(self.flat)
+        stored = self.lossless_within(min(limit, max(len(file.data) for file in files)))
+        if stored or len(files) == 1:
+            return stored or files[0]
+        return max((file for file in files if len(file.data) <= limit), key=self.psnr_of)
+
+    def best_quality(self, quality: int) -> int:
+        """Return the quality, this one or a lower one, at which the picture loses least."""
+        lower = [other for other in LOWER_QUALITIES if other < quality]
+        tried = lower if self.is_hopeless(quality) else lower[-1:]
+        return max((quality, *reversed(tried)), key=self.psnr)
+
+    def is_hopeless(self, quality: int) -> bool:
+        """Tell whether the picture is hardly better at a quality than its mean colour alone."""
+        return self.psnr(quality) < self.psnr_of(self.flat) + HARDLY_BETTER
+
+    @cached_property
+    def sample(self) -> Candidates:
+        """The candidates for the middles of the four quarters, side by side, or for all of a small picture."""
+        height, width = self.pixels.shape[:2]
+        if min(height, width) < SAMPLE or max(height, width) <= 2 * SAMPLE:
+            return self.middle
+        tops, lefts = ([side // 4 - SAMPLE // 4, 3 * side // 4 - 3 * SAMPLE // 4] for side in (height, width))
+        rows, columns = (np.concatenate([np.arange(at, at + SAMPLE) for at in starts]) for starts in (tops, lefts))
+        alpha = None if self.picture.alpha is None else self.picture.alpha[np.ix_(rows, columns)]
+        return Candidates(self.codec, Picture(self.picture.pixels[np.ix_(rows, columns)], alpha), strip=True)
+
+    @cached_property
+    def flat(self) -> File:
+        """The file, in the learned form, of the mean colour of the picture."""
+        visible = self.pixels if self.picture.alpha is None else self.pixels[self.picture.alpha > 0]
+        mean = visible.reshape(-1, self.pixels.shape[2]).mean(axis=0) if visible.size else 0
+        return self._coded(np.broadcast_to(np.rint(mean).astype(self.pixels.dtype), self.pixels.shape), QUALITY)
 
     def coded(self, quality: int) -> File:
         """Return the file in the learned form, at a quality."""
         if quality not in self.files:
-            pixels = self.pixels if self.range is None else self.range.to_unit(self.pixels)
-            streams, _ = self.codec.encode_pixels(pixels, quality)
-            self.files[quality] = self.file(coded=streams, range=self.range, has_checksums=len(streams.streams) > 1)
+            self.files[quality] = self._coded(self.pixels, quality)
         return self.files[quality]
+
+    def _coded(self, pixels: np.ndarray, quality: int) -> File:
+        pixels = pixels if self.range is None else self.range.to_unit(pixels)
+        streams, _ = self.codec.encode_pixels(pixels, quality)
+        return self.file(coded=streams, range=self.range, has_checksums=len(streams.streams) > 1)
 
     def file(self, **form: Any) -> File:
         """Return the file with `coded` or `stored`, and what belongs to it, as in a `Container`."""
         content = replace(self.frame, **form)
         return File(content, container.pack(content, self.chunks))
 
-    def coded_within(self, limit: int) -> File:
-        """Return the file in the learned form, as good as so many bytes allow."""
+    def within(self, limit: int) -> File:
+        """Return the file, most often in the learned form, as good as so many bytes allow."""
         if limit > 0 and (quality := _last_quality(self.log_size, math.log(limit), SIZE_STEP)):
-            return self.coded(quality)
-        smallest = self.coded(1)
+            return self.best(quality, limit)
+        smallest = min(self.coded(1), self.flat, key=lambda file: len(file.data))
+        if len(smallest.data) <= limit:
+            return smallest
         smallest = self.lossless_within(len(smallest.data)) or smallest
         raise ImageError(f"cannot be made smaller than {len(smallest.data)} bytes; {limit} were asked for")
 
@@ -177,6 +236,14 @@ class Candidates:
         if not _could_be_stored(self.picture.pixels, limit):
             return None
         return self.lossless if len(self.lossless.data) <= limit else None
+
+
+def rounding_psnr(quality: int) -> float:
+    """Return the PSNR in dB of a picture of which each value is rounded, in steps that are nominal for a quality.
+
+    A photograph that is coded is above it: most of its code takes fewer bits than that, as it is nearly zero.
+    """
+    return 20 * math.log10(float(nominal_gain(torch.tensor(float(quality))))) + 10 * math.log10(12)
 
 
 def _could_be_stored(pixels: np.ndarray, limit: int) -> bool:

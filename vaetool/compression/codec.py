@@ -33,7 +33,7 @@ from vaetool.compression.settings import CodecConfig, CodecObjective, Qualities
 from vaetool.compression.similarity import ms_ssim
 from vaetool.compression.transforms import Analysis, HyperAnalysis, Synthesis, cosine_basis
 from vaetool.errors import ImageError, UsageError
-from vaetool.images.conversion import from_unit, to_unit
+from vaetool.images.conversion import from_unit, require_numbers, to_unit
 from vaetool.images.metrics import MS_SSIM_SIDE
 from vaetool.images.tiling import pad_to_multiple
 from vaetool.nn.base import Batch, Losses, Model, register
@@ -233,6 +233,7 @@ class Codec(Model):
             (top, left), window = _window(rows, columns, _reach(self.config.encoder_blocks), STRIDE)
             y = self.encoder(self._prepared(pixels[window]), knots) * gain
             y = y[:, :, top:, left:][:, :, : rows.stop - rows.start, : columns.stop - columns.start]
+            require_numbers(y)
             below, beside = -y.shape[2] % HYPER_STRIDE, -y.shape[3] % HYPER_STRIDE
             normalised = (y / scale).clamp(-NORMALISED_LIMIT, NORMALISED_LIMIT)
             z = self.hyper_encoder(F.pad(normalised, (0, beside, 0, below)))
@@ -293,6 +294,7 @@ class Codec(Model):
             picture = picture[top * side :, left * side :][: kept.shape[0], : kept.shape[1]]
             if channels == 1:
                 picture = picture.mean(dim=2, keepdim=True)
+            require_numbers(picture)
             kept[:] = from_unit(picture.clamp(0, 1).cpu().numpy(), pixels.dtype)
         return pixels
 

@@ -45,6 +45,7 @@ PICTURES = FileKind(
     "images or compressed pictures",
     lambda head: IMAGES.sniff(head) or COMPRESSED.sniff(head),
     IMAGES.suffixes | COMPRESSED.suffixes,
+    holds_pictures=True,
 )
 """What `read_picture` reads."""
 

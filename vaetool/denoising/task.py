@@ -9,9 +9,16 @@ import numpy as np
 
 from vaetool.denoising.cleaning import DEFAULT, Cleaning
 from vaetool.denoising.dae import DAE
+from vaetool.denoising.noise.mixture import Noise
+from vaetool.denoising.sigma import constant_map
 from vaetool.images import Picture
 from vaetool.images.palette import has_few_colours
 from vaetool.images.ranges import used_range
+
+TRAINED_SIGMA = Noise.sigma_max
+"""The strongest noise that denoisers are trained on, unless a recipe says otherwise."""
+
+_TOO_NOISY = "noise of sigma {:.0f} is more than denoisers are trained on: look at the result, or give its --sigma"
 
 
 def denoise_picture(model: DAE, picture: Picture, cleaning: Cleaning = DEFAULT) -> tuple[Picture, dict[str, Any]]:
@@ -29,20 +36,29 @@ def denoise_picture(model: DAE, picture: Picture, cleaning: Cleaning = DEFAULT) 
     if picture.pages:
         facts["pages"] = len(pages)
     if not changed:
-        return picture, {**facts, "reason": _reason(picture.pixels, cleaning.sigma)}
+        return picture, {**facts, "reason": _reason(picture, cleaning.sigma)}
     first, *others = (clean for clean, _ in cleaned)
-    return replace(first, pages=tuple(others), origin=None), facts
+    notes = [_TOO_NOISY.format(median)] if cleaning.sigma is None and median > TRAINED_SIGMA else []
+    return replace(first, pages=tuple(others), origin=None, warnings=(*first.warnings, *notes)), facts
 
 
 def _clean(model: DAE, page: Picture, cleaning: Cleaning) -> tuple[Picture, np.ndarray]:
     """Return a page without noise, itself if there is none, and the map of its noise."""
+    if cleaning.sigma is None and _has_few_colours(page):
+        return page, constant_map(0)
     pixels = page.visible_pixels()
     clean, noise = model.clean(pixels, used_range(pixels), cleaning)
     return page.replace_pixels(clean), noise
 
 
-def _reason(pixels: np.ndarray, sigma: float | None) -> str:
+def _has_few_colours(page: Picture) -> bool:
+    """Tell whether what is visible of a page is a drawing or the like: what is put under transparency has more."""
+    visible = page.pixels if page.alpha is None else page.pixels[page.alpha > 0][None]
+    return visible.size > 0 and has_few_colours(visible)
+
+
+def _reason(page: Picture, sigma: float | None) -> str:
     if sigma is not None:
         return "nothing to remove at this --sigma and --strength"
-    found = "few colours, so not a photo" if has_few_colours(pixels) else "no noise found"
+    found = "few colours, so not a photo" if _has_few_colours(page) else "no noise found"
     return f"{found} (--sigma N removes noise of that strength anyway)"

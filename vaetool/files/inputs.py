@@ -2,7 +2,8 @@
 
 Files named one by one keep the order they were given in; those of a folder are sorted by name. A folder gives the
 files whose name or content says that they are of the wanted kind: a `.txt` is passed over in silence, a damaged
-`.png` is kept and fails visibly. Hidden files and earlier results (`*.denoised.*`) are not taken from folders.
+`.png` is kept and fails visibly, pictures that are not read (`vaetool.files.unread`) are named. Hidden files and
+earlier results (`*.denoised.*`) are not taken from folders.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path, PurePath
 
 from vaetool.errors import UsageError
 from vaetool.files.lists import read_list
+from vaetool.files.unread import kind_by_name, left_out
 
 HEAD = 32  # bytes that tell the format of a file
 
@@ -42,12 +44,14 @@ class FileKind:
     sniff:    first bytes -> the extensions under which a result in the same format goes, the usual one first;
               empty when the content is something else.
     suffixes: extensions, lower case, that are taken from a folder without looking inside.
+    holds_pictures: files of a folder that look like pictures but are not read are missed by people.
     """
 
     name: str
     sniff: Callable[[bytes], tuple[str, ...]]
     suffixes: frozenset[str]
     one: str = "an image"
+    holds_pictures: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,10 +70,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Inputs:
-    """All inputs; `many` when a result can only go into a folder, because a folder, a list or several were given."""
+    """All inputs; `many` when a result can only go into a folder, because a folder, a list or several were given.
+
+    unread: pictures in folders of kinds that are not read.
+    """
 
     entries: tuple[Entry, ...]
     many: bool
+    unread: tuple[Path, ...] = ()
 
 
 JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
@@ -112,7 +120,9 @@ def sniff_image(head: bytes) -> tuple[str, ...]:
 READ_ONLY = frozenset({".gif", ".pbm", ".jp2", ".j2k"})
 """Extensions of images that are read but not written."""
 
-IMAGES = FileKind("images", sniff_image, READ_ONLY | {".webp", ".avif", ".bmp", *PNG, *JPEG, *TIFF, *PNM})
+IMAGES = FileKind(
+    "images", sniff_image, READ_ONLY | {".webp", ".avif", ".bmp", *PNG, *JPEG, *TIFF, *PNM}, holds_pictures=True
+)
 
 
 def read_head(path: Path) -> bytes:
@@ -150,8 +160,9 @@ def expand(
     list is not an error.
     """
     folders: list[Path] = []
-    found = tuple(each_once(stream(arguments, kind, recursive, files_from, null, earlier, leave_out, folders)))
-    return Inputs(found, many=len(found) > 1 or bool(folders) or files_from is not None)
+    unread: list[Path] = []
+    found = tuple(each_once(stream(arguments, kind, recursive, files_from, null, earlier, leave_out, folders, unread)))
+    return Inputs(found, len(found) > 1 or bool(folders) or files_from is not None, tuple(unread))
 
 
 def stream(
@@ -163,14 +174,15 @@ def stream(
     earlier: str = "",
     leave_out: Sequence[Path] = (),
     folders: list[Path] | None = None,
+    unread: list[Path] | None = None,
 ) -> Iterator[Entry]:
     """Yield what `expand` finds, one by one, for work that can begin before the last of a million names is known.
 
     A list is read as it is written. No name is remembered: a file that is named twice comes twice (see `each_once`).
-    folders: those that are found are added to this list.
+    folders, unread: folders, and pictures in them that are not read, are added to these lists as they are found.
     Raises UsageError as `expand` does: at once for arguments, on the way for folders and lists.
     """
-    folders = [] if folders is None else folders
+    folders, unread = [] if folders is None else folders, [] if unread is None else unread
     if not arguments and files_from is None:
         raise UsageError("nothing to read: name files or folders, `-`, or give --files-from")
     if null and files_from is None:
@@ -193,7 +205,7 @@ def stream(
             for path, problem in _existing(name):
                 if problem is None and path.is_dir():
                     folders.append(path)
-                    files = _folder(path, kind, bool(recursive), earlier, leave_out)
+                    files = _folder(path, kind, bool(recursive), earlier, leave_out, unread)
                 else:
                     files = iter([Entry(path, place or PurePath(path.name or "image"), problem, shared)])
                 for entry in files:
@@ -203,7 +215,8 @@ def stream(
             names = ", ".join(arguments) or "the folders listed"
             more = f"; *{earlier}.* are earlier results" if earlier else ""
             deeper = "; -r looks into sub-folders" if recursive is False else ""
-            raise UsageError(f"no {kind.name} in {names}{deeper}{more}")
+            others = f"; {left_out(unread)}" if unread else ""
+            raise UsageError(f"no {kind.name} in {names}{deeper}{more}{others}")
 
     return entries()
 
@@ -230,7 +243,9 @@ def _existing(name: str) -> Iterator[tuple[Path, str | None]]:
         yield path, "not a possible file name"
 
 
-def _folder(folder: Path, kind: FileKind, recursive: bool, earlier: str, leave_out: Sequence[Path]) -> Iterator[Entry]:
+def _folder(
+    folder: Path, kind: FileKind, recursive: bool, earlier: str, leave_out: Sequence[Path], unread: list[Path]
+) -> Iterator[Entry]:
     """Yield a folder's files in sorted order, before its sub-folders'; a folder that cannot be listed is a problem."""
     failures: list[OSError] = []
     excluded = {os.path.realpath(each) for each in leave_out}
@@ -242,7 +257,11 @@ def _folder(folder: Path, kind: FileKind, recursive: bool, earlier: str, leave_o
         )
         for name in sorted(files):
             path = Path(parent, name)
-            if not name.startswith(".") and not _is_earlier(path, earlier) and _is_kind(path, kind):
+            if name.startswith(".") or _is_earlier(path, earlier):
+                continue
+            if kind.holds_pictures and kind_by_name(path):
+                unread.append(path)
+            elif _is_kind(path, kind):
                 yield Entry(path, path.relative_to(folder), shared=True)
     for failure in failures:
         path = Path(failure.filename)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import PurePath
 
 RAW = "camera raw"
+
+NAMED = 3  # of each kind
 
 _SUFFIXES = {
     RAW: ".3fr .ari .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .k25 .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .raw"
@@ -79,3 +82,19 @@ def kind_by_content(head: bytes) -> str | None:
 def advice(kind: str) -> str:
     """Return what to do with a picture of a kind that is not read."""
     return _CONVERTERS.get(kind, "convert it to PNG or TIFF first, with ImageMagick")
+
+
+def left_out(paths: Iterable[PurePath]) -> str:
+    """Return that pictures are left out because their kinds are not read: how many of each, and the first of them.
+
+    >>> left_out([PurePath("a/IMG_1.heic"), PurePath("a/x.tga"), PurePath("a/IMG_2.HEIC")])
+    'left out, as they are not read: 2 HEIC (a/IMG_1.heic, a/IMG_2.HEIC), 1 TGA (a/x.tga)'
+    """
+    by_kind: dict[str, list[str]] = {}
+    for path in paths:
+        by_kind.setdefault(str(kind_by_name(path)), []).append(str(path))
+    counts = []
+    for kind, names in by_kind.items():
+        more = ", ..." if len(names) > NAMED else ""
+        counts.append(f"{len(names)} {kind} ({', '.join(names[:NAMED])}{more})")
+    return f"left out, as they are not read: {', '.join(counts)}"

@@ -146,11 +146,21 @@ def to_unit(pixels: np.ndarray) -> np.ndarray:
 
 
 def from_unit(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Return floats as pixels of a type: scaled, rounded and clipped for an integer type, as they are for a float."""
+    """Return floats as pixels of a type: scaled, rounded and clipped for an integer type, as they are for a float.
+
+    Raises ImageError as `require_numbers`.
+    """
+    require_numbers(values)
     if np.issubdtype(dtype, np.integer):
         top = np.iinfo(dtype).max
         return np.rint(values * top).clip(0, top).astype(dtype)
     return values.astype(dtype, copy=False)
+
+
+def require_numbers(values: np.ndarray | Tensor) -> None:
+    """Raise ImageError if there are NaN or infinity among what a network has computed: a picture of them is black."""
+    if not (values if isinstance(values, Tensor) else torch.from_numpy(values)).isfinite().all():
+        raise ImageError("cannot be computed: the model's weights are so large that they give no numbers")
 
 
 def network_input(pixels: np.ndarray, channels: int, stride: int, device: torch.device) -> Tensor:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 MAX_PALETTE, MAX_DRAWN = 256, 16
-"""A picture of more colours than the first number may be a photo; one of at most the second is not."""
+"""A picture of more colours than the first number may be a photo; one of at most so many greys as the second is not."""
+
+USED_AGAIN = 4
+"""A colour of a drawing is that of so many pixels, on average: in a tiny noisy photo nearly each has its own."""
 
 
 def has_few_colours(pixels: np.ndarray) -> bool:
@@ -19,7 +22,7 @@ def has_few_colours(pixels: np.ndarray) -> bool:
     if len(_distinct(sample)) > MAX_PALETTE:
         return False
     found = _distinct(colours)
-    if len(found) > MAX_PALETTE or len(found) > len(colours) / MAX_DRAWN:
+    if len(found) > MAX_PALETTE or len(found) > len(colours) / USED_AGAIN:
         return False
     if (found == found[:, :1]).all():
         return len(found) <= MAX_DRAWN and (len(found) <= 4 or np.ptp(found.astype(float)) >= 2 * len(found))
