@@ -40,11 +40,24 @@ LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {
     "demo": (demo.run,),
     "info": (),  # reads headers: no parameters
     "models": (),  # the same
+    "ui": (),  # a page has no function of its name
 }
 
 # What the command line has in another form: the first words, the screen, a target by its parts, a codec by its name,
-# a span and a limit that other tests are about, and whether figures are to be seen.
-NOT_OPTIONS = {"kind", "data", "reporter", "warn", "target", "codec", "alpha", "max_pixels", "maps", "measure"}
+# a span and a limit that other tests are about, whether figures are to be seen, and drafts, which Pillow asks for.
+NOT_OPTIONS = {
+    "kind",
+    "data",
+    "reporter",
+    "warn",
+    "target",
+    "codec",
+    "alpha",
+    "max_pixels",
+    "maps",
+    "measure",
+    "reduction",
+}
 
 BY_NAME = {command.__name__: command for command in COMMANDS}
 

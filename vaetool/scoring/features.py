@@ -262,11 +262,10 @@ class Features(Scorer):
         if not self.config.calibration:
             found = f"{count} good pictures are too few for p-values: {MIN_FOR_FOLDS} are needed"
             return Facts([f"not calibrated: {found}"], facts.values)
-        count = self.config.calibration
-        words = f"calibrated with the {count} images it was fitted to, each by a fit to others"
-        if count < FEW:
-            words += f"; with so few, p-values are rough, and none is below 1/{count + 1}"
-        return Facts([words], facts.values | {"calibrated_in_folds": min(count, FOLDS)})
+        words = f"calibrated with the {self.config.calibration} images it was fitted to, each by a fit to others"
+        if self.config.calibration < FEW:
+            words += f"; with so few, p-values are rough, and none is below 1/{self.config.calibration + 1}"
+        return Facts([words], facts.values | {"calibrated_in_folds": min(self.config.calibration, FOLDS)})
 
     def forget(self) -> None:
         """Drop what is known about good images, and about bad ones."""

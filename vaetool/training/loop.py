@@ -59,10 +59,10 @@ def train(
     `root`).
     recipe: a recipe, or its file. preset: one of the kind's own recipes, for what the given one leaves open. flags:
     entries of the recipe with a name of their own (`vaetool.training.flags`), as on the command line: minutes=60,
-    latent=128. settings: more entries, as "section.key=value". It takes half an hour by default.
-    init: begin with a model's weights, by name or path; a "mae" also with those of a "dae". resume: go on from the
-    state that an interrupted run to the same `output` left behind; with `init`, it must have begun with that. force:
-    replace an existing model. reporter: what to show and to log; nothing by default.
+    latent=128. settings: more entries, as "section.key=value". It takes half an hour by default. init: begin with a
+    model's weights, by name or path; a "mae" also with those of a "dae". resume: go on from the state that an
+    interrupted run to the same `output` left behind; with `init`, it must have begun with that. force: replace an
+    existing model. reporter: what to show and to log; nothing by default.
 
     The weights kept are the averaged ones that were best on held-out images, those at the start included; with an
     adversary, which makes that figure worse, the last ones. Raises UsageError, TrainingError, WeightsError.
@@ -165,8 +165,7 @@ class Run:
 
     def run(self) -> Result:
         """Train until the budget is spent; return the model file and its figures."""
-        progress = self.progress
-        count, state = len(self.images.held_out), checkpoints.state_path(self.output)
+        progress, count, state = self.progress, len(self.images.held_out), checkpoints.state_path(self.output)
         if self.processes.is_first and not progress.step:
             state.unlink(missing_ok=True)  # left by an earlier run
         with self.reporter.open(self.recipe, self.output, self.images.training.sources, progress):
