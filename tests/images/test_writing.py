@@ -198,10 +198,9 @@ def test_strip_drops_exif_and_profile(file_format):
     assert (stripped.icc_profile, stripped.exif) == (None, None)
 
 
-@pytest.mark.parametrize("file_format", ["WEBP", "AVIF"])
-def test_a_grey_profile_does_not_get_into_a_file_that_stores_grey_as_rgb(file_format):
+def test_a_grey_profile_does_not_get_into_a_file_that_stores_grey_as_rgb():
     picture = Picture(drawn(channels=1), drawn(channels=1)[..., 0], icc_profile=grey_profile())
-    assert "icc_profile" not in opened(images.encode(picture, file_format)).info
+    assert "icc_profile" not in opened(images.encode(picture, "WEBP")).info
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "JPEG", "TIFF"])
@@ -240,3 +239,22 @@ def test_a_pillow_image_takes_its_metadata_along():
     again = images.to_pil(images.from_pil(image))
     assert (again.info["icc_profile"], again.info["dpi"]) == (SRGB, (300, 300))
     assert again.getexif()[ExifTags.Base.Make] == "Maker"
+
+
+# Grey in AVIF
+
+
+@pytest.mark.parametrize("alpha", [None, drawn(channels=1)[::-1, :, 0]])
+@pytest.mark.parametrize("profile", [None, grey_profile()])
+def test_grey_stays_grey_in_avif_with_its_profile(alpha, profile):
+    picture = Picture(drawn(channels=1), alpha, icc_profile=profile)
+    again = images.read(images.encode(picture, "AVIF"))
+    assert again.pixels.shape == picture.pixels.shape
+    assert (again.alpha is None) == (alpha is None)
+    assert (again.icc_profile, again.warnings) == (profile, ())
+    assert images.left_out(picture, "AVIF") is None
+
+
+def test_colours_with_alpha_stay_colours_in_avif():
+    picture = Picture(drawn(), drawn(channels=1)[:, :, 0])
+    assert images.read(images.encode(picture, "AVIF")).pixels.shape[2] == 3

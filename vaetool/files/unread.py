@@ -54,9 +54,9 @@ _SIGNATURES = {  # where in a file, and what
 }
 
 _CONVERTERS = {
-    RAW: "develop it to TIFF or JPEG first, with darktable, RawTherapee or dcraw",
-    "HEIC": "convert it to JPEG or PNG first, with heif-convert or ImageMagick",
-    "JPEG XL": "convert it to JPEG or PNG first, with djxl or ImageMagick",
+    RAW: "darktable, RawTherapee or dcraw",
+    "HEIC": "heif-convert or ImageMagick",
+    "JPEG XL": "djxl or ImageMagick",
 }
 
 
@@ -81,14 +81,14 @@ def kind_by_content(head: bytes) -> str | None:
 
 def advice(kind: str) -> str:
     """Return what to do with a picture of a kind that is not read."""
-    return _CONVERTERS.get(kind, "convert it to PNG or TIFF first, with ImageMagick")
+    return f"make TIFF or PNG of it first, with {_CONVERTERS.get(kind, 'ImageMagick')}"
 
 
 def left_out(paths: Iterable[PurePath]) -> str:
-    """Return that pictures are left out because their kinds are not read: how many of each, and the first of them.
+    """Return that pictures are left out because their kinds are not read: how many of each, and what converts them.
 
-    >>> left_out([PurePath("a/IMG_1.heic"), PurePath("a/x.tga"), PurePath("a/IMG_2.HEIC")])
-    'left out, as they are not read: 2 HEIC (a/IMG_1.heic, a/IMG_2.HEIC), 1 TGA (a/x.tga)'
+    >>> left_out([PurePath("a/1.heic"), PurePath("a/x.tga"), PurePath("a/2.HEIC")])
+    'not read, so left out: 2 HEIC (a/1.heic, a/2.HEIC; heif-convert or ImageMagick convert them), 1 TGA (a/x.tga)'
     """
     by_kind: dict[str, list[str]] = {}
     for path in paths:
@@ -96,5 +96,6 @@ def left_out(paths: Iterable[PurePath]) -> str:
     counts = []
     for kind, names in by_kind.items():
         more = ", ..." if len(names) > NAMED else ""
-        counts.append(f"{len(names)} {kind} ({', '.join(names[:NAMED])}{more})")
-    return f"left out, as they are not read: {', '.join(counts)}"
+        tools = f"; {_CONVERTERS[kind]} convert them" if kind in _CONVERTERS else ""
+        counts.append(f"{len(names)} {kind} ({', '.join(names[:NAMED])}{more}{tools})")
+    return f"not read, so left out: {', '.join(counts)}"

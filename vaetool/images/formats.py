@@ -52,7 +52,7 @@ WRITABLE = {
     "PPM": Writable((".ppm", ".pgm", ".pnm"), bits=16),
 }
 
-GREY_AS_RGB = {("WEBP", True), ("WEBP", False), ("AVIF", False)}  # (format, opaque)
+GREY_AS_RGB = {"WEBP"}
 
 
 def format_named(name: str) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 
 from vaetool.errors import ImageError
+
+_AVIF_CHANNELS = re.compile(rb"pixi.{4}(.)", re.DOTALL)  # of what a file consists of: colours, alpha
 
 
 def storage_of(image: Image.Image, head: bytes) -> tuple[str, int]:
@@ -20,6 +23,8 @@ def storage_of(image: Image.Image, head: bytes) -> tuple[str, int]:
         return rawmode, 16
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return rawmode, max(image.tag_v2.get(ExifTags.Base.BitsPerSample, (1,)))
+    if image.format == "AVIF" and image.mode == "RGBA" and set(_AVIF_CHANNELS.findall(head)) == {b"\1"}:
+        rawmode = "LA"  # as Pillow has no such mode for it
     # The box of the header that holds the depth, and where in it: AVIF pixi, after version and number of channels;
     # JPEG 2000 ihdr, after height, width and number of channels, one less than the depth.
     for tag, offset, add in ((b"pixi", 9, 0), (b"ihdr", 14, 1)):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -106,11 +107,12 @@ def _sources_in(place: str, root: Path, whole: bool) -> list[Source]:
 
 def _folder_sources(folder: Path, whole: bool) -> list[Source]:
     found: list[Source] = []
-    for entry in inputs.expand([str(folder)], recursive=True).entries:
-        if isinstance(entry.source, Path) and Path(entry.source.stem).suffix not in RESULTS:
-            name = PurePosixPath(entry.place.as_posix())
-            load, origin = partial(Path, entry.source), os.path.realpath(entry.source)
-            found += [replace(source, file=entry.source) for source in _file_sources(name, origin, load, whole)]
+    files = inputs.expand([str(folder)], recursive=True)
+    unread = ((path, path.relative_to(folder)) for path in files.unread)  # whoever reads them says why they cannot be
+    for path, place in chain(((entry.source, entry.place) for entry in files.entries), unread):
+        if isinstance(path, Path) and Path(path.stem).suffix not in RESULTS:
+            name, load, origin = PurePosixPath(place.as_posix()), partial(Path, path), os.path.realpath(path)
+            found += [replace(source, file=path) for source in _file_sources(name, origin, load, whole)]
     return found
 
 

@@ -84,6 +84,8 @@ def encode(picture: Picture, format: str, *, quality: int | None = None, strip: 
             return _encode_without_pillow(picture, format, strip)
     # Some savers take what is carried from the image's `info`, some only from their options.
     image, options = to_pil(picture.without(["texts"])), {**_options(picture), **writable.options}
+    if format == "AVIF" and picture.pixels.shape[2] == 1:
+        options["subsampling"] = "4:0:0"  # no colours at all
     if quality is None and format == "JPEG" and picture.jpeg:
         options |= picture.jpeg
     elif quality is None and writable.lossless:
@@ -111,7 +113,7 @@ def left_out(picture: Picture, format: str, *, strip: bool = False) -> str | Non
 def _lost(picture: Picture, format: str) -> list[str]:  # noqa: A002
     """Return which of the things that go with a picture's pixels a file cannot hold, by the names of the fields."""
     lost = [name for name in ("dpi", *METADATA) if getattr(picture, name) and name not in WRITABLE[format].keeps]
-    if profile_space(picture.icc_profile) == "GRAY" and (format, picture.alpha is None) in GREY_AS_RGB:
+    if profile_space(picture.icc_profile) == "GRAY" and format in GREY_AS_RGB:
         lost.append("icc_profile")
     if format == "JPEG" and len(picture.xmp or b"") > MAX_JPEG_XMP:
         lost.append("xmp")
