@@ -267,6 +267,17 @@ def test_help_names_no_types_of_the_program(vaetool, name):
 # With a model
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on addresses that is kept")
+def test_little_address_space_is_no_reason_to_hang(here, python, tiny_dae):
+    code = "import os, resource, sys; from vaetool.cli import main; "
+    code += "resource.setrlimit(resource.RLIMIT_AS, (3_400_000_000, resource.RLIM_INFINITY)); "
+    code += "[os.environ.pop(name, None) for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS')]; "
+    code += "sys.exit(main(sys.argv[1:]))"
+    with python("-c", code, "denoise", "flower.png", "-m", tiny_dae, "--sigma", "20") as process:
+        _, words = process.communicate(timeout=60)
+    assert (process.returncode, words.decode()) == (0, "wrote flower.denoised.png\n")
+
+
 def test_denoise_keeps_name_size_and_format(here, vaetool, tiny_dae):
     result = vaetool("denoise", ".", "-o", "out", "-m", tiny_dae, "--sigma", "20", "-j", "2")
     assert (result.exit_code, result.stderr) == (0, "3 done\n")

@@ -51,6 +51,9 @@ COMMANDS = (
     models.models,
 )
 
+ADDRESSES, ADDRESSES_PER_THREAD = 3 * 2**30, 2**28
+"""Bytes of address space that torch and a model take, and what a thread reserves: its stack, and pools of memory."""
+
 app = typer.Typer(
     name="vaetool",
     cls=Group,
@@ -92,8 +95,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Torch then takes memory in large pages (Linux): a twentieth less time and less memory for 12 megapixels.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     logging.getLogger().addHandler(logging.NullHandler())  # or what libraries log would go to standard error
+    _ask_for_fewer_threads()
     console = Console()
     return guarded(lambda: _invoke(arguments, console), console)
+
+
+def _ask_for_fewer_threads() -> None:
+    """Let libraries start as many threads only as a limited address space (`ulimit -v`) has room for.
+
+    Each reserves its share when it starts, and OpenBLAS, which numpy loads, tries for ever if it does not get it.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows
+        return
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        count = min(os.cpu_count() or 1, max(1, (limit - ADDRESSES) // ADDRESSES_PER_THREAD))
+        for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+            os.environ.setdefault(name, str(count))
 
 
 def _invoke(arguments: Sequence[str], console: Console) -> int:

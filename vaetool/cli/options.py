@@ -70,7 +70,7 @@ Format = Annotated[
         "--format",
         metavar="png|jpg|...",
         help="Format of the results: png, jpg, webp, avif, tiff, bmp or ppm.",
-        show_default="as in -o FILE, or the input's",
+        show_default="as in -o FILE; else the input's, or png for .vae files",
         rich_help_panel=FILES,
     ),
 ]
