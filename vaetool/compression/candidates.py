@@ -11,12 +11,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from vaetool.compression import container, corrections, lossless
 from vaetool.compression.container import Container
 from vaetool.compression.grid import QUALITIES
-from vaetool.compression.quality import nominal_gain
 from vaetool.compression.restoring import learned_pixels, restore
 from vaetool.compression.targets import QUALITY, Target
 from vaetool.errors import ImageError
@@ -243,7 +241,9 @@ def rounding_psnr(quality: int) -> float:
 
     A photograph that is coded is above it: most of its code takes fewer bits than that, as it is nearly zero.
     """
-    return 20 * math.log10(float(nominal_gain(torch.tensor(float(quality))))) + 10 * math.log10(12)
+    from vaetool.compression.quality import nominal_gain  # imports torch, which describing a file does not need
+
+    return float(20 * np.log10(nominal_gain(np.array(float(quality)))) + 10 * math.log10(12))
 
 
 def _could_be_stored(pixels: np.ndarray, limit: int) -> bool:
