@@ -63,14 +63,21 @@ def test_holes_are_found_in_every_way(noisy, how):
         image = Image.fromarray(pixels)
     if how == "alpha":
         image.putalpha(Image.fromarray((~mask * 255).astype(np.uint8)))
-    filled = np.asarray(vaetool.inpaint(image, **given, dilate=0, device="cpu"))[..., :3]
+    filled = np.asarray(vaetool.inpaint(image, **given, device="cpu"))[..., :3]
     assert (filled != pixels)[mask].any(axis=1).mean() > 0.9
     assert np.array_equal(filled[~mask], pixels[~mask])
 
 
-def test_one_way_to_find_holes_at_a_time():
-    with pytest.raises(UsageError, match="Give one of mask, box, alpha and color"):
-        vaetool.inpaint(np.zeros((32, 32), np.uint8), np.ones((32, 32)), box=[(0, 0, 2, 2)])
+def test_several_ways_to_find_holes_are_taken_together(tiny_mae):
+    pixels, mask = np.full((32, 32, 3), 100, np.uint8), np.zeros((32, 32), bool)
+    mask[20:24] = True
+    filled = vaetool.inpaint(pixels, mask, model=tiny_mae, box=[(0, 0, 4, 4)], device="cpu")
+    changed = (filled != pixels).any(axis=2)
+    assert changed[20:24].mean() > 0.9
+    assert changed[:4, :4].mean() > 0.9
+    assert changed.sum() <= 4 * 32 + 16
+    with pytest.raises(UsageError, match="where are the holes"):
+        vaetool.inpaint(pixels, model=tiny_mae)
 
 
 def test_pictures_are_sampled_and_morphed(tiny_vae, digit_folders):

@@ -111,20 +111,23 @@ def inpaint(
     box: Sequence[Box] = (),
     alpha: bool = False,
     color: str | None = None,
+    fuzz: int = 48,
     invert_mask: bool = False,
-    dilate: int | None = None,
+    dilate: int = 0,
     device: str = "auto",
     precision: Precision = "auto",
 ) -> Any:
     """Return an image with its holes filled, as the same kind of image.
 
-    mask: an image of any kind that is white in the holes, or instead of it one of `box`, `alpha` and `color`: see
+    mask: an image of any kind that is white in the holes; or instead of it, or besides, `box`, `alpha` and `color`: see
     `vaetool.inpainting.task.Holes`. An array or tensor has no transparency and, if it is of floats, no colours by name.
     Raises UsageError, ImageError.
     """
     from vaetool.inpainting.task import with_hole
 
-    image, hole = with_hole(image, mask, box=box, alpha=alpha, color=color, invert_mask=invert_mask, dilate=dilate)
+    image, hole = with_hole(
+        image, mask, box=box, alpha=alpha, color=color, fuzz=fuzz, invert_mask=invert_mask, dilate=dilate
+    )
     return _model(model, ("mae",), device, precision).inpaint(image, hole)
 
 

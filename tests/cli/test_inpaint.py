@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageDraw, PngImagePlugin
 
 from vaetool import images
 
@@ -43,7 +43,7 @@ def changed(before, after) -> np.ndarray:
 
 
 def test_what_is_marked_is_filled_and_nothing_else_changes(here, vaetool):
-    result = vaetool("inpaint", "flower.png", "--mask", "mask.png", "--dilate", "0")
+    result = vaetool("inpaint", "flower.png", "--mask", "mask.png")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "wrote flower.inpainted.png\n")
     where = changed("flower.png", "flower.inpainted.png")
     assert not where[~hole()].any()
@@ -64,11 +64,20 @@ def test_what_goes_with_the_pixels_is_kept(here, vaetool, photographs):
     assert result.stderr == "all.png: WEBP does not keep its PNG texts\nwrote all.webp\n"
 
 
-def test_without_a_word_the_edge_of_a_mask_is_filled_too(here, vaetool):
-    assert vaetool("inpaint", "flower.png", "--mask", "mask.png").exit_code == 0
-    where = changed("flower.png", "flower.inpainted.png")
-    assert where[26:54, 56:104].mean() > 0.9
-    assert not where[:26].any()
+def test_what_a_mask_leaves_is_said_and_filled_when_asked_for(here, vaetool):
+    pixels = images.read("flower.png").pixels.copy()
+    pixels[28:52, 58:102] = pixels[78:85] = (250, 240, 20)  # two pixels more than the mask, all around
+    Image.fromarray(pixels).save("marked.png")
+    result = vaetool("inpaint", "marked.png", "--mask", "mask.png")
+    assert result.stderr.splitlines() == [
+        "marked.png: what is marked shows just outside of the hole: --dilate 3 would take it in",
+        "wrote marked.inpainted.png",
+    ]
+    result = vaetool("inpaint", "marked.png", "--mask", "mask.png", "--dilate", "3", "--force")
+    assert result.stderr == "wrote marked.inpainted.png\n"
+    where = changed("marked.png", "marked.inpainted.png")
+    assert where[28:52, 58:102].mean() > 0.9
+    assert not where[:27].any()
 
 
 def test_one_mask_serves_many_pictures(here, vaetool):
@@ -126,7 +135,7 @@ def test_transparency(here, vaetool):
     pixels = images.read("flower.png").pixels
     alpha = np.where(hole(), 0, 255).astype(np.uint8)
     Image.fromarray(np.dstack([pixels, alpha])).save("erased.png")
-    assert vaetool("inpaint", "erased.png", "--alpha", "--dilate", "0").exit_code == 0
+    assert vaetool("inpaint", "erased.png", "--alpha").exit_code == 0
     after = images.read("erased.inpainted.png")
     assert after.alpha is None
     assert np.array_equal(after.pixels[~hole()], pixels[~hole()])
@@ -137,20 +146,44 @@ def test_a_colour(here, vaetool):
     pixels = images.read("flower.png").pixels.copy()
     pixels[hole()] = (255, 0, 255)
     Image.fromarray(pixels).save("painted.png")
-    assert vaetool("inpaint", "painted.png", "--color", "#ff00ff").exit_code == 0
+    result = vaetool("inpaint", "painted.png", "--color", "#ff00ff")
+    assert (result.exit_code, result.stderr) == (0, "wrote painted.inpainted.png\n")
     after = images.read("painted.inpainted.png").pixels
     assert not (after == (255, 0, 255)).all(axis=2).any()
 
 
+def test_a_painted_disc_in_a_jpeg_is_found_and_its_rim_is_named(here, vaetool, photographs):
+    painted = photographs["china"].copy()
+    ImageDraw.Draw(painted).ellipse((60, 30, 100, 70), fill="magenta")
+    painted.save("painted.jpg", quality=85)
+    result = vaetool("inpaint", "painted.jpg", "--color", "magenta", "-o", "rim.png")
+    assert result.stderr.splitlines()[0] == (
+        "painted.jpg: a rim of the colour is left around the hole: --dilate 3 would take it in"
+    )
+    result = vaetool("inpaint", "painted.jpg", "--color", "magenta", "--dilate", "3", "-o", "whole.png")
+    assert (result.exit_code, result.stderr) == (0, "wrote whole.png\n")
+    red, green, blue = images.read("whole.png").pixels[25:75, 55:105].astype(int).transpose(2, 0, 1)
+    assert not ((red - green > 60) & (blue - green > 60)).any()
+
+
+def test_boxes_and_a_colour_together(here, vaetool):
+    pixels = images.read("flower.png").pixels.copy()
+    pixels[hole()] = (255, 0, 255)
+    Image.fromarray(pixels).save("painted.png")
+    result = vaetool("inpaint", "painted.png", "--color", "#ff00ff", "--box", "0,0,10,10", "--json")
+    (told,) = records(result)
+    assert told["filled"] == round((hole().sum() + 100) / hole().size, 6)
+
+
 def test_the_other_way_round(here, vaetool):
     save_mask(here / "mask.png", ~hole())
-    result = vaetool("inpaint", "flower.png", "--mask", "mask.png", "--invert-mask", "--dilate", "0")
+    result = vaetool("inpaint", "flower.png", "--mask", "mask.png", "--invert-mask")
     assert result.exit_code == 0
     assert not changed("flower.png", "flower.inpainted.png")[~hole()].any()
 
 
 def test_json_tells_the_share_and_the_number(here, vaetool):
-    (told,) = records(vaetool("inpaint", "flower.png", "--mask", "mask.png", "--dilate", "0", "--json"))
+    (told,) = records(vaetool("inpaint", "flower.png", "--mask", "mask.png", "--json"))
     assert told.pop("seconds") > 0
     share = round(float(hole().mean()), 6)
     sizes = {key: (here / told[name]).stat().st_size for key, name in (("in_bytes", "path"), ("out_bytes", "output"))}
@@ -192,14 +225,14 @@ def test_the_same_twice(here, vaetool):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "where are the holes? Give one of --mask, --box, --alpha and --color"),
-        (["--alpha", "--box", "0,0,5,5"], "Give one of"),
+        ([], "where are the holes? Give --mask, --box, --alpha or --color"),
         (["--box", "0,0,5"], "expected left, top, width and height in pixels, such as 40,60,200,100, not '0,0,5'"),
         (["--box", "0,0,5,0"], "expected left, top, width and height"),
+        (["--color", "red", "--fuzz", "256"], "a whole number from 0 to 255"),
         (["--color", "pinkish"], "--color pinkish: expected a colour"),
         (["--mask", "gone.png"], "--mask: mask gone.png: not a readable image (no such file or directory)"),
         (["--alpha", "--invert-mask"], "--invert-mask"),
-        (["--alpha", "--dilate", "-1"], "auto or a whole number from 0"),
+        (["--alpha", "--dilate", "-1"], "a whole number from 0"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

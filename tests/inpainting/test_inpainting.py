@@ -10,7 +10,7 @@ import vaetool
 from vaetool import images
 from vaetool.errors import FileError, ImageError, UsageError
 from vaetool.images import Picture
-from vaetool.inpainting.task import AROUND, Holes, inpaint_picture
+from vaetool.inpainting.task import FUZZ, Holes, inpaint_picture, with_hole
 
 SIZE = (60, 80)  # height, width
 
@@ -32,8 +32,8 @@ def save_mask(path, hole=HOLE, mode="L", **options) -> None:
     Image.fromarray(hole.astype(np.uint8) * 255).convert(mode).save(path, **options)
 
 
-def marked(*, source=None, of=None, dilate=0, **ways) -> np.ndarray:
-    return Holes(**ways, dilate=dilate).of(of or picture(), source).hole
+def marked(*, source=None, of=None, **ways) -> np.ndarray:
+    return Holes(**ways).of(of or picture(), source).hole
 
 
 # Masks
@@ -71,7 +71,7 @@ def test_a_folder_has_a_mask_for_every_picture(tmp_path):
     for name, hole in (("a.png", HOLE), ("box/a.jpg", other), ("b_mask.png", other)):
         (tmp_path / "masks" / name).parent.mkdir(parents=True, exist_ok=True)
         save_mask(tmp_path / "masks" / name, hole, **({"quality": 100} if name.endswith("jpg") else {}))
-    holes = Holes(tmp_path / "masks", dilate=0)
+    holes = Holes(tmp_path / "masks")
     for source, hole in (("scans/a.tif", HOLE), ("scans/box/a.jpg", other), ("b.webp", other)):
         assert np.array_equal(holes.of(picture(), source).hole, hole)
     with pytest.raises(FileError, match=r"no mask in .*masks has its name, c\.\*"):
@@ -118,7 +118,7 @@ def test_a_box_that_is_outside_is_refused_with_the_size_of_the_picture(outside):
 def test_what_is_transparent_is_a_hole_and_becomes_opaque():
     alpha = np.where(HOLE, 0, 255).astype(np.uint8)
     alpha[0, :4] = (127, 128, 254, 1)
-    holed = Holes(alpha=True, dilate=0).of(picture(alpha=alpha))
+    holed = Holes(alpha=True).of(picture(alpha=alpha))
     expected = HOLE.copy()
     expected[0, [0, 3]] = True
     assert np.array_equal(holed.hole, expected)
@@ -131,11 +131,16 @@ def test_a_picture_without_transparency_has_no_such_hole():
 
 
 @pytest.mark.parametrize("name", ["#ff00ff", "ff00ff", "#F0F", "magenta"])
-def test_what_is_of_exactly_a_colour_is_a_hole(name):
-    painted = picture()
-    painted.pixels[HOLE] = (255, 0, 255)
-    painted.pixels[0, 0] = (255, 0, 254)
-    assert np.array_equal(marked(color=name, of=painted), HOLE)
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_what_is_of_about_a_colour_is_a_hole(name, dtype):
+    scale = np.iinfo(dtype).max // 255
+    painted = Picture(np.full((*SIZE, 3), 100 * scale, dtype))
+    painted.pixels[HOLE] = np.array((255, 0, 255)) * scale
+    assert np.array_equal(marked(color=name, of=painted, fuzz=0), HOLE)
+    painted.pixels[0, 0] = np.array((255, FUZZ, 255 - FUZZ)) * scale
+    painted.pixels[0, 1] = np.array((255, FUZZ + 1, 255)) * scale
+    assert np.array_equal(marked(color=name, of=painted), HOLE | box(0, 1, 0, 1))
+    assert np.array_equal(marked(color=name, of=painted, fuzz=FUZZ + 1), HOLE | box(0, 1, 0, 2))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -151,25 +156,37 @@ def test_a_colour_that_is_none_is_refused():
         Holes(color="pinkish")
 
 
-def test_there_is_one_way_and_not_several():
-    for ways in ({}, {"alpha": True, "color": "red"}, {"mask": "mask.png", "box": [(0, 0, 1, 1)]}):
-        with pytest.raises(UsageError, match="Give one of --mask, --box, --alpha and --color"):
-            Holes(**ways)
+def test_there_is_at_least_one_way():
+    with pytest.raises(UsageError, match="Give --mask, --box, --alpha or --color"):
+        Holes()
     with pytest.raises(UsageError, match="--invert-mask"):
         Holes(alpha=True, invert_mask=True)
 
 
-# A little more than what is marked
-
-
-def test_holes_grow_unless_they_are_boxes(tmp_path):
+def test_several_ways_are_one_hole(tmp_path):
     save_mask(tmp_path / "mask.png")
-    dilate_hole = box(20 - AROUND, 30 + AROUND, 40 - AROUND, 60 + AROUND)
-    hole = marked(mask=tmp_path / "mask.png", dilate=None)
-    assert HOLE.sum() < hole.sum() <= dilate_hole.sum()
-    assert not hole[~dilate_hole].any()
-    assert np.array_equal(marked(box=[(40, 20, 20, 10)], dilate=None), HOLE)
-    assert marked(box=[(40, 20, 20, 10)], dilate=2).sum() > HOLE.sum()
+    painted = picture()
+    painted.pixels[50:, :9] = (255, 0, 255)
+    boxes = box(0, 7, 0, 5)
+    expected = HOLE | box(50, 60, 0, 9) | boxes
+    ways = {"box": [(0, 0, 5, 7)], "color": "magenta", "fuzz": 0}
+    assert np.array_equal(marked(mask=tmp_path / "mask.png", of=painted, **ways), expected)
+    for mask in (HOLE, Image.fromarray(HOLE), tmp_path / "mask.png"):
+        assert np.array_equal(with_hole(painted, mask, **ways)[1], expected)
+    with pytest.raises(ImageError, match="is 80 x 60 pixels, but its mask is 60 x 80"):
+        with_hole(painted, HOLE.T, **ways)
+
+
+# Exactly what is marked, or more
+
+
+def test_a_hole_grows_when_that_is_asked_for(tmp_path):
+    save_mask(tmp_path / "mask.png")
+    assert np.array_equal(marked(mask=tmp_path / "mask.png"), HOLE)
+    wider = box(16, 34, 36, 64)
+    for hole in (marked(mask=tmp_path / "mask.png", dilate=4), with_hole(picture(), HOLE, dilate=4)[1]):
+        assert HOLE.sum() < hole.sum() <= wider.sum()
+        assert not hole[~wider].any()
 
 
 # The task
@@ -187,7 +204,7 @@ def test_the_share_and_the_number_of_holes_are_told(model):
 
 
 def test_an_empty_hole_is_told_and_changes_nothing(model):
-    holed = Holes(color="#ff00ff").of(picture(warnings=("something else",)))
+    holed = Holes(color="#ff00ff", fuzz=0).of(picture(warnings=("something else",)))
     assert holed.warnings == ("something else", "nothing is marked to be filled: it stays as it is")
     filled, facts = inpaint_picture(model, holed.picture, holed.hole)
     assert facts == {"filled": 0.0, "holes": 0}

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vaetool.images import Picture
     from vaetool.inpainting.task import MaskedPicture
 
-HOLES = "Holes: one of these"
+HOLES = "Holes: one of these, or several"
 
 
 def _box(text: str) -> tuple[int, ...]:
@@ -74,20 +74,29 @@ Color = Annotated[
     typer.Option(
         "--color",
         metavar="'#ff00ff'",
-        help="Fill what has exactly this colour: paint it over what is to be removed.",
+        help="Fill what has about this colour: paint it over what is to be removed.",
         show_default=False,
         rich_help_panel=HOLES,
     ),
 ]
+Fuzz = Annotated[
+    int,
+    typer.Option(
+        "--fuzz",
+        metavar="N",
+        parser=between(0, 255, int),
+        help="By how much, of 255, red, green and blue may differ from --color; 0 is for PNG files that were painted "
+        "without soft edges.",
+    ),
+]
 InvertMask = Annotated[bool, typer.Option("--invert-mask", help="Fill what is black in the mask, not what is white.")]
 Dilate = Annotated[
-    int | None,
+    int,
     typer.Option(
         "--dilate",
-        metavar="auto|N",
-        parser=between(0, 1000, int, auto=True),
+        metavar="N",
+        parser=between(0, 1000, int),
         help="Also fill N pixels around holes, so that leftover edges of a removed object are not continued.",
-        show_default="4, or 0 with --box",
     ),
 ]
 
@@ -101,8 +110,9 @@ def inpaint(
     box: Boxes = None,
     alpha: Alpha = False,
     color: Color = None,
+    fuzz: Fuzz = 48,
     invert_mask: InvertMask = False,
-    dilate: Dilate = None,
+    dilate: Dilate = 0,
     format: Format = None,  # noqa: A002 - as on the command line
     suffix: Suffix = None,
     quality: Quality = None,
@@ -117,9 +127,9 @@ def inpaint(
     vaetool inpaint scans/ --mask masks/ -o whole/      for each picture, the mask of its name
     vaetool inpaint painted.png --color '#ff00ff'       what was painted over in that colour
 
-    White areas of a mask are filled, with a margin of 4 pixels. Outside them no pixel changes if the result is a PNG or
-    in another lossless format. Size, format, EXIF, XMP, texts, resolution, colour profile, transparency
-    and 16 bits are kept.
+    White areas of a mask are filled, exactly; where what is to be removed still shows just outside of them, you are
+    told by how many pixels to --dilate them. No other pixel changes if the result is a PNG or in another lossless
+    format. Size, format, EXIF, XMP, texts, resolution, colour profile, transparency and 16 bits are kept.
     """
     naming = naming_of(".inpainted", suffix, format)
     jobs = run.jobs(inputs, output, naming=naming, model=model, also_read=_mask_files(mask))
@@ -129,7 +139,7 @@ def inpaint(
     from vaetool.images import MAX_PIXELS
     from vaetool.inpainting.task import Holes, inpaint_picture
 
-    holes = Holes(mask, box or (), alpha, color, invert_mask, dilate, run.max_pixels or MAX_PIXELS)
+    holes = Holes(mask, box or (), alpha, color, fuzz, invert_mask, dilate, run.max_pixels or MAX_PIXELS)
     inpainter = load(model, kind="mae", device=run.device, precision=precision.value)
 
     def read(source: Path | bytes) -> MaskedPicture:

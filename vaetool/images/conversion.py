@@ -37,12 +37,12 @@ def unpack(image: Any, hole: np.ndarray | None = None) -> tuple[np.ndarray, Repa
     """
     if isinstance(image, np.ndarray | Tensor):
         pixels, repack = _unpack_array(image) if isinstance(image, np.ndarray) else _unpack_tensor(image)
-        _check_size(hole, pixels)
+        check_hole(hole, pixels)
         return pixels, repack
     picture, from_picture = _open(image)
     if picture.pixels.dtype == np.float32:
         raise ImageError("holds floating-point values of any range: pass them as an array, scaled to 0..1")
-    _check_size(hole, picture.pixels)
+    check_hole(hole, picture.pixels)
     if hole is not None and picture.alpha is not None and hole.any() and hole[picture.alpha > 0].all():
         raise ImageError("is covered by the hole entirely: nothing is left to fill it from")
     return picture.visible_pixels(hole), lambda changed: from_picture(picture.replace_pixels(changed))
@@ -79,6 +79,13 @@ def unpack_mask(mask: Any) -> np.ndarray:
     return values != 0
 
 
+def check_hole(hole: np.ndarray | None, pixels: np.ndarray) -> None:
+    """Raise ImageError if a hole has another height or width than pixels, or than another hole."""
+    if hole is not None and hole.shape != pixels.shape[:2]:
+        (mask_height, mask_width), (height, width) = hole.shape, pixels.shape[:2]
+        raise ImageError(f"is {width} x {height} pixels, but its mask is {mask_width} x {mask_height}: they must match")
+
+
 def white_part(mask: Picture) -> np.ndarray:
     """Return the hole that a mask shows: where it is nearer to white than to black; transparent counts as black."""
     top = np.iinfo(mask.pixels.dtype).max
@@ -99,12 +106,6 @@ def _open(image: Any) -> tuple[Picture, Callable[[Picture], Any]]:
         except ImageError as error:
             raise ImageError(f"{image}: {error}") from error
     raise UsageError(f"an image is a path, a Pillow image, an array or a tensor, not {type(image).__name__}")
-
-
-def _check_size(hole: np.ndarray | None, pixels: np.ndarray) -> None:
-    if hole is not None and hole.shape != pixels.shape[:2]:
-        (mask_height, mask_width), (height, width) = hole.shape, pixels.shape[:2]
-        raise ImageError(f"is {width} x {height} pixels, but its mask is {mask_width} x {mask_height}: they must match")
 
 
 def _unpack_array(array: np.ndarray) -> tuple[np.ndarray, Repack]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -14,42 +15,60 @@ from vaetool import images
 from vaetool.errors import FileError, ImageError, UsageError
 from vaetool.files.mask_folder import MaskFolder
 from vaetool.images import MAX_PIXELS, Picture
-from vaetool.images.conversion import as_picture, unpack, unpack_mask, white_part
+from vaetool.images.conversion import as_picture, check_hole, unpack, unpack_mask, white_part
 from vaetool.inpainting.holes import count_holes, dilate_hole
+from vaetool.inpainting.leftovers import needed_dilation
 from vaetool.inpainting.mae import MAE
 
-AROUND = 4
-"""Pixels by which holes grow by default: what is just outside of the marked part would bring its content back."""
+FUZZ = 48
+"""By how much, of 255, a channel may differ from the colour that marks a hole, by default: JPEG changes colours."""
 
 Box = tuple[int, int, int, int]
 """Left, top, width and height in pixels."""
 
 
+Marks = Callable[[Picture, object], np.ndarray]
+"""Takes a picture and where it is from, and returns its hole."""
+
+
 @dataclass(frozen=True, eq=False)
 class MaskedPicture:
-    """A picture, and its hole, (height, width) bool: what `inpaint_picture` takes."""
+    """A picture, and its hole, (height, width) bool: what `inpaint_picture` takes.
+
+    painted: the hole is where the picture has a certain colour.
+    """
 
     picture: Picture
     hole: np.ndarray
+    painted: bool = False
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The picture's own, and one if nothing is marked."""
-        nothing = () if self.hole.any() else ("nothing is marked to be filled: it stays as it is",)
-        return (*self.picture.warnings, *nothing)
+        """The picture's own, and one if nothing is marked, or if what is marked goes on outside of the hole."""
+        return (*self.picture.warnings, *self._about_the_hole())
+
+    def _about_the_hole(self) -> Iterator[str]:
+        if not self.hole.any():
+            yield "nothing is marked to be filled: it stays as it is"
+        elif self.picture.pixels.dtype.kind == "f":
+            return  # refused when it is to be filled
+        elif radius := needed_dilation(self.picture.pixels, self.hole, self.painted):
+            what = "a rim of the colour is left around" if self.painted else "what is marked shows just outside of"
+            yield f"{what} the hole: --dilate {radius} would take it in"
 
 
 class Holes:
-    """Where the holes of pictures are, found in exactly one way.
+    """Where the holes of pictures are, found in one way or in several: then in each of them there is a hole.
 
     mask: an image that is white there, for all pictures; or a folder of masks, found by the names of pictures.
     box: boxes (left, top, width, height), cut off at the picture's borders.
     alpha: where a picture is more transparent than not; it becomes opaque.
-    color: where it is of exactly this colour, `#rrggbb` or a name.
+    color: where it is of about this colour, `#rrggbb` or a name.
+    fuzz: by how much, of 255, each channel may differ from that colour.
     invert_mask: black is filled, not white.
-    dilate: everything within so many pixels of a hole belongs to it; None means `AROUND`, or 0 for boxes.
+    dilate: everything within so many pixels of a hole belongs to it.
     max_pixels: larger masks are refused.
-    Raises UsageError for no way or several, text that names no colour, and a mask file that cannot be read.
+    Raises UsageError for no way, text that names no colour, and a mask file that cannot be read.
     """
 
     def __init__(
@@ -58,37 +77,38 @@ class Holes:
         box: Sequence[Box] = (),
         alpha: bool = False,
         color: str | None = None,
+        fuzz: int = FUZZ,
         invert_mask: bool = False,
-        dilate: int | None = None,
+        dilate: int = 0,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
-        if sum((mask is not None, bool(box), alpha, color is not None)) != 1:
-            raise UsageError("where are the holes? Give one of --mask, --box, --alpha and --color")
+        if mask is None and not box and not alpha and color is None:
+            raise UsageError("where are the holes? Give --mask, --box, --alpha or --color")
         if invert_mask and mask is None:
             raise UsageError("--invert-mask inverts the picture of --mask: give both")
-        self._invert, self._max_pixels = invert_mask, max_pixels
-        self._radius = dilate if dilate is not None else 0 if box else AROUND
-        self._marked: Callable[[Picture, object], np.ndarray]
-        self._becomes_opaque = alpha
+        self._invert, self._radius, self._max_pixels = invert_mask, dilate, max_pixels
+        self._becomes_opaque, self._painted = alpha, color is not None and mask is None and not box and not alpha
+        self._ways: list[Marks] = []
         if mask is not None:
-            self._marked = self._by_masks(Path(mask))
-        elif box:
-            self._marked = lambda picture, source: _in_boxes(picture, box)
-        elif alpha:
-            self._marked = lambda picture, source: _transparent(picture)
-        else:
-            colour = _colour(str(color))
-            self._marked = lambda picture, source: _of_colour(picture, colour)
+            self._ways.append(self._by_masks(Path(mask)))
+        if box:
+            self._ways.append(lambda picture, source: _in_boxes(picture, box))
+        if alpha:
+            self._ways.append(lambda picture, source: _transparent(picture))
+        if color is not None:
+            colour = _colour(color)
+            self._ways.append(lambda picture, source: _of_colour(picture, colour, fuzz))
 
     def of(self, picture: Picture, source: object = None) -> MaskedPicture:
         """Return a picture with its hole; source: its path, by which its mask is found in a folder.
 
         Raises ImageError if no hole can be found that way, FileError if there is no mask for it, or several.
         """
-        hole = dilate_hole(self._marked(picture, source), self._radius)
-        return MaskedPicture(replace(picture, alpha=None) if self._becomes_opaque else picture, hole)
+        marked = reduce(np.logical_or, (_fitting(way(picture, source), picture) for way in self._ways))
+        opaque = replace(picture, alpha=None) if self._becomes_opaque else picture
+        return MaskedPicture(opaque, dilate_hole(marked, self._radius), self._painted)
 
-    def _by_masks(self, place: Path) -> Callable[[Picture, object], np.ndarray]:
+    def _by_masks(self, place: Path) -> Marks:
         if place.is_dir():
             folder = MaskFolder(place)
             return lambda picture, source: self._read(_mask_of(folder, source, place))
@@ -124,21 +144,31 @@ def with_hole(
     box: Sequence[Box] = (),
     alpha: bool = False,
     color: str | None = None,
+    fuzz: int = FUZZ,
     invert_mask: bool = False,
-    dilate: int | None = None,
+    dilate: int = 0,
 ) -> tuple[Any, np.ndarray]:
-    """Return an image of any kind, and its hole, (height, width) bool, found in one of the ways of `Holes`.
+    """Return an image of any kind, and its hole, (height, width) bool, found in the ways of `Holes`.
 
     mask: an image of any kind that is white there. With `alpha` the image comes back without transparency, as a Pillow
     image. Raises UsageError, ImageError.
     """
-    if mask is not None and not isinstance(mask, str | Path):
-        if box or alpha or color is not None:
-            raise UsageError("where are the holes? Give one of mask, box, alpha and color")
-        white = unpack_mask(mask)
-        return image, dilate_hole(~white if invert_mask else white, AROUND if dilate is None else dilate)
-    holed = Holes(mask, box, alpha, color, invert_mask, dilate).of(as_picture(image))
-    return (images.to_pil(holed.picture) if alpha else image), holed.hole
+    if mask is None or isinstance(mask, str | Path):
+        holed = Holes(mask, box, alpha, color, fuzz, invert_mask, dilate).of(as_picture(image))
+        return (images.to_pil(holed.picture) if alpha else image), holed.hole
+    white = unpack_mask(mask)
+    hole = dilate_hole(~white if invert_mask else white, dilate)
+    if box or alpha or color is not None:
+        image, other = with_hole(image, box=box, alpha=alpha, color=color, fuzz=fuzz, dilate=dilate)
+        check_hole(hole, other)
+        hole = hole | other
+    return image, hole
+
+
+def _fitting(hole: np.ndarray, picture: Picture) -> np.ndarray:
+    """Return a hole of the size of the picture. Raises ImageError for another size."""
+    check_hole(hole, picture.pixels)
+    return hole
 
 
 def _mask_of(folder: MaskFolder, source: object, place: Path) -> Path:
@@ -177,7 +207,15 @@ def _colour(text: str) -> tuple[int, ...]:
     raise UsageError(f"--color {text}: expected a colour such as '#ff00ff' or magenta")
 
 
-def _of_colour(picture: Picture, colour: tuple[int, ...]) -> np.ndarray:
-    """Return where a picture is of exactly this colour, which in a grey picture has to be a grey."""
-    scale = np.iinfo(picture.pixels.dtype).max // 255
-    return (picture.pixels == np.array(colour, picture.pixels.dtype) * scale).all(axis=2)
+def _of_colour(picture: Picture, colour: tuple[int, ...], fuzz: int) -> np.ndarray:
+    """Return where all channels differ from a colour by at most `fuzz` of 255; that of a grey picture, from all three.
+
+    Raises ImageError for a picture of floating point, which has no such scale.
+    """
+    dtype = picture.pixels.dtype
+    if dtype.kind == "f":
+        raise ImageError("holds floating-point values of any range, where a colour has no name")
+    scale = np.iinfo(dtype).max // 255
+    middle = scale * np.array(colour, np.int64)
+    low, high = ((middle + by).clip(0, 255 * scale).astype(dtype) for by in (-scale * fuzz, scale * fuzz))
+    return np.all((picture.pixels >= low) & (picture.pixels <= high), axis=2)
