@@ -114,6 +114,7 @@ def inpaint(
     fuzz: int = 48,
     invert_mask: bool = False,
     dilate: int = 0,
+    texture: bool = True,
     device: str = "auto",
     precision: Precision = "auto",
 ) -> Any:
@@ -121,14 +122,14 @@ def inpaint(
 
     mask: an image of any kind that is white in the holes; or instead of it, or besides, `box`, `alpha` and `color`: see
     `vaetool.inpainting.task.Holes`. An array or tensor has no transparency and, if it is of floats, no colours by name.
-    Raises UsageError, ImageError.
+    texture: wide holes get texture from elsewhere in the picture. Raises UsageError, ImageError.
     """
     from vaetool.inpainting.task import with_hole
 
     image, hole = with_hole(
         image, mask, box=box, alpha=alpha, color=color, fuzz=fuzz, invert_mask=invert_mask, dilate=dilate
     )
-    return _model(model, ("mae",), device, precision).inpaint(image, hole)
+    return _model(model, ("mae",), device, precision).inpaint(image, hole, texture=texture)
 
 
 def sample(

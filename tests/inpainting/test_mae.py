@@ -163,8 +163,8 @@ def test_every_size_is_taken(model, size, channels):
 
 def test_a_grey_picture_is_its_colour_picture_without_the_colour(model, photo):
     grey, hole = photo.mean(axis=2).astype(np.float32) / 255, HOLES["in the middle"]
-    colour = model.inpaint(np.dstack([grey] * 3), hole)
-    assert np.abs(model.inpaint(grey, hole) - colour.mean(axis=2)).max() < 1e-4
+    colour = model.inpaint(np.dstack([grey] * 3), hole, texture=False)
+    assert np.abs(model.inpaint(grey, hole, texture=False) - colour.mean(axis=2)).max() < 1e-4
 
 
 def test_a_model_for_grey_takes_grey_pictures_only(photo):

@@ -57,9 +57,9 @@ def dilate_hole(hole: np.ndarray, radius: int) -> np.ndarray:
     return wider
 
 
-def deep_part(hole: np.ndarray) -> np.ndarray:
-    """Return the holes that somewhere reach further than `DEEP` from what is known."""
-    core = _depth(hole) > DEEP
+def deep_part(hole: np.ndarray, least: int = DEEP) -> np.ndarray:
+    """Return the holes that somewhere reach further than so many pixels from what is known."""
+    core = _depth(hole) > least
     if not core.any():
         return np.zeros_like(hole)
     labels, count = ndimage.label(_blocks(hole, np.logical_or, False), TOUCHING)
@@ -75,21 +75,21 @@ def with_surroundings(box: Box, shape: tuple[int, ...]) -> Box:
     return _widened(box, max(CONTEXT[1], rows.stop - rows.start, columns.stop - columns.start), shape)
 
 
-def windows(hole: np.ndarray, stride: int, most: int = CONTEXT[1]) -> Iterator[Tile]:
-    """Yield windows that together fill all of the hole, each in a box of up to `CORE` pixels a side.
+def windows(hole: np.ndarray, stride: int, context: tuple[int, int] = CONTEXT, core: int = CORE) -> Iterator[Tile]:
+    """Yield windows that together fill all of the hole, each in a box of up to `core` pixels a side.
 
     A hole that is small enough lies in one window, and holes near each other share one. The deeper a hole is, the more
-    is seen around it, up to `most` pixels. The sides of a window are multiples of `stride` where the picture is large
-    enough.
+    is seen around it, from the least to the most pixels of `context`. The sides of a window are multiples of `stride`
+    where the picture is large enough.
     """
     blocks, depth = _blocks(hole, np.logical_or, False), _depth(hole)
-    for box in _grouped(_pieces(blocks)):
+    for box in _grouped(_pieces(blocks, core), core):
         found = bounds(hole[_in_pixels(box)])
         if found is None:
             continue
         kept = _moved(found[0], BLOCK * box[0].start), _moved(found[1], BLOCK * box[1].start)
-        context = int(np.clip(CONTEXT_PER_DEPTH * (depth[box].max() + BLOCK), CONTEXT[0], most))
-        rows, columns = _widened(kept, context, hole.shape)
+        seen = int(np.clip(CONTEXT_PER_DEPTH * (depth[box].max() + BLOCK), *context))
+        rows, columns = _widened(kept, seen, hole.shape)
         height, width = hole.shape
         yield Tile(_to_multiple(rows, stride, height), _to_multiple(columns, stride, width), *kept)
 
@@ -107,26 +107,26 @@ def _depth(hole: np.ndarray) -> np.ndarray:
     return BLOCK * ndimage.distance_transform_edt(_blocks(hole, np.logical_and, True))
 
 
-def _pieces(blocks: np.ndarray) -> Iterator[Box]:
+def _pieces(blocks: np.ndarray, core: int) -> Iterator[Box]:
     """Yield boxes, in blocks, around each hole; those of larger holes are cut into parts, empty ones left out."""
     for rows, columns in ndimage.find_objects(ndimage.label(blocks, TOUCHING)[0]):
-        for row in _cut(rows):
-            for column in _cut(columns):
+        for row in _cut(rows, core):
+            for column in _cut(columns, core):
                 if blocks[row, column].any():
                     yield row, column
 
 
-def _cut(part: slice) -> list[slice]:
+def _cut(part: slice, core: int) -> list[slice]:
     """Cut a slice into parts of about the same length, none longer than a core."""
     length = part.stop - part.start
-    count = -(-length * BLOCK // CORE)
+    count = -(-length * BLOCK // core)
     ends = [part.start + length * number // count for number in range(count + 1)]
     return [slice(start, stop) for start, stop in pairwise(ends)]
 
 
-def _grouped(boxes: Iterable[Box]) -> Iterator[Box]:
+def _grouped(boxes: Iterable[Box], core: int) -> Iterator[Box]:
     """Group boxes, as many as fit into a core, from top to bottom and left to right; yield one around each group."""
-    most = CORE // BLOCK
+    most = core // BLOCK
     left = np.array([(row.start, row.stop, column.start, column.stop) for row, column in boxes], int).reshape(-1, 4)
     while len(left):
         top, bottom, first, last = left.T

@@ -24,6 +24,7 @@ from vaetool.images.metrics import mean_psnr
 from vaetool.inpainting.filling import push_pull
 from vaetool.inpainting.holes import CONTEXT, bounds, deep_part, dilate_hole, windows, with_surroundings
 from vaetool.inpainting.masks import Masks, draw_masks
+from vaetool.inpainting.texture import add_texture
 from vaetool.nn.base import Batch, Losses, Model, register
 from vaetool.nn.blocks import UNet
 from vaetool.nn.sections import Positive, Section, Some
@@ -165,29 +166,32 @@ class MAE(Model):
         pictures = self.fill(batch["filled"], batch["mask"])
         return [batch["clean"] * (batch["mask"] == 0), pictures.clamp(0, 1), batch["clean"]]
 
-    def inpaint(self, image: Image, mask: Any, *, dilate: int = 0) -> Image:
+    def inpaint(self, image: Image, mask: Any, *, dilate: int = 0, texture: bool = True) -> Image:
         """Return the picture with its holes filled, as the same kind of image (see `vaetool.images.conversion.unpack`).
 
         mask: where the holes are, see `vaetool.images.conversion.unpack_mask`. dilate: everything within so many
-        pixels of them is filled as well. Nothing else changes, and nothing of what was in the holes is used.
+        pixels of them is filled as well. texture: wide holes get texture from elsewhere in the picture, where the
+        network alone would leave a blur. Nothing else changes, and nothing of what was in the holes is used.
         Raises ImageError for a mask of another size or of the whole picture, and for colours in a model of grey
         pictures; UsageError for other types and shapes.
         """
         hole = dilate_hole(unpack_mask(mask), dilate)
         pixels, repack = unpack(image, hole)
-        return repack(self.inpaint_pixels(pixels, hole))
+        return repack(self.inpaint_pixels(pixels, hole, texture))
 
     @torch.inference_mode()
-    def inpaint_pixels(self, pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    def inpaint_pixels(self, pixels: np.ndarray, hole: np.ndarray, texture: bool = True) -> np.ndarray:
         """Return pixels, (height, width, channels) of any type, filled where `hole`, (height, width) bool, is true.
 
-        Raises ImageError if that is everywhere.
+        texture: see `inpaint`. Raises ImageError if that is everywhere.
         """
         if hole.all():
             raise ImageError("is covered by the hole entirely: nothing is left to fill it from")
         filled = pixels.copy()
         filled[hole] = 0
         self._fill_holes(filled, hole)
+        if texture:
+            add_texture(filled, hole)
         return filled
 
     def _fill_holes(self, pixels: np.ndarray, hole: np.ndarray) -> None:
@@ -213,7 +217,7 @@ class MAE(Model):
         mark: `UNKNOWN` or `COARSE`, for the whole hole.
         """
         hole = hole.copy()
-        parts = windows(wanted, self.stride, CONTEXT[1] if mark == UNKNOWN else CONTEXT[0])
+        parts = windows(wanted, self.stride, CONTEXT if mark == UNKNOWN else (CONTEXT[0], CONTEXT[0]))
         for part in tracked(parts, "filling"):
             x = network_input(pixels[part.window()], self.config.channels, self.stride, self.device)
             inside = network_input(hole[part.window()].astype(np.float32)[..., None], 1, self.stride, self.device)

@@ -126,15 +126,18 @@ class Holes:
         return ~white if self._invert else white
 
 
-def inpaint_picture(model: MAE, picture: Picture, hole: np.ndarray) -> tuple[Picture, dict[str, Any]]:
+def inpaint_picture(
+    model: MAE, picture: Picture, hole: np.ndarray, texture: bool = True
+) -> tuple[Picture, dict[str, Any]]:
     """Return the picture with its hole filled, all else kept, and facts for a report.
 
-    hole: (height, width) bool. Facts: `filled`, the share of the picture that was, and the number of `holes`.
+    hole: (height, width) bool. texture: see `MAE.inpaint`. Facts: `filled`, the share of the picture that was, and the
+    number of `holes`.
     Raises ImageError as `MAE.inpaint` does.
     """
     pixels, repack = unpack(picture, hole)
     facts = {"filled": round(float(hole.mean()), 6), "holes": count_holes(hole)}
-    return repack(model.inpaint_pixels(pixels, hole)), facts
+    return repack(model.inpaint_pixels(pixels, hole, texture)), facts
 
 
 def with_hole(

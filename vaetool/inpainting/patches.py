@@ -1,0 +1,179 @@
+"""Nearest patches: for each patch of a hole the most similar one of the known parts, and a picture voted from them.
+
+A field says for every place of the hole which known place looks most like it (PatchMatch: Barnes et al. 2009), in a
+vectorised form: all places try at once what their neighbours have found, moved along, and random places nearby.
+A picture is made from a field by votes: each pixel is the mean of what the patches that cover it say (Wexler et al.
+2007, Space-Time Completion of Video, section 3.2).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch.nn import functional as F
+
+SIDE = 7  # pixels of a patch
+REACH = SIDE // 2
+COMPONENTS = 20  # numbers that describe the pixels of a patch
+SAMPLES = 4000  # patches from which these are found
+REUSE = 0.4  # of the mean distance: what taking a place twice as often as others adds to its distance
+
+COHERENCE = 0.2  # of the mean distance: what each of four neighbours adds that is taken from elsewhere
+STRIDES = (4, 1)  # pixels, over which places try what others have found; the largest first
+
+
+def describe(pixels: np.ndarray, known: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return what describes the patch around each pixel, (height, width, `COMPONENTS`), by principal components.
+
+    pixels: (height, width, channels) float32. known: (height, width) bool, patches from which the components are found.
+    Distances of descriptions are close to those of patches: the root of the mean squared difference of pixels (He &
+    Sun 2012, Computing Nearest-Neighbor Fields via Propagation-Assisted KD-Trees, use Walsh-Hadamard kernels likewise).
+    """
+    channels = pixels.shape[2]
+    places = np.flatnonzero(known)
+    places = rng.choice(places, min(SAMPLES, len(places)), replace=False)
+    rows, columns = np.unravel_index(places, known.shape)
+    around = np.arange(SIDE) - REACH
+    padded = np.pad(pixels, ((REACH, REACH), (REACH, REACH), (0, 0)), mode="edge")
+    patches = padded[
+        (rows[:, None] + REACH + around)[:, :, None], (columns[:, None] + REACH + around)[:, None]
+    ].reshape(len(places), -1)
+    mean = patches.mean(axis=0)
+    _, basis = np.linalg.eigh((patches - mean).T @ (patches - mean))
+    basis = basis[:, ::-1][:, :COMPONENTS].T.reshape(-1, SIDE, SIDE, channels) / np.sqrt(SIDE * SIDE * channels)
+    kernel = torch.from_numpy(np.ascontiguousarray(basis.transpose(0, 3, 1, 2), np.float32))
+    image = torch.from_numpy(np.ascontiguousarray(padded.transpose(2, 0, 1), np.float32))[None]
+    return F.conv2d(image, kernel)[0].permute(1, 2, 0).contiguous().numpy()
+
+
+class Field:
+    """For each wanted place of a picture, the known place whose patch is taken for it.
+
+    wanted, sources: (height, width) bool, the centres of patches that are sought, and of those that may be taken, none
+    of them within `REACH` pixels of the border. Places are numbered row by row.
+    """
+
+    def __init__(self, wanted: np.ndarray, sources: np.ndarray, rng: np.random.Generator) -> None:
+        self.shape, self._rng = wanted.shape, rng
+        self._places, self._sources = np.flatnonzero(wanted), np.flatnonzero(sources)
+        self._is_source = sources.ravel()
+        number = np.full(wanted.shape, -1)
+        number[wanted] = np.arange(len(self._places))
+        self._number = np.pad(number, STRIDES[0], constant_values=-1)
+        self._beside = {
+            (row, column): self._numbers(row, column) for step in STRIDES for row, column in _neighbours(step)
+        }
+        self._found = self._random()
+        self._distance = np.full(len(self._places), np.inf, np.float32)
+
+    def start_from(self, coarse: Field) -> None:
+        """Take over the places found at half the size, where those exist here."""
+        rows, columns = np.divmod(self._places, self.shape[1])
+        margin = STRIDES[0]
+        number = coarse._number[rows // 2 + margin, columns // 2 + margin]
+        found_rows, found_columns = np.divmod(coarse._found[number], coarse.shape[1])
+        place = (2 * found_rows + rows % 2) * self.shape[1] + 2 * found_columns + columns % 2
+        usable = (number >= 0) & self._usable(place)
+        self._found[usable] = place[usable]
+
+    def search(self, features: np.ndarray, rounds: int) -> None:
+        """Improve what was found, by the squared distance of features, (height, width, any number) float32."""
+        self._features = features.reshape(-1, features.shape[2])
+        self._sought = self._features[self._places]
+        everything = np.arange(len(self._places))
+        for _ in range(rounds):
+            self._penalty = self._reuse()
+            self._distance = self._distances(self._found, everything)
+            self._break = np.float32(COHERENCE * self._distance.mean())
+            self._try(self._random())
+            reach = max(self.shape) // 2
+            while reach >= 1:
+                self._try(self._nearby(reach))
+                reach //= 3
+            for step in STRIDES:
+                for row, column in _neighbours(step):
+                    self._propagate(row, column)
+        self._penalty = self._reuse()
+        self._distance = self._distances(self._found, everything)
+
+    def vote(self, pixels: np.ndarray, wanted: np.ndarray, reach: int = REACH) -> np.ndarray:
+        """Return pixels, (height, width, channels) float32, with the wanted ones voted from the patches over them.
+
+        reach: how far from its middle a patch votes. Good matches count more: exp(-d / 2s), with s the third quartile
+        of distances (Wexler et al. 2007).
+        """
+        scale = max(float(np.quantile(self._distance, 0.75)), 1e-8)
+        weight = np.exp(-self._distance / (2 * scale)) + np.float32(1e-6)
+        flat, (rows, columns) = pixels.reshape(-1, pixels.shape[2]), np.nonzero(wanted)
+        sums, total = np.zeros((len(rows), pixels.shape[2]), np.float32), np.zeros((len(rows), 1), np.float32)
+        for row in range(-reach, reach + 1):
+            for column in range(-reach, reach + 1):
+                number = self._number[rows - row + STRIDES[0], columns - column + STRIDES[0]]
+                share = np.where(number >= 0, weight[number], 0)[:, None]
+                sums += share * flat[self._found[number] + row * self.shape[1] + column]
+                total += share
+        voted = pixels.copy()
+        voted[wanted] = sums / total
+        return voted
+
+    def _numbers(self, row: int, column: int) -> np.ndarray:
+        """Return which wanted place lies so far from each; -1 for none."""
+        rows, columns = np.divmod(self._places, self.shape[1])
+        return self._number[rows + row + STRIDES[0], columns + column + STRIDES[0]]
+
+    def _random(self) -> np.ndarray:
+        return self._sources[self._rng.integers(0, len(self._sources), len(self._places))]
+
+    def _nearby(self, reach: int) -> np.ndarray:
+        """Return places at most `reach` rows and columns from what was found."""
+        rows, columns = np.divmod(self._found, self.shape[1])
+        moves = self._rng.integers(-reach, reach + 1, (2, len(rows)))
+        rows, columns = (rows + moves[0]).clip(0, self.shape[0] - 1), (columns + moves[1]).clip(0, self.shape[1] - 1)
+        return rows * self.shape[1] + columns
+
+    def _usable(self, place: np.ndarray) -> np.ndarray:
+        return self._is_source.take(place, mode="clip")
+
+    def _propagate(self, row: int, column: int) -> None:
+        """Try what the place that lies so far from here has found, moved back."""
+        number = self._beside[row, column]
+        self._try(np.where(number >= 0, self._found[number] - row * self.shape[1] - column, -1))
+
+    def _try(self, place: np.ndarray) -> None:
+        """Take other places where they are better: nearer, or in step with their neighbours."""
+        number = np.flatnonzero(self._usable(place))
+        place = place[number]
+        distance = self._distances(place, number)
+        now = self._distance[number] + self._break * self._breaks(self._found[number], number)
+        better = distance + self._break * self._breaks(place, number) < now
+        self._found[number[better]], self._distance[number[better]] = place[better], distance[better]
+
+    def _distances(self, place: np.ndarray, number: np.ndarray) -> np.ndarray:
+        difference = self._features[place] - self._sought[number]
+        return np.einsum("ij,ij->i", difference, difference) + self._penalty[place]
+
+    def _breaks(self, place: np.ndarray, number: np.ndarray) -> np.ndarray:
+        """Count the neighbours, of four, that are taken from elsewhere than from beside `place`."""
+        count = np.zeros(len(place), np.float32)
+        for row, column in _neighbours(1):
+            beside = self._beside[row, column][number]
+            count += (beside >= 0) & (self._found[beside] != place + row * self.shape[1] + column)
+        return count
+
+    def _reuse(self) -> np.ndarray:
+        """Return what taking a place once more costs, so that nothing is stamped again and again.
+
+        Proportional to how much more often than others it and those around it are taken (Kaspar et al. 2015,
+        Self Tuning Texture Optimization).
+        """
+        taken = np.bincount(self._found, minlength=self._is_source.size).reshape(self.shape).astype(np.float32)
+        taken = ndimage.uniform_filter(taken, SIDE, mode="constant").ravel()
+        usual = max(1.0, len(self._places) / len(self._sources))
+        known = np.isfinite(self._distance)
+        scale = float(self._distance[known].mean()) if known.any() else 0.0
+        return np.float32(REUSE * scale) * (taken / usual - 1).clip(0)
+
+
+def _neighbours(step: int) -> tuple[tuple[int, int], ...]:
+    return (0, step), (0, -step), (step, 0), (-step, 0)
