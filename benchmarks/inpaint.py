@@ -36,9 +36,10 @@ from drawn_holes import KINDS, SIDE, draw_mask
 from PIL import Image, ImageDraw
 
 from vaetool import images
+from vaetool.images.filling import fill_hidden
 from vaetool.images.metrics import mean_psnr, ssim
 
-OURS, TELEA = "vaetool", "OpenCV Telea, radius 3"
+OURS, WITHOUT, TELEA = "vaetool", "vaetool --no-texture", "OpenCV Telea, radius 3"
 SEED = 0
 RESAMPLES = 10_000
 PROCESSES = 2
@@ -71,7 +72,8 @@ def main() -> None:
     theirs = others(cases, place)
     print(OURS, "...", flush=True)
     filled = [model.inpaint_pixels(case.pixels, case.hole) for case in cases]
-    figures = {OURS: list(map(compare, filled, cases)), **theirs}
+    smooth = [model.inpaint_pixels(case.pixels, case.hole, texture=False) for case in cases]
+    figures = {OURS: list(map(compare, filled, cases)), WITHOUT: list(map(compare, smooth, cases)), **theirs}
     names = [folder.name for folder in arguments.folders]
     results = {
         "pictures": {name: sum(case.folder == name for case in cases) // len(KINDS) for name in names},
@@ -181,7 +183,7 @@ def biharmonic(pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def push_pull(pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    return images.fill_hidden(pixels, ~hole)
+    return fill_hidden(pixels, ~hole)
 
 
 METHODS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-WAVELENGTH = 20.0  # pixels: what changes more slowly stays the picture's, what changes faster is the detail's
+WAVELENGTH = 24.0  # pixels: what changes more slowly stays the picture's, what changes faster is the detail's
 STEPS = 120  # of the conjugate gradients, at most
 TOLERANCE = 1e-4  # of the right side
 

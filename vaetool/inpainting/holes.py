@@ -69,6 +69,13 @@ def deep_part(hole: np.ndarray, least: int = DEEP) -> np.ndarray:
     return hole & blocks[: hole.shape[0], : hole.shape[1]]
 
 
+def deepest_place(hole: np.ndarray) -> tuple[int, int, int]:
+    """Return the row and column that is furthest from what is known, and how far in pixels: all to within a block."""
+    depth = _depth(hole)
+    row, column = np.unravel_index(depth.argmax(), depth.shape)
+    return BLOCK * int(row) + BLOCK // 2, BLOCK * int(column) + BLOCK // 2, round(float(depth.max()))
+
+
 def with_surroundings(box: Box, shape: tuple[int, ...]) -> Box:
     """Widen a box by its own size on every side, or by the most context that any window has if that is more."""
     rows, columns = box

@@ -19,7 +19,7 @@ COMPONENTS = 20  # numbers that describe the pixels of a patch
 SAMPLES = 4000  # patches from which these are found
 REUSE = 0.4  # of the mean distance: what taking a place twice as often as others adds to its distance
 
-COHERENCE = 0.2  # of the mean distance: what each of four neighbours adds that is taken from elsewhere
+COHERENCE = 0.3  # of the mean distance: what each of four neighbours adds that is taken from elsewhere
 STRIDES = (4, 1)  # pixels, over which places try what others have found; the largest first
 
 

@@ -16,12 +16,15 @@ from vaetool.errors import FileError, ImageError, UsageError
 from vaetool.files.mask_folder import MaskFolder
 from vaetool.images import MAX_PIXELS, Picture
 from vaetool.images.conversion import as_picture, check_hole, unpack, unpack_mask, white_part
-from vaetool.inpainting.holes import count_holes, dilate_hole
+from vaetool.inpainting.holes import count_holes, deepest_place, dilate_hole
 from vaetool.inpainting.leftovers import needed_dilation
 from vaetool.inpainting.mae import MAE
 
 FUZZ = 48
 """By how much, of 255, a channel may differ from the colour that marks a hole, by default: JPEG changes colours."""
+
+TOO_DEEP = 48
+"""Pixels from what is known, from which on a hole is deeper than almost all that the network has seen in training."""
 
 Box = tuple[int, int, int, int]
 """Left, top, width and height in pixels."""
@@ -129,7 +132,7 @@ class Holes:
 def inpaint_picture(
     model: MAE, picture: Picture, hole: np.ndarray, texture: bool = True
 ) -> tuple[Picture, dict[str, Any]]:
-    """Return the picture with its hole filled, all else kept, and facts for a report.
+    """Return the picture with its hole filled, all else kept, with a warning if it is too deep, and facts for a report.
 
     hole: (height, width) bool. texture: see `MAE.inpaint`. Facts: `filled`, the share of the picture that was, and the
     number of `holes`.
@@ -137,7 +140,15 @@ def inpaint_picture(
     """
     pixels, repack = unpack(picture, hole)
     facts = {"filled": round(float(hole.mean()), 6), "holes": count_holes(hole)}
-    return repack(model.inpaint_pixels(pixels, hole, texture)), facts
+    filled = repack(model.inpaint_pixels(pixels, hole, texture))
+    return replace(filled, warnings=(*filled.warnings, *_about_depth(hole, texture))), facts
+
+
+def _about_depth(hole: np.ndarray, texture: bool) -> Iterator[str]:
+    row, column, depth = deepest_place(hole)
+    if depth > TOO_DEEP:
+        what = "texture, not objects" if texture else "a blur"
+        yield f"the hole at {column},{row} is {depth} pixels deep: expect {what}"
 
 
 def with_hole(

@@ -22,10 +22,8 @@ from vaetool.inpainting.holes import deep_part, windows
 from vaetool.inpainting.patches import REACH, Field, describe
 from vaetool.progress import tracked
 
-THIN, WIDE = (
-    13.0,
-    19.0,
-)  # pixels, half the width of a hole: up to the first all is the network's, from the second on not
+# Half the width of a hole in pixels: up to the first all is the network's, from the second on texture is added fully.
+THIN, WIDE = 16.0, 22.0
 EDGE = 2.5  # pixels from what is known, over which texture sets in
 
 CORE = 384  # pixels a side, at most, that a window fills
@@ -33,12 +31,13 @@ CONTEXT = (96, 192)  # pixels around them from which texture is taken, at least 
 OVERLAP = 16  # pixels that are sought beyond the core, where a hole goes on
 
 COARSEST = 10  # pixels, the depth of a hole at which search begins
-VOTES, ROUNDS = 3, 2  # pictures that are voted at each size, and rounds of search for each
+VOTES, ROUNDS = 3, 2  # pictures that are voted at each smaller size, and rounds of search for each
+LAST_VOTES, LAST_ROUNDS = 1, 1  # the same at full size, which takes most of the time and changes little
 
 SMOOTH = 4.0  # pixels, sigma of what the network is trusted with
 LEAST_CONTRAST = 0.01  # of 0..1 from pixel to pixel: less is the same to the search
 CONTRAST_WEIGHT = 0.1  # what a factor of e in contrast counts as a difference of colour, which is in 0..1
-EXCESS = 2.0  # by how much texture may have more contrast than the surroundings, as patches are of various places
+EXCESS = 2.5  # by how much texture may have more contrast than the surroundings, as patches are of various places
 
 SEED = 0
 
@@ -97,7 +96,7 @@ def texture_share(hole: np.ndarray) -> np.ndarray:
     for radius in radii:
         core = depth > radius
         if core.any():
-            share += ndimage.distance_transform_edt(~core) < radius
+            share += ndimage.distance_transform_edt(~core) <= radius
     return share / len(radii) * (depth / EDGE).clip(0, 1).astype(np.float32) * hole
 
 
@@ -142,9 +141,10 @@ def synthesise(level: Level, rng: np.random.Generator) -> Gradients | None:
         if coarser:
             field.start_from(coarser)
         field.search(each.guide, 0 if coarser else ROUNDS)
-        for _ in range(VOTES):
+        votes, rounds = (LAST_VOTES, LAST_ROUNDS) if each is level else (VOTES, ROUNDS)
+        for _ in range(votes):
             voted = field.vote(each.pixels, each.wanted)
-            field.search(np.concatenate([describe(voted, sources, rng), each.guide], axis=2), ROUNDS)
+            field.search(np.concatenate([describe(voted, sources, rng), each.guide], axis=2), rounds)
         coarser = field
     down, right = gradients(level.pixels)
     return field.vote(down, level.wanted, reach=0), field.vote(right, level.wanted, reach=0)
