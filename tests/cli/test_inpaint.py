@@ -191,6 +191,26 @@ def test_json_tells_the_share_and_the_number(here, vaetool):
     assert told == {**expected, "changed": True, **sizes}
 
 
+def test_of_a_hole_that_is_too_deep_not_too_much_is_promised(here, vaetool):
+    result = vaetool("inpaint", "flower.png", "--box", "0,0,140,107", "--box", "150,0,5,5")
+    assert result.stderr.splitlines() == [
+        "flower.png: the hole at 4,4 is 136 pixels deep: expect texture, not objects",
+        "wrote flower.inpainted.png",
+    ]
+    result = vaetool("inpaint", "flower.png", "--box", "0,0,140,107", "--no-texture", "--force")
+    assert result.stderr.splitlines()[0] == "flower.png: the hole at 4,4 is 136 pixels deep: expect a blur"
+    assert "deep" not in vaetool("inpaint", "flower.png", "--box", "30,20,90,60", "-o", "shallow.png").stderr
+
+
+def test_texture_can_be_left_out(here, vaetool):
+    for name, arguments in (("texture.png", []), ("smooth.png", ["--no-texture"])):
+        assert vaetool("inpaint", "flower.png", "--box", "30,20,90,60", "-o", name, *arguments).exit_code == 0
+    inside = changed("texture.png", "smooth.png")
+    assert inside[24:76, 34:116].mean() > 0.5
+    inside[20:80, 30:120] = False
+    assert not inside.any()
+
+
 def test_an_empty_mask_warns_and_gives_the_pixels_back(here, vaetool):
     save_mask(here / "mask.png", np.zeros((107, 160), bool))
     result = vaetool("inpaint", "flower.png", "--mask", "mask.png", "--json")

@@ -10,7 +10,17 @@ from scipy import ndimage
 from vaetool import images
 from vaetool.images import Picture
 from vaetool.images.conversion import white_part
-from vaetool.inpainting.holes import CONTEXT, CORE, DEEP, count_holes, deep_part, dilate_hole, windows
+from vaetool.inpainting.holes import (
+    BLOCK,
+    CONTEXT,
+    CORE,
+    DEEP,
+    count_holes,
+    deep_part,
+    deepest_place,
+    dilate_hole,
+    windows,
+)
 
 STRIDE = 16
 LARGEST = CORE + 2 * CONTEXT[1]
@@ -81,6 +91,15 @@ def test_a_hole_at_the_border_is_as_deep_as_it_is_wide():
     assert deep_part(hole_of((400, 500), (0, 400, 0, DEEP + 24))).any()
 
 
+def test_the_deepest_place_is_found_to_within_a_block():
+    hole = hole_of((400, 500), (50, 250, 110, 310), (300, 390, 10, 490))
+    row, column, depth = deepest_place(hole)
+    assert abs(row - 150) <= BLOCK
+    assert abs(column - 210) <= BLOCK
+    assert abs(depth - 100) <= BLOCK
+    assert deepest_place(hole_of((400, 500)))[2] == 0
+
+
 # Windows
 
 
@@ -100,6 +119,15 @@ def test_windows_are_bounded_and_around_what_they_keep(hole):
             assert (seen.stop - seen.start) % STRIDE == 0 or (seen.start, seen.stop) == (0, size)
             for margin in (kept.start - seen.start, seen.stop - kept.stop):
                 assert margin >= CONTEXT[0] or seen.start == 0 or seen.stop == size
+
+
+def test_windows_can_be_larger_and_see_more(hole):
+    for window in windows(hole, 1, (96, 192), 384):
+        for seen, kept, size in zip(window.window(), window.kept(), hole.shape, strict=True):
+            assert kept.stop - kept.start <= 384
+            for margin in (kept.start - seen.start, seen.stop - kept.stop):
+                assert margin <= 192
+                assert margin >= 96 or seen.start == 0 or seen.stop == size
 
 
 def test_a_small_hole_is_in_one_window():

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
 from torch.nn import functional as F
 
@@ -17,34 +18,32 @@ SIDE = 7  # pixels of a patch
 REACH = SIDE // 2
 COMPONENTS = 20  # numbers that describe the pixels of a patch
 SAMPLES = 4000  # patches from which these are found
-REUSE = 0.4  # of the mean distance: what taking a place twice as often as others adds to its distance
 
-COHERENCE = 0.3  # of the mean distance: what each of four neighbours adds that is taken from elsewhere
 STRIDES = (4, 1)  # pixels, over which places try what others have found; the largest first
+NARROWER = 3  # factor by which the search nearby narrows
+
+# What is added to the distance of a patch, as a part of the mean distance:
+REUSE = 0.4  # for taking a place twice as often as is usual
+COHERENCE = 0.3  # for each of four neighbours that is taken from elsewhere
 
 
 def describe(pixels: np.ndarray, known: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return what describes the patch around each pixel, (height, width, `COMPONENTS`), by principal components.
+    """Return what describes the patch around each pixel, (height, width, `COMPONENTS`) float32.
 
-    pixels: (height, width, channels) float32. known: (height, width) bool, patches from which the components are found.
-    Distances of descriptions are close to those of patches: the root of the mean squared difference of pixels (He &
-    Sun 2012, Computing Nearest-Neighbor Fields via Propagation-Assisted KD-Trees, use Walsh-Hadamard kernels likewise).
+    pixels: (height, width, channels) float32. known: (height, width) bool, the middles of patches whose principal
+    components these are. The squared distance of two descriptions is about the mean squared difference of the patches'
+    pixels (principal components of patches: Zhang et al. 2010, for denoising; here they make a search faster).
     """
-    channels = pixels.shape[2]
+    around = ((REACH, REACH), (REACH, REACH), (0, 0))
+    padded = np.pad(pixels, around, mode="edge")
     places = np.flatnonzero(known)
-    places = rng.choice(places, min(SAMPLES, len(places)), replace=False)
-    rows, columns = np.unravel_index(places, known.shape)
-    around = np.arange(SIDE) - REACH
-    padded = np.pad(pixels, ((REACH, REACH), (REACH, REACH), (0, 0)), mode="edge")
-    patches = padded[
-        (rows[:, None] + REACH + around)[:, :, None], (columns[:, None] + REACH + around)[:, None]
-    ].reshape(len(places), -1)
-    mean = patches.mean(axis=0)
-    _, basis = np.linalg.eigh((patches - mean).T @ (patches - mean))
-    basis = basis[:, ::-1][:, :COMPONENTS].T.reshape(-1, SIDE, SIDE, channels) / np.sqrt(SIDE * SIDE * channels)
-    kernel = torch.from_numpy(np.ascontiguousarray(basis.transpose(0, 3, 1, 2), np.float32))
-    image = torch.from_numpy(np.ascontiguousarray(padded.transpose(2, 0, 1), np.float32))[None]
-    return F.conv2d(image, kernel)[0].permute(1, 2, 0).contiguous().numpy()
+    rows, columns = np.divmod(rng.choice(places, min(SAMPLES, len(places)), replace=False), known.shape[1])
+    patches = sliding_window_view(padded, (SIDE, SIDE), axis=(0, 1))[rows, columns]  # (count, channels, rows, columns)
+    flat = patches.reshape(len(patches), -1)
+    _, components = np.linalg.eigh(np.cov(flat.T, ddof=0))  # the smallest first
+    kernel = components.T[::-1][:COMPONENTS].reshape(-1, *patches.shape[1:]) / np.sqrt(flat.shape[1])
+    x = torch.from_numpy(padded).permute(2, 0, 1)[None]
+    return F.conv2d(x, torch.from_numpy(kernel.astype(np.float32)))[0].permute(1, 2, 0).contiguous().numpy()
 
 
 class Field:
@@ -65,7 +64,7 @@ class Field:
             (row, column): self._numbers(row, column) for step in STRIDES for row, column in _neighbours(step)
         }
         self._found = self._random()
-        self._distance = np.full(len(self._places), np.inf, np.float32)
+        self._distance = np.zeros(len(self._places), np.float32)
 
     def start_from(self, coarse: Field) -> None:
         """Take over the places found at half the size, where those exist here."""
@@ -90,7 +89,7 @@ class Field:
             reach = max(self.shape) // 2
             while reach >= 1:
                 self._try(self._nearby(reach))
-                reach //= 3
+                reach //= NARROWER
             for step in STRIDES:
                 for row, column in _neighbours(step):
                     self._propagate(row, column)
@@ -170,9 +169,7 @@ class Field:
         taken = np.bincount(self._found, minlength=self._is_source.size).reshape(self.shape).astype(np.float32)
         taken = ndimage.uniform_filter(taken, SIDE, mode="constant").ravel()
         usual = max(1.0, len(self._places) / len(self._sources))
-        known = np.isfinite(self._distance)
-        scale = float(self._distance[known].mean()) if known.any() else 0.0
-        return np.float32(REUSE * scale) * (taken / usual - 1).clip(0)
+        return np.float32(REUSE * self._distance.mean()) * (taken / usual - 1).clip(0)
 
 
 def _neighbours(step: int) -> tuple[tuple[int, int], ...]:

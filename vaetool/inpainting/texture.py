@@ -36,6 +36,7 @@ LAST_VOTES, LAST_ROUNDS = 1, 1  # the same at full size, which takes most of the
 
 SMOOTH = 4.0  # pixels, sigma of what the network is trusted with
 LEAST_CONTRAST = 0.01  # of 0..1 from pixel to pixel: less is the same to the search
+NO_CONTRAST = 0.001  # the same as none at all
 CONTRAST_WEIGHT = 0.1  # what a factor of e in contrast counts as a difference of colour, which is in 0..1
 EXCESS = 2.5  # by how much texture may have more contrast than the surroundings, as patches are of various places
 
@@ -79,7 +80,7 @@ def add_texture(pixels: np.ndarray, hole: np.ndarray) -> None:
         found = synthesise(level, np.random.default_rng(SEED))
         if found is None:
             continue
-        share *= kept * (EXCESS * usual / (contrast(found) + LEAST_CONTRAST / 10)).clip(0, 1)
+        share *= kept * (EXCESS * usual / (contrast(found) + NO_CONTRAST)).clip(0, 1)
         values = blend(filled, found, share)
         values = values.clip(filled.min().clip(max=0), filled.max().clip(min=1))  # floats may be beyond 0..1
         region[share > 0] = from_unit(values[share > 0], pixels.dtype)
@@ -108,7 +109,7 @@ def contrast(changes: Gradients) -> np.ndarray:
 
 def usual_contrast(pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Return the contrast of a picture, (height, width), in its hole a smooth transition of that around it."""
-    logarithm = np.log(contrast(gradients(pixels)) + LEAST_CONTRAST / 10)
+    logarithm = np.log(contrast(gradients(pixels)) + NO_CONTRAST)
     known = ~_widened(hole)
     return np.exp(fill_hidden(np.where(known, logarithm, 0)[..., None], known))[..., 0]
 
