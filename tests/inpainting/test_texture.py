@@ -89,6 +89,13 @@ def test_how_much_texture_depends_on_the_width_of_a_hole():
     assert not joined[20:40, :60].any()  # a thin part of a hole is thin
 
 
+def test_too_far_from_all_that_is_known_texture_fades_to_nothing():
+    share = texture_share(box(20, 980, 20, 980, (1000, 1000)))
+    assert share[500, 500] == 0
+    assert share[200, 500] == 1
+    assert np.abs(np.diff(share[200:500, 500])).max() < 0.02
+
+
 @pytest.mark.parametrize("size", [(4, 4), (9, 60), (60, 9), (64, 64)], ids=str)
 def test_where_hardly_anything_is_known_nothing_breaks(size):
     hole = np.ones(size, bool)

@@ -27,7 +27,8 @@ THIN, WIDE = 16.0, 22.0
 EDGE = 2.5  # pixels from what is known, over which texture sets in
 
 CORE = 384  # pixels a side, at most, that a window fills
-CONTEXT = (96, 192)  # pixels around them from which texture is taken, at least and at most
+CONTEXT = (96, 384)  # pixels around them from which texture is taken, at least and at most
+FADE = 96  # pixels over which texture ends, where a hole is so deep that windows in its middle know nothing
 OVERLAP = 16  # pixels that are sought beyond the core, where a hole goes on
 
 COARSEST = 10  # pixels, the depth of a hole at which search begins
@@ -72,7 +73,7 @@ def add_texture(pixels: np.ndarray, hole: np.ndarray) -> None:
     for tile in tracked(windows(deep_part(hole, 0), 1, CONTEXT, CORE), "texture"):
         region, inside, kept = pixels[tile.window()], hole[tile.window()], _around(tile, 0)
         share = texture_share(inside) * _around(tile, OVERLAP)
-        if not (share * kept).any():
+        if inside.all() or not (share * kept).any():
             continue
         filled = to_unit(region).astype(np.float32, copy=False)
         usual = usual_contrast(filled, inside)
@@ -87,7 +88,7 @@ def add_texture(pixels: np.ndarray, hole: np.ndarray) -> None:
 
 
 def texture_share(hole: np.ndarray) -> np.ndarray:
-    """Return how much of the texture each pixel gets, (height, width) in 0..1: none in thin parts of a hole.
+    """Return how much of the texture each pixel gets, (height, width) in 0..1: none in thin parts and beyond `CONTEXT`.
 
     Half the width of a hole at a place is the radius of the largest disc in the hole that covers it (local thickness,
     Hildebrand & Rüegsegger 1997).
@@ -98,7 +99,8 @@ def texture_share(hole: np.ndarray) -> np.ndarray:
         core = depth > radius
         if core.any():
             share += ndimage.distance_transform_edt(~core) <= radius
-    return share / len(radii) * (depth / EDGE).clip(0, 1).astype(np.float32) * hole
+    edges = (depth / EDGE).clip(0, 1) * ((CONTEXT[1] - depth) / FADE).clip(0, 1)
+    return share / len(radii) * edges.astype(np.float32) * hole
 
 
 def contrast(changes: Gradients) -> np.ndarray:

@@ -49,7 +49,8 @@ def fill(session: Session, request: Fill) -> dict[str, Any]:
     marked = MaskedPicture(item.picture, hole)
     with session.working(item.name):
         filled, facts = inpaint_picture(session.model(request.model, "mae"), marked.picture, marked.hole)
-    warnings = [words for words in marked.warnings if words not in marked.picture.warnings]
+    told = dict.fromkeys((*marked.warnings, *filled.warnings))
+    warnings = [words for words in told if words not in marked.picture.warnings]
     return show(session, Item(renamed(item.name, "inpainted"), filled)) | facts | {"warnings": warnings}
 
 
