@@ -58,6 +58,23 @@ def drawing_with_everything(photographs: Photographs) -> Picture:
     return replace(drawing(photographs), dpi=(11811 * 0.0254, 5906 * 0.0254), xmp=xmp + b"</x:xmpmeta>", texts=texts)
 
 
+def small_colour(photographs: Photographs) -> Picture:
+    return Picture(np.array(photographs["flower"].resize((50, 33))))
+
+
+def small_colour_with_alpha(photographs: Photographs) -> Picture:
+    alpha = np.tile(np.linspace(0, 255, 37).astype(np.uint8), (18, 1))
+    return Picture(np.array(photographs["china"].resize((37, 18))), alpha)
+
+
+def grey_in_two_tiles(photographs: Photographs) -> Picture:
+    return Picture(np.array(photographs["china"].convert("L").resize((1040, 9)))[:, :, None])
+
+
+def small_sixteen_bits(photographs: Photographs) -> Picture:
+    return Picture(sixteen_bits(photographs).pixels[:20, :30])
+
+
 MADE: dict[str, tuple[Callable[[Photographs], Picture], int]] = {
     "colour-q20": (colour, 20),
     "colour-q80": (colour, 80),
@@ -66,6 +83,13 @@ MADE: dict[str, tuple[Callable[[Photographs], Picture], int]] = {
     "colour-two-tiles-q10": (colour_in_two_tiles, 10),
     "stored": (drawing, 50),
     "stored-dpi-xmp-texts": (drawing_with_everything, 50),
+    # Those above are of `photo-codec-0`, the ones below of `photo-codec`.
+    "photo-codec-colour-q1": (small_colour, 1),
+    "photo-codec-colour-q40": (small_colour, 40),
+    "photo-codec-colour-q97": (small_colour, 97),
+    "photo-codec-colour-alpha-q75": (small_colour_with_alpha, 75),
+    "photo-codec-grey-16-bit-q60": (small_sixteen_bits, 60),
+    "photo-codec-grey-two-tiles-q25": (grey_in_two_tiles, 25),
 }
 """By the name of the file: how its picture is made, and the quality."""
 
