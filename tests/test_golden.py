@@ -43,7 +43,7 @@ def test_all_golden_files_are_here():
 
 def test_every_bundled_codec_has_golden_files():
     bundled = {entry["id"] for entry in catalogue.manifest().values() if entry["kind"] == "codec"}
-    coded = [container.unpack(path.read_bytes(), MAX_PIXELS).coded for path in FILES]
+    coded = [unpack(path.read_bytes(), MAX_PIXELS).coded for path in FILES]
     assert {streams.model.hex() for streams in coded if streams} == bundled
 
 

@@ -27,7 +27,7 @@ class Sizes:
         """Return a line about one file that was written.
 
         >>> facts = {"in_bytes": 557596, "out_bytes": 12966, "bpp": 0.26, "psnr": 34.1}
-        >>> Sizes().sentence("photo.png", "photo.vae", facts)
+        >>> Sizes().sentence("photo.png", Path("photo.vae"), facts)
         'photo.png → photo.vae  557,596 → 12,966 bytes  0.26 bpp  34.1 dB'
         """
         size = f"{facts['in_bytes']:,} → {facts['out_bytes']:,} bytes"
