@@ -75,7 +75,6 @@ def score(
     vaetool score new/ --good good/ --bad bad/ --save part.safetensors    once some defects are known
     vaetool score -m part.safetensors new/ --fail-on-outlier --quiet   in a script: exit code 3
     vaetool score -m part.safetensors new/ --report report.html       a page to look at, worst first
-    vaetool score -m part.safetensors new/ --top 10 --copy-outliers found/  the worst ten, and the files of all outliers
     vaetool score -m part.safetensors --normal good/ --outlier bad/   how good the scores are
 
     Made for pipes: find parts/ -name '*.png' -print0 | vaetool score -m part.safetensors --files-from - -0 --json |

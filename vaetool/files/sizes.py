@@ -26,6 +26,7 @@ class Sizes:
     def sentence(self, source: object, output: object, facts: Mapping[str, Any]) -> str:
         """Return a line about one file that was written.
 
+        >>> from pathlib import Path
         >>> facts = {"in_bytes": 557596, "out_bytes": 12966, "bpp": 0.26, "psnr": 34.1}
         >>> Sizes().sentence("photo.png", Path("photo.vae"), facts)
         'photo.png → photo.vae  557,596 → 12,966 bytes  0.26 bpp  34.1 dB'
