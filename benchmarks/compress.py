@@ -35,7 +35,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, features
-from rates import bd_rate
+from rates import bd_rate, frontier
+from scipy.interpolate import PchipInterpolator
 
 from vaetool.compression.encode import compress
 from vaetool.errors import UsageError
@@ -44,6 +45,7 @@ from vaetool.images.metrics import ms_ssim, ms_ssim_db, psnr
 OURS = "vaetool"
 QUALITIES = (1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)
 REFERENCES = ("JPEG", "WebP", "AVIF")  # of BD-rate
+EQUAL_RATES = (0.15, 0.3, 0.5, 1.0)
 LOSSLESS = {".png", ".ppm", ".bmp", ".tif", ".tiff"}
 QUICK = 5  # every n-th picture
 SPEED_SIZE = (768, 512)
@@ -64,10 +66,7 @@ class Codec:
 
 def main() -> None:
     arguments = parse_arguments()
-    paths = sorted(path for path in arguments.folder.iterdir() if path.suffix.lower() in LOSSLESS)
-    paths = paths[:: QUICK if arguments.quick else 1]
-    if not paths:
-        raise SystemExit(f"{arguments.folder}: no pictures in a lossless format ({', '.join(sorted(LOSSLESS))})")
+    paths = pictures_in(arguments.folder)[:: QUICK if arguments.quick else 1]
     results = stored_results(arguments.json, paths)
     codecs = peers() if arguments.peers_only else {OURS: ours(arguments.model, arguments.device), **peers()}
     for name, codec in codecs.items():
@@ -148,6 +147,13 @@ def pillow(name: str, version: str | None, qualities: tuple[int, ...], **options
 
 
 # Measuring
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in LOSSLESS)
+    if not paths:
+        raise SystemExit(f"{folder}: no pictures in a lossless format ({', '.join(sorted(LOSSLESS))})")
+    return paths
 
 
 def read(path: Path) -> Image.Image:
@@ -300,6 +306,15 @@ def bd_rate_per_picture(reference: Row, other: Row, figure: str) -> Iterator[flo
             yield bd_rate(*(points(row["pictures"][picture], figure) for row in (reference, other)))
 
 
+def differences(reference: Row, other: Row, figure: str, rate: float) -> Iterator[float]:
+    """Yield how many dB better each picture is at a rate that both curves reach, interpolated as for BD-rate."""
+    for picture in reference["pictures"]:
+        curves = [frontier(points(row["pictures"][picture], figure)) for row in (reference, other)]
+        if all(bpp[0] <= rate <= bpp[-1] for bpp, _ in curves):
+            theirs, ours = (PchipInterpolator(np.log(bpp), quality)(np.log(rate)) for bpp, quality in curves)
+            yield float(ours - theirs)
+
+
 def points(figures: dict[str, list[float]], figure: str) -> list[tuple[float, float]]:
     qualities = map(ms_ssim_db, figures[figure]) if figure == "ms_ssim" else figures[figure]
     pairs = zip(figures["bpp"], qualities, strict=True)
@@ -327,6 +342,17 @@ def print_tables(rows: dict[str, Row], results: dict[str, Any], count: int) -> N
             fewest = min(figures["psnr pictures"], figures["ms_ssim pictures"])
             if fewest < count:
                 print(f"  ({name} and {reference} have qualities in common on {fewest} pictures only)")
+
+    if {OURS, "AVIF"} <= rows.keys():
+        print("\nBeside AVIF at equal bits: pictures that are better, and the mean difference in dB\n")
+        print("| bits per pixel | PSNR | MS-SSIM |\n|---|---|---|")
+        for rate in EQUAL_RATES:
+            cells = []
+            for figure in ("psnr", "ms_ssim"):
+                found = list(differences(rows["AVIF"], rows[OURS], figure, rate))
+                better = f"{sum(value > 0 for value in found)} of {len(found)}"
+                cells.append(f"{better}, {np.mean(found):+.2f}" if found else "")
+            print(f"| {rate} | {' | '.join(cells)} |")
 
     published = json.loads((Path(__file__).parent / "published_compress.json").read_text(encoding="utf-8"))
     print("\nThe published rows are of the Kodak photographs, not of this folder: other pictures, other figures\n")

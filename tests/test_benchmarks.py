@@ -19,14 +19,20 @@ BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
 @pytest.fixture(scope="module")
-def judge():
+def benchmarks():
+    """Their folder, from which they import each other."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(BENCHMARKS)
-        yield importlib.import_module("judge")
+        yield BENCHMARKS
 
 
 @pytest.fixture(scope="module")
-def inpaint(judge):
+def judge(benchmarks):
+    return importlib.import_module("judge")
+
+
+@pytest.fixture(scope="module")
+def inpaint(benchmarks):
     return importlib.import_module("inpaint")
 
 
@@ -148,6 +154,46 @@ def test_a_gain_is_over_the_best_other_method_and_its_interval_is_of_pictures(in
     ours = found["methods"][inpaint.OURS]
     assert ours["psnr interval"][0] < ours["psnr"] < ours["psnr interval"][1]
     assert (ours["energy"], ours["energy interval"]) == (0.5, [0.5, 0.5])  # of sums, not of pictures
+
+
+def test_a_codec_that_is_a_decibel_better_is_so_at_every_rate_that_both_reach(benchmarks):
+    compress = importlib.import_module("compress")
+    bpp, psnr = [0.1, 0.2, 0.5, 1.0], [28.0, 31.0, 35.0, 38.0]
+    row = {"pictures": {name: {"bpp": bpp, "psnr": psnr} for name in "ab"}}
+    better = {"pictures": {name: {"bpp": bpp[1:], "psnr": [value + 1 for value in psnr[1:]]} for name in "ab"}}
+    assert list(compress.differences(row, row, "psnr", 0.1)) == [0, 0]
+    assert list(compress.differences(row, better, "psnr", 0.1)) == []
+    for rate in (0.2, 0.5, 1.0):
+        assert list(compress.differences(row, better, "psnr", rate)) == pytest.approx([1, 1])
+
+
+def test_steps_of_quality_are_means_in_decibels_and_their_extremes(benchmarks):
+    compress_steps = importlib.import_module("compress_steps")
+    pictures = {
+        "a": {"bpp": [0.1, 0.2], "psnr": [30.0, 31.0], "ms_ssim": [0.9, 0.99]},
+        "b": {"bpp": [0.3, 0.4], "psnr": [32.0, 35.0], "ms_ssim": [0.99, 0.999]},
+    }
+    first, second = compress_steps.steps({"qualities": [5, 10], "pictures": pictures})
+    assert first == {"quality": 5, "bpp": 0.2, "psnr": 31.0, "ms_ssim_db": 15.0}
+    step = second["step"]
+    assert step["bpp_percent"] == 50
+    assert step["psnr"] == 2
+    assert step["ms_ssim_db"] == step["smallest"] == step["largest"] == 10
+
+
+def test_the_sheet_shows_the_square_where_codecs_do_worst_at_no_more_bytes_than_asked_for(benchmarks, photographs):
+    pytest.importorskip("skimage")
+    compress_sheet = importlib.import_module("compress_sheet")
+    values = np.random.default_rng(0).random((70, 90))
+    values[30:40, 50:70] -= 3
+    squares = np.lib.stride_tricks.sliding_window_view(values, (25, 25)).mean(axis=(2, 3))
+    rows, columns = compress_sheet.worst_place(values, 25)
+    assert (rows.start, columns.start) == np.unravel_index(squares.argmin(), squares.shape)
+    assert compress_sheet.worst_place(values) == (slice(0, 70), slice(0, 90))
+
+    larger, smaller = (compress_sheet.avif_within(photographs["china"], limit) for limit in (9000, 5000))
+    assert 4500 < len(smaller) <= 5000
+    assert 8000 < len(larger) <= 9000
 
 
 @pytest.mark.slow
