@@ -75,6 +75,15 @@ def test_a_thumbnail_of_the_old_pixels_is_left_behind():
     assert thumbnail not in images.encode(images.read(data), "JPEG")
 
 
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP"])
+def test_exif_without_tags_is_not_damaged(file_format):
+    """Pillow writes it where a program passes on the EXIF of a picture that has none."""
+    file = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(file, file_format, exif=Image.Exif())
+    picture = images.read(file.getvalue())
+    assert (picture.exif, picture.warnings) == (None, ())
+
+
 def test_a_file_without_exif_has_none():
     assert images.read(saved(Image.fromarray(drawn()), "JPEG")).exif is None
 

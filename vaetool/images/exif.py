@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, Literal
 
 from PIL import ExifTags, Image
 
@@ -70,10 +70,19 @@ def exif_to_carry(image: Image.Image, notes: list[str]) -> tuple[Image.Exif, byt
         block = None
         damaged = True
     else:
-        damaged = bool(image.info.get("exif")) and not source  # Pillow met the damage earlier, and said nothing
+        # Pillow met the damage earlier, and said nothing.
+        damaged = not source and not _is_empty(image.info.get("exif") or b"")
     if damaged:
         notes.append("the EXIF data is damaged and left out")
     return source, block
+
+
+def _is_empty(block: bytes) -> bool:
+    """Tell whether a block says that it has no tags, as Pillow writes it for a picture without."""
+    tiff = block.removeprefix(b"Exif\0\0")
+    order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
+    start = int.from_bytes(tiff[4:8], order)
+    return not block or tiff[start : start + 2] == bytes(2)
 
 
 def _make_exact(tags: MutableMapping[int, Any]) -> None:
