@@ -43,6 +43,11 @@ def fitted(ones) -> OutlierDetector:
     return tiny(peak=16, steps=80, settings=(*TINY, "training.lr=0.01")).fit(ones[:120])
 
 
+def test_pictures_that_look_the_same_are_said(ones):
+    with pytest.warns(UserWarning, match="only 5 of 60 pictures look different"):
+        tiny(peak=16, alpha=0.2).fit(np.tile(ones[:5], (12, 1)))
+
+
 def test_other_digits_are_less_usual_than_those_it_knows(fitted, ones, others):
     assert np.median(fitted.score_samples(others)) < np.quantile(fitted.score_samples(ones[120:]), 0.1)
     assert (fitted.predict(others) == -1).mean() > 0.6
@@ -120,6 +125,7 @@ KNOWN = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:only .* look different")  # of what scikit-learn draws
 @parametrize_with_checks(
     [OfAnyTable(**{**tiny().get_params(), "peak": 1, "alpha": 0.2})], expected_failed_checks=lambda estimator: KNOWN
 )

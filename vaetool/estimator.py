@@ -11,6 +11,7 @@ Not imported by `import vaetool`: it needs scikit-learn from the start.
 from __future__ import annotations
 
 import math
+import warnings
 import zipfile
 from collections.abc import Iterable, Sequence
 from io import BytesIO
@@ -270,7 +271,7 @@ class OutlierDetector(OutlierMixin, _OfPictures):
 
         Raises UsageError for an alpha that the pictures cannot resolve.
         """
-        pictures = self._pictures(X, reset=True)
+        pictures, has_copies = self._pictures(X, reset=True), False
         if self.model is None and self.kind not in ("vae", "features"):
             raise UsageError(f"kind must be vae or features, not {self.kind!r}")
         if self.model is None and self.kind == "features":
@@ -278,7 +279,12 @@ class OutlierDetector(OutlierMixin, _OfPictures):
             pictures = pictures[:0]  # calibrated already
         elif self.model is None:
             different = without_copies(_thumbnails(pictures))
-            pictures = pictures[different] if len(different) >= self._fewest else pictures
+            has_copies = len(different) < self._fewest
+            if has_copies:
+                alike = f"only {len(different)} of {len(pictures)} pictures look different: p-values are rough"
+                warnings.warn(alike, stacklevel=2)
+            else:
+                pictures = pictures[different]
             order = np.random.default_rng(self.seed).permutation(len(pictures))
             share = max(MIN_TO_CALIBRATE, round(CALIBRATING * len(pictures)))
             kept = max(MIN_IMAGES, min(share, len(pictures) // 2))
@@ -286,7 +292,9 @@ class OutlierDetector(OutlierMixin, _OfPictures):
             pictures = pictures[order[:kept]]
         else:
             self.model_ = load(self.model, device=self.device, kind=kinds_with_scores())
-        if len(pictures):
+        if has_copies:
+            self.model_.calibrate(list(pictures))
+        elif len(pictures):
             calibrate(self.model_, list(pictures))
         by, calibration = calibration_of(self.model_, self.by)
         check_alpha(self.alpha, calibration.count(by))

@@ -14,7 +14,7 @@ from vaetool.errors import ImageError, UsageError
 from vaetool.images.sources import Source, find_sources
 from vaetool.scoring.calibration import Calibration, calibration_of, check_alpha
 from vaetool.scoring.copies import thumbnail, without_copies
-from vaetool.scoring.measurement import MIN_IMAGES, Measured, measure_with_maps
+from vaetool.scoring.measurement import Measured, measure_with_maps
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,12 @@ def calibrate(model: Any, images: Iterable[Any]) -> None:
 
     They must not be ones that it was trained on, nor ones by which its weights were chosen: what it has memorised
     looks more usual than a new picture ever will. `vaetool.store.weights.save` saves the calibration with the model.
-    Copies of a picture count once, unless fewer than ten look different. Raises UsageError for fewer than ten images.
+    Copies of a picture count once. Raises UsageError for fewer than ten that look different.
     """
     good = list(images)
     small = [thumbnail(model.prepare(image)) for image in good]
     different = without_copies(torch.stack(small)) if small else []
-    model.calibrate([good[index] for index in different] if len(different) >= MIN_IMAGES else good)
+    model.calibrate([good[index] for index in different])
 
 
 def learn(model: Any, place: str | Path, warn: Callable[[str], None]) -> str:
