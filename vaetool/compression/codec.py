@@ -25,7 +25,7 @@ from vaetool.compression.entropy import tables
 from vaetool.compression.entropy.coder import Decoder, Encoder, Tables
 from vaetool.compression.entropy.latents import MEAN_BITS, decode_latents, encode_latents, least_hyper_bits
 from vaetool.compression.entropy.prior import NORMALISED_LIMIT, PASSES, ExactPrior, Prior, pass_mask, table_index
-from vaetool.compression.grid import HYPER_STRIDE, QUALITIES, STRIDE, hyper_positions, positions, tiles
+from vaetool.compression.grid import HYPER_STRIDE, QUALITIES, STRIDE, hyper_positions, positions, reach, tiles, window
 from vaetool.compression.growth import graft, is_within
 from vaetool.compression.oddities import make_odd
 from vaetool.compression.quality import KNOTS, hats, lagrangian, nominal_gain
@@ -37,6 +37,7 @@ from vaetool.images.conversion import from_unit, require_numbers, to_unit
 from vaetool.images.metrics import MS_SSIM_SIDE
 from vaetool.images.tiling import pad_to_multiple
 from vaetool.nn.base import Batch, Losses, Model, register
+from vaetool.nn.memory import give_back
 from vaetool.progress import tracked
 
 HYPER_WIDTH = 192
@@ -230,8 +231,8 @@ class Codec(Model):
         scale = self.normaliser(torch.tensor([float(quality)], device=self.device))
         streams, checksum, bits, z_bits = [], 0, 0.0, 0.0
         for rows, columns in tracked(tiles(pixels.shape[0], pixels.shape[1], TILE), "coding"):
-            (top, left), window = _window(rows, columns, _reach(self.config.encoder_blocks), STRIDE)
-            y = self.encoder(self._prepared(pixels[window]), knots) * gain
+            (top, left), part = window(rows, columns, reach(self.config.encoder_blocks), STRIDE)
+            y = self.encoder(self._prepared(pixels[part]), knots) * gain
             y = y[:, :, top:, left:][:, :, : rows.stop - rows.start, : columns.stop - columns.start]
             require_numbers(y)
             below, beside = -y.shape[2] % HYPER_STRIDE, -y.shape[3] % HYPER_STRIDE
@@ -287,16 +288,22 @@ class Codec(Model):
         knots = hats(torch.tensor([float(quality)], device=self.device))
         restore = (knots @ self.log_restore).exp()[:, :, None, None] / 2**MEAN_BITS
         for rows, columns in tracked(tiles(height * reduction, width * reduction, TILE), "painting"):
-            (top, left), window = _window(rows, columns, _reach(self.config.decoder_blocks + 1))
-            latents = torch.from_numpy(y[(slice(None), *window)]).to(self.device)[None]
-            picture = self.decoder(latents.float() * restore, knots, reduction)[0].permute(1, 2, 0)
+            (top, left), part = window(rows, columns, reach(self.config.decoder_blocks + 1))
+            picture = self._painted(y[(slice(None), *part)], restore, knots, reduction)[top * side :, left * side :]
             kept = pixels[rows.start * side : rows.stop * side, columns.start * side : columns.stop * side]
-            picture = picture[top * side :, left * side :][: kept.shape[0], : kept.shape[1]]
+            picture = picture[: kept.shape[0], : kept.shape[1]]
             if channels == 1:
                 picture = picture.mean(dim=2, keepdim=True)
-            require_numbers(picture)
             kept[:] = from_unit(picture.clamp(0, 1).cpu().numpy(), pixels.dtype)
+            del picture
+            give_back()
         return pixels
+
+    def _painted(self, y: np.ndarray, restore: Tensor, knots: Tensor, reduction: int) -> Tensor:
+        latents = torch.from_numpy(y).to(self.device)[None].float() * restore
+        picture = self.decoder(latents, knots, reduction)[0].permute(1, 2, 0)
+        require_numbers(picture)
+        return picture
 
     def _prepared(self, pixels: np.ndarray) -> Tensor:
         """Return pixels as the encoder takes them: (1, 3, height, width) in 0..1, mirrored to multiples of 16."""
@@ -314,24 +321,6 @@ def _check_lengths(streams: Iterable[tuple[tuple[slice, slice], bytes]], quality
 
 def _values(tensor: Tensor) -> memoryview:
     return tensor.detach().cpu().contiguous().numpy().data
-
-
-def _reach(blocks: int) -> int:
-    """Return how many positions of y beyond a tile so many blocks see: each looks one patch further, half a position.
-
-    The synthesis's filter over pixels looks less far than a block.
-    """
-    return -(-blocks // 2)
-
-
-def _window(rows: slice, columns: slice, halo: int, scale: int = 1) -> tuple[tuple[int, int], tuple[slice, slice]]:
-    """Return where a tile begins within its surroundings, in positions, and the slices of these, times `scale`."""
-    top, left = min(halo, rows.start), min(halo, columns.start)
-    window = (
-        slice((rows.start - top) * scale, (rows.stop + halo) * scale),
-        slice((columns.start - left) * scale, (columns.stop + halo) * scale),
-    )
-    return (top, left), window
 
 
 def _bits(distance: Tensor, noise: Tensor, index: Tensor) -> Tensor:

@@ -34,3 +34,21 @@ def tiles(height: int, width: int, tile: int) -> Iterator[tuple[slice, slice]]:
     for top in range(0, rows, tile):
         for left in range(0, columns, tile):
             yield slice(top, min(rows, top + tile)), slice(left, min(columns, left + tile))
+
+
+def reach(blocks: int) -> int:
+    """Return how many positions of y beyond a tile so many blocks see: each looks one patch further, half a position.
+
+    The synthesis's filter over pixels looks less far than a block.
+    """
+    return -(-blocks // 2)
+
+
+def window(rows: slice, columns: slice, halo: int, scale: int = 1) -> tuple[tuple[int, int], tuple[slice, slice]]:
+    """Return where a tile begins within its surroundings, in positions, and the slices of these, times `scale`."""
+    top, left = min(halo, rows.start), min(halo, columns.start)
+    around = (
+        slice((rows.start - top) * scale, (rows.stop + halo) * scale),
+        slice((columns.start - left) * scale, (columns.stop + halo) * scale),
+    )
+    return (top, left), around

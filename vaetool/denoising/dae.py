@@ -31,6 +31,7 @@ from vaetool.images.tiling import Tile, pad_to_multiple, tiles
 from vaetool.nn.base import Batch, Losses, Model, register
 from vaetool.nn.blocks import UNet
 from vaetool.nn.filters import local_mean
+from vaetool.nn.memory import give_back
 from vaetool.nn.sections import Positive, Section, Some
 from vaetool.progress import tracked
 
@@ -294,10 +295,8 @@ class DAE(Model):
         scale = self.estimator.scale
         found = torch.empty((4, 1, 1, -(-height // scale), -(-width // scale)))
         for part in tracked(self._tiles(pixels, tile, ESTIMATOR_HALO), "finding noise"):
-            window = self._window(pixels[part.window()])
-            detail = self.estimator.detail(window)
-            readings = torch.stack([*self.estimator(window, detail), self._colour_power(detail)])
-            found[(..., *part.kept(scale))] = readings[(..., *part.middle(scale))].cpu()
+            found[(..., *part.kept(scale))] = self._readings(pixels[part.window()])[(..., *part.middle(scale))].cpu()
+            give_back()
         weighted, trust, evidence, colour = found
         sigma = pool_readings(weighted, trust, self.config.pooling)
         is_grey = (pixels == pixels[:, :, :1]).all()
@@ -305,28 +304,35 @@ class DAE(Model):
             sigma = sigma.minimum((MAX_GREYNESS * local_mean(colour, self.config.pooling).sqrt()).clamp_min(GREY))
         return self.settle(sigma, evidence)[0, 0].numpy()
 
-    def _colour_power(self, detail: Tensor) -> Tensor:
-        """Return the mean square of what differs between the colours, (1, 1, height / 4, width / 4)."""
+    def _readings(self, pixels: np.ndarray) -> Tensor:
+        """Return the estimator's readings and the colours' mean square difference: (4, 1, 1, height / 4, width / 4)."""
+        window = self._window(pixels)
+        detail = self.estimator.detail(window)
         colours = detail - detail.mean(dim=1, keepdim=True)
-        return F.avg_pool2d(colours.square().mean(dim=1, keepdim=True), self.estimator.scale)
+        colour_power = F.avg_pool2d(colours.square().mean(dim=1, keepdim=True), self.estimator.scale)
+        return torch.stack([*self.estimator(window, detail), colour_power])
 
     @torch.inference_mode()
     def denoise_pixels(self, pixels: np.ndarray, noise: np.ndarray, cleaning: Cleaning = DEFAULT) -> np.ndarray:
         """Return pixels, (height, width, channels), without noise, given its map from `noise_map` or `constant_map`."""
         clean = np.empty_like(pixels)
         for part in tracked(self._tiles(pixels, cleaning.tile, HALO), "cleaning"):
-            sigma = self._noise_window(noise, part) * max(cleaning.strength, 1.0)
-            if (sigma <= VISIBLE).all():
-                clean[part.kept()] = pixels[part.kept()]
-                continue
-            noisy = self._window(pixels[part.window()])
-            change = self.restore(noisy, sigma) - noisy
-            if pixels.shape[2] == 1:
-                change = change.mean(dim=1, keepdim=True)
-            middle = cleaning.applied(change)[0].permute(1, 2, 0)[part.middle()].cpu().numpy()
-            # Added to the pixels themselves: what does not change comes back exactly, in any type.
-            clean[part.kept()] = from_unit(to_unit(pixels[part.kept()]) + middle, pixels.dtype)
+            clean[part.kept()] = self._cleaned_tile(pixels, noise, part, cleaning)
+            give_back()
         return clean
+
+    def _cleaned_tile(self, pixels: np.ndarray, noise: np.ndarray, part: Tile, cleaning: Cleaning) -> np.ndarray:
+        kept = pixels[part.kept()]
+        sigma = self._noise_window(noise, part) * max(cleaning.strength, 1.0)
+        if (sigma <= VISIBLE).all():
+            return kept
+        noisy = self._window(pixels[part.window()])
+        change = self.restore(noisy, sigma) - noisy
+        if pixels.shape[2] == 1:
+            change = change.mean(dim=1, keepdim=True)
+        middle = cleaning.applied(change)[0].permute(1, 2, 0)[part.middle()].cpu().numpy()
+        # Added to the pixels themselves: what does not change comes back exactly, in any type.
+        return from_unit(to_unit(kept) + middle, pixels.dtype)
 
     def _tiles(self, pixels: np.ndarray, tile: int | None, halo: int) -> Iterator[Tile]:
         height, width = pixels.shape[:2]
