@@ -151,9 +151,9 @@ def test_a_higher_quality_is_larger_and_closer(codec, photo):
     assert closeness == sorted(closeness)
 
 
-def test_without_a_target_the_quality_is_50(codec, photo):
-    assert compress_picture(codec, photo)[1]["quality"] == 50
-    assert compress_picture(codec, photo)[0] == compress_picture(codec, photo, Target(quality=50))[0]
+def test_without_a_target_the_quality_is_70(codec, photo):
+    assert compress_picture(codec, photo)[1]["quality"] == 70
+    assert compress_picture(codec, photo)[0] == compress_picture(codec, photo, Target(quality=70))[0]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 1.0])
@@ -355,7 +355,7 @@ def test_a_file_describes_itself(codec, photo):
     told = describe(data)
     assert (told["width"], told["height"], told["channels"], told["depth"]) == (160, 107, "RGB", 8)
     assert (told["alpha"], told["icc_profile"], told["exif"]) == (False, False, True)
-    assert (told["form"], told["quality"]) == ("learned", 50)
+    assert (told["form"], told["quality"]) == ("learned", 70)
     assert told["codec"] == {"id": codec.identity.hex()}
     assert {name: told[name] for name in ("bytes", "bpp", "ratio", "bits")} == {
         name: facts[name] for name in ("bytes", "bpp", "ratio", "bits")

@@ -363,7 +363,7 @@ def test_opening_needs_no_torch_and_loading_does(python, path):
         "image.load(); print('torch' in sys.modules)"
     )
     out, words = python("-c", code, path).communicate(timeout=60)
-    assert out.decode().splitlines() == ["(160, 107) 50 False", "True"], words.decode()
+    assert out.decode().splitlines() == ["(160, 107) 70 False", "True"], words.decode()
 
 
 def test_the_first_pictures_may_be_loaded_by_many_threads_at_once(python, path, china):

@@ -24,7 +24,7 @@ Quality = Annotated[
         metavar="1..100",
         parser=between(1, 100, int),
         help="Higher is better and larger.",
-        show_default="50",
+        show_default="70",
     ),
 ]
 Bpp = Annotated[

@@ -268,7 +268,7 @@ def _last_quality(value: Callable[[int], float], limit: float, step: float) -> i
     """
     low, high = 0, QUALITIES + 1  # as if these had been seen: within the limit, and beyond it
     seen: dict[int, float] = {}
-    guess = QUALITY
+    guess = (low + high) // 2
     while high - low > 1:
         seen[guess] = value(guess)
         low, high = (guess, high) if seen[guess] <= limit else (low, guess)

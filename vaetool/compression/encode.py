@@ -38,7 +38,7 @@ def compress(
 
     image: a `Picture`, a Pillow image, a path, or an array or tensor as in `vaetool.images.conversion.unpack`; floating
     point is rounded to 8 bits.
-    quality: 1..100, by default 50; or one of bpp, target_size (bytes), target_psnr (dB) and max_error (levels): see
+    quality: 1..100, by default 70; or one of bpp, target_size (bytes), target_psnr (dB) and max_error (levels): see
     `Target`; lossless is a max_error of 0.
     model: a codec, or the name or path of one, to load on `device`. strip: leave out ICC profile, EXIF, XMP and
     texts.

@@ -8,7 +8,7 @@ from typing import Any
 from vaetool.compression.container import SUFFIX
 from vaetool.compression.decode import decompress_picture
 from vaetool.compression.encode import compress_picture
-from vaetool.compression.targets import Target
+from vaetool.compression.targets import QUALITY, Target
 from vaetool.ui.session import Item, Session, renamed
 from vaetool.ui.views import show
 
@@ -18,7 +18,7 @@ class Pack:
     """A request to compress a picture at a quality, 1..100."""
 
     picture: str
-    quality: int = 50
+    quality: int = QUALITY
     model: str = "photo-codec"
 
 
