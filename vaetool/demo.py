@@ -6,6 +6,7 @@ up. A job yields rows of the contact sheet, pictures with captions, and for each
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import time
@@ -37,8 +38,10 @@ from vaetool.scoring.heatmaps import overlay
 from vaetool.store.weights import load, resolve_device
 from vaetool.training.data import PixelStore
 
-SIGMAS = (15, 50)
-QUALITIES = (10, 50)
+DETAILS = {"china": (140, 60), "flower": (128, 85)}  # left and top of what is shown of each photograph
+DETAIL = (384, 256)  # width and height of it: photographs are shown pixel by pixel
+SIGMA = 50
+QUALITY = 30
 ISLAND = (414, 218, 510, 248)  # of the lake in "china": left, top, right, bottom
 SCRATCHES = 12
 SAMPLED, SAMPLES = ("fashion", "digits", "faces"), 36
@@ -49,6 +52,7 @@ NIGHT = 15  # the seed of a camera at a high ISO
 PART = 128  # pixels a side of pictures of parts
 GOOD_PARTS, NEW_PARTS = 40, 6
 MARGIN, CAPTION = 8, 22  # pixels
+SHEET_WIDTH, SHEET_QUALITY = 1600, 88
 
 
 @dataclass(frozen=True)
@@ -73,10 +77,9 @@ def denoise(device: str) -> Iterator[Strip]:
         target, noisy = by_camera(clean)
         yield _cleaned(models["photo-denoise"], name, "a camera's noise", target, noisy)
     generator = np.random.default_rng(SEED)
-    for sigma in SIGMAS:
-        for name, clean in photographs().items():
-            noisy = np.rint(clean + generator.normal(0, sigma, clean.shape)).clip(0, 255).astype(np.uint8)
-            yield _cleaned(models["photo-denoise-gaussian"], name, f"noise of sigma {sigma}", clean, noisy)
+    for name, clean in photographs().items():
+        noisy = np.rint(clean + generator.normal(0, SIGMA, clean.shape)).clip(0, 255).astype(np.uint8)
+        yield _cleaned(models["photo-denoise-gaussian"], name, f"noise of sigma {SIGMA}", clean, noisy)
 
 
 def by_camera(clean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -94,34 +97,45 @@ def _cleaned(model: DAE, name: str, what: str, clean: np.ndarray, noisy: np.ndar
     result = model.denoise(noisy)
     seconds = time.perf_counter() - start
     before, after = psnr(noisy, clean, 255), psnr(result, clean, 255)
-    captions = ("original", f"{what}: {before:.1f} dB", f"cleaned: {after:.1f} dB")
+    pictures = [(f"{what}: {before:.1f} dB", detail(noisy, name)), (f"cleaned: {after:.1f} dB", detail(result, name))]
     figures = {"job": "denoise", "of": name, "what": what, "before": f"{before:.2f} dB", "after": f"{after:.2f} dB"}
-    pictures = list(zip(captions, (clean, noisy, result), strict=True))
     return Strip(pictures, {**figures, "seconds": round(seconds, 2)})
 
 
+def detail(pixels: np.ndarray, name: str) -> np.ndarray:
+    """Return the part of a photograph that the contact sheet shows, (height, width, 3)."""
+    (left, top), (width, height) = DETAILS[name], DETAIL
+    return pixels[top : top + height, left : left + width]
+
+
 def compress(device: str) -> Iterator[Strip]:
-    """Compress photographs to the bytes of a file and back."""
+    """Compress photographs to the bytes of a file and back, beside JPEG files of about the same size."""
     codec = load("photo-codec", device=device)
-    for quality in QUALITIES:
-        for name, pixels in photographs().items():
-            start = time.perf_counter()
-            data, _ = compress_picture(codec, Picture(pixels), Target(quality))
-            result = decompress_picture(data, codec)[0].pixels
-            seconds = time.perf_counter() - start
-            after = f"{len(data) / 1e3:.0f} kB, {psnr(result, pixels, 255):.1f} dB"
-            captions = ("original", f"quality {quality}: {after}")
-            yield Strip(
-                list(zip(captions, (pixels, result), strict=True)),
-                {
-                    "job": "compress",
-                    "of": name,
-                    "what": f"quality {quality}",
-                    "before": f"{pixels.nbytes / 1e3:.0f} kB",
-                    "after": after,
-                    "seconds": round(seconds, 2),
-                },
-            )
+    for name, pixels in photographs().items():
+        start = time.perf_counter()
+        data, _ = compress_picture(codec, Picture(pixels), Target(QUALITY))
+        result = decompress_picture(data, codec)[0].pixels
+        seconds = time.perf_counter() - start
+        png, jpeg = encode(Picture(pixels), "PNG"), jpeg_of_size(pixels, len(data))
+        peer = np.asarray(Image.open(io.BytesIO(jpeg)))
+        before = f"PNG {_kilobytes(png)}"
+        after, beside = (
+            f"{_kilobytes(file)}, {psnr(decoded, pixels, 255):.1f} dB"
+            for file, decoded in ((data, result), (jpeg, peer))
+        )
+        pictures = [(f".vae: {after}", detail(result, name)), (f"JPEG: {beside}", detail(peer, name))]
+        figures = {"job": "compress", "of": name, "what": f"JPEG {beside}", "before": before, "after": after}
+        yield Strip(pictures, {**figures, "seconds": round(seconds, 2)})
+
+
+def jpeg_of_size(pixels: np.ndarray, size: int) -> bytes:
+    """Return the best JPEG file of a picture within so many bytes; the smallest there is, if none is."""
+    files = [encode(Picture(pixels), "JPEG", quality=quality) for quality in range(1, 96)]
+    return max((file for file in files if len(file) <= size), key=len, default=files[0])
+
+
+def _kilobytes(file: bytes) -> str:
+    return f"{len(file) / 1e3:.0f} kB"
 
 
 def inpaint(device: str) -> Iterator[Strip]:
@@ -135,18 +149,17 @@ def inpaint(device: str) -> Iterator[Strip]:
         seconds = time.perf_counter() - start
         figures = {"job": "inpaint", "of": name, "what": what, "before": f"{100 * mask.mean():.1f} % missing"}
         after = f"{psnr(result[mask], clean[mask], 255):.2f} dB there" if what == "scratches" else ""
-        captions = ("original", f"with a hole: {what}", "filled")
-        pictures = list(zip(captions, (clean, marked, result), strict=True))
+        pictures = [(f"holes: {what}", detail(marked, name)), ("filled", detail(result, name))]
         yield Strip(pictures, {**figures, "after": after, "seconds": round(seconds, 2)})
 
 
 def _masks() -> Iterator[tuple[str, str, np.ndarray]]:
     """Yield a photograph's name, what is removed from it, and where that is, (height, width) bool."""
-    for name, what in (("flower", "scratches"), ("china", "island")):
+    for name, what in (("flower", "scratches"), ("china", "an island")):
         height, width = photographs()[name].shape[:2]
         mask = Image.new("1", (width, height))
         draw = ImageDraw.Draw(mask)
-        if what == "island":
+        if what == "an island":
             draw.ellipse(ISLAND, fill=1)
         else:
             generator = np.random.default_rng(SEED)
@@ -235,37 +248,38 @@ JOBS: tuple[Callable[[str], Iterator[Strip]], ...] = (denoise, compress, inpaint
 
 
 def run(path: Path, *, device: str = "auto") -> Iterator[dict[str, Any]]:
-    """Do every job: yield the rows of the table as they come, then write the contact sheet, a PNG, to a path."""
+    """Do every job: yield the rows of the table as they come, then write the contact sheet, a JPEG, to a path."""
     strips = []
     for job in JOBS:
         for strip in job(device):
             strips.append(strip)
             yield strip.figures
-    write_atomically(path, encode(Picture(contact_sheet(strips)), "PNG"))
+    write_atomically(path, encode(Picture(contact_sheet(strips)), "JPEG", quality=SHEET_QUALITY))
 
 
 def contact_sheet_path(folder: str | Path, *, replace: bool = False) -> Path:
     """Return where a contact sheet goes in a folder: numbered, if there are others that are not to be replaced."""
-    names = (f"contact-sheet{'' if number == 1 else f'-{number}'}.png" for number in itertools.count(1))
+    names = (f"contact-sheet{'' if number == 1 else f'-{number}'}.jpg" for number in itertools.count(1))
     paths = (Path(folder) / name for name in names)
     return next(path for path in paths if replace or not os.path.lexists(path))
 
 
 def contact_sheet(strips: list[Strip]) -> np.ndarray:
-    """Stack all strips below each other, (height, width, 3) uint8."""
-    rows = [_draw(strip) for strip in strips]
-    sheet = Image.new("RGB", (max(row.width for row in rows), sum(row.height for row in rows)), "white")
-    top = 0
-    for row in rows:
-        sheet.paste(row, (0, top))
-        top += row.height
-    return np.asarray(sheet)
+    """Lay out all strips like words, in lines of at most `SHEET_WIDTH`: (height, width, 3) uint8."""
+    sheet = Image.new("RGB", (SHEET_WIDTH, sum(strip.height for strip in map(_draw, strips))), "white")
+    left = top = bottom = 0
+    for strip in map(_draw, strips):
+        if left + strip.width > SHEET_WIDTH:
+            left, top = 0, bottom
+        sheet.paste(strip, (left, top))
+        left, bottom = left + strip.width, max(bottom, top + strip.height)
+    return np.asarray(sheet.crop((0, 0, SHEET_WIDTH, bottom)))
 
 
 def _draw(strip: Strip) -> Image.Image:
     pictures = [Image.fromarray(pixels.squeeze()) for _, pixels in strip.pictures]
     height = max(picture.height for picture in pictures)
-    size = (sum(picture.width + MARGIN for picture in pictures) + MARGIN, height + CAPTION + MARGIN)
+    size = (sum(picture.width + MARGIN for picture in pictures), height + CAPTION + MARGIN)
     row = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(row)
     font = ImageFont.load_default(size=14)

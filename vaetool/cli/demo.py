@@ -40,4 +40,4 @@ def demo(folder: Folder = "vaetool-demo", force: Force = False, *, run: ComputeO
 
 
 def _line(row: dict[str, Any]) -> str:
-    return "".join(f"{value!s:<18}" for value in row.values()).rstrip()
+    return "".join(f"{value!s:<20}" for value in row.values()).rstrip()
