@@ -403,7 +403,11 @@ def plot(rows: dict[str, Row], path: Path, count: int) -> None:
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].legend(frameon=False, fontsize=8)
     figure.suptitle(f"Means of {count} photographs", fontsize=10)
-    FigureCanvasAgg(figure).print_png(path)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[:, :, :3])
+    few_colours = Image.fromarray(pixels).quantize(64, dither=Image.Dither.NONE)  # a quarter of the bytes
+    few_colours.save(path, optimize=True)
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def seconds_per_picture(method: Method) -> float:
 
 
 def print_table(rows: dict[str, dict[str, float]], count: int) -> None:
-    """As in the README."""
+    """As in docs/benchmarks.md."""
     published = json.loads((Path(__file__).parent / "published_denoise.json").read_text(encoding="utf-8"))
     print(f"\nPSNR in dB, mean of {count} images\n")
     print("| method | sigma 15 | sigma 25 | sigma 50 | seconds, 768x512 |")

@@ -153,7 +153,7 @@ def summary(figures: Figures, noisy: Figures) -> dict[str, float]:
 
 
 def print_table(rows: dict[str, dict[str, float]], count: int) -> None:
-    """As in the README."""
+    """As in docs/benchmarks.md."""
     print(f"\n{count} pictures\n")
     print("| method | PSNR, dB | SSIM | worst | best | seconds |")
     print("|---|---|---|---|---|---|")

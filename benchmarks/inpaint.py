@@ -294,7 +294,7 @@ def median_seconds(model: Any, pixels: np.ndarray, hole: np.ndarray) -> float:
 
 
 def print_tables(results: Row) -> None:
-    """As in the README."""
+    """As in docs/benchmarks.md."""
     rows = results["rows"]["all"]
     print(f"\n{sum(results['pictures'].values())} pictures, intervals of 95 %\n")
     print("| mask | method | PSNR in the hole, dB | SSIM | energy |\n|---|---|---|---|---|")

@@ -148,7 +148,7 @@ def speed(model: Any, pictures: np.ndarray) -> float:
 
 
 def print_table(title: str, rows: dict[str, dict[str, float]]) -> None:
-    """As in the README."""
+    """As in docs/benchmarks.md."""
     columns = list(next(iter(rows.values())))
     print(f"\n| {title} | " + " | ".join(columns) + " |")
     print("|---|" + "---|" * len(columns))

@@ -370,7 +370,7 @@ def measure(name: str, subject: Subject) -> Row:
 
 
 def print_section(name: str, measured: dict[str, Row]) -> None:
-    """As in the README."""
+    """As in docs/benchmarks.md."""
     columns = list(next(iter(measured.values()))["rows"][0])
     print(f"\n## {name}\n\n{inspect.getdoc(SECTIONS[name])}\n")
     print("| model | " + " | ".join(columns) + " |")

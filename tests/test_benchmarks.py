@@ -1,4 +1,4 @@
-"""What the benchmarks measure with: a figure in the README is worth no more than that."""
+"""What the benchmarks measure with: a figure in docs/benchmarks.md is worth no more than that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every example that a reader could copy is run: those of the README and those of the help pages.
+"""Every example that a reader could copy is run: those of the README, of the guides and of the help pages.
 
 An example is run in a new folder that holds the files it names, made here: whatever ends like a picture is a
 photograph, whatever ends in a slash a folder of them, and so on. Blocks fenced as `text` are not run.
@@ -31,6 +31,7 @@ from vaetool.compression.encode import compress
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 TEXT = README.read_text(encoding="utf-8") if README.is_file() else ""
+GUIDES = [README, *sorted((ROOT / "docs" / "guide").glob("*.md"))]
 
 INSTALLATION = ("pip install . && vaetool demo", "pip install '.[test]' && pytest")
 
@@ -94,11 +95,12 @@ def words_of(line: str) -> list[str]:
     return list(lexer)
 
 
-def examples_in_readme() -> list[Example]:
+def examples_in_guides() -> list[Example]:
     """Lines, and parts of lines with `&&`, that call `vaetool`, alone or in a pipe."""
     return [
-        Example(f"README block at line {block.line}", " ".join(part.split()))
-        for block in blocks(TEXT)
+        Example(f"{page.stem} block at line {block.line}", " ".join(part.split()))
+        for page in GUIDES
+        for block in blocks(page.read_text(encoding="utf-8"))
         for line in command_lines(block)
         for part in line.split("&&")
         if re.search(r"(^|\|)\s*vaetool\s", part)
@@ -232,7 +234,7 @@ def run_in_shell(line: str, folder: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-EXAMPLES = {example.line: example for example in [*examples_in_help(), *examples_in_readme()]}  # each line once
+EXAMPLES = {example.line: example for example in [*examples_in_help(), *examples_in_guides()]}  # each line once
 FOLDERS = {word for line in EXAMPLES for word in line.split() if word.endswith("/")}
 """Also where they are written without the slash, as for `find`."""
 
@@ -258,20 +260,21 @@ def result_is_as_its_comment_says(result: object, comment: str) -> bool:
     return bool(kinds or shape)
 
 
-def test_the_python_blocks_give_what_their_comments_say(here):
+@pytest.mark.parametrize("page", [README, ROOT / "docs/guide/python.md"], ids=lambda page: page.name)
+def test_the_python_blocks_give_what_their_comments_say(page, here):
     """One after the other and with the same names, as a reader would type them."""
     names: dict[str, object] = {"__name__": "readme"}
     compared = 0
-    for block in blocks(TEXT):
+    for block in blocks(page.read_text(encoding="utf-8")):
         if block.language != "python":
             continue
-        tree, lines = ast.parse(block.text, README.name), block.text.splitlines()
+        tree, lines = ast.parse(block.text, page.name), block.text.splitlines()
         literals = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)]
         here([value for value in literals if isinstance(value, str)])
         for statement in tree.body:
             comment = lines[statement.end_lineno - 1].partition("  # ")[2]
             ast.increment_lineno(statement, block.line - 1)  # so that a traceback points into the README
-            exec(compile(ast.Module([statement], []), str(README), "exec"), names)
+            exec(compile(ast.Module([statement], []), str(page), "exec"), names)
             if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
                 compared += result_is_as_its_comment_says(names[statement.targets[0].id], comment)
     assert compared > 0
@@ -280,7 +283,7 @@ def test_the_python_blocks_give_what_their_comments_say(here):
 PAGES = [
     README,
     ROOT / "CONTRIBUTING.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "pretrained").glob("*.md")),
 ]
 
@@ -308,6 +311,10 @@ def test_pages_import_what_is_there(page):
 @pytest.mark.parametrize("command", INSTALLATION)
 def test_the_readme_says_how_to_install(command):
     assert command in [line for block in blocks(TEXT) for line in block.text.splitlines()]
+
+
+def test_the_readme_fits_in_a_few_screens():
+    assert len(TEXT.splitlines()) <= 150
 
 
 @pytest.mark.parametrize("command", [command.callback.__name__ for command in app.registered_commands])

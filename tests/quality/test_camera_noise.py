@@ -1,6 +1,6 @@
 """How well the default denoiser cleans what cameras leave, and how much of a clean picture it leaves as it is.
 
-The floors are guards, well below what was measured: the figures themselves are in the README's table.
+The floors are guards, well below what was measured: the figures themselves are in docs/benchmarks.md.
 """
 
 from __future__ import annotations

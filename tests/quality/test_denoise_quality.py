@@ -1,6 +1,6 @@
 """How well the bundled denoiser of white noise works on photographs that it has never seen.
 
-The floors are guards, well below what was measured: the figures themselves are in the README's table.
+The floors are guards, well below what was measured: the figures themselves are in docs/benchmarks.md.
 """
 
 from __future__ import annotations

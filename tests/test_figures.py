@@ -1,0 +1,93 @@
+"""Figures in the README and on the page of measurements are those that the benchmarks stored."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MEASUREMENTS = (ROOT / "docs/benchmarks.md").read_text(encoding="utf-8")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def stored(name: str) -> dict[str, Any]:
+    return json.loads((ROOT / "benchmarks" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def row(text: str, beginning: str) -> list[str]:
+    """Return the cells of the table row whose first cell begins so, without what makes them bold."""
+    lines = text.replace("**", "").splitlines()
+    [found] = [line for line in lines if line.startswith(f"| {beginning}")]
+    return [cell.strip() for cell in found.strip("|").split("|")]
+
+
+def section(title: str) -> str:
+    return re.split(r"(?m)^## ", MEASUREMENTS.split(f"## {title}\n")[1])[0]
+
+
+def percents(cells: list[str]) -> list[float]:
+    return [float(text.replace("−", "-")) for text in re.findall(r"([+−][\d.]+) %", " ".join(cells))]
+
+
+ROUNDED = {"abs": 0.051}
+
+
+@pytest.mark.parametrize(("name", "figures"), stored("denoise_real")["rows"].items())
+def test_camera_noise(name, figures):
+    psnr, ssim = (float(cell) for cell in row(section("Noise of cameras"), name)[1:3])
+    assert psnr == figures["psnr"]
+    assert ssim == pytest.approx(figures["ssim"], abs=0.00051)
+
+
+@pytest.mark.parametrize(("name", "figures"), stored("denoise")["rows"].items())
+def test_white_noise(name, figures):
+    cells = row(section("White noise"), name)
+    assert cells[1:4] == [f"{figures[f'sigma {sigma}']:.2f}" for sigma in (15, 25, 50)]
+
+
+@pytest.mark.parametrize(
+    ("beginning", "name"),
+    [
+        ("vaetool", "vaetool"),
+        ("JPEG (", "JPEG"),
+        ("WebP", "WebP"),
+        ("JPEG XL", "JPEG XL"),
+        ("AVIF (speed 4)", "AVIF"),
+        ("AVIF (speed 4, 4:4:4)", "AVIF, 4:4:4"),
+    ],
+)
+def test_rates(beginning, name):
+    rates = stored("compress")["bd_rate"][name]
+    wanted = [rates[peer][metric] for peer in ("WebP", "AVIF") if peer in rates for metric in ("psnr", "ms_ssim")]
+    assert percents(row(section("Compression"), beginning)) == pytest.approx(wanted, **ROUNDED)
+
+
+def test_key_figures_of_the_readme():
+    real, white = stored("denoise_real")["rows"], stored("denoise")["rows"]
+    rates = stored("compress")["bd_rate"]["vaetool"]
+    cells = " ".join(row(README, "45 photos with real camera noise"))
+    for name in ("vaetool", "noisy", "OpenCV non-local means, h 3", "BM3D, sigma 16"):
+        assert f"{real[name]['psnr']:.2f} dB" in cells
+    assert f"{white['photo-denoise-gaussian, blind']['sigma 25']:.2f} dB" in row(README, "white noise of sigma 25")[1]
+    for metric, beginning in (("psnr", "bits at equal PSNR"), ("ms_ssim", "bits at equal MS-SSIM")):
+        wanted = [rates[peer][metric] for peer in ("AVIF", "WebP", "JPEG")]
+        assert percents(row(README, beginning)) == pytest.approx(wanted, **ROUNDED)
+    for pack, beginning in (("casting", "defects on castings"), ("magnetic-tile", "defects on magnetic tiles")):
+        by_score = {each["score"]: each["all"] for each in stored("defects")[f"features, {pack}, seed 0"]["rows"]}
+        assert row(README, beginning)[1] == f"{by_score['vaetool, all']:.3f}".removeprefix("0")
+    holes = stored("inpaint")["rows"]["all"]
+    ours, best = zip(*(_holes(holes[kind]) for kind in ("thin", "medium", "thick")), strict=True)
+    assert row(README, "holes")[1:] == [
+        f"{', '.join(ours)} dB",
+        f"the best of Telea, Navier-Stokes, biharmonic, push-pull: {', '.join(best)} dB",
+    ]
+
+
+def _holes(figures: dict[str, Any]) -> tuple[str, str]:
+    """Return the PSNR of vaetool and of the best other method."""
+    methods = figures["methods"]
+    return f"{methods['vaetool']['psnr']:.2f}", f"{methods[figures['best other']]['psnr']:.2f}"
