@@ -1,20 +1,24 @@
-"""Commands as typer makes them, with two differences.
+"""Commands as typer makes them, with three differences.
 
-Help pages do not name types: a flag takes no `<bool>`, and `IN` says more than `<list>`. And an option whose value was
-forgotten does not take the next option for it.
+Help pages do not name types: a flag takes no `<bool>`, and `IN` says more than `<list>`. `-h` shows a page that fits
+one screen. And an option whose value was forgotten does not take the next option for it.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Any
 
+import typer
 from typer.core import TyperArgument, TyperCommand, TyperGroup
 
+from vaetool.cli.short import short_page
 from vaetool.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+SHORT_HELP = "-h"
 
 
 class Command(TyperCommand):
@@ -22,6 +26,9 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse arguments. Raises UsageError if another option is in the place of an option's value."""
+        if SHORT_HELP in list(takewhile("--".__ne__, args)):
+            typer.echo(short_page(self, ctx.command_path))
+            raise typer.Exit
         options: list[Any] = [option for option in self.params if option.param_type_name == "option"]
         flags = {flag: not (option.is_flag or option.count) for option in options for flag in option.opts}
         for flag, value in pairwise(args):
@@ -33,7 +40,11 @@ class Command(TyperCommand):
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, those of the help page as well."""
-        return _without_types(super().get_params(ctx))
+        parameters = _without_types(super().get_params(ctx))
+        for parameter in parameters:
+            if SHORT_HELP in parameter.opts:
+                parameter.help = "Show this page; -h shows what people use most."
+        return parameters
 
 
 class Group(TyperGroup):

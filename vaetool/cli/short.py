@@ -1,0 +1,64 @@
+"""The short help page of a command, which fits one screen: `-h`. The whole page is `--help`."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import textwrap
+from typing import Any
+
+WIDTH = 80
+GAP = 2
+
+OFTEN_USED = {
+    "denoise": ("--output", "--recursive", "--strength", "--grain", "--sigma", "--model", "--force"),
+    "compress": ("--output", "--recursive", "--quality", "--bpp", "--target-size", "--lossless", "--max-error"),
+    "decompress": ("--output", "--recursive", "--format", "--salvage", "--force"),
+    "inpaint": ("--output", "--mask", "--box", "--color", "--alpha", "--fuzz", "--dilate", "--force"),
+    "sample": ("--output", "--model", "--count", "--seed", "--temperature", "--force"),
+    "morph": ("--output", "--model", "--frames", "--size", "--direction", "--force"),
+    "latent": ("--output", "--format", "--tsne", "--root", "--force"),
+    "score": (
+        "--good",
+        "--model",
+        "--bad",
+        "--alpha",
+        "--heatmap",
+        "--report",
+        "--sort",
+        "--fail-on-outlier",
+        "--json",
+    ),
+    "compare": ("--difference", "--gain", "--recursive", "--json"),
+    "train": ("--output", "--minutes", "--init", "--preset", "--size", "--set", "--resume", "--force"),
+    "ui": ("--port", "--no-browser"),
+    "demo": ("--force", "--device"),
+    "info": ("--json",),
+    "models": ("--json",),
+}
+"""The options that people need most, by command, in the order in which they are shown."""
+
+
+def short_page(command: Any, path: str) -> str:
+    """Return what a command is for, examples, and its options that people use; at most `WIDTH` characters a line.
+
+    path: what the user typed to name the command, such as `vaetool denoise`.
+    """
+    paragraphs = inspect.cleandoc(command.callback.__doc__ or "").split("\n\n")
+    by_flag = {flag: option for option in command.params for flag in option.opts}
+    options = [by_flag[flag] for flag in OFTEN_USED[command.name]]
+    usages = [_usage(option, flag) for option, flag in zip(options, OFTEN_USED[command.name], strict=True)]
+    indent = max(map(len, usages)) + GAP
+    lines = [f"{usage:<{indent}}{_gist(option, WIDTH - indent)}" for usage, option in zip(usages, options, strict=True)]
+    return "\n\n".join([*paragraphs[:2], "\n".join(lines), f"All options, and more about them: {path} --help"])
+
+
+def _usage(option: Any, flag: str) -> str:
+    short = [f"{other}, " for other in option.opts if len(other) == 2]
+    return f"{''.join(short)}{flag} {option.metavar or ''}".rstrip()
+
+
+def _gist(option: Any, width: int) -> str:
+    """Return the first clause of what is said about an option, as far as it fits."""
+    said = " ".join(re.sub(r"\[/?[a-z ]+\]", "", option.help or "").split())
+    return textwrap.shorten(re.split(r"[;:.] |\.$", said)[0], width, placeholder=" ...")
