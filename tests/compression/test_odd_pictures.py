@@ -83,6 +83,18 @@ def test_a_large_picture_is_judged_by_a_sample(codec):
     assert len(file.data) < len(candidates.coded(1).data)
 
 
+@pytest.mark.parametrize("quality", [1, 5, 20])
+def test_a_page_is_stored_losslessly_where_that_is_smaller(codec, quality):
+    page = Image.new("L", (400, 120), 255)
+    for row in range(5, 110, 18):
+        ImageDraw.Draw(page).text(
+            (5, row), f"The committee met at noon; {row} of 27 items were agreed.", fill=0, font_size=14
+        )
+    data, facts = compress_picture(codec, Picture(np.asarray(page)[..., None]), Target(quality=quality))
+    assert facts["form"] == "lossless"
+    assert len(data) < len(codec.encode_pixels(np.asarray(page)[..., None], quality)[0].streams[0])
+
+
 def test_photographs_are_coded_at_the_quality_that_is_asked_for(codec, photographs):
     picture = vaetool.images.from_pil(photographs["china"])
     for quality in (1, 20, 50, 80, 100):
