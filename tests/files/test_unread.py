@@ -15,7 +15,7 @@ def folder(tmp_path):
     folder = tmp_path / "mixed"
     (folder / "deeper").mkdir(parents=True)
     Image.fromarray(np.full((16, 16, 3), 90, np.uint8)).save(folder / "a.png")
-    for name in ("b.HEIC", "c.tga", "d.nef", "e.nef", "f.NEF", "g.nef", "notes.txt", ".hidden.heic", "deeper/h.heic"):
+    for name in ("b.JXL", "c.tga", "d.nef", "e.nef", "f.NEF", "g.nef", "notes.txt", ".hidden.jxl", "deeper/h.jxl"):
         (folder / name).write_bytes(b"anything")
     return folder
 
@@ -23,18 +23,18 @@ def folder(tmp_path):
 def test_they_are_found_with_the_others(folder):
     found = expand([str(folder)])
     assert [entry.source.name for entry in found.entries] == ["a.png"]
-    assert [path.name for path in found.unread] == ["b.HEIC", "c.tga", "d.nef", "e.nef", "f.NEF", "g.nef"]
-    assert expand([str(folder)], recursive=True).unread[-1] == folder / "deeper" / "h.heic"
+    assert [path.name for path in found.unread] == ["b.JXL", "c.tga", "d.nef", "e.nef", "f.NEF", "g.nef"]
+    assert expand([str(folder)], recursive=True).unread[-1] == folder / "deeper" / "h.jxl"
 
 
 def test_a_folder_of_nothing_else_says_what_is_there(folder):
     (folder / "a.png").unlink()
-    with pytest.raises(UsageError, match=r"no images in .*not read, so left out: 1 HEIC \(.*b.HEIC; heif-convert"):
+    with pytest.raises(UsageError, match=r"no images in .*not read, so left out: 1 JPEG XL \(.*b.JXL; djxl"):
         expand([str(folder)])
 
 
 def test_one_that_is_named_is_no_matter_of_folders(folder):
-    assert expand([str(folder / "b.HEIC")]).unread == ()
+    assert expand([str(folder / "b.JXL")]).unread == ()
 
 
 @pytest.mark.parametrize("command", ["denoise", "compress", "score"])
@@ -42,7 +42,7 @@ def test_commands_name_them_without_being_asked(vaetool, scorer, folder, command
     options = ("-m", scorer) if command == "score" else ("-o", f"{tmp_path / 'out'}/")
     result = vaetool(command, folder, *options)
     assert result.exit_code == 0
-    assert "1 HEIC" in result.stderr
+    assert "1 JPEG XL" in result.stderr
     assert "1 TGA" in result.stderr
     assert "4 camera raw" in result.stderr
     assert "..., darktable" not in result.stderr
@@ -51,4 +51,4 @@ def test_commands_name_them_without_being_asked(vaetool, scorer, folder, command
 
 def test_training_is_told_of_each_when_it_reads_it(folder):
     sources = {source.name: source for source in find_sources([folder])}
-    assert sorted(sources) == ["a.png", "b.HEIC", "c.tga", "d.nef", "deeper/h.heic", "e.nef", "f.NEF", "g.nef"]
+    assert sorted(sources) == ["a.png", "b.JXL", "c.tga", "d.nef", "deeper/h.jxl", "e.nef", "f.NEF", "g.nef"]

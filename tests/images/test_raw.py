@@ -58,8 +58,6 @@ def test_a_small_copy_below_the_photo_makes_no_raw_file():
 @pytest.mark.parametrize(
     ("head", "kind"),
     [
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
-        (b"\0\0\0\x18ftypmif1\0\0\0\0mif1heic", "HEIC"),
         (b"\0\0\0\x18ftypcrx \0\0\0\x01crx isom", "camera raw"),
         (b"FUJIFILMCCD-RAW 0201", "camera raw"),
         (b"IIRO\x08\0\0\0", "camera raw"),

@@ -19,7 +19,7 @@ from pathlib import Path, PurePath
 
 from vaetool.errors import UsageError
 from vaetool.files.lists import read_list
-from vaetool.files.unread import kind_by_name, left_out
+from vaetool.files.unread import is_heic, kind_by_name, left_out, reads_heic
 
 HEAD = 32  # bytes that tell the format of a file
 
@@ -98,6 +98,8 @@ def sniff_image(head: bytes) -> tuple[str, ...]:
         return (".webp",)
     if head[4:8] == b"ftyp" and head[8:12] in {b"avif", b"avis", b"mif1", b"miaf"}:
         return (".avif",)
+    if is_heic(head):
+        return PNG if reads_heic() else ()
     if head.startswith(b"BM") and head[6:10] == bytes(4):
         return (".bmp",)
     if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():
@@ -117,7 +119,7 @@ def sniff_image(head: bytes) -> tuple[str, ...]:
     return next((extensions for magic, extensions in signatures.items() if head.startswith(magic)), ())
 
 
-READ_ONLY = frozenset({".gif", ".pbm", ".jp2", ".j2k"})
+READ_ONLY = frozenset({".gif", ".pbm", ".jp2", ".j2k", *([".heic", ".heif", ".hif"] if reads_heic() else [])})
 """Extensions of images that are read but not written."""
 
 IMAGES = FileKind(

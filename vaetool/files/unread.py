@@ -1,18 +1,24 @@
-"""Kinds of pictures that are not read: how they are told apart, and what makes files of them that are."""
+"""Kinds of pictures that are not read: how they are told apart, and what makes files of them that are.
+
+HEIC is read where pillow-heif is installed: the extra `heif`.
+"""
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable
+from functools import cache
 from pathlib import PurePath
 
 RAW = "camera raw"
+HEIC = "HEIC"
 
 NAMED = 3  # of each kind
 
 _SUFFIXES = {
     RAW: ".3fr .ari .arw .cr2 .cr3 .crw .dcr .dng .erf .fff .iiq .k25 .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .raw"
     " .rw2 .rwl .sr2 .srf .srw .x3f",
-    "HEIC": ".heic .heif .heics .heifs .hif",
+    HEIC: ".heic .heif .heics .heifs .hif",
     "JPEG XL": ".jxl",
     "Photoshop": ".psd .psb",
     "TGA": ".tga",
@@ -42,7 +48,7 @@ _SIGNATURES = {  # where in a file, and what
         (4, b"ftypcrx "),
         (6, b"HEAPCCDR"),
     ),
-    "HEIC": tuple((4, b"ftyp" + brand) for brand in (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis")),
+    HEIC: tuple((4, b"ftyp" + brand) for brand in (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis")),
     "JPEG XL": ((0, b"\xff\x0a"), (0, b"\0\0\0\x0cJXL \r\n\x87\n")),
     "Photoshop": ((0, b"8BPS"),),
     "OpenEXR": ((0, b"\x76\x2f\x31\x01"),),
@@ -55,9 +61,15 @@ _SIGNATURES = {  # where in a file, and what
 
 _CONVERTERS = {
     RAW: "darktable, RawTherapee or dcraw",
-    "HEIC": "heif-convert or ImageMagick",
+    HEIC: "heif-convert or ImageMagick",
     "JPEG XL": "djxl or ImageMagick",
 }
+
+
+@cache
+def reads_heic() -> bool:
+    """Tell whether HEIC is read."""
+    return importlib.util.find_spec("pillow_heif") is not None
 
 
 def kind_by_name(path: PurePath) -> str | None:
@@ -66,13 +78,24 @@ def kind_by_name(path: PurePath) -> str | None:
     >>> kind_by_name(PurePath("IMG_0001.NEF"))
     'camera raw'
     """
-    return _KINDS.get(path.suffix.lower())
+    kind = _KINDS.get(path.suffix.lower())
+    return None if kind == HEIC and reads_heic() else kind
 
 
 def kind_by_content(head: bytes) -> str | None:
     """Return the kind of picture that the first bytes of a file show, None if it is read, or no picture."""
+    kind = _kind(head)
+    return None if kind == HEIC and reads_heic() else kind
+
+
+def is_heic(head: bytes) -> bool:
+    """Tell whether a file is HEIC, from its first bytes."""
+    return _kind(head) == HEIC
+
+
+def _kind(head: bytes) -> str | None:
     if head[4:12] == b"ftypmif1" and b"avif" not in head[16:] and b"hei" in head[16:]:
-        return "HEIC"  # which other brands a file claims to be decides
+        return HEIC  # which other brands a file claims to be decides
     for kind, places in _SIGNATURES.items():
         if any(head.startswith(signature, start) for start, signature in places):
             return kind
@@ -81,14 +104,15 @@ def kind_by_content(head: bytes) -> str | None:
 
 def advice(kind: str) -> str:
     """Return what to do with a picture of a kind that is not read."""
-    return f"make TIFF or PNG of it first, with {_CONVERTERS.get(kind, 'ImageMagick')}"
+    otherwise = "; or pip install 'vaetool[heif]', which reads it" if kind == HEIC else ""
+    return f"make TIFF or PNG of it first, with {_CONVERTERS.get(kind, 'ImageMagick')}{otherwise}"
 
 
 def left_out(paths: Iterable[PurePath]) -> str:
     """Return that pictures are left out because their kinds are not read: how many of each, and what converts them.
 
-    >>> left_out([PurePath("a/1.heic"), PurePath("a/x.tga"), PurePath("a/2.HEIC")])
-    'not read, so left out: 2 HEIC (a/1.heic, a/2.HEIC; heif-convert or ImageMagick convert them), 1 TGA (a/x.tga)'
+    >>> left_out([PurePath("a/1.jxl"), PurePath("a/x.tga"), PurePath("a/2.JXL")])
+    'not read, so left out: 2 JPEG XL (a/1.jxl, a/2.JXL; djxl or ImageMagick convert them), 1 TGA (a/x.tga)'
     """
     by_kind: dict[str, list[str]] = {}
     for path in paths:

@@ -25,6 +25,8 @@ def storage_of(image: Image.Image, head: bytes) -> tuple[str, int]:
         return rawmode, max(image.tag_v2.get(ExifTags.Base.BitsPerSample, (1,)))
     if image.format == "AVIF" and image.mode == "RGBA" and set(_AVIF_CHANNELS.findall(head)) == {b"\1"}:
         rawmode = "LA"  # as Pillow has no such mode for it
+    if image.format == "HEIF":
+        return rawmode, image.info["bit_depth"]
     # The box of the header that holds the depth, and where in it: AVIF pixi, after version and number of channels;
     # JPEG 2000 ihdr, after height, width and number of channels, one less than the depth.
     for tag, offset, add in ((b"pixi", 9, 0), (b"ihdr", 14, 1)):

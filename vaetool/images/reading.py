@@ -17,7 +17,7 @@ import numpy as np
 from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from vaetool.errors import ImageError
-from vaetool.files.unread import RAW, advice, kind_by_content
+from vaetool.files.unread import RAW, advice, is_heic, kind_by_content, reads_heic
 from vaetool.images import depth, libtiff, metadata, tiff
 from vaetool.images.exif import exif_to_carry, subdirectories
 from vaetool.images.formats import READABLE, profile_space, reason
@@ -28,6 +28,7 @@ from vaetool.images.photometric import WHITE_IS_ZERO
 from vaetool.images.picture import Picture
 
 MAX_PIXELS = 200_000_000  # default of --max-pixels
+HEAD = 4096  # bytes of a file that tell what it is
 
 
 def read(
@@ -60,7 +61,7 @@ def read(
 
 def _read(stream: BinaryIO, max_pixels: int, whole: bool, single: bool) -> Picture:
     """Decode what a stream at its start holds; see `read`. Raises anything."""
-    head = stream.read(4096)
+    head = stream.read(HEAD)
     if not head:
         raise ImageError("not a readable image (empty file)")
     is_tiff = head.startswith(tiff.MAGIC)
@@ -74,7 +75,7 @@ def _read(stream: BinaryIO, max_pixels: int, whole: bool, single: bool) -> Pictu
     notes: list[str] = []
     with _recorded(notes), _without_pillows_limits():
         try:
-            image = Image.open(stream, formats=READABLE)
+            image = Image.open(stream, formats=_readable(head))
         except UnidentifiedImageError:
             if kind := kind_by_content(head):
                 raise ImageError(f"not a readable image ({kind}: {advice(kind)})") from None
@@ -89,10 +90,20 @@ def _read(stream: BinaryIO, max_pixels: int, whole: bool, single: bool) -> Pictu
     return replace(first, pages=tuple(others))
 
 
+def _readable(head: bytes) -> tuple[str, ...]:
+    """Return the formats that a file which begins so may have."""
+    if not (is_heic(head) and reads_heic()):
+        return READABLE
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()  # Pillow then knows it, in this process
+    return ("HEIF",)
+
+
 def _open(data: bytes, max_pixels: int) -> Image.Image:
     """Open the bytes of a file, of which nothing is decoded. Raises anything."""
     with _recorded([]), _without_pillows_limits():
-        image = Image.open(io.BytesIO(data), formats=READABLE)
+        image = Image.open(io.BytesIO(data), formats=_readable(data[:HEAD]))
     tiff.check_size([image.size], max_pixels)
     return image
 
