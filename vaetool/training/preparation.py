@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import torch
 
-from vaetool.errors import ImageError, TrainingError, UsageError
+from vaetool.errors import ImageError, TrainingError, UsageError, WrongKindError
 from vaetool.images.sources import Source
 from vaetool.nn.base import Model
 from vaetool.store import weights
@@ -45,6 +46,21 @@ def new_model(recipe: Recipe) -> Model:
     if wrong:
         raise UsageError(f"training.crops of {wrong[0]}: this model needs multiples of {stride}")
     return model
+
+
+def take_over(model: Model, name: str | Path) -> None:
+    """Give a model the weights of another one of the same shape, or what is useful of one of another kind.
+
+    name: of the other, or its path. Raises WrongKindError if there is nothing.
+    """
+    other = weights.load(name, device="cpu")
+    other.forget()
+    if other.kind == model.kind and other.config == model.config:
+        model.load_state_dict(other.state_dict())
+    elif not model.adopt(other):
+        raise WrongKindError(
+            f"{name}: its [model] differs from that of the recipe ({other.kind}: {asdict(other.config)})"
+        )
 
 
 @dataclass(frozen=True)
