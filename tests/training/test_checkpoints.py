@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -186,6 +189,37 @@ def test_wherever_it_was_killed_the_same_command_with_resume_finishes_a_run(
     assert same_weights(resumed.path, whole.path)
     assert resumed.figures == whole.figures
     assert not list(tmp_path.glob("mine.*.safetensors"))
+
+
+KILLS = int(os.environ.get("VAETOOL_KILLS", "5"))
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_moments_gives_the_same_weights(fit, tiny, tmp_path, pictures, python, same_weights):
+    """One command, again and again: it begins, goes on, and says when it is finished."""
+    settings = [*tiny, "training.steps=150", "training.save_minutes=0.0"]
+    flags = [word for setting in settings for word in ("--set", setting)]
+    output = tmp_path / "killed.safetensors"
+    seed = time.time_ns()
+    random, kills, tries = Random(seed), 0, 0
+    whole = fit("training.steps=150", "training.save_minutes=0.0", name="whole")
+    while kills < KILLS:
+        process = python("-m", "vaetool", "train", "dae", pictures, "-o", output, "--device", "cpu", "--resume", *flags)
+        try:
+            process.communicate(timeout=random.uniform(2, 12))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+        else:
+            assert process.returncode == 0
+            assert same_weights(output, whole.path), f"seed {seed}, {kills} kills"
+            output.unlink()
+            tries += 1
+    process = python("-m", "vaetool", "train", "dae", pictures, "-o", output, "--device", "cpu", "--resume", *flags)
+    assert process.communicate() and process.returncode == 0
+    assert same_weights(output, whole.path)
+    print(f"seed {seed}: {kills} kills, {tries + 1} finished runs")
 
 
 # Two runs at once
