@@ -11,7 +11,6 @@ from vaetool.compression.decode import decompress_picture
 from vaetool.compression.encode import compress
 from vaetool.images import Picture
 
-
 FAST = torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
 
 

@@ -84,7 +84,7 @@ def test_without_any_budget_a_run_takes_half_an_hour(recipe_file):
         ("training.optimizer=sgd", "training.optimizer must be adamw or muon, not 'sgd'"),
         ("training.lr=0.0", "training.lr must be above 0"),
         ("training.lr=nan", "training.lr must be above 0, not nan"),
-        ("training.batch=0", "training.batch must be above 0"),
+        ("training.batch=0", "training.batch must be from 1 to 65536"),
         ("training.minutes=-1.0", "training.minutes must be at least 0, not -1.0"),
         ("training.steps=0", "training needs a budget"),
         ("training.ema=1.0", "training.ema must be at least 0 and below 1"),
@@ -188,7 +188,7 @@ def test_there_are_bundled_recipes():
         ("training.batch=1000000000", "training.batch must be from 1 to 65536, not 1000000000"),
         ("training.crops=[1000000]", "training.crops must be a list of one or more, each from 1 to 4096"),
         ("training.batch=60000", "training.batch of 60000 crops of 96 x 96 is too much for a step: 29127 are possible"),
-        ("model.widths=" + "[" * 1500, "must be a list"),
+        ("model.widths=" + "[" * 1500, "--set model.widths: line 1 is nested too deep"),
         ("training.steps=" + "1" * 5000, "--set training.steps=11.*: has more than 2000 characters"),
     ],
 )

@@ -59,7 +59,9 @@ Settings = Annotated[
     ),
 ]
 Root = Annotated[Path, typer.Option("--root", metavar="FOLDER", help="Where torchvision's data sets are.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue a stopped run to the same model; begin if there is none.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Continue a stopped run to the same model; begin if there is none.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace a model that exists.")]
 TensorBoard = Annotated[
     str | None, typer.Option("--tensorboard", metavar="FOLDER", help="Also write TensorBoard event files there.")

@@ -130,7 +130,9 @@ class Autoencoder(Model):
 
         Raises ImageError if they are no numbers.
         """
-        codes = torch.cat([torch.empty(0, self.config.latent), *(self.embed(x).cpu() for x in self.prepare_all(images))])
+        codes = torch.cat(
+            [torch.empty(0, self.config.latent), *(self.embed(x).cpu() for x in self.prepare_all(images))]
+        )
         require_numbers(codes)
         return codes.numpy()
 
