@@ -162,7 +162,7 @@ class Run:
         if self.processes.is_first:
             path = checkpoints.state_path(self.output)
             checkpoints.save_state(path, self._tensors(), self.optimizers, self.progress, self._identity())
-            self.has_saved = True
+            self.has_saved = self.progress.step > 0
 
     def run(self) -> Result:
         """Train until the budget is spent; return the model file and its figures."""
