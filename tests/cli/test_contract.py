@@ -425,3 +425,11 @@ def test_main_takes_arguments_and_returns_the_exit_code(capfd):
     assert main(["--version"]) == 0
     assert capfd.readouterr().out.startswith("vaetool ")
     assert UsageError.exit_code == main(["--nonsense"])
+
+
+def test_a_tab_separated_cell_says_which_backslashes_were_in_a_name(capfdbinary):
+    from vaetool.cli.facts import Lines
+    from vaetool.files.console import Console
+
+    Lines(Console(), {"name": "", "verdict": ""}).add("a\\tb\tc.png", "normal")
+    assert capfdbinary.readouterr().out == b"a\\\\tb\\tc.png\tnormal\n"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 import time
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -13,7 +16,8 @@ from vaetool import train
 from vaetool.errors import UsageError, WeightsError
 from vaetool.store import weights
 from vaetool.training import checkpoints
-from vaetool.training.checkpoints import state_path
+from vaetool.training.checkpoints import best_path, state_path
+from vaetool.training.loop import Run
 from vaetool.training.report import Reporter
 
 
@@ -135,22 +139,161 @@ def test_resuming_with_other_images_is_refused(fit, stopped, tmp_path, pictures)
         fit("training.steps=20", resume=True, data=other)
 
 
-def test_resuming_what_was_never_begun_is_refused(fit):
-    with pytest.raises(UsageError, match="no saved state to resume from"):
+def test_resuming_what_was_never_begun_begins(fit):
+    assert fit("training.steps=2", resume=True).steps == 2
+
+
+def test_resuming_what_is_finished_says_so_and_changes_nothing(tmp_path, pictures, tiny, vaetool):
+    output = tmp_path / "mine.safetensors"
+    flags = [word for setting in (*tiny, "training.steps=2") for word in ("--set", setting)]
+    command = "train", "dae", pictures, "-o", output, "--device", "cpu", "--resume", *flags
+    assert vaetool(*command).exit_code == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert before.keys() == {"mine.safetensors", "mine.training.csv", "mine.training.png"}
+    again = vaetool(*command, "--json")
+    assert (again.exit_code, json.loads(again.stdout)["was_finished"]) == (0, True)
+    assert "mine.safetensors is finished, there is nothing to resume" in again.stderr
+    assert "wrote" not in again.stderr
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_finished_model_of_another_kind_is_not_taken_for_the_run(fit, tiny_autoencoders, tmp_path):
+    output = tmp_path / "mine.safetensors"
+    output.write_bytes((tiny_autoencoders / "tiny-ae.safetensors").read_bytes())
+    with pytest.raises(UsageError, match=r"exists and is an ae, not a dae"):
         fit("training.steps=2", resume=True)
+
+
+@pytest.mark.parametrize("killed", ["_save_model", "_validate", "_examples"])
+def test_wherever_it_was_killed_the_same_command_with_resume_finishes_a_run(
+    fit, same_weights, tmp_path, monkeypatch, killed
+):
+    """Before and after the first weights are written, and while curves are drawn."""
+
+    class Killed(BaseException):
+        pass
+
+    original = getattr(Run, killed)
+
+    def die(self):
+        if killed == "_validate":
+            original(self)
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, killed, die)
+        with pytest.raises(Killed):
+            fit("training.steps=4", resume=True)
+    assert state_path(tmp_path / "mine.safetensors").is_file()
+    assert (tmp_path / "mine.safetensors").exists() == (killed == "_examples")  # nothing untrained under its name
+    with pytest.raises(UsageError, match="continue with --resume"):
+        fit("training.steps=4")
+    resumed, whole = fit("training.steps=4", resume=True), fit("training.steps=4", name="whole")
+    assert same_weights(resumed.path, whole.path)
+    assert resumed.figures == whole.figures
+    assert not list(tmp_path.glob("mine.*.safetensors"))
+
+
+KILLS = int(os.environ.get("VAETOOL_KILLS", "5"))
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_random_moments_gives_the_same_weights(fit, tiny, tmp_path, pictures, python, same_weights):
+    """One command, again and again: it begins, goes on, and says when it is finished."""
+    settings = [*tiny, "training.steps=150", "training.save_minutes=0.0"]
+    flags = [word for setting in settings for word in ("--set", setting)]
+    output = tmp_path / "killed.safetensors"
+    seed = time.time_ns()
+    random, kills, tries = Random(seed), 0, 0
+    whole = fit("training.steps=150", "training.save_minutes=0.0", name="whole")
+    while kills < KILLS:
+        process = python("-m", "vaetool", "train", "dae", pictures, "-o", output, "--device", "cpu", "--resume", *flags)
+        try:
+            process.communicate(timeout=random.uniform(2, 12))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            kills += 1
+        else:
+            assert process.returncode == 0
+            assert same_weights(output, whole.path), f"seed {seed}, {kills} kills"
+            output.unlink()
+            tries += 1
+    process = python("-m", "vaetool", "train", "dae", pictures, "-o", output, "--device", "cpu", "--resume", *flags)
+    process.communicate()
+    assert process.returncode == 0
+    assert same_weights(output, whole.path)
+    print(f"seed {seed}: {kills} kills, {tries + 1} finished runs")
+
+
+# Two runs at once
+
+
+def test_a_second_run_with_the_same_output_is_refused(fit, tmp_path):
+    output = tmp_path / "mine.safetensors"
+    with checkpoints.claimed(output):
+        for resume in (False, True):
+            with pytest.raises(UsageError, match=r"mine\.safetensors: another training writes it"):
+                fit("training.steps=1", resume=resume, force=not resume)
+    assert list(tmp_path.iterdir()) == []
+    assert fit("training.steps=1").steps == 1
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from vaetool.training.checkpoints import claimed
+with claimed(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_lock_of_a_killed_run_does_not_block(python, tmp_path):
+    output = tmp_path / "mine.safetensors"
+    process = python("-c", HOLD, output)
+    assert process.stdout.readline() == b"held\n"
+    with pytest.raises(UsageError, match="another training writes it"), checkpoints.claimed(output):
+        pass
+    process.kill()
+    process.communicate()
+    with checkpoints.claimed(output):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_state_is_refused(fit, stopped, tmp_path):
     state = state_path(tmp_path / "mine.safetensors")
     state.write_bytes(state.read_bytes()[:-100])
-    with pytest.raises(WeightsError, match="a damaged training state"):
+    with pytest.raises(UsageError, match=r"mine\.state\.safetensors: a damaged training state .*; start again"):
         fit("training.steps=20", resume=True)
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        "[" * 100_000 + "]" * 100_000,
+        '{"progress": {"step": ' + "1" * 5000 + '}, "recipe": {}}',
+        "[]",
+        '{"progress": [], "recipe": []}',
+        '{"progress": {"step": "many"}, "recipe": null}',
+    ],
+    ids=["deep", "digits", "list", "lists", "words"],
+)
+def test_a_state_that_says_nonsense_is_refused(fit, stopped, tmp_path, about):
+    from safetensors.torch import load_file, save_file
+
+    state = state_path(tmp_path / "mine.safetensors")
+    save_file(load_file(state), state, {"vaetool-state": about})
+    with pytest.raises(UsageError, match="a damaged training state") as caught:
+        fit("training.steps=20", resume=True)
+    assert len(str(caught.value)) < 500
 
 
 def test_a_model_file_is_no_state(fit, stopped, tmp_path):
     output = tmp_path / "mine.safetensors"
-    state_path(output).write_bytes(output.read_bytes())
-    with pytest.raises(WeightsError, match="a damaged training state"):
+    state_path(output).write_bytes(best_path(output).read_bytes())
+    with pytest.raises(UsageError, match="a damaged training state"):
         fit("training.steps=20", resume=True)
 
 
@@ -159,8 +302,8 @@ def test_a_state_is_no_model(stopped, tmp_path):
         weights.load(state_path(tmp_path / "mine.safetensors"))
 
 
-def test_a_resumed_run_whose_model_is_gone_writes_it_again(fit, stopped, tmp_path):
-    (tmp_path / "mine.safetensors").unlink()
+def test_a_resumed_run_whose_best_weights_are_gone_writes_them_again(fit, stopped, tmp_path):
+    best_path(tmp_path / "mine.safetensors").unlink()
     assert fit("training.steps=20", resume=True).path.is_file()
 
 
@@ -178,7 +321,7 @@ def test_a_second_signal_acts_at_once(fit, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         fit("training.steps=20", "training.validations=1", reporter=Impatient(5))
-    assert not state_path(tmp_path / "mine.safetensors").exists()
+    assert saved_step(state_path(tmp_path / "mine.safetensors")) == 0
 
 
 def test_signals_are_left_as_they_were(fit):

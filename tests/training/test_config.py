@@ -84,7 +84,7 @@ def test_without_any_budget_a_run_takes_half_an_hour(recipe_file):
         ("training.optimizer=sgd", "training.optimizer must be adamw or muon, not 'sgd'"),
         ("training.lr=0.0", "training.lr must be above 0"),
         ("training.lr=nan", "training.lr must be above 0, not nan"),
-        ("training.batch=0", "training.batch must be above 0"),
+        ("training.batch=0", "training.batch must be from 1 to 65536"),
         ("training.minutes=-1.0", "training.minutes must be at least 0, not -1.0"),
         ("training.steps=0", "training needs a budget"),
         ("training.ema=1.0", "training.ema must be at least 0 and below 1"),
@@ -177,3 +177,50 @@ def test_every_bundled_recipe_names_its_own_command(path):
 
 def test_there_are_bundled_recipes():
     assert RECIPES
+
+
+# Recipes that nobody means
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("training.batch=1000000000", "training.batch must be from 1 to 65536, not 1000000000"),
+        ("training.crops=[1000000]", "training.crops must be a list of one or more, each from 1 to 4096"),
+        ("training.batch=60000", "training.batch of 60000 crops of 96 x 96 is too much for a step: 29127 are possible"),
+        ("model.widths=" + "[" * 1500, "--set model.widths: line 1 is nested too deep"),
+        ("training.steps=" + "1" * 5000, "--set training.steps=11.*: has more than 2000 characters"),
+    ],
+)
+def test_a_setting_of_absurd_size_is_refused(setting, message):
+    with pytest.raises(UsageError, match=message):
+        read_recipe(kind="dae", settings=["training.steps=1", setting])
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["widths=[1000000,1000000]", "widths=[9223372036854775808]", "blocks=1000000000", "estimator_widths=[99999999]"],
+)
+def test_a_network_of_absurd_size_is_refused_before_it_is_built(setting):
+    from vaetool.training.preparation import new_model
+
+    recipe = read_recipe(kind="dae", settings=["training.steps=1", f"model.{setting}"])
+    with pytest.raises(UsageError, match=r"^\[model\] is not valid: [^\n]*$"):
+        new_model(recipe)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("steps = " + "1" * 5000, "line 3 has more than 2000 characters"),
+        ("steps" + ".a" * 100_000 + " = 1", "line 3 has more than 2000 characters"),
+        ("crops = \n" + "[\n" * 100_000, "not a readable recipe"),
+        ("crops = [\n" + ("[" * 1000 + "\n") * 100, "line 4 is nested too deep"),
+    ],
+    ids=["digits", "keys", "no-value", "lists"],
+)
+def test_a_file_that_would_keep_the_parser_busy_is_refused_with_its_line(tmp_path, text, message):
+    path = tmp_path / "recipe.toml"
+    path.write_text(f"kind = 'dae'\n[training]\n{text}")
+    with pytest.raises(UsageError, match=rf"recipe\.toml: {message}"):
+        read_recipe(path)

@@ -164,7 +164,7 @@ def test_figures_are_measured_at_the_start_and_evenly_from_then_on(fit):
 def measured(path, tiny, pictures, tmp_path) -> float:
     """The figure of a model file on the held-out images of a run."""
     run = new_run([*tiny, "training.steps=1"], pictures, tmp_path)
-    run.start_from(path)
+    run.begin(path)
     with torch.inference_mode():
         return run.average.validate(run.course.held_out)["psnr"]
 

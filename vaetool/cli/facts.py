@@ -42,6 +42,8 @@ class Lines:
     """Rows that are printed as they come: tab-separated, or on a terminal in columns with headings.
 
     headings: each with the format of the cells below it, such as `>8`. header: tab-separated rows have them as well.
+    In tab-separated cells control characters are spelled out, as by `one_line`, and a backslash is doubled, so that
+    what was there can be told.
     """
 
     def __init__(self, console: Console, headings: Mapping[str, str], *, header: bool = False) -> None:
@@ -51,11 +53,10 @@ class Lines:
 
     def add(self, *cells: str, style: str | None = None) -> None:
         """Print a row; style: of rich, for a terminal."""
-        plain = [one_line(cell) for cell in cells]
         if self._table is None:
-            self._console.data("\t".join(plain))
+            self._console.data("\t".join(one_line(cell.replace("\\", r"\\")) for cell in cells))
         else:
-            self._table.print(self._row(plain), style=style, soft_wrap=True)
+            self._table.print(self._row(map(one_line, cells)), style=style, soft_wrap=True)
 
     def _row(self, cells: Iterable[str]) -> str:
         return "  ".join(f"{cell:{form}}" for cell, form in zip(cells, self._headings.values(), strict=True))

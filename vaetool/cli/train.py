@@ -59,7 +59,9 @@ Settings = Annotated[
     ),
 ]
 Root = Annotated[Path, typer.Option("--root", metavar="FOLDER", help="Where torchvision's data sets are.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Continue a stopped run to the same model.")]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Continue a stopped run to the same model; begin if there is none.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Replace a model that exists.")]
 TensorBoard = Annotated[
     str | None, typer.Option("--tensorboard", metavar="FOLDER", help="Also write TensorBoard event files there.")
@@ -135,7 +137,8 @@ def train(
         **flags,
     )
     if speaks:
-        run.console.say(f"wrote {result.path}")
+        if not result.was_finished:
+            run.console.say(f"wrote {result.path}")
         if run.json:
             run.console.record({**asdict(result), "out_bytes": size_of([result.path])})
     return 0

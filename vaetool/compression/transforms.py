@@ -22,6 +22,11 @@ PATCH = 8
 MAX_ACTIVATION = 300.0
 """In units of a channel's sigma. Gates multiply, so anything far from every photograph would grow without bound."""
 
+MAX_SUMMED = 192
+"""Channels that a layer of the synthesis sums over at once. Of longer sums, oneDNN makes parts whose number depends on
+how many threads there are, so that their last bits would.
+"""
+
 
 class Block(nn.Module):
     """A residual block in two halves: 1x1, depthwise 3x3, 1x1; then a gated pair of 1x1 (after Li, Li & Lu 2024)."""
@@ -133,13 +138,21 @@ class Synthesis(nn.Module):
 
         reduction: 2, 4 or 8 gives nearly the same pictures, so many times smaller, for a fraction of the work.
         """
-        x = self.modulation(F.pixel_shuffle(self.grow(y / self.coarse_spread[:, None, None]), 2), knots)
+        x = self.modulation(F.pixel_shuffle(self._grown(y / self.coarse_spread[:, None, None]), 2), knots)
         if reduction > 1:
             return self._averaged(x * self.spread[:, None, None], reduction).add_(0.5)
         for block in self.blocks:
             x = block(x)
         x = F.pixel_shuffle(self.tail(x * self.spread[:, None, None]), PATCH)
         return self.deblocking(x, knots).add_(0.5)
+
+    def _grown(self, y: Tensor) -> Tensor:
+        """Apply `grow` so that one machine gives the same numbers on however many threads: see `MAX_SUMMED`."""
+        first, *others = zip(y.split(MAX_SUMMED, dim=1), self.grow.weight.split(MAX_SUMMED, dim=1), strict=True)
+        x = F.conv2d(*first, self.grow.bias)
+        for part in others:
+            x = x + F.conv2d(*part)
+        return x
 
     def _averaged(self, x: Tensor, reduction: int) -> Tensor:
         """Return the means over squares of what `tail` makes of x: the means of its weights give them.

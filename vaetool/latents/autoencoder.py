@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaetool.images.conversion import from_unit, unpack, whole_picture
+from vaetool.images.conversion import from_unit, require_numbers, unpack, whole_picture
 from vaetool.latents.baseline import MAX_NUMBERS, pca_psnr
 from vaetool.latents.directions import named_directions
 from vaetool.latents.priors import MAX_CODES, fit_mixture
@@ -126,9 +126,15 @@ class Autoencoder(Model):
 
     @torch.inference_mode()
     def encode(self, images: Iterable[Any]) -> np.ndarray:
-        """Return the codes of images of any kind, (images, latent) float32."""
-        codes = [self.embed(x).cpu() for x in self.prepare_all(images)]
-        return torch.cat(codes).numpy() if codes else np.empty((0, self.config.latent), np.float32)
+        """Return the codes of images of any kind, (images, latent) float32.
+
+        Raises ImageError if they are no numbers.
+        """
+        codes = torch.cat(
+            [torch.empty(0, self.config.latent), *(self.embed(x).cpu() for x in self.prepare_all(images))]
+        )
+        require_numbers(codes)
+        return codes.numpy()
 
     @torch.inference_mode()
     def decode(self, codes: np.ndarray) -> np.ndarray:

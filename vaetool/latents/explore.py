@@ -119,5 +119,14 @@ def _table(sources: Sequence[Source], codes: np.ndarray) -> bytes:
     writer = csv.writer(text := io.StringIO(), lineterminator="\n")
     writer.writerow(["name", "label", *(f"z{unit}" for unit in range(codes.shape[1]))])
     for source, code in zip(sources, codes, strict=True):
-        writer.writerow([source.name, source.label, *(f"{value:.7g}" for value in code.tolist())])
+        writer.writerow([_plain(source.name), _plain(source.label), *(f"{value:.7g}" for value in code.tolist())])
     return text.getvalue().encode("utf-8", "surrogateescape")
+
+
+def _plain(text: str) -> str:
+    """Return a text with an apostrophe before it if a spreadsheet would take it for a formula.
+
+    >>> _plain("=1+1.png"), _plain("a=b.png")
+    ("'=1+1.png", 'a=b.png')
+    """
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text

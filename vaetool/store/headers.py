@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
@@ -42,14 +43,16 @@ class Header:
     dtypes: dict[str, str]
     bytes: int
 
-    def parameters(self, prefix: str = "") -> int:
-        """Count the weights in tensors whose name starts with `prefix`."""
-        return sum(prod(shape) for name, shape in self.shapes.items() if name.startswith(prefix))
+    def parameters(self) -> int:
+        """Count the weights."""
+        return sum(map(prod, self.shapes.values()))
 
     def parts(self) -> dict[str, int]:
         """Count the weights in each part of the network: encoder and decoder, or what its kind is made of."""
-        names = dict.fromkeys(name.partition(".")[0] for name in self.shapes)
-        return {part: self.parameters(f"{part}.") or self.parameters(part) for part in sorted(names)}
+        counts: Counter[str] = Counter()
+        for name, shape in self.shapes.items():
+            counts[name.partition(".")[0]] += prod(shape)
+        return dict(sorted(counts.items()))
 
     def facts(self) -> dict[str, Any]:
         """Return all of it as plain values, with weights counted instead of listed."""

@@ -148,7 +148,7 @@ def _build(header: Header) -> Model:
 
     cls = model_class(header.kind)
     try:
-        with torch.device("meta"), _blueprint(len(header.shapes)):
+        with torch.device("meta"), blueprint(len(header.shapes), "it asks for weights that the file does not have"):
             model = cls.from_config(header.config)
     except Exception as error:  # whatever a strange configuration leads to
         raise WeightsError(f"{header.path}: its configuration is not valid ({_brief(error)})") from error
@@ -157,8 +157,10 @@ def _build(header: Header) -> Model:
     return model
 
 
-def _blueprint(tensors: int) -> AbstractContextManager[Any]:
-    """Keep this thread from drawing random weights, and from making more tensors than such a file has a use for.
+def blueprint(tensors: int, refusal: str) -> AbstractContextManager[Any]:
+    """Keep this thread from drawing random weights, and from making more tensors than a model of so many needs.
+
+    refusal: the message of the ValueError that ends it otherwise.
 
     Sizes alone cost nothing on `meta`, but building a billion layers there would take for ever, and drawing normal
     numbers, which nobody needs, would import nine hundred modules.
@@ -176,7 +178,7 @@ def _blueprint(tensors: int) -> AbstractContextManager[Any]:
             if isinstance(made, torch.Tensor) and not any(isinstance(value, torch.Tensor) for value in args):
                 self.left -= 1
                 if self.left < 0 or not made.numel():
-                    raise ValueError("it asks for weights that the file does not have")
+                    raise ValueError(refusal)
             return made
 
     return Blueprint()

@@ -5,28 +5,37 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor
 
-from vaetool.errors import UsageError, VaetoolError, WeightsError
+from vaetool.errors import UsageError, VaetoolError
 from vaetool.files.outputs import refuse_existing, refuse_inputs
 from vaetool.images.sources import files_in
 from vaetool.store import catalogue
+from vaetool.store.headers import read_header, with_article
 from vaetool.store.weights import SUFFIX, write_tensors
 from vaetool.training.flags import BUDGETS
 
 CHANGEABLE = {*BUDGETS, "lr", "lr_final", "patience", "save_minutes"}
 """Keys of [training] that may change when a run is resumed: how long it goes on, a learning rate that was too high."""
 
+_DAMAGE = (LookupError, TypeError, ValueError, AttributeError, msgspec.ValidationError)
+"""What reading plain values of another shape than expected raises."""
+
 
 @dataclass(frozen=True)
 class Result:
-    """What came out of a run: the model file and its figures on the held-out images, at the start and in the end."""
+    """What came out of a run: the model file and its figures on the held-out images, at the start and in the end.
+
+    was_finished: there was nothing to resume; `before` and `held_out` are not known then.
+    """
 
     path: Path
     before: dict[str, float]
@@ -34,6 +43,7 @@ class Result:
     held_out: int
     steps: int
     seconds: float
+    was_finished: bool = False
 
 
 @dataclass
@@ -63,6 +73,11 @@ def beside(output: Path, suffix: str) -> Path:
 def state_path(output: Path) -> Path:
     """Return where the state of the run that writes `output` is kept while it runs."""
     return beside(output, ".state" + SUFFIX)
+
+
+def best_path(output: Path) -> Path:
+    """Return where the best weights so far of the run that writes `output` are kept while it runs."""
+    return beside(output, ".best" + SUFFIX)
 
 
 def log_path(output: Path) -> Path:
@@ -121,7 +136,48 @@ def check_replaced(output: Path, recipe: object, init: str | Path | None, places
                 yield catalogue.find(init)
         yield from files_in(places)
 
-    refuse_inputs([*_results(output), state_path(output)], read())
+    refuse_inputs([*_results(output), state_path(output), best_path(output)], read())
+
+
+def finished(output: Path, kind: str) -> Result | None:
+    """Return what came out of a run that is finished, None if there is something to resume or to begin.
+
+    Raises UsageError if it made a model of another kind, WeightsError if there is another file.
+    """
+    if state_path(output).exists() or not output.exists():
+        return None
+    header = read_header(output)
+    if header.kind != kind:
+        raise UsageError(f"{output} exists and is {with_article(header.kind)}, not {with_article(kind)}")
+    about = header.training
+    return Result(output, {}, about.get("held_out", {}), 0, about.get("steps", 0), about.get("seconds", 0.0), True)
+
+
+def remove_state(output: Path) -> None:
+    """Remove what is kept only while a run goes on: first what says that it does."""
+    state_path(output).unlink(missing_ok=True)
+    best_path(output).unlink(missing_ok=True)
+
+
+@contextmanager
+def claimed(output: Path) -> Iterator[None]:
+    """Keep other runs from writing the same model while the context is open.
+
+    The lock is one of the kernel, which ends with the process, however that ends. Raises UsageError.
+    """
+    lock = FileLock(beside(output, ".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UsageError(f"{output}: another training writes it; wait for its end, or choose another name") from None
+    except OSError as error:
+        raise UsageError(f"cannot write to {output.parent}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows keeps a file that is open
+            Path(lock.lock_file).unlink()
+        lock.release()
 
 
 def _results(output: Path) -> list[Path]:
@@ -152,12 +208,10 @@ def load_state(
 ) -> Progress:
     """Fill the tensors and optimizers with what `save_state` wrote, and return the progress.
 
-    Raises UsageError if there is no such state or it is from another recipe, WeightsError if it is damaged.
+    Raises UsageError if it is damaged or from another recipe.
     """
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
-        raise UsageError(f"{path}: no saved state to resume from; a finished model is trained further with --init")
     try:
         with safe_open(path, framework="pt") as file:
             about = json.loads((file.metadata() or {})["vaetool-state"])
@@ -170,9 +224,10 @@ def load_state(
                 tensor.copy_(flat[f"{group}/{name}"])
         for number, optimizer in enumerate(optimizers):
             _fill_optimizer(optimizer, f"optimizer/{number}/", flat)
-        return Progress(**about["progress"])
-    except (SafetensorError, LookupError, TypeError, ValueError, RuntimeError, OSError) as error:
-        raise WeightsError(f"{path}: a damaged training state ({error})") from error
+        return msgspec.convert(about["progress"], Progress)
+    except (SafetensorError, *_DAMAGE, RuntimeError, OSError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"{path}: a damaged training state ({reason}); start again with --force") from error
 
 
 def began_with(path: Path) -> str:
@@ -182,7 +237,7 @@ def began_with(path: Path) -> str:
     try:
         with safe_open(path, framework="pt") as file:
             return str(json.loads((file.metadata() or {})["vaetool-state"])["progress"]["init"])
-    except (SafetensorError, LookupError, TypeError, ValueError, OSError):
+    except (SafetensorError, *_DAMAGE, RecursionError, OSError):
         return ""
 
 

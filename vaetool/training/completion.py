@@ -12,13 +12,14 @@ from vaetool.training.config import Recipe
 from vaetool.training.preparation import Images
 
 
-def complete_file(path: Path, images: Images, held_out: Batch, recipe: Recipe, generator: torch.Generator) -> list[str]:
-    """Complete the model in a file (see `Model.complete`) and write it again with what was found.
+def complete_file(
+    path: Path, output: Path, images: Images, held_out: Batch, recipe: Recipe, generator: torch.Generator
+) -> list[str]:
+    """Complete the model in a file (see `Model.complete`) and write it to `output` with what was found.
 
     Returns the findings in words. Raises WeightsError, FileError.
     """
     model = weights.load(path, device=str(generator.device))
     words, values = model.complete(images, held_out, recipe.corruption, generator)
-    if words:
-        weights.save(path, model, weights.read_header(path).training | values)
+    weights.save(output, model, weights.read_header(path).training | values)
     return words

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import dataclasses
 import tomllib
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,14 @@ from vaetool.training.flags import BUDGETS
 DEFAULT_MINUTES = 30.0
 """How long a run may take if it was given no budget at all."""
 
+MAX_LINE = 2000
+"""Characters in a line of a recipe: no entry needs as many, and endless numbers or names would take for ever."""
+
+MAX_PIXELS = 2**28
+"""In the crops of a step."""
+
+Crop = Annotated[int, Meta(ge=1, le=4096)]
+
 
 @dataclass(frozen=True)
 class TrainingConfig(Section, name="training"):
@@ -45,8 +54,8 @@ class TrainingConfig(Section, name="training"):
     minutes: NotNegativeFloat = 0.0  # of wall clock; the learning rate follows the share of it that has passed
     epochs: NotNegativeFloat = 0.0  # an epoch is as many crops as there are training images
     steps: NotNegative = 0
-    batch: Positive = 16  # crops per step, all processes together, at the first crop size
-    crops: Some[Positive] = (96,)  # sizes used one after the other, equally long; the pixels per step stay the same
+    batch: Annotated[int, Meta(ge=1, le=2**16)] = 16  # crops per step, all processes together, at the first crop size
+    crops: Some[Crop] = (96,)  # sizes used one after the other, equally long; the pixels per step stay the same
     optimizer: Literal["adamw", "muon"] = "adamw"
     lr: PositiveFloat = 1e-3
     lr_final: NotNegativeFloat = 1e-6
@@ -68,6 +77,12 @@ class TrainingConfig(Section, name="training"):
         super().__post_init__()
         if not any(getattr(self, name) for name in BUDGETS):
             raise UsageError("training needs a budget: --minutes, --epochs or --set training.steps=N")
+        crop = self.crops[0]
+        if self.batch * crop**2 > MAX_PIXELS:
+            raise UsageError(
+                f"training.batch of {self.batch} crops of {crop} x {crop} is too much for a step: "
+                f"{MAX_PIXELS // crop**2} are possible"
+            )
 
 
 @dataclass(frozen=True)
@@ -189,20 +204,45 @@ def _merge(draft: _Draft, values: Mapping[str, Any], where: str) -> None:
 
 def _parse_file(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        return _parse(path.read_text(encoding="utf-8-sig"), str(path))
     except OSError as error:
         raise UsageError(f"{path}: cannot read the recipe ({error.strerror})") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path}: not a readable recipe ({error})") from error
 
 
+def _parse(text: str, where: str) -> dict[str, Any]:
+    """Parse TOML. Raises TOMLDecodeError, and UsageError for what would keep the parser busy, naming the line."""
+    lines = text.splitlines()
+    for number, line in enumerate(lines, start=1):
+        if len(line) > MAX_LINE:
+            raise UsageError(f"{where}: line {number} has more than {MAX_LINE} characters")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        number = bisect_left(range(len(lines)), True, key=lambda count: _is_too_deep(lines[: count + 1])) + 1
+        raise UsageError(f"{where}: line {number} is nested too deep") from None
+
+
+def _is_too_deep(lines: list[str]) -> bool:
+    try:
+        tomllib.loads("\n".join(lines))
+    except RecursionError:
+        return True
+    except tomllib.TOMLDecodeError:
+        pass
+    return False
+
+
 def _parse_setting(setting: str) -> dict[str, Any]:
     """Parse one `section.key=value`, the value as TOML; a bare word is a string."""
     key, equals, value = setting.partition("=")
+    if len(setting) > MAX_LINE:
+        raise UsageError(f"--set {setting[:40]}...: has more than {MAX_LINE} characters")
     if not equals or "." not in key:
         raise UsageError(f"--set {setting}: must be section.key=value, for example training.lr=0.001")
     try:
-        return tomllib.loads(setting)
+        return _parse(setting, f"--set {key}")
     except tomllib.TOMLDecodeError:
         section, _, name = key.strip().partition(".")
         return {section: {name: value.strip()}}

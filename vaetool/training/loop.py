@@ -10,14 +10,14 @@ import copy
 import hashlib
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from vaetool.errors import TrainingError, UsageError, WrongKindError
+from vaetool.errors import TrainingError, UsageError
 from vaetool.images.sources import find_pairs, find_sources
 from vaetool.nn.base import Batch, Model
 from vaetool.store import weights
@@ -28,12 +28,12 @@ from vaetool.training.checkpoints import Progress, Result
 from vaetool.training.completion import complete_file
 from vaetool.training.config import Recipe, TrainingConfig, read_recipe
 from vaetool.training.course import Course
-from vaetool.training.distributed import Processes, join_processes
+from vaetool.training.distributed import Processes, is_first_process, join_processes
 from vaetool.training.flags import sections_of
 from vaetool.training.interruptions import Interruptions
 from vaetool.training.optimizers import follow, learning_rate_factor, make_optimizers
 from vaetool.training.prefetch import Prefetcher
-from vaetool.training.preparation import batch_size, new_model, read_images, settle_channels
+from vaetool.training.preparation import batch_size, new_model, read_images, settle_channels, take_over
 from vaetool.training.report import Reporter
 
 
@@ -61,8 +61,9 @@ def train(
     entries of the recipe with a name of their own (`vaetool.training.flags`), as on the command line: minutes=60,
     latent=128. settings: more entries, as "section.key=value". It takes half an hour by default. init: begin with a
     model's weights, by name or path; a "mae" also with those of a "dae". resume: go on from the state that an
-    interrupted run to the same `output` left behind; with `init`, it must have begun with that. force: replace an
-    existing model. reporter: what to show and to log; nothing by default.
+    interrupted run to the same `output` left behind; with `init`, it must have begun with that; begin if there is none,
+    and do nothing if the run is finished. force: replace an existing model. reporter: what to show and to log; nothing
+    by default.
 
     The weights kept are the averaged ones that were best on held-out images, those at the start included; with an
     adversary, which makes that figure worse, the last ones. Raises UsageError, TrainingError, WeightsError.
@@ -71,23 +72,25 @@ def train(
     if not places:
         raise UsageError("which images? Name a folder, a zip file or torchvision:NAME")
     path = checkpoints.check_output(output)
-    further = checkpoints.began_with(checkpoints.state_path(path)) != "" if resume else init is not None
-    chosen = read_recipe(recipe, kind, settings, preset, further, **sections_of(flags))
-    if not force and not resume:
-        checkpoints.check_new(path)
-    checkpoints.check_replaced(path, recipe, init, places)
-    smallest = min(batch_size(chosen.training, size) for size in chosen.training.crops)
-    with join_processes(weights.resolve_device(device), smallest) as processes:
-        if reporter is None or not processes.is_first:
-            reporter = Reporter(files=False)
-        run = Run(chosen, places, path, processes, reporter, root)
-        if resume:
-            run.resume(init)
-        elif init is not None:
-            run.start_from(init)
-        elif run.course.lessons:
-            raise UsageError("--noisy-only goes on from a trained denoiser, such as --init photo-denoise")
-        return run.run()
+    if reporter is None or not is_first_process():
+        reporter = Reporter(files=False)
+    with checkpoints.claimed(path) if is_first_process() else nullcontext():
+        state = checkpoints.state_path(path)
+        goes_on = resume and state.exists()
+        further = checkpoints.began_with(state) != "" if goes_on else init is not None
+        chosen = read_recipe(recipe, kind, settings, preset, further, **sections_of(flags))
+        if resume and (result := checkpoints.finished(path, chosen.kind)) is not None:
+            checkpoints.remove_state(path)
+            reporter.say(f"{path} is finished, there is nothing to resume: --init trains it further, to another name")
+            return result
+        if not force and not resume:
+            checkpoints.check_new(path)
+        checkpoints.check_replaced(path, recipe, init, places)
+        smallest = min(batch_size(chosen.training, size) for size in chosen.training.crops)
+        with join_processes(weights.resolve_device(device), smallest) as processes:
+            run = Run(chosen, places, path, processes, reporter, root)
+            run.resume(init) if goes_on else run.begin(init)
+            return run.run()
 
 
 class Run:
@@ -107,7 +110,7 @@ class Run:
         sources = find(self.places, root, whole=weights.model_class(recipe.kind).takes_any_values)
         self.recipe = recipe = settle_channels(recipe, sources)
         self.config: TrainingConfig = recipe.training
-        self.output = output
+        self.output, self.best = output, checkpoints.best_path(output)
         self.processes = processes
         self.device = processes.device
         self.reporter = reporter
@@ -123,18 +126,16 @@ class Run:
         self.progress = Progress()
         self.gradient_norm, self.has_saved = torch.zeros(()), False
 
-    def start_from(self, name: str | Path) -> None:
-        """Take over the weights of another model of the same shape, or what is useful of one of another kind."""
-        other = weights.load(name, device="cpu")
-        other.forget()
-        if other.kind == self.recipe.kind and other.config == self.model.config:
-            self.model.load_state_dict(other.state_dict())
-        elif not self.model.adopt(other):
-            raise WrongKindError(
-                f"{name}: its [model] differs from that of the recipe ({other.kind}: {asdict(other.config)})"
-            )
-        self.average.load_state_dict(self.model.state_dict())
-        self.progress.init = checkpoints.model_name(name)
+    def begin(self, init: str | Path | None = None) -> None:
+        """Begin with new weights, or with those of a model; an earlier run to the same output is forgotten."""
+        if init is not None:
+            take_over(self.model, init)
+            self.average.load_state_dict(self.model.state_dict())
+            self.progress.init = checkpoints.model_name(init)
+        elif self.course.lessons:
+            raise UsageError("--noisy-only goes on from a trained denoiser, such as --init photo-denoise")
+        if self.processes.is_first:
+            checkpoints.remove_state(self.output)
 
     def _tensors(self) -> dict[str, dict[str, Tensor]]:
         tensors = {"weights": self.model.state_dict(), "average": self.average.state_dict()}
@@ -152,7 +153,7 @@ class Run:
         self.progress = checkpoints.load_state(path, self._tensors(), self.optimizers, self._identity())
         if init is not None and checkpoints.model_name(init) != self.progress.init:
             raise UsageError(f"--init {init}: the run to be resumed began with {self.progress.init or 'new weights'}")
-        if not self.output.is_file():  # the best so far is gone
+        if not self.best.is_file():
             self.progress.best = float("-inf")
         self.progress.validations = int(self._fraction() * self.config.validations)
 
@@ -161,26 +162,25 @@ class Run:
         if self.processes.is_first:
             path = checkpoints.state_path(self.output)
             checkpoints.save_state(path, self._tensors(), self.optimizers, self.progress, self._identity())
-            self.has_saved = True
+            self.has_saved = self.progress.step > 0
 
     def run(self) -> Result:
         """Train until the budget is spent; return the model file and its figures."""
-        progress, count, state = self.progress, len(self.images.held_out), checkpoints.state_path(self.output)
-        if self.processes.is_first and not progress.step:
-            state.unlink(missing_ok=True)  # left by an earlier run
+        progress, count = self.progress, len(self.images.held_out)
         with self.reporter.open(self.recipe, self.output, self.images.training.sources, progress):
             self._fit() if self.model.closed_form else self._steps()
         if self.processes.is_first:
             generator = self._generator("codes")
-            for words in complete_file(self.output, self.images, self.course.held_out, self.recipe, generator):
+            held_out = self.course.held_out
+            for words in complete_file(self.best, self.output, self.images, held_out, self.recipe, generator):
                 self.reporter.say(words)
-            state.unlink(missing_ok=True)
             advice = self.model.advice(progress.figures)
             if advice is not None:
                 self.reporter.warn(advice)
             self.reporter.finished(self.model.figure, progress, count, self._examples())
             if self.recipe.kind in kinds_with_codes():
                 self._show_codes()
+            checkpoints.remove_state(self.output)  # last: a run that is killed before can be resumed
         return Result(self.output, progress.before, progress.figures, count, progress.step, progress.seconds)
 
     def _fit(self) -> None:
@@ -201,6 +201,7 @@ class Run:
         with Interruptions() as interruptions, Prefetcher(self._batch) as batches:
             self.course.go_on(self.average, self._fraction())
             if progress.best == float("-inf"):
+                self.save_state()  # first, so that all that a kill leaves is part of a run that can be resumed
                 self._validate()
             while True:
                 progress.seconds = time.monotonic() - started
@@ -335,12 +336,11 @@ class Run:
             "seconds": round(self.progress.seconds, 1),
             "held_out": self.progress.figures,
         }
-        weights.save(self.output, self.average, about)
+        weights.save(self.best, self.average, about)
 
     def _show_codes(self) -> None:
         """Report the codes of held-out pictures."""
-        best = weights.load(self.output, device=str(self.device))
-        held_out = self.images.held_out
+        best, held_out = weights.load(self.output, device=str(self.device)), self.images.held_out
         self.reporter.codes(best, list(held_out.centre_crops(self._crop(1))), held_out.labels)
 
     def _examples(self) -> list[Tensor]:

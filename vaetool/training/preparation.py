@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import torch
 
-from vaetool.errors import ImageError, TrainingError, UsageError
+from vaetool.errors import ImageError, TrainingError, UsageError, WrongKindError
 from vaetool.images.sources import Source
 from vaetool.nn.base import Model
 from vaetool.store import weights
@@ -19,6 +20,9 @@ from vaetool.training.splits import set_aside, split
 HELD_OUT_CROPS = 32
 HELD_OUT_PICTURES = 1000
 """Images to measure on, at most: a crop of each, or the whole of small ones."""
+
+MAX_TENSORS, MAX_WEIGHTS = 10_000, 2**30
+"""Of a model that is trained; each weight takes 20 bytes."""
 
 SAMPLE = 32
 """Images, about, that are looked at to see whether there is any colour."""
@@ -32,12 +36,17 @@ def batch_size(config: TrainingConfig, crop: int) -> int:
 def new_model(recipe: Recipe) -> Model:
     """Return an untrained model, the same for the same seed, without changing the caller's random state.
 
-    Raises UsageError if the recipe does not make one.
+    Raises UsageError if the recipe does not make one, or one that is far too large.
     """
+    cls = weights.model_class(recipe.kind)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(recipe.training.seed)
         try:
-            model = weights.model_class(recipe.kind)(recipe.model)
+            with torch.device("meta"), weights.blueprint(MAX_TENSORS, "it has too many layers"):
+                count = sum(tensor.numel() for tensor in cls(recipe.model).state_dict().values())
+            if count > MAX_WEIGHTS:
+                raise ValueError(f"it has {count:,} weights; {MAX_WEIGHTS:,} are possible")
+            model = cls(recipe.model)
         except (ValueError, TypeError, RuntimeError, OverflowError) as error:
             raise UsageError(f"[model] is not valid: {str(error).splitlines()[0]}") from error
     stride = getattr(model, "stride", 1)
@@ -45,6 +54,21 @@ def new_model(recipe: Recipe) -> Model:
     if wrong:
         raise UsageError(f"training.crops of {wrong[0]}: this model needs multiples of {stride}")
     return model
+
+
+def take_over(model: Model, name: str | Path) -> None:
+    """Give a model the weights of another one of the same shape, or what is useful of one of another kind.
+
+    name: of the other, or its path. Raises WrongKindError if there is nothing.
+    """
+    other = weights.load(name, device="cpu")
+    other.forget()
+    if other.kind == model.kind and other.config == model.config:
+        model.load_state_dict(other.state_dict())
+    elif not model.adopt(other):
+        raise WrongKindError(
+            f"{name}: its [model] differs from that of the recipe ({other.kind}: {asdict(other.config)})"
+        )
 
 
 @dataclass(frozen=True)
