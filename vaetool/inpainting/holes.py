@@ -94,8 +94,8 @@ def windows(hole: np.ndarray, stride: int, context: tuple[int, int] = CONTEXT, c
     """Yield windows that together fill all of the hole, each in a box of up to `core` pixels a side.
 
     A hole that is small enough lies in one window, and holes near each other share one. The deeper a hole is, the more
-    is seen around it, from the least to the most pixels of `context`: the least if no block lies in it entirely. The sides of a window are multiples of `stride`
-    where the picture is large enough.
+    is seen around it, from the least to the most pixels of `context`: the least if no block lies in it entirely. The
+    sides of a window are multiples of `stride` where the picture is large enough.
     """
     blocks, depth = _blocks(hole, np.logical_or, False), _depth(hole)
     for box in _grouped(_pieces(blocks, core), core):
