@@ -248,3 +248,14 @@ def test_the_benchmark_of_vaes_fills_every_section(judge, digits, write_mnist, t
     assert all(section["digits"]["rows"] for section in stored.values())
     assert stored["likelihood"]["digits"]["rows"][0]["IWAE bound, nats"] < 0
     assert "autoencoder, mixture" in capsys.readouterr().out
+
+
+def test_flaws_are_drawn_from_the_name_and_cover_what_changes(benchmarks):
+    draw = importlib.import_module("flaws").draw
+    clean = np.full((96, 96, 3), 128, np.uint8)
+    for kind in ("scratches", "dust", "date"):
+        flawed, covered = draw(kind, "a", clean)
+        assert np.array_equal(flawed, draw(kind, "a", clean)[0])
+        assert not np.array_equal(flawed, draw(kind, "b", clean)[0])
+        assert np.array_equal(flawed[covered == 0], clean[covered == 0])
+        assert 0 < (covered > 0.5).mean() < 0.5

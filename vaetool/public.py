@@ -112,6 +112,7 @@ def inpaint(
     alpha: bool = False,
     color: str | None = None,
     fuzz: int = 48,
+    auto: Sequence[str] = (),
     invert_mask: bool = False,
     dilate: int = 0,
     texture: bool = True,
@@ -120,15 +121,14 @@ def inpaint(
 ) -> Any:
     """Return an image with its holes filled, as the same kind of image.
 
-    mask: an image of any kind that is white in the holes; or instead of it, or besides, `box`, `alpha` and `color`: see
-    `vaetool.inpainting.task.Holes`. An array or tensor has no transparency and, if it is of floats, no colours by name.
-    texture: wide holes get texture from elsewhere in the picture. Raises UsageError, ImageError.
+    mask: an image of any kind that is white in the holes; or instead of it, or besides, `box`, `alpha`, `color` and
+    `auto`: see `vaetool.inpainting.task.Holes`. An array or tensor has no transparency and, if it is of floats, no
+    colours by name. texture: wide holes get texture from elsewhere in the picture. Raises UsageError, ImageError.
     """
     from vaetool.inpainting.task import with_hole
 
-    image, hole = with_hole(
-        image, mask, box=box, alpha=alpha, color=color, fuzz=fuzz, invert_mask=invert_mask, dilate=dilate
-    )
+    ways: dict[str, Any] = {"box": box, "alpha": alpha, "color": color, "fuzz": fuzz, "auto": auto}
+    image, hole = with_hole(image, mask, **ways, invert_mask=invert_mask, dilate=dilate, device=device)
     return _model(model, ("mae",), device, precision).inpaint(image, hole, texture=texture)
 
 

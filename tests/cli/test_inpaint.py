@@ -245,7 +245,8 @@ def test_the_same_twice(here, vaetool):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ([], "where are the holes? Give --mask, --box, --alpha or --color"),
+        ([], "where are the holes? Give --mask, --box, --alpha, --color or --auto"),
+        (["--auto", "dirt"], "--auto dirt: expected scratches, dust or date"),
         (["--box", "0,0,5"], "expected left, top, width and height in pixels, such as 40,60,200,100, not '0,0,5'"),
         (["--box", "0,0,5,0"], "expected left, top, width and height"),
         (["--color", "red", "--fuzz", "256"], "a whole number from 0 to 255"),
@@ -300,3 +301,43 @@ def test_a_picture_in_which_nothing_is_marked_is_copied(here, vaetool):
     assert (here / "china.inpainted.jpg").read_bytes() == (here / "china.jpg").read_bytes()
     [record] = records(vaetool("inpaint", "china.jpg", "--mask", "mask.png", "--json", "--force", "--format", "png"))
     assert (record["changed"], record["output"]) == (True, "china.inpainted.png")
+
+
+@pytest.fixture
+def scratched(here) -> Path:
+    pixels = np.full((160, 200, 3), 110, np.uint8)
+    pixels[:, :, 0] += np.arange(200, dtype=np.uint8) // 4
+    picture = Image.fromarray(pixels)
+    ImageDraw.Draw(picture).line([(20, 30), (170, 120)], (245, 245, 245), 2)
+    picture.save("scan.png")
+    return here / "scan.png"
+
+
+def test_scratches_are_found_and_filled(scratched, vaetool):
+    result = vaetool("inpaint", "scan.png", "--auto", "scratches")
+    assert (result.exit_code, result.stderr) == (0, "wrote scan.inpainted.png\n")
+    assert (images.read(scratched).pixels == 245).all(axis=2).sum() > 150
+    assert not (images.read("scan.inpainted.png").pixels > 220).all(axis=2).any()
+
+
+def test_a_mask_that_is_written_marks_the_same(scratched, vaetool):
+    assert vaetool("inpaint", "scan.png", "--auto", "scratches").exit_code == 0
+    result = vaetool("inpaint", "scan.png", "--auto", "scratches", "--write-mask", "--json")
+    (told,) = records(result)
+    assert told["output"] == "scan_mask.png"
+    assert 0.001 < told["marked"] < 0.1
+    mask = images.read("scan_mask.png").pixels
+    assert mask.shape == (160, 200, 1)
+    assert np.array_equal(np.unique(mask), [0, 255])
+    assert vaetool("inpaint", "scan.png", "--mask", "scan_mask.png", "-o", "again.png").exit_code == 0
+    assert not changed("again.png", "scan.inpainted.png").any()
+
+
+def test_where_nothing_is_found_that_is_said_and_the_file_stays(here, vaetool):
+    result = vaetool("inpaint", "flower.png", "--auto", "scratches", "--auto", "dust")
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        "flower.png: no scratches or dust found: it stays as it is",
+        "wrote flower.inpainted.png",
+    ]
+    assert (here / "flower.inpainted.png").read_bytes() == (here / "flower.png").read_bytes()

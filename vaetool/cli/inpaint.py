@@ -89,6 +89,24 @@ Fuzz = Annotated[
         "without soft edges.",
     ),
 ]
+Auto = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--auto",
+        metavar="scratches|dust|date",
+        help="Find these flaws of scans: thin scratches, dust and fibres, a printed date in warm colours. Can be given "
+        "more than once. Look at what is found with --write-mask.",
+        show_default=False,
+        rich_help_panel=HOLES,
+    ),
+]
+WriteMask = Annotated[
+    bool,
+    typer.Option(
+        "--write-mask",
+        help="Fill nothing: write the holes as a picture that is white there, to be corrected and given to --mask.",
+    ),
+]
 InvertMask = Annotated[bool, typer.Option("--invert-mask", help="Fill what is black in the mask, not what is white.")]
 Dilate = Annotated[
     int,
@@ -120,9 +138,11 @@ def inpaint(
     alpha: Alpha = False,
     color: Color = None,
     fuzz: Fuzz = 48,
+    auto: Auto = None,
     invert_mask: InvertMask = False,
     dilate: Dilate = 0,
     texture: Texture = True,
+    write_mask: WriteMask = False,
     format: Format = None,  # noqa: A002 - as on the command line
     suffix: Suffix = None,
     quality: Quality = None,
@@ -136,20 +156,22 @@ def inpaint(
     vaetool inpaint party.png --box 40,30,60,20         a box: left, top, width, height
     vaetool inpaint scans/ --mask masks/ -o whole/      for each picture, the mask of its name
     vaetool inpaint painted.png --color '#ff00ff'       what was painted over in that colour
+    vaetool inpaint scan.png --auto scratches           what looks like a scratch
 
     White areas of a mask are filled, exactly; where what is to be removed still shows just outside of them, you are
     told by how many pixels to --dilate them. No other pixel changes if the result is a PNG or in another lossless
     format. Size, format, EXIF, XMP, texts, resolution, colour profile, transparency and 16 bits are kept.
     """
-    naming = naming_of(".inpainted", suffix, format)
+    naming = naming_of("_mask", suffix, format or "png") if write_mask else naming_of(".inpainted", suffix, format)
     jobs = run.jobs(inputs, output, naming=naming, model=model, also_read=_mask_files(mask))
     check_format(jobs, format)
 
     from vaetool import load
     from vaetool.images import MAX_PIXELS
-    from vaetool.inpainting.task import Holes, inpaint_picture
+    from vaetool.inpainting.task import Holes, inpaint_picture, mask_picture
 
-    holes = Holes(mask, box or (), alpha, color, fuzz, invert_mask, dilate, run.max_pixels or MAX_PIXELS)
+    most = run.max_pixels or MAX_PIXELS
+    holes = Holes(mask, box or (), alpha, color, fuzz, auto or (), invert_mask, dilate, most, run.device)
     inpainter = load(model, kind="mae", device=run.device, precision=precision.value)
 
     def read(source: Path | bytes) -> MaskedPicture:
@@ -158,7 +180,10 @@ def inpaint(
     def work(holed: MaskedPicture) -> tuple[Picture, dict[str, Any]]:
         return inpaint_picture(inpainter, holed.picture, holed.hole, texture)
 
-    return run.process(jobs, work, read=read, write=run.write_picture(quality, format))
+    def mark(holed: MaskedPicture) -> tuple[Picture, dict[str, Any]]:
+        return mask_picture(holed.hole), {"marked": round(float(holed.hole.mean()), 6)}
+
+    return run.process(jobs, mark if write_mask else work, read=read, write=run.write_picture(quality, format))
 
 
 def _mask_files(mask: Path | None) -> Iterator[object]:

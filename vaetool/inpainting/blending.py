@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from vaetool.inpainting.holes import bounds, widened
+
 WAVELENGTH = 24.0  # pixels: what changes more slowly stays the picture's, what changes faster is the detail's
 STEPS = 120  # of the conjugate gradients, at most
 TOLERANCE = 1e-4  # of the right side
@@ -26,6 +28,17 @@ def blend(pixels: np.ndarray, wanted: Gradients, share: np.ndarray) -> np.ndarra
     The change d minimises |∇d - share (wanted - ∇pixels)|² + (2π / `WAVELENGTH`)² |d|²: the screened Poisson equation
     (Bhat et al. 2008, Fourier Analysis of the 2D Screened Poisson Equation for Gradient Domain Problems).
     """
+    box = bounds(share > 0)
+    if box is None:
+        return pixels
+    part = widened(box, 1, share.shape)  # all that changes, and its neighbours
+    blended = pixels.copy()
+    blended[part] += _change(pixels[part], (wanted[0][part], wanted[1][part]), share[part])
+    return blended
+
+
+def _change(pixels: np.ndarray, wanted: Gradients, share: np.ndarray) -> np.ndarray:
+    """Return the change d of `blend`."""
     inside = (share > 0)[..., None]
     divergence = np.zeros_like(pixels)
     for axis, (target, now) in enumerate(zip(wanted, gradients(pixels), strict=True)):
@@ -41,7 +54,7 @@ def blend(pixels: np.ndarray, wanted: Gradients, share: np.ndarray) -> np.ndarra
         sides = around[:-2, 1:-1] + around[2:, 1:-1] + around[1:-1, :-2] + around[1:-1, 2:]
         return ((4 + screen) * change - sides) * inside
 
-    return pixels + _solve(operator, divergence * inside)
+    return _solve(operator, divergence * inside)
 
 
 def _solve(operator: Callable[[np.ndarray], np.ndarray], right: np.ndarray) -> np.ndarray:

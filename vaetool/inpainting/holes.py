@@ -16,7 +16,7 @@ from vaetool.images.tiling import Tile
 
 BLOCK = 8  # pixels a side
 CORE = 192  # pixels a side, at most, that a window fills
-CONTEXT = (32, 64)  # pixels around them that are seen, at least and at most
+CONTEXT = (16, 64)  # pixels around them that are seen, at least (thin holes need no more) and at most
 CONTEXT_PER_DEPTH = 4
 BAND_ROWS = 256
 DEEP = 24  # pixels from what is known: a hole that reaches further is filled at half the size first
@@ -46,7 +46,7 @@ def dilate_hole(hole: np.ndarray, radius: int) -> np.ndarray:
     if radius < 1 or box is None:
         return hole
     wider = hole.copy()
-    rows, columns = _widened(box, radius, hole.shape)
+    rows, columns = widened(box, radius, hole.shape)
     for start in range(rows.start, rows.stop, BAND_ROWS):  # distances take sixteen times the memory of a hole
         stop = min(start + BAND_ROWS, rows.stop)
         above = max(start - radius, 0)
@@ -76,18 +76,26 @@ def deepest_place(hole: np.ndarray) -> tuple[int, int, int]:
     return BLOCK * int(row) + BLOCK // 2, BLOCK * int(column) + BLOCK // 2, round(float(depth.max()))
 
 
+def widened(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
+    """Widen a box by `margin` pixels on every side, as far as the picture goes."""
+    rows, columns = (
+        slice(max(0, part.start - margin), min(size, part.stop + margin)) for part, size in zip(box, shape, strict=True)
+    )
+    return rows, columns
+
+
 def with_surroundings(box: Box, shape: tuple[int, ...]) -> Box:
     """Widen a box by its own size on every side, or by the most context that any window has if that is more."""
     rows, columns = box
-    return _widened(box, max(CONTEXT[1], rows.stop - rows.start, columns.stop - columns.start), shape)
+    return widened(box, max(CONTEXT[1], rows.stop - rows.start, columns.stop - columns.start), shape)
 
 
 def windows(hole: np.ndarray, stride: int, context: tuple[int, int] = CONTEXT, core: int = CORE) -> Iterator[Tile]:
     """Yield windows that together fill all of the hole, each in a box of up to `core` pixels a side.
 
     A hole that is small enough lies in one window, and holes near each other share one. The deeper a hole is, the more
-    is seen around it, from the least to the most pixels of `context`. The sides of a window are multiples of `stride`
-    where the picture is large enough.
+    is seen around it, from the least to the most pixels of `context`: the least if no block lies in it entirely. The
+    sides of a window are multiples of `stride` where the picture is large enough.
     """
     blocks, depth = _blocks(hole, np.logical_or, False), _depth(hole)
     for box in _grouped(_pieces(blocks, core), core):
@@ -95,8 +103,9 @@ def windows(hole: np.ndarray, stride: int, context: tuple[int, int] = CONTEXT, c
         if found is None:
             continue
         kept = _moved(found[0], BLOCK * box[0].start), _moved(found[1], BLOCK * box[1].start)
-        seen = int(np.clip(CONTEXT_PER_DEPTH * (depth[box].max() + BLOCK), *context))
-        rows, columns = _widened(kept, seen, hole.shape)
+        deepest = depth[box].max()
+        seen = int(np.clip(CONTEXT_PER_DEPTH * (deepest + BLOCK), *context)) if deepest else context[0]
+        rows, columns = widened(kept, seen, hole.shape)
         height, width = hole.shape
         yield Tile(_to_multiple(rows, stride, height), _to_multiple(columns, stride, width), *kept)
 
@@ -152,14 +161,6 @@ def _in_pixels(box: Box) -> Box:
 
 def _moved(part: slice, by: int) -> slice:
     return slice(part.start + by, part.stop + by)
-
-
-def _widened(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
-    """Widen a box by `margin` pixels on every side, as far as the picture goes."""
-    rows, columns = (
-        slice(max(0, part.start - margin), min(size, part.stop + margin)) for part, size in zip(box, shape, strict=True)
-    )
-    return rows, columns
 
 
 def _to_multiple(part: slice, stride: int, size: int) -> slice:

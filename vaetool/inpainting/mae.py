@@ -33,6 +33,8 @@ from vaetool.progress import tracked
 UNKNOWN, COARSE = 1.0, 0.5
 """Marks for the pixels of a hole: nothing is known of them, or only a coarse version."""
 
+COARSE_CONTEXT = (32, 32)  # pixels that are seen around a coarse version, at least and at most
+
 MASK_STD = 0.01
 FIRST_CHANGE = 0.1
 """For a network that begins as a denoiser: spread of its weights for the mask, and factor on the denoiser's output."""
@@ -217,7 +219,7 @@ class MAE(Model):
         mark: `UNKNOWN` or `COARSE`, for the whole hole.
         """
         hole = hole.copy()
-        parts = windows(wanted, self.stride, CONTEXT if mark == UNKNOWN else (CONTEXT[0], CONTEXT[0]))
+        parts = windows(wanted, self.stride, CONTEXT if mark == UNKNOWN else COARSE_CONTEXT)
         for part in tracked(parts, "filling"):
             x = network_input(pixels[part.window()], self.config.channels, self.stride, self.device)
             inside = network_input(hole[part.window()].astype(np.float32)[..., None], 1, self.stride, self.device)

@@ -16,9 +16,14 @@ from vaetool.errors import FileError, ImageError, UsageError
 from vaetool.files.mask_folder import MaskFolder
 from vaetool.images import MAX_PIXELS, Picture
 from vaetool.images.conversion import as_picture, check_hole, unpack, unpack_mask, white_part
+from vaetool.inpainting.drawn_flaws import FLAWS
 from vaetool.inpainting.holes import count_holes, deepest_place, dilate_hole
 from vaetool.inpainting.leftovers import needed_dilation
 from vaetool.inpainting.mae import MAE
+from vaetool.store.weights import load
+
+FINDER = "scan-flaws"
+"""The bundled model that finds flaws of scans."""
 
 FUZZ = 48
 """By how much, of 255, a channel may differ from the colour that marks a hole, by default: JPEG changes colours."""
@@ -38,12 +43,13 @@ Marks = Callable[[Picture, object], np.ndarray]
 class MaskedPicture:
     """A picture, and its hole, (height, width) bool: what `inpaint_picture` takes.
 
-    painted: the hole is where the picture has a certain colour.
+    painted: the hole is where the picture has a certain colour. sought: kinds of flaws that were looked for.
     """
 
     picture: Picture
     hole: np.ndarray
     painted: bool = False
+    sought: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -52,7 +58,8 @@ class MaskedPicture:
 
     def _about_the_hole(self) -> Iterator[str]:
         if not self.hole.any():
-            yield "nothing is marked to be filled: it stays as it is"
+            what = f"no {' or '.join(self.sought)} found" if self.sought else "nothing is marked to be filled"
+            yield f"{what}: it stays as it is"
         elif self.picture.pixels.dtype.kind == "f":
             return  # refused when it is to be filled
         elif radius := needed_dilation(self.picture.pixels, self.hole, self.painted):
@@ -68,10 +75,12 @@ class Holes:
     alpha: where a picture is more transparent than not; it becomes opaque.
     color: where it is of about this colour, `#rrggbb` or a name.
     fuzz: by how much, of 255, each channel may differ from that colour.
+    auto: kinds of flaws, of `FLAWS`, where the bundled model `scan-flaws` finds them, on `device`.
     invert_mask: black is filled, not white.
     dilate: everything within so many pixels of a hole belongs to it.
     max_pixels: larger masks are refused.
-    Raises UsageError for no way, text that names no colour, and a mask file that cannot be read.
+    Raises UsageError for no way, text that names no colour, an unknown kind of flaw, and a mask file that cannot be
+    read.
     """
 
     def __init__(
@@ -81,16 +90,19 @@ class Holes:
         alpha: bool = False,
         color: str | None = None,
         fuzz: int = FUZZ,
+        auto: Sequence[str] = (),
         invert_mask: bool = False,
         dilate: int = 0,
         max_pixels: int = MAX_PIXELS,
+        device: str = "auto",
     ) -> None:
-        if mask is None and not box and not alpha and color is None:
-            raise UsageError("where are the holes? Give --mask, --box, --alpha or --color")
+        if mask is None and not box and not alpha and color is None and not auto:
+            raise UsageError("where are the holes? Give --mask, --box, --alpha, --color or --auto")
         if invert_mask and mask is None:
             raise UsageError("--invert-mask inverts the picture of --mask: give both")
         self._invert, self._radius, self._max_pixels = invert_mask, dilate, max_pixels
-        self._becomes_opaque, self._painted = alpha, color is not None and mask is None and not box and not alpha
+        self._becomes_opaque, self._sought = alpha, tuple(dict.fromkeys(auto))
+        self._painted = color is not None and mask is None and not box and not alpha and not auto
         self._ways: list[Marks] = []
         if mask is not None:
             self._ways.append(self._by_masks(Path(mask)))
@@ -101,6 +113,8 @@ class Holes:
         if color is not None:
             colour = _colour(color)
             self._ways.append(lambda picture, source: _of_colour(picture, colour, fuzz))
+        if auto:
+            self._ways.append(_flawed(self._sought, device))
 
     def of(self, picture: Picture, source: object = None) -> MaskedPicture:
         """Return a picture with its hole; source: its path, by which its mask is found in a folder.
@@ -109,7 +123,7 @@ class Holes:
         """
         marked = reduce(np.logical_or, (_fitting(way(picture, source), picture) for way in self._ways))
         opaque = replace(picture, alpha=None) if self._becomes_opaque else picture
-        return MaskedPicture(opaque, dilate_hole(marked, self._radius), self._painted)
+        return MaskedPicture(opaque, dilate_hole(marked, self._radius), self._painted, self._sought)
 
     def _by_masks(self, place: Path) -> Marks:
         if place.is_dir():
@@ -151,6 +165,11 @@ def _about_depth(hole: np.ndarray, texture: bool) -> Iterator[str]:
         yield f"the hole at {column},{row} is {depth} pixels deep: expect {what}"
 
 
+def mask_picture(hole: np.ndarray) -> Picture:
+    """Return a hole, (height, width) bool, as a picture that is white there, for `--mask`."""
+    return Picture(np.where(hole, np.uint8(255), np.uint8(0))[:, :, None])
+
+
 def with_hole(
     image: Any,
     mask: Any = None,
@@ -159,8 +178,10 @@ def with_hole(
     alpha: bool = False,
     color: str | None = None,
     fuzz: int = FUZZ,
+    auto: Sequence[str] = (),
     invert_mask: bool = False,
     dilate: int = 0,
+    device: str = "auto",
 ) -> tuple[Any, np.ndarray]:
     """Return an image of any kind, and its hole, (height, width) bool, found in the ways of `Holes`.
 
@@ -168,12 +189,14 @@ def with_hole(
     image. Raises UsageError, ImageError.
     """
     if mask is None or isinstance(mask, str | Path):
-        holed = Holes(mask, box, alpha, color, fuzz, invert_mask, dilate).of(as_picture(image))
+        holes = Holes(mask, box, alpha, color, fuzz, auto, invert_mask, dilate, device=device)
+        holed = holes.of(as_picture(image))
         return (images.to_pil(holed.picture) if alpha else image), holed.hole
     white = unpack_mask(mask)
     hole = dilate_hole(~white if invert_mask else white, dilate)
-    if box or alpha or color is not None:
-        image, other = with_hole(image, box=box, alpha=alpha, color=color, fuzz=fuzz, dilate=dilate)
+    if box or alpha or color is not None or auto:
+        ways: dict[str, Any] = {"box": box, "alpha": alpha, "color": color, "fuzz": fuzz, "auto": auto}
+        image, other = with_hole(image, **ways, dilate=dilate, device=device)
         check_hole(hole, other)
         hole = hole | other
     return image, hole
@@ -210,6 +233,14 @@ def _transparent(picture: Picture) -> np.ndarray:
     if picture.alpha is None:
         raise ImageError("has no transparency to show where its holes are")
     return picture.alpha <= np.iinfo(picture.alpha.dtype).max / 2
+
+
+def _flawed(flaws: tuple[str, ...], device: str) -> Marks:
+    """Return what finds flaws. Raises UsageError for an unknown kind."""
+    if unknown := set(flaws) - set(FLAWS):
+        raise UsageError(f"--auto {min(unknown)}: expected {', '.join(FLAWS[:-1])} or {FLAWS[-1]}")
+    finder = load(FINDER, kind="flaws", device=device)
+    return lambda picture, source: finder.mark(picture.pixels, flaws)
 
 
 def _colour(text: str) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ KINDS = {
     "dae": Kind("vaetool.denoising.dae"),
     "defect": Kind("vaetool.scoring.defect", gives_scores=True),
     "features": Kind("vaetool.scoring.features", gives_scores=True),
+    "flaws": Kind("vaetool.inpainting.flaws"),
     "mae": Kind("vaetool.inpainting.mae"),
     "vae": Kind("vaetool.latents.vae", has_codes=True, gives_scores=True),
 }

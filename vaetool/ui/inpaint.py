@@ -11,9 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from vaetool.errors import UsageError
-from vaetool.images import Picture
 from vaetool.inpainting.holes import dilate_hole
-from vaetool.inpainting.task import MaskedPicture, inpaint_picture
+from vaetool.inpainting.task import MaskedPicture, inpaint_picture, mask_picture
 from vaetool.ui.session import Item, Session, renamed
 from vaetool.ui.views import show
 
@@ -57,8 +56,7 @@ def fill(session: Session, request: Fill) -> dict[str, Any]:
 def mask(session: Session, request: Fill) -> dict[str, Any]:
     """Make a file of what is marked: white on black, as `vaetool inpaint --mask` takes it."""
     item, hole = _marked(session, request)
-    pixels = np.where(hole, np.uint8(255), np.uint8(0))[:, :, None]
-    return show(session, Item(renamed(item.name, "mask", ".png"), Picture(pixels)))
+    return show(session, Item(renamed(item.name, "mask", ".png"), mask_picture(hole)))
 
 
 def hole_of(marks: Sequence[Mark], height: int, width: int) -> np.ndarray:

@@ -1,0 +1,136 @@
+"""A finder of flaws in scans: a picture in, out where it is scratched, dusty or dated.
+
+A small U-shaped network at half resolution, trained on flaws that are drawn over clean photographs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import torch
+from scipy import ndimage
+from torch import Tensor
+from torch.nn import functional as F
+
+from vaetool.images.conversion import network_input
+from vaetool.images.tiling import tiles
+from vaetool.inpainting.drawn_flaws import FLAWS, draw_flaws
+from vaetool.inpainting.holes import dilate_hole
+from vaetool.nn.base import Batch, Losses, Model, register
+from vaetool.nn.blocks import UNet
+from vaetool.nn.sections import Positive, Section, Some
+from vaetool.progress import tracked
+
+TILE, HALO = 768, 64
+
+SURE = {"scratches": 0.8, "dust": 0.9, "date": 0.98}
+LIKELY = 0.3
+"""A flaw is where the network is sure somewhere, and goes on as far as it is likely (hysteresis, Canny 1986)."""
+
+LEAST = {"scratches": 24, "dust": 1, "date": 30}
+"""Pixels that a flaw is long, at least: from corner to corner of its box; a date together with its other digits."""
+
+APART = 12  # pixels between the digits of a date, at most
+SOFT = 1  # pixels around what is found, for edges that fade
+
+TOUCHING = np.ones((3, 3), bool)  # also at their corners
+
+
+@dataclass(frozen=True)
+class FlawsConfig(Section, name="model"):
+    """The architecture of a finder."""
+
+    channels: Literal[3] = 3
+    widths: Some[Positive] = (12, 16, 24)  # per level; each halves the resolution
+    blocks: Positive = 1  # residual blocks per level, each way
+    dilations: Some[Positive] = (1, 2)  # of the blocks at the bottom
+
+
+@register("flaws")
+class Flaws(Model):
+    """The finder. See the module's docstring."""
+
+    Config = FlawsConfig
+    figure = "overlap"
+    defaults: ClassVar[dict[str, dict[str, Any]]] = {
+        "training": {"batch": 12, "crops": (128, 192, 256), "lr": 3e-3, "weight_decay": 0.01}
+    }
+    config: FlawsConfig
+
+    def __init__(self, config: FlawsConfig) -> None:
+        super().__init__(config)
+        self.unet = UNet(12, 4 * len(FLAWS), config.widths, config.blocks, dilations=config.dilations)
+
+    @property
+    def stride(self) -> int:
+        """The number that heights and widths must be multiples of."""
+        return 2 * self.unet.stride
+
+    def find(self, pictures: Tensor) -> Tensor:
+        """Return logits of each of `FLAWS` being there, (batch, len(FLAWS), height, width).
+
+        pictures: (batch, 3, height, width) in 0..1, sizes multiples of `stride`.
+        """
+        return F.pixel_shuffle(self.unet(F.pixel_unshuffle(pictures - 0.5, 2)), 2)
+
+    def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Any) -> Batch:
+        """Return pictures with drawn flaws, and where they are."""
+        flawed, where = draw_flaws(generator, clean)
+        return {"clean": clean, "flawed": flawed, "where": where}
+
+    def loss(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> Losses:
+        """Return the cross entropy, and 1 - the overlap (Milletari et al. 2016, V-Net) of each kind."""
+        logits, where = self.find(batch["flawed"]), batch["where"]
+        entropy = F.binary_cross_entropy_with_logits(logits, where)
+        missed = 1 - _overlap(logits.sigmoid(), where).mean()
+        return {"loss": 10 * entropy + missed, "entropy": entropy, "missed": missed}
+
+    def validate(self, batch: Batch) -> dict[str, float]:
+        """Return the overlap of what is found with what was drawn, 0..1."""
+        found = (self.find(batch["flawed"]) > 0).float()
+        return {"overlap": _overlap(found, batch["where"]).mean().item()}
+
+    def example(self, batch: Batch) -> list[Tensor]:
+        """Return the pictures with flaws, and what is found of each kind as red, green and blue."""
+        return [batch["flawed"], self.find(batch["flawed"]).sigmoid(), batch["where"]]
+
+    @torch.inference_mode()
+    def chances(self, pixels: np.ndarray) -> np.ndarray:
+        """Return how likely each pixel is part of each of `FLAWS`, (height, width, len(FLAWS)) float32 in 0..1.
+
+        pixels: (height, width, channels) of any type.
+        """
+        height, width = pixels.shape[:2]
+        chances = np.empty((height, width, len(FLAWS)), np.float32)
+        for tile in tracked(tiles(height, width, TILE, HALO, self.stride), "looking for flaws"):
+            x = network_input(pixels[tile.window()], self.config.channels, self.stride, self.device)
+            chances[tile.kept()] = self.find(x).sigmoid()[0].permute(1, 2, 0)[tile.middle()].cpu().numpy()
+        return chances
+
+    def mark(self, pixels: np.ndarray, flaws: Sequence[str] = FLAWS) -> np.ndarray:
+        """Return where a picture has flaws of some kinds, (height, width) bool. pixels: as for `chances`."""
+        chances = self.chances(pixels)
+        return np.logical_or.reduce([sure_flaws(chances[:, :, FLAWS.index(flaw)], flaw) for flaw in flaws])
+
+
+def sure_flaws(chances: np.ndarray, flaw: str) -> np.ndarray:
+    """Return where a picture has a kind of flaw, (height, width) bool, by the chances of it, the same shape, in 0..1.
+
+    It is likely there, sure somewhere, and as long as such a flaw is.
+    """
+    likely, reach = chances > LIKELY, APART // 2 if flaw == "date" else 0
+    labels, count = ndimage.label(dilate_hole(likely, reach), TOUCHING)
+    sure = np.bincount(labels[chances > SURE[flaw]], minlength=count + 1) > 0
+    for number, box in enumerate(ndimage.find_objects(labels), 1):
+        sure[number] &= math.hypot(*(part.stop - part.start - 2 * reach for part in box)) >= LEAST[flaw]
+    return dilate_hole(likely & sure[labels], SOFT)
+
+
+def _overlap(found: Tensor, where: Tensor) -> Tensor:
+    """Return the Dice coefficient of each kind over a batch."""
+    both, all_ = (found * where).sum(dim=(0, 2, 3)), (found + where).sum(dim=(0, 2, 3))
+    return (2 * both + 1) / (all_ + 1)
