@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from vaetool.errors import DeviceError, FileError, ImageError, UsageError, VaetoolError, WeightsError
-from vaetool.files.console import Console, Report, Terminated, guarded, one_line, reason
+from vaetool.files.console import Console, Report, guarded, one_line, reason
+from vaetool.files.signals import Terminated
 from vaetool.progress import tracked
 
 

@@ -14,9 +14,10 @@ import numpy as np
 from vaetool.cli.options import RunOptions
 from vaetool.cli.verdicts import DEFAULT_ORDER, Order, Tally, Verdicts, tell_evaluation
 from vaetool.errors import FileError
-from vaetool.files.batch import Read, read_all
+from vaetool.files.batch import Read, ends_a_run, read_all
 from vaetool.files.console import Report
 from vaetool.files.mask_folder import MaskFolder
+from vaetool.files.planning import OnExisting
 from vaetool.files.writing import write_atomically
 from vaetool.images.conversion import from_unit, shrunk, to_unit
 from vaetool.scoring import heatmaps
@@ -124,7 +125,7 @@ class Look:
         if self.masks is not None:
             self._compare(heat, job.source, scored.label)
         if picture is not None and self.heatmaps and isinstance(job.output, Path):
-            write_atomically(job.output, self._heatmap(picture, heat))
+            write_atomically(job.output, self._heatmap(picture, heat), replace=job.on_existing is OnExisting.REPLACE)
             self.heatmaps_written += 1
         if picture is not None and self.page:
             seen = self._as_seen(picture)
@@ -231,6 +232,8 @@ class Session:
         with self.report.over(0 if console.is_read_on_terminal else None):
             for scored in score_files(self.model, files, look, by=self.by, alpha=self.level.alpha):
                 self._take(scored, verdicts, listed=look.page)
+                if ends_a_run(scored.file):
+                    break
             verdicts.settle(self.level.threshold(self.tally.arrays()[1]))
         return verdicts
 

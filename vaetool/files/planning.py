@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,14 @@ from vaetool.files.shards import Shard
 from vaetool.files.writing import is_special
 
 
+class OnExisting(enum.Enum):
+    """What becomes of a result whose name is taken: also if that happens while a run is on."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+    REPLACE = "replace"
+
+
 @dataclass(frozen=True)
 class Job:
     """One file to work on.
@@ -31,6 +40,7 @@ class Job:
     problem: what is known to be wrong before the file is opened; the job fails with it.
     skip:    the result exists and is to be kept.
     place:   of the input below a folder of results.
+    on_existing: what to do if the result exists by the time it is written.
     """
 
     source: Source
@@ -38,6 +48,7 @@ class Job:
     problem: str | None = None
     skip: bool = False
     place: PurePath = field(default_factory=PurePath)
+    on_existing: OnExisting = OnExisting.FAIL
 
 
 @dataclass(frozen=True)
@@ -178,10 +189,11 @@ def _refuse_collisions(jobs: Iterable[Job]) -> None:
 
 
 def _settle_existing(jobs: list[Job], *, force: bool, skip_existing: bool) -> list[Job]:
+    on_existing = OnExisting.REPLACE if force else OnExisting.SKIP if skip_existing else OnExisting.FAIL
     settled: list[Job] = []
     in_the_way: list[Path] = []
     for job in jobs:
-        path = job.output
+        path, job = job.output, replace(job, on_existing=on_existing)
         exists = isinstance(path, Path) and is_in_the_way(path)
         if exists and isinstance(path, Path) and path.is_dir():
             raise UsageError(f"{path} is a folder: the result of {job.source} cannot be written there")
