@@ -226,7 +226,12 @@ class Session:
             console.warn(doubt)
         at_once = self.level.fdr is None and not self.order.sorted
         verdicts = Verdicts(
-            self.report, at_once=at_once, lines=look.known is None, order=self.order, copies=self.copies
+            self.report,
+            at_once=at_once,
+            lines=look.known is None,
+            order=self.order,
+            copies=self.copies,
+            replace=self.run.force,
         )
         files = read_all(jobs, self.run.read_picture, threads=self.run.threads)
         with self.report.over(0 if console.is_read_on_terminal else None):
@@ -269,7 +274,11 @@ class Session:
         if evaluation is not None:
             tell_evaluation(console, evaluation)
             if roc is not None:
-                write_atomically(roc, draw_curves(scores[known], labels[known] == 1, evaluation, format=roc.suffix[1:]))
+                write_atomically(
+                    roc,
+                    draw_curves(scores[known], labels[known] == 1, evaluation, format=roc.suffix[1:]),
+                    replace=self.run.force,
+                )
                 console.say(f"wrote {roc}")
         if page is not None:
             facts = [f"By {self.by}; {self.promise}.", f"{found}.", *([f"{warning}."] if warning else [])]
@@ -284,7 +293,7 @@ class Session:
                 labels=labels,
                 evaluation=evaluation,
             )
-            write_atomically(page, content)
+            write_atomically(page, content, replace=self.run.force)
             console.say(f"wrote {page}")
 
     def exit_code(self, verdicts: Verdicts, *, fail_on_outlier: bool) -> int:

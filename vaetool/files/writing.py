@@ -109,8 +109,11 @@ def _write_unnamed(target: Path, data: bytes, *, replace: bool) -> bool:
             if not replace:
                 return False
             hidden = _hidden_in(target.parent)
-            _link(descriptor, hidden)
-            _rename(hidden, target)
+            try:
+                _link(descriptor, hidden)
+                hidden.replace(target)
+            finally:
+                hidden.unlink(missing_ok=True)
         except FileNotFoundError:
             return False  # no /proc
     return True
@@ -130,7 +133,7 @@ def _write_hidden(target: Path, data: bytes, *, replace: bool) -> bool:
         if replace:
             if (mode := _mode_of(target)) is not None:
                 hidden.chmod(mode)
-            _rename(hidden, target)
+            hidden.replace(target)
             return True
         try:
             os.link(hidden, target)
@@ -154,12 +157,3 @@ def _fill(descriptor: int, data: bytes) -> None:
 
 def _mode_of(path: Path) -> int | None:
     return stat.S_IMODE(path.stat().st_mode) if path.exists() else None
-
-
-def _rename(hidden: Path, target: Path) -> None:
-    try:
-        hidden.replace(target)
-    except BaseException:
-        with suppress(OSError):
-            hidden.unlink(missing_ok=True)
-        raise
