@@ -222,7 +222,7 @@ def _known(
 
 
 def _check_files(wanted: dict[str, tuple[Path | None, tuple[str, ...]]], *, force: bool) -> None:
-    """Raise UsageError for results, by option, of the wrong suffix or that exist, FileError if one cannot be written."""
+    """Raise UsageError for results, by option, of a wrong suffix or that exist, FileError if one cannot be written."""
     from vaetool.files.outputs import check_results
     from vaetool.files.writing import is_special
 
