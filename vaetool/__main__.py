@@ -2,7 +2,11 @@
 
 import sys
 
-from vaetool.cli import main
+from vaetool.files import signals
+
+signals.set_handlers(signals.end_at_once)  # before the imports that take a part of a second
+
+from vaetool.cli import main  # noqa: E402
 
 __all__ = ["main"]
 

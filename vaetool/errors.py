@@ -2,7 +2,9 @@
 
 VaetoolError                 exit code 1
 ├── FileError                one input or output failed; the other files go on
-│   └── ImageError           not a readable image, too large, or not writable in the format asked for
+│   ├── ImageError           not a readable image, too large, or not writable in the format asked for
+│   ├── AppearedError        a result was there before this one, and is kept
+│   └── StorageError         results go to a disk that is full or read only: the others do not go on
 ├── WeightsError             a model file that is damaged, unsafe or does not fit its own configuration
 ├── TrainingError            training cannot go on (no images, a loss that is not a number, ...)
 └── UsageError               exit code 2: the request itself is wrong, nothing was done
@@ -13,6 +15,7 @@ VaetoolError                 exit code 1
 
 from __future__ import annotations
 
+import errno
 import unicodedata
 
 
@@ -28,6 +31,14 @@ class FileError(VaetoolError):
 
 class ImageError(FileError):
     """A file is not an image that can be read, or an image cannot be written as asked."""
+
+
+class AppearedError(FileError):
+    """Something has appeared under the name of a result while it was made."""
+
+
+class StorageError(FileError):
+    """The disk that results go to is full or read only; it ends a run."""
 
 
 class WeightsError(VaetoolError):
@@ -54,6 +65,31 @@ class WrongKindError(UsageError):
 
 class DeviceError(UsageError):
     """The device asked for is not there."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory, or the address space (`ulimit -v`), has no more room.
+
+    Every allocator and the loader of shared libraries have words of their own for that, and not all have a class.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    return isinstance(error, (ImportError, OSError, RuntimeError)) and any(
+        words in str(error).lower() for words in _NO_ROOM
+    )
+
+
+_NO_ROOM = (
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "not enough memory",
+    "failed to map segment",
+    "std::bad_alloc",
+    "can't start new thread",
+)
 
 
 def one_line(text: object) -> str:

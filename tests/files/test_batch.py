@@ -285,3 +285,52 @@ def test_a_full_disk_fails_the_file_in_one_line(here, capfd):
     run([job], read=Path.read_bytes, work=lambda data: (data, {}), write=lambda data, job: data, report=report)
     assert report.exit_code == 1
     assert capfd.readouterr().err == "a.png: cannot write /dev/full: No space left on device\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "counts"), [({}, (1, 0, 2)), ({"skip_existing": True}, (1, 2, 0)), ({"force": True}, (3, 0, 0))]
+)
+def test_results_that_appear_meanwhile_are_kept_unless_forced(photos, tmp_path, capfd, options, counts):
+    """One of them before its input is read, one while the result is made."""
+    out = tmp_path / "out"
+
+    def meanwhile(picture):
+        for photo in photos[1:]:
+            if not (out / photo.name).exists():
+                touch(str(out / photo.name), data=b"of another run")
+        return invert(picture)
+
+    inputs = expand([str(photo) for photo in photos])
+    report = run_on_images(plan(inputs, str(out), DENOISED, **options), work=meanwhile)
+    assert (report.done_count, report.skipped_count, report.failed_count) == counts
+    kept = [(out / photo.name).read_bytes() == b"of another run" for photo in photos]
+    assert kept == [False, "force" not in options, "force" not in options]
+    assert ("appeared meanwhile, and is kept" in capfd.readouterr().err) == (not options)
+
+
+def test_a_full_disk_ends_a_batch(here, capfd):
+    touch("a.png", "b.png", "c.png", "d.png")
+    jobs = [replace(Job(Path(name)), output=Path("/dev/full")) for name in names(here)]
+    report = Report(Console())
+    run(jobs, read=Path.read_bytes, work=lambda data: (data, {}), write=lambda data, job: data, report=report)
+    assert (report.done_count, report.failed_count, report.exit_code) == (0, 1, 1)
+    assert "3 not finished; the same command with --skip-existing goes on" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and pipes")
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_reader_that_blocks_is_not_waited_for(here, python, number, code):
+    """Nobody writes to the pipe: opening it for reading blocks for ever."""
+    touch("in/000.png")
+    os.mkfifo("pipe.png")
+    script = SLOW_JOB.replace('["in"]', '["in/000.png", "pipe.png"]')
+    assert script != SLOW_JOB
+    process = python("-c", script)
+    deadline = time.monotonic() + 30
+    while not (here / "out" / "000.png").exists():
+        assert time.monotonic() < deadline, process.poll()
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, words = process.communicate(timeout=10)
+    assert process.returncode == code
+    assert "Traceback" not in words.decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -14,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from vaetool.errors import DeviceError, FileError, ImageError, UsageError, VaetoolError, WeightsError
-from vaetool.files.console import Console, Report, Terminated, guarded, one_line, reason
+from vaetool.files.console import Console, Report, guarded, one_line, reason
+from vaetool.files.signals import Terminated
 from vaetool.progress import tracked
 
 
@@ -312,3 +314,105 @@ def test_a_closed_pipe_is_not_an_error_even_at_exit(python, speak):
         closed.close()
         rest = other.read()
     assert (process.returncode, rest) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 8.00 EiB for an array"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:118] DefaultCPUAllocator: can't allocate memory: you tried to"),
+        OSError(errno.ENOMEM, "Cannot allocate memory"),
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        RuntimeError("can't start new thread"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_out_of_memory_is_one_line_that_says_what_needs_less(error):
+    assert reason(error).startswith("out of memory: ")
+
+
+def test_real_allocators_that_find_no_memory_are_understood():
+    import numpy as np
+    import torch
+
+    for allocate in (lambda: np.empty(2**57), lambda: torch.empty(2**57)):
+        with pytest.raises((MemoryError, RuntimeError)) as caught:
+            allocate()
+        assert "need less" in reason(caught.value)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of address space")
+@pytest.mark.parametrize("megabytes", [300, 2500])
+def test_a_small_address_space_is_one_line(here, photos, vaetool_process, megabytes):
+    import resource
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (megabytes * 2**20, megabytes * 2**20))
+
+    result = vaetool_process("denoise", photos[0], preexec_fn=limit)
+    assert result.exit_code == 1
+    assert result.stderr.startswith("out of memory: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize("swallow", ["pass", "raise RuntimeError('something else')"])
+def test_a_signal_whose_exception_is_lost_still_gives_the_exit_code(python, swallow):
+    script = f"""
+    import signal, sys
+    from vaetool.files.console import Console, guarded
+
+    def command():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except BaseException:
+            {swallow}
+        return 0
+
+    sys.exit(guarded(command, Console()))
+    """
+    with python("-c", textwrap.dedent(script)) as process:
+        _, words = process.communicate(timeout=30)
+    assert (process.returncode, words) == (143, b"stopped by SIGTERM\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_signal_during_an_import_ends_the_process_in_one_line(here, python, name, code):
+    Path("imported.py").write_text(f"import signal\nsignal.raise_signal(signal.{name})\n")
+    script = """
+    import sys
+    sys.path.insert(0, ".")
+    from vaetool.files.console import Console, guarded
+
+    def command():
+        import imported
+        return 0
+
+    sys.exit(guarded(command, Console()))
+    """
+    with python("-c", textwrap.dedent(script)) as process:
+        _, words = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert len(words.splitlines()) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_a_second_ctrl_c_ends_a_clean_up_that_blocks(python):
+    script = """
+    import signal, sys, time
+    from vaetool.files.console import Console, guarded
+
+    def command():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(60)
+        return 0
+
+    sys.exit(guarded(command, Console()))
+    """
+    with python("-c", textwrap.dedent(script)) as process:
+        _, words = process.communicate(timeout=30)
+    assert (process.returncode, words) == (130, b"interrupted\n")

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import signal
 import stat
+import textwrap
 import threading
 from pathlib import Path
 
 import pytest
 
 from tests.files.helpers import names, touch
-from vaetool.errors import FileError
-from vaetool.files.writing import write_atomically
+from vaetool.errors import AppearedError, FileError, StorageError
+from vaetool.files import writing
+from vaetool.files.writing import check_writable, write_atomically
 
 
 def test_a_written_file_has_the_mode_of_the_umask_or_of_the_file_it_replaces(here):
@@ -59,6 +64,86 @@ def test_a_failed_write_is_one_line_and_leaves_nothing(here):
         FileError, match=r"cannot write file/a.png: Not a directory|cannot write file/a.png: File exists"
     ):
         write_atomically("file/a.png", b"1")
+    assert names(here) == ["file"]
+
+
+@pytest.fixture(params=["unnamed", "hidden", "without hard links"])
+def file_system(request, monkeypatch):
+    """The file systems there are: with files that have no name, without those, and without hard links either."""
+    if request.param != "unnamed":
+        monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    if request.param == "without hard links":
+
+        def refused(*arguments, **options):
+            raise PermissionError(1, "Operation not permitted")
+
+        monkeypatch.setattr(os, "link", refused)
+
+
+def test_what_appears_meanwhile_is_kept_unless_it_is_to_be_replaced(here, file_system):
+    write_atomically("a.png", b"first", replace=False)
+    with pytest.raises(AppearedError, match=r"a\.png has appeared meanwhile"):
+        write_atomically("a.png", b"second", replace=False)
+    assert Path("a.png").read_bytes() == b"first"
+    write_atomically("a.png", b"third")
+    assert Path("a.png").read_bytes() == b"third"
+    assert names(here) == ["a.png"]
+
+
+def test_of_many_who_write_one_name_one_succeeds(here, file_system, request):
+    if "without hard links" in request.node.name:
+        pytest.skip("there, only those that are a moment apart are told apart")
+    won = []
+
+    def write(data: bytes) -> None:
+        with contextlib.suppress(AppearedError):
+            write_atomically("a.png", data, replace=False)
+            won.append(data)
+
+    threads = [threading.Thread(target=write, args=[bytes([k]) * 1000]) for k in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+    assert Path("a.png").read_bytes() == won[0]
+    assert names(here) == ["a.png"]
+
+
+def test_a_link_that_appears_meanwhile_is_not_followed(here):
+    Path("a.png").symlink_to("elsewhere.png")
+    with pytest.raises(AppearedError):
+        write_atomically("a.png", b"1", replace=False)
+    assert names(here) == ["a.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="Linux")
+def test_a_process_killed_while_it_writes_leaves_nothing(here, python):
+    script = """
+    import os, signal
+    from vaetool.files.writing import write_atomically
+    os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
+    write_atomically("a.png", bytes(1000))
+    """
+    with python("-c", textwrap.dedent(script)) as process:
+        process.communicate(timeout=30)
+    assert process.returncode == -signal.SIGKILL
+    assert names(here) == []
+
+
+def test_a_folder_that_takes_no_files_is_noticed_before_the_work(here, monkeypatch):
+    check_writable("new/folder/a.png")
+    assert names(here) == []
+    touch("file")
+    with pytest.raises(FileError, match=r"cannot write file/a\.png"):
+        check_writable("file/a.png")
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(writing, "_unnamed_in", full)
+    with pytest.raises(StorageError, match=r"cannot write a\.png: No space left"):
+        check_writable("a.png")
     assert names(here) == ["file"]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tracemalloc
 import zipfile
 from collections.abc import Iterable
 
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vaetool.errors import TrainingError, UsageError
+from vaetool.errors import ImageError, TrainingError, UsageError
 from vaetool.images.sources import Source, find_sources
 from vaetool.training.data import DataConfig, PixelStore, load_store
 from vaetool.training.splits import number_to_calibrate, set_aside, split
@@ -362,3 +364,29 @@ def test_a_store_takes_its_images_out_of_the_list():
     assert arrays == []
     assert store.offsets.tolist() == [0, 16]
     assert store.pixels[16].tolist() == [1, 0, 0]
+
+
+def test_a_member_of_a_zip_file_is_judged_by_its_size_and_first_bytes(tmp_path):
+    """Of 100 MB of zeros little is read, and of what says that it is too large nothing."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("zeros.png", bytes(100_000_000))
+        archive.writestr("zeros.tif", bytes(100_000_000))
+    sources = find_sources([tmp_path / "a.zip"], whole=True)
+    tracemalloc.start()
+    for source in sources:
+        with pytest.raises(ImageError, match="not a readable image"):
+            source.read()
+    assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    tracemalloc.stop()
+
+
+def test_a_member_of_a_zip_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
+    buffer = io.BytesIO()
+    Image.new("RGB", (30, 20)).save(buffer, "BMP")
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("a.bmp", buffer.getvalue())
+    (source,) = find_sources([tmp_path / "a.zip"])
+    assert source.read().shape == (20, 30, 3)
+    monkeypatch.setattr("vaetool.images.sources.MAX_MEMBER", len(buffer.getvalue()) - 1)
+    with pytest.raises(ImageError, match="more than an image needs"):
+        source.read()

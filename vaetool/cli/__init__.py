@@ -32,7 +32,8 @@ from vaetool.cli import (
 )
 from vaetool.cli.pages import Command, Group
 from vaetool.errors import UsageError
-from vaetool.files.console import INTERRUPTED, Console, guarded
+from vaetool.files.console import Console, guarded
+from vaetool.files.signals import INTERRUPTED
 
 COMMANDS = (
     denoise.denoise,

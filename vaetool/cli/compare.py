@@ -178,7 +178,7 @@ def _work(
             raise ImageError(f"its reference {error}") from error
         pair = Pair(picture, reference)
         if isinstance(job.output, Path):
-            write_atomically(job.output, encode(pair.difference(gain), "PNG"))
+            write_atomically(job.output, encode(pair.difference(gain), "PNG"), replace=run.force)
         bpp = round(8 * len(data) / (picture.height * picture.width), 4)
         facts = {**vars(pair.compare()), "in_bytes": len(data), "bpp": bpp}
         warnings = (*picture.warnings, *(f"its reference: {warning}" for warning in reference.warnings), *pair.warnings)

@@ -174,7 +174,7 @@ def morph(
     if target == "-":
         run.console.binary(animation.encode_frames(pixels, ".gif", fps))
         return
-    written = animation.write(pixels, target, fps)
+    written = animation.write(pixels, target, fps, replace=force)
     run.console.say(f"wrote {target}")
     if run.json:
         run.console.record({"path": target, "frames": len(pixels), **facts, "out_bytes": size_of(written)})

@@ -11,7 +11,7 @@ from vaetool.cli.groups import between, with_options
 from vaetool.cli.options import FILES, ComputeOptions, ModelName, Seed
 from vaetool.cli.plans import model_files
 from vaetool.errors import UsageError
-from vaetool.files.outputs import is_folder, refuse_existing, refuse_inputs
+from vaetool.files.outputs import check_results, is_folder, refuse_inputs
 from vaetool.store.headers import SUFFIX
 
 CODES = "Codes"
@@ -109,8 +109,7 @@ def sample(
     autoencoder = load(model, kind=kinds_with_codes(), device=run.device)
     drawn = draw(autoencoder, count, temperature=temperature, prior=prior, latents=latents, seed=seed)
     paths = _paths(output, len(drawn.codes) if folder and not grid else None)
-    if not force:
-        refuse_existing(paths)
+    check_results([] if output == "-" else paths, force=force)
     refuse_inputs(paths, (*model_files(model), latents))
     run.console.say(drawn.words)
     if drawn.warning is not None:
@@ -124,7 +123,7 @@ def sample(
             if output == "-":
                 run.console.binary(data)
                 return
-            write_atomically(path, data)
+            write_atomically(path, data, replace=force)
             if run.json:
                 run.console.record({"path": path, **facts, "out_bytes": len(data)})
             advance()

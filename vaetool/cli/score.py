@@ -222,8 +222,8 @@ def _known(
 
 
 def _check_files(wanted: dict[str, tuple[Path | None, tuple[str, ...]]], *, force: bool) -> None:
-    """Raise UsageError for results, by option, that have the wrong suffix or exist already."""
-    from vaetool.files.outputs import refuse_existing
+    """Raise UsageError for results, by option, of a wrong suffix or that exist, FileError if one cannot be written."""
+    from vaetool.files.outputs import check_results
     from vaetool.files.writing import is_special
 
     for option, (path, suffixes) in wanted.items():
@@ -231,5 +231,4 @@ def _check_files(wanted: dict[str, tuple[Path | None, tuple[str, ...]]], *, forc
             continue
         if path.suffix.lower() not in suffixes:
             raise UsageError(f"{option}: {path}: the name must end in {suffixes[0]}")
-        if not force:
-            refuse_existing([path])
+        check_results([path], force=force)

@@ -14,9 +14,10 @@ import numpy as np
 from vaetool.cli.options import RunOptions
 from vaetool.cli.verdicts import DEFAULT_ORDER, Order, Tally, Verdicts, tell_evaluation
 from vaetool.errors import FileError
-from vaetool.files.batch import Read, read_all
+from vaetool.files.batch import Read, ends_a_run, read_all
 from vaetool.files.console import Report
 from vaetool.files.mask_folder import MaskFolder
+from vaetool.files.planning import OnExisting
 from vaetool.files.writing import write_atomically
 from vaetool.images.conversion import from_unit, shrunk, to_unit
 from vaetool.scoring import heatmaps
@@ -124,7 +125,7 @@ class Look:
         if self.masks is not None:
             self._compare(heat, job.source, scored.label)
         if picture is not None and self.heatmaps and isinstance(job.output, Path):
-            write_atomically(job.output, self._heatmap(picture, heat))
+            write_atomically(job.output, self._heatmap(picture, heat), replace=job.on_existing is OnExisting.REPLACE)
             self.heatmaps_written += 1
         if picture is not None and self.page:
             seen = self._as_seen(picture)
@@ -225,12 +226,19 @@ class Session:
             console.warn(doubt)
         at_once = self.level.fdr is None and not self.order.sorted
         verdicts = Verdicts(
-            self.report, at_once=at_once, lines=look.known is None, order=self.order, copies=self.copies
+            self.report,
+            at_once=at_once,
+            lines=look.known is None,
+            order=self.order,
+            copies=self.copies,
+            replace=self.run.force,
         )
         files = read_all(jobs, self.run.read_picture, threads=self.run.threads)
         with self.report.over(0 if console.is_read_on_terminal else None):
             for scored in score_files(self.model, files, look, by=self.by, alpha=self.level.alpha):
                 self._take(scored, verdicts, listed=look.page)
+                if ends_a_run(scored.file):
+                    break
             verdicts.settle(self.level.threshold(self.tally.arrays()[1]))
         return verdicts
 
@@ -266,7 +274,11 @@ class Session:
         if evaluation is not None:
             tell_evaluation(console, evaluation)
             if roc is not None:
-                write_atomically(roc, draw_curves(scores[known], labels[known] == 1, evaluation, format=roc.suffix[1:]))
+                write_atomically(
+                    roc,
+                    draw_curves(scores[known], labels[known] == 1, evaluation, format=roc.suffix[1:]),
+                    replace=self.run.force,
+                )
                 console.say(f"wrote {roc}")
         if page is not None:
             facts = [f"By {self.by}; {self.promise}.", f"{found}.", *([f"{warning}."] if warning else [])]
@@ -281,7 +293,7 @@ class Session:
                 labels=labels,
                 evaluation=evaluation,
             )
-            write_atomically(page, content)
+            write_atomically(page, content, replace=self.run.force)
             console.say(f"wrote {page}")
 
     def exit_code(self, verdicts: Verdicts, *, fail_on_outlier: bool) -> int:

@@ -13,7 +13,8 @@ import typer
 from vaetool.cli.groups import between, with_options
 from vaetool.cli.options import ComputeOptions, MaxPixels
 from vaetool.errors import UsageError
-from vaetool.files.console import Console, Terminated, guarded
+from vaetool.files.console import Console, guarded
+from vaetool.files.signals import Terminated
 
 NEEDED = ("starlette", "uvicorn")
 

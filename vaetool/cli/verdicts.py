@@ -79,7 +79,7 @@ class Verdicts:
 
     at_once: the verdict of a score is final, and reported as it comes; if not, `settle` reports all, by the p-value up
     to which they are outliers. lines: whether pictures get lines of their own where there is no --json. copies: where
-    the files of outliers are copied.
+    the files of outliers are copied, and `replace` what is there.
     """
 
     def __init__(
@@ -90,12 +90,14 @@ class Verdicts:
         lines: bool,
         order: Order = DEFAULT_ORDER,
         copies: Mapping[Source, Path] | None = None,
+        replace: bool = False,
     ) -> None:
         self.report = report
         self.at_once = at_once
         self.lines = lines
         self.order = order
         self.copies = copies or {}
+        self.replace = replace
         self.outliers = self.copied = 0
         columns = {"score": ">11", "p-value": ">9", "verdict": "<7", "file": ""}
         self._lines = Lines(report.console, columns, header=order.header and lines)
@@ -141,7 +143,7 @@ class Verdicts:
     def _copy(self, source: Source, target: Path) -> bool:
         """Copy the file of an outlier; if that fails, report it as failed."""
         try:
-            write_atomically(target, Path(str(source)).read_bytes())
+            write_atomically(target, Path(str(source)).read_bytes(), replace=self.replace)
         except (OSError, FileError) as error:
             self.report.failed(source, error)
             return False

@@ -15,13 +15,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from vaetool.errors import FileError, UsageError
+from vaetool.errors import AppearedError, FileError, StorageError, UsageError
 from vaetool.files.console import Report
 from vaetool.files.inputs import Stream
-from vaetool.files.planning import Job
+from vaetool.files.outputs import is_in_the_way
+from vaetool.files.planning import Job, OnExisting
+from vaetool.files.reading import in_order
 from vaetool.files.streams import standard_input
 from vaetool.files.writing import is_special, write_atomically
 
@@ -97,27 +100,40 @@ def run(
 
     `threads` files are read ahead and as many written behind, so memory does not grow with the number of files.
     side_by_side: which files may be worked on at the same time, in threads of their own.
-    What `read`, `work` or `write` raises fails that file only; UsageError ends the run, as do Ctrl-C and SIGTERM, once
-    the files being written are complete.
+    What `read`, `work` or `write` raises fails that file only; UsageError ends the run, as do a StorageError,
+    Ctrl-C and SIGTERM, once the files being written are complete. Files being read are not waited for: a pipe, or a
+    folder in a network that does not answer, may take for ever.
     """
     at_once, begin = (0, None) if side_by_side is None else (side_by_side.count, side_by_side.begin)
-    with report.over(len(jobs)), _workers(threads) as pool, _workers(at_once or 1, begin) as workers:
+    with report.over(len(jobs)), _workers(threads) as writers, _workers(at_once or 1, begin) as workers:
         writing: deque[Future[_Result[T, U]]] = deque()
-        for item in _read_ahead(jobs, read, pool, max(threads, at_once)):
+        for item in read_all(jobs, read, threads=threads, ahead=max(threads, at_once)):
             if side_by_side is not None and item.value is not None and side_by_side.suits(item.value):
                 writing.append(workers.submit(lambda item: _write(_work(item, work), write), item))
             else:
-                writing.append(pool.submit(_write, _work(item, work), write))
+                writing.append(writers.submit(_write, _work(item, work), write))
             while len(writing) >= threads + at_once:
-                _tell(writing.popleft().result(), report)
-        while writing:
-            _tell(writing.popleft().result(), report)
+                if ends_a_run(_tell(writing.popleft().result(), report)):
+                    return
+        while writing and not ends_a_run(_tell(writing.popleft().result(), report)):
+            pass
 
 
-def read_all(jobs: Iterable[Job], read: Callable[[Path | bytes], T], *, threads: int = 1) -> Iterator[Read[T]]:
-    """Read the files of all jobs, in order and at most `threads` ahead, for work that needs several at once."""
-    with _workers(threads) as pool:
-        yield from _read_ahead(jobs, read, pool, threads)
+def read_all(
+    jobs: Iterable[Job], read: Callable[[Path | bytes], T], *, threads: int = 1, ahead: int | None = None
+) -> Iterator[Read[T]]:
+    """Read the files of all jobs, in order, for work that needs several at once.
+
+    ahead: how many are read before they are asked for; None: as many as there are threads.
+    """
+
+    def calls() -> Iterator[Callable[[], Read[T]]]:
+        for job in jobs:
+            # Standard input is read in this thread, where Ctrl-C can interrupt it.
+            data = standard_input() if job.source is Stream.STANDARD else None
+            yield partial(_read, job, read, data)
+
+    return in_order(calls(), threads=threads, ahead=threads if ahead is None else ahead)
 
 
 @contextmanager
@@ -130,20 +146,6 @@ def _workers(threads: int, begin: Callable[[], None] | None = None) -> Iterator[
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _read_ahead(
-    jobs: Iterable[Job], read: Callable[[Path | bytes], T], pool: ThreadPoolExecutor, ahead: int
-) -> Iterator[Read[T]]:
-    pending: deque[Future[Read[T]]] = deque()
-    for job in jobs:
-        # Standard input is read in this thread, where Ctrl-C can interrupt it.
-        data = standard_input() if job.source is Stream.STANDARD else None
-        pending.append(pool.submit(_read, job, read, data))
-        if len(pending) > ahead:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
-
-
 def _read(job: Job, read: Callable[[Path | bytes], T], data: bytes | None) -> Read[T]:
     item: Read[T] = Read(job)
     if job.skip:
@@ -151,6 +153,8 @@ def _read(job: Job, read: Callable[[Path | bytes], T], data: bytes | None) -> Re
     with item.attempt():
         if job.problem:
             raise FileError(job.problem)
+        if isinstance(job.output, Path) and job.on_existing is not OnExisting.REPLACE and is_in_the_way(job.output):
+            raise AppearedError(f"{job.output} has appeared meanwhile, and is kept")
         if isinstance(job.source, Path) and is_special(job.source):
             data = job.source.read_bytes()  # a pipe, such as the shell's <(...), can be read only once
         if data is not None:
@@ -183,23 +187,30 @@ def _write(result: _Result[T, U], write: Callable[[U, Job], bytes | None]) -> _R
             data = write(result.value, item.job)
             result.out_bytes = None if data is None else len(data)
             if isinstance(item.job.output, Path) and data is not None:
-                write_atomically(item.job.output, data)
+                write_atomically(item.job.output, data, replace=item.job.on_existing is OnExisting.REPLACE)
             elif item.job.output is Stream.STANDARD:
                 result.to_stdout = data
     result.value = None
     return result
 
 
-def _tell(result: _Result[T, U], report: Report) -> None:
+def ends_a_run(item: Read[Any]) -> bool:
+    """Tell whether what a file failed with would fail the others as well: no room for results."""
+    return isinstance(item.error, StorageError)
+
+
+def _tell(result: _Result[T, U], report: Report) -> Read[T]:
     item, job = result.item, result.item.job
-    if job.skip:
+    appeared = isinstance(item.error, AppearedError) and job.on_existing is OnExisting.SKIP
+    if job.skip or appeared:
         report.skipped(job.source, job.output)
-        return
+        return item
     if item.error is not None:
         report.failed(job.source, item.error)
-        return
+        return item
     if result.to_stdout is not None:
         report.console.binary(result.to_stdout)
     sizes = {} if result.out_bytes is None else {"in_bytes": item.in_bytes, "out_bytes": result.out_bytes}
     output = None if result.out_bytes is None else job.output
     report.done(job.source, output, {**result.facts, **sizes}, seconds=item.seconds, warnings=item.warnings)
+    return item

@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import sys
-import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +17,8 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from vaetool.errors import UsageError, VaetoolError, one_line
+from vaetool.errors import UsageError, VaetoolError, is_out_of_memory, one_line
+from vaetool.files import signals
 from vaetool.files.records import plain, sentence
 
 if TYPE_CHECKING:
@@ -26,15 +26,11 @@ if TYPE_CHECKING:
 
     from vaetool.files.sizes import Sizes
 
-INTERRUPTED = 128 + signal.SIGINT
-
-
-class Terminated(BaseException):
-    """SIGTERM or SIGHUP arrived; raised in the main thread so that every clean-up runs. `exit_code` is 128 + signal."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(signal.Signals(number).name)
-        self.exit_code = 128 + number
+OUT_OF_MEMORY = (
+    "out of memory: smaller pictures, --tile 256, -j 1 or OMP_NUM_THREADS=1 need less; in training a smaller batch "
+    "(--set training.batch=N)"
+)
+OUT_OF_ADDRESSES = "out of memory: torch takes more than the address space of this process (ulimit -v) has: allow 4 GB"
 
 
 class Console:
@@ -164,7 +160,7 @@ class Report:
         try:
             with self.console.progress(total) as self._advance:
                 yield self
-        except (KeyboardInterrupt, Terminated):
+        except (KeyboardInterrupt, signals.Terminated):
             self.summary()
             raise
         self.summary()
@@ -253,6 +249,8 @@ def reason(error: Exception, source: object = None) -> str:
     """
     if isinstance(error, VaetoolError):
         return one_line(error)
+    if is_out_of_memory(error):
+        return OUT_OF_ADDRESSES if isinstance(error, ImportError) else OUT_OF_MEMORY
     if isinstance(error, OSError) and error.strerror:
         paths = [os.fsdecode(path) for path in (error.filename, error.filename2) if isinstance(path, str | bytes)]
         other = " -> ".join(path for path in paths if path != str(source))
@@ -263,22 +261,17 @@ def reason(error: Exception, source: object = None) -> str:
 
 
 def guarded(command: Callable[[], int], console: Console) -> int:
-    """Run a command and return its exit code; whatever stops it becomes one line and a code of its own."""
-    with _signals_raise():
+    """Run a command and return its exit code; whatever stops it becomes one line and a code of its own.
+
+    A signal is the reason whatever became of the exception that it raised, which libraries may swallow or change.
+    """
+    with signals.raised() as came:
         try:
             code = command()
             if sys.stdout is not None:
                 sys.stdout.flush()
-        except VaetoolError as error:
-            console.error(f"error: {error}")
-            console.trace(error)
-            return error.exit_code
-        except KeyboardInterrupt:
-            console.error("interrupted")
-            return INTERRUPTED
-        except Terminated as stop:
-            console.error(f"stopped by {stop}")
-            return stop.exit_code
+        except (KeyboardInterrupt, signals.Terminated) as stop:
+            return _stopped(stop.exit_code - 128 if isinstance(stop, signals.Terminated) else signal.SIGINT, console)
         except BrokenPipeError:
             return _pipe_closed()
         except SystemExit as stop:
@@ -287,10 +280,22 @@ def guarded(command: Callable[[], int], console: Console) -> int:
                 return _pipe_closed()
             raise
         except Exception as error:
-            console.error(reason(error))
-            console.trace(error)
-            return 1
-        return code
+            if came:
+                return _stopped(came[0], console)
+            return _failed(error, console)
+        return _stopped(came[0], console) if came else code
+
+
+def _stopped(number: int, console: Console) -> int:
+    console.error(signals.words(number))
+    return 128 + number
+
+
+def _failed(error: Exception, console: Console) -> int:
+    is_foreseen = isinstance(error, VaetoolError)
+    console.error(f"error: {error}" if is_foreseen else reason(error))
+    console.trace(error)
+    return error.exit_code if isinstance(error, VaetoolError) else 1
 
 
 def _pipe_closed() -> int:
@@ -314,29 +319,6 @@ def _pipe_is_broken(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLOUT)
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
-
-
-@contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP raise `Terminated` in this context; what was ignored before stays ignored."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: object) -> None:
-        signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt the clean-up
-        raise Terminated(number)
-
-    previous: dict[int, Any] = {}
-    for name in ("SIGTERM", "SIGHUP"):
-        number = getattr(signal, name, None)
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            previous[number] = signal.signal(number, stop) or signal.SIG_DFL
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _is_terminal(stream: Any) -> bool:

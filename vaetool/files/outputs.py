@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from vaetool.errors import UsageError
-from vaetool.files.writing import is_special
+from vaetool.files.writing import check_writable, is_special
 
 STANDARD_OUTPUT = "-"
 
@@ -49,6 +49,14 @@ def refuse_existing(paths: Sequence[Path], advice: str = "--force replaces") -> 
     if existing:
         more = f" (and {len(existing) - 1} more)" if len(existing) > 1 else ""
         raise UsageError(f"{existing[0]} exists{more}: {advice}")
+
+
+def check_results(paths: Sequence[Path], *, force: bool) -> None:
+    """Raise UsageError if any of the results exists, unless `force`, and FileError if it could not be written."""
+    if not force:
+        refuse_existing(paths)
+    for path in {path.parent: path for path in paths}.values():
+        check_writable(path)
 
 
 def refuse_inputs(results: Iterable[Path], read: Iterable[object]) -> None:

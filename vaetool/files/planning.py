@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,7 @@ from functools import lru_cache
 from itertools import chain
 from pathlib import Path, PurePath
 
-from vaetool.errors import UsageError
+from vaetool.errors import FileError, StorageError, UsageError
 from vaetool.files.inputs import IMAGES, READ_ONLY, Entry, FileKind, Inputs, Source, Stream, read_head
 from vaetool.files.outputs import (
     check_folder,
@@ -20,7 +21,15 @@ from vaetool.files.outputs import (
     refuse_inputs,
 )
 from vaetool.files.shards import Shard
-from vaetool.files.writing import is_special
+from vaetool.files.writing import check_writable, is_special
+
+
+class OnExisting(enum.Enum):
+    """What becomes of a result whose name is taken: also if that happens while a run is on."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+    REPLACE = "replace"
 
 
 @dataclass(frozen=True)
@@ -31,6 +40,7 @@ class Job:
     problem: what is known to be wrong before the file is opened; the job fails with it.
     skip:    the result exists and is to be kept.
     place:   of the input below a folder of results.
+    on_existing: what to do if the result exists by the time it is written.
     """
 
     source: Source
@@ -38,6 +48,7 @@ class Job:
     problem: str | None = None
     skip: bool = False
     place: PurePath = field(default_factory=PurePath)
+    on_existing: OnExisting = OnExisting.FAIL
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,7 @@ def plan(
     None: next to each input, for standard input standard output.
     also_read: other files, which no result may replace either.
     Raises UsageError when two inputs would become one path (in any shard), when an output is an input, exists
-    already (unless `force` or `skip_existing`), or cannot be a file.
+    already (unless `force` or `skip_existing`), or cannot be a file; FileError when no result can be written.
     """
     if force and skip_existing:
         raise UsageError("--force and --skip-existing exclude each other")
@@ -86,7 +97,7 @@ def plan(
     _refuse_collisions(jobs)
     written = [job.output for job in jobs if isinstance(job.output, Path) and not job.problem]
     refuse_inputs(written, chain((entry.source for entry in inputs.entries), also_read))
-    return _settle_existing(jobs, force=force, skip_existing=skip_existing)
+    return _with_writable_folders(_settle_existing(jobs, force=force, skip_existing=skip_existing))
 
 
 def plan_copies(
@@ -178,10 +189,11 @@ def _refuse_collisions(jobs: Iterable[Job]) -> None:
 
 
 def _settle_existing(jobs: list[Job], *, force: bool, skip_existing: bool) -> list[Job]:
+    on_existing = OnExisting.REPLACE if force else OnExisting.SKIP if skip_existing else OnExisting.FAIL
     settled: list[Job] = []
     in_the_way: list[Path] = []
     for job in jobs:
-        path = job.output
+        path, job = job.output, replace(job, on_existing=on_existing)
         exists = isinstance(path, Path) and is_in_the_way(path)
         if exists and isinstance(path, Path) and path.is_dir():
             raise UsageError(f"{path} is a folder: the result of {job.source} cannot be written there")
@@ -192,6 +204,33 @@ def _settle_existing(jobs: list[Job], *, force: bool, skip_existing: bool) -> li
     if not (force or skip_existing):
         refuse_existing(in_the_way, "--force replaces, --skip-existing goes on with the rest")
     return settled
+
+
+def _with_writable_folders(jobs: list[Job]) -> list[Job]:
+    """Return jobs with a problem where the folder of the result takes no file.
+
+    Raises that as FileError if it is so for all, and StorageError if it is so for any.
+    """
+    found: dict[Path, FileError | None] = {}
+    checked: list[Job] = []
+    for job in jobs:
+        path = job.output
+        if isinstance(path, Path) and not (job.problem or job.skip):
+            if path.parent not in found:
+                try:
+                    check_writable(path)
+                    found[path.parent] = None
+                except StorageError:
+                    raise
+                except FileError as error:
+                    found[path.parent] = error
+            if problem := found[path.parent]:
+                job = replace(job, problem=str(problem))
+        checked.append(job)
+    problems = [problem for problem in found.values() if problem is not None]
+    if problems and len(problems) == len(found):
+        raise problems[0]
+    return checked
 
 
 def _identity(path: Path) -> str:

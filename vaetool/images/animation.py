@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from vaetool.errors import UsageError
-from vaetool.files.outputs import is_folder, refuse_existing
+from vaetool.files.outputs import check_results, is_folder
 from vaetool.files.writing import is_special, write_atomically
 from vaetool.images.picture import as_pillow
 
@@ -28,8 +28,7 @@ def check_new(path: str | Path, *, force: bool = False) -> None:
     if not _is_folder(path):
         if suffix not in FORMATS and not is_special(Path(path)):
             raise UsageError(f"{Path(path).name}: frames are written as {', '.join(FORMATS)}, or into a folder")
-        if not force:
-            refuse_existing([Path(path)])
+        check_results([Path(path)], force=force)
     elif Path(path).exists() and not Path(path).is_dir():
         raise UsageError(f"{path} is a file, and frames without a suffix need a folder")
     elif _frames_in(path) and not force:
@@ -41,21 +40,22 @@ def replaced_by(path: str | Path) -> list[Path]:
     return _frames_in(path) if _is_folder(path) else [Path(path)]
 
 
-def write(frames: np.ndarray, path: str | Path, fps: float = 12) -> list[Path]:
+def write(frames: np.ndarray, path: str | Path, fps: float = 12, *, replace: bool = True) -> list[Path]:
     """Write frames, (frames, height, width, 1 or 3) uint8, as `path` says: to a file with a suffix of `FORMATS`, or to
-    a folder as frame-0001.png and so on, which replace those that are there. Returns what was written.
+    a folder as frame-0001.png and so on, which replace those that are there. replace: also what has appeared
+    since `check_new`. Returns what was written.
 
     Raises FileError, UsageError for another suffix.
     """
     check_new(path, force=True)
     if not _is_folder(path):
-        write_atomically(path, encode_frames(frames, Path(path).suffix or ".gif", fps))
+        write_atomically(path, encode_frames(frames, Path(path).suffix or ".gif", fps), replace=replace)
         return [Path(path)]
     earlier = _frames_in(path)
     digits = max(4, len(str(len(frames))))
     written = [Path(path) / f"frame-{k:0{digits}}.png" for k in range(1, len(frames) + 1)]
     for name, frame in zip(written, frames, strict=True):
-        write_atomically(name, _encoded([as_pillow(frame)], "PNG"))
+        write_atomically(name, _encoded([as_pillow(frame)], "PNG"), replace=replace)
     for name in earlier:
         if name not in written:
             name.unlink()

@@ -27,6 +27,9 @@ RESULTS = (".training", ".latent")
 
 TIFF_SUFFIXES = {".tif", ".tiff"}
 
+MAX_MEMBER = 2**29
+"""Bytes of a file in a zip file, which may be a thousandth of that on the disk."""
+
 Load = Callable[[], Path | bytes]
 """Returns a file, or its bytes; may raise ImageError."""
 
@@ -118,7 +121,10 @@ def _folder_sources(folder: Path, whole: bool) -> list[Source]:
 
 def _file_sources(name: PurePosixPath, origin: str, load: Load, whole: bool) -> list[Source]:
     """Return the images of a file: one, or all of its pages, if they are not too many to be read."""
-    count = images.count_pages(load()) if whole and name.suffix.lower() in TIFF_SUFFIXES else 1
+    count = 1
+    if whole and name.suffix.lower() in TIFF_SUFFIXES:
+        with suppress(ImageError):  # whoever reads it says why it cannot be
+            count = images.count_pages(load())
     if count == 1 or count > MAX_PAGES:
         return [Source(str(name), name.parent.name, origin, lambda: images.read(load(), whole=whole).visible_pixels())]
 
@@ -146,7 +152,13 @@ def _zip_sources(path: Path, whole: bool) -> list[Source]:
 
     def load(entry: zipfile.ZipInfo) -> bytes:
         try:
-            return archive.read(entry)
+            if entry.file_size > MAX_MEMBER:  # zipfile reads no more than is declared
+                raise ImageError(f"has {entry.file_size / 2**20:.0f} MiB in the zip file, more than an image needs")
+            with archive.open(entry) as member:
+                head = member.read(inputs.HEAD)
+                if not inputs.IMAGES.sniff(head):
+                    raise ImageError("not a readable image (its first bytes are of no image format)")
+                return head + member.read()
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, zlib.error) as error:
             raise ImageError(f"cannot be read from the zip file ({error})") from error
 

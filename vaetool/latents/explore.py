@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from vaetool.errors import ImageError, TrainingError, UsageError
-from vaetool.files.outputs import refuse_existing, refuse_inputs
+from vaetool.files.outputs import check_results, refuse_inputs
 from vaetool.files.writing import write_atomically
 from vaetool.images.sources import Source, find_sources
 from vaetool.latents import plots
@@ -58,8 +58,7 @@ def explore(
     folder = Path(output)
     if folder.exists() and not folder.is_dir():
         raise UsageError(f"{folder}: is not a folder")
-    if not force:
-        refuse_existing(results_in(folder))
+    check_results(results_in(folder), force=force)
     places = [data] if isinstance(data, (str, Path)) else list(data)
     found = _outside(folder, find_sources(places, root), places)
     refuse_inputs(results_in(folder), (source.file for source in found))
@@ -74,7 +73,7 @@ def explore(
         files[ARRAY] = buffer.getvalue()
     files |= {f"{name}.png": plots.draw(view, name) for name in plots.panels(view)}
     for name, content in files.items():
-        write_atomically(folder / name, content)
+        write_atomically(folder / name, content, replace=force)
     return Exploration(folder, len(sources), tuple(files))
 
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import os
 import random
-from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -23,6 +22,7 @@ from PIL import Image
 from torch import Tensor
 
 from vaetool.errors import ImageError, TrainingError
+from vaetool.files.reading import in_order
 from vaetool.images.conversion import shrunk, squeezed, whole_picture
 from vaetool.images.picture import as_pillow, rescale
 from vaetool.images.ranges import Range, used_range
@@ -193,8 +193,11 @@ def load_store(
         except ImageError as error:
             return str(error)
 
-    with closing(_in_threads(order, prepared)) as decoded:
-        for source, versions in decoded:
+    threads = os.cpu_count() or 1
+    with closing(
+        in_order((partial(prepared, source) for source in order), threads=threads, ahead=threads + 1)
+    ) as found:
+        for source, versions in zip(order, found, strict=False):
             if isinstance(versions, str):
                 failed += 1
                 if failed <= NAMED_FAILURES:
@@ -217,26 +220,6 @@ def load_store(
     if not arrays:
         raise TrainingError("none of the images can be used")
     return PixelStore(arrays, device, used, labels, origins)
-
-
-def _in_threads(
-    sources: Sequence[Source], work: Callable[[Source], list[np.ndarray] | str]
-) -> Generator[tuple[Source, list[np.ndarray] | str], None, None]:
-    """Yield the results of `work` in order, from one thread per core; only a few wait to be taken at any time."""
-    threads = os.cpu_count() or 1
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="decode")
-    pending: deque[tuple[Source, Future[list[np.ndarray] | str]]] = deque()
-    try:
-        for source in sources:
-            pending.append((source, pool.submit(work, source)))
-            if len(pending) > threads + 1:
-                first, future = pending.popleft()
-                yield first, future.result()
-        while pending:
-            first, future = pending.popleft()
-            yield first, future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _mirrored(pixels: np.ndarray, smallest: int) -> np.ndarray:
