@@ -157,7 +157,7 @@ def test_a_colour_that_is_none_is_refused():
 
 
 def test_there_is_at_least_one_way():
-    with pytest.raises(UsageError, match="Give --mask, --box, --alpha or --color"):
+    with pytest.raises(UsageError, match="Give --mask, --box, --alpha, --color or --auto"):
         Holes()
     with pytest.raises(UsageError, match="--invert-mask"):
         Holes(alpha=True, invert_mask=True)

@@ -81,7 +81,7 @@ def fuzz(originals: list[bytes], folder: Path, seed: int, runs: int) -> tuple[in
     sound, longest = 0, 0.0
     for run in range(runs):
         path.write_bytes(mutated(source.choice(originals), source))
-        start = time.process_time()
+        start = time.thread_time()
         try:
             json.dumps(read_header(path).facts())
             weights.load(path, device="cpu")
@@ -90,7 +90,7 @@ def fuzz(originals: list[bytes], folder: Path, seed: int, runs: int) -> tuple[in
             check_message(str(error))
         except BaseException as error:
             raise AssertionError(f"seed {seed}, run {run}: {path}") from error
-        longest = max(longest, time.process_time() - start)
+        longest = max(longest, time.thread_time() - start)
     return sound, longest
 
 
@@ -119,8 +119,8 @@ def test_a_model_of_ten_thousand_tensors_is_described_at_once(tmp_path, original
     table = {f"part{n}.weight": {"dtype": "U8", "shape": [1], "data_offsets": [n, n + 1]} for n in range(9000)}
     path = tmp_path / "many.safetensors"
     path.write_bytes(joined({"__metadata__": header["__metadata__"], **table}, bytes(9000)))
-    start = time.process_time()
+    start = time.thread_time()
     facts = read_header(path).facts()
-    assert time.process_time() - start <= 0.5
+    assert time.thread_time() - start <= 0.5
     assert facts["parameters"]["all"] == 9000
     assert len(facts["parameters"]) == 9001
