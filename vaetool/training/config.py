@@ -150,9 +150,10 @@ def read_recipe(
     recipe = Recipe(kind=kind, **sections)
     if recipe.training.adversarial and not cls.meets_adversary:
         raise UsageError(f"the kind {kind} does not train against an adversary (training.adversarial must be 0)")
-    if cls.whole_images:
-        return dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, crops=(recipe.model.size,)))
-    return recipe
+    forced: dict[str, Any] = {"crops": (recipe.model.size,)} if cls.whole_images else {}
+    if cls.only_adversary:
+        forced |= {"adversarial": 1.0, "adversarial_from": 0.0}
+    return dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, **forced))
 
 
 def _begin_with(draft: _Draft, cls: type[Model], preset: str | None, further: bool) -> None:

@@ -116,7 +116,7 @@ class Run:
         self.images = read_images(sources, recipe, self.device, reporter.warn)
         self.course = Course(self.model, self.images, recipe, self._generator)
         self.optimizers = make_optimizers(self.model, self.config)
-        self.adversary = Adversary(recipe, processes) if self.config.adversarial else None
+        self.adversary = Adversary(recipe, self.model, processes) if self.config.adversarial else None
         if self.adversary is not None:
             self.optimizers.append(self.adversary.optimizer)
         self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
@@ -284,10 +284,12 @@ class Run:
         adversary = self.adversary if fraction >= self.config.adversarial_from else None
         with self.processes.precision(self.config.bf16):
             losses, fakes = wrapped(share, self.recipe.objective, fraction, adversary is not None)
-        loss = losses["loss"]
+        loss = losses.get("loss")
         if adversary is not None:
-            loss = loss + adversary.verdict(loss, fakes, self.model.last_layer, fraction, weight)
-            adversary.learn(share["clean"], fakes, self.progress.step, weight)
+            verdict = adversary.verdict(loss, fakes, self.model.last_layer, fraction, weight)
+            loss = verdict if loss is None else loss + verdict
+            losses["discriminator"] = adversary.learn(share["clean"], fakes, self.progress.step, weight)
+            losses.setdefault("loss", loss)
         (loss * weight).backward()
         for parameter in self.model.resting(self.recipe.objective, fraction):
             parameter.grad = None  # a gradient of zero would still move it: momentum, decay
@@ -315,9 +317,10 @@ class Run:
                 figures = self.average.validate(self.course.held_out)
             if not self.model.closed_form:
                 progress.before = progress.before or figures
-            value = figures[self.model.figure]
+            value = figures[self.model.figure] * (-1 if self.model.lower_is_better else 1)
             progress.since_best += 1
-            if value > progress.best or self.adversary is not None:
+            # An adversary makes a figure worse that measures likeness, though pictures become better.
+            if value > progress.best or (self.adversary is not None and not self.model.only_adversary):
                 progress.best, progress.since_best, progress.figures = value, 0, figures
                 self._save_model()
             self.reporter.validation(progress, figures)
@@ -335,6 +338,9 @@ class Run:
             "seconds": round(self.progress.seconds, 1),
             "held_out": self.progress.figures,
         }
+        doubt = self.model.advice(self.progress.figures)
+        if doubt is not None:
+            about["doubt"] = doubt
         weights.save(self.output, self.average, about)
 
     def _show_codes(self) -> None:

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 LOG_EVERY_SECONDS = 10.0  # more often in the first minutes
 SHOW_EVERY_SECONDS = 60.0  # a line, where there is no terminal to redraw
 REDRAW_EVERY_SECONDS = 0.5
+SHOWN = ("loss", "discriminator")
+"""Losses that are shown and logged; the others are parts of the first."""
 
 
 @dataclass
@@ -54,7 +56,7 @@ class Reporter:
     _columns: list[str] = field(default_factory=list, init=False)  # of the log as it is on disk
     _live: Live | None = field(default=None, init=False)
     _writer: Any = field(default=None, init=False)
-    _window: list[tuple[float, int, Tensor]] = field(default_factory=list, init=False)
+    _window: list[tuple[float, int, dict[str, Tensor]]] = field(default_factory=list, init=False)
     _last: dict[str, float] = field(default_factory=dict, init=False)  # when something was last done
 
     def __post_init__(self) -> None:
@@ -96,7 +98,10 @@ class Reporter:
     def step(self, progress: Progress, fraction: float, losses: dict[str, Tensor], lr: float, crop: int) -> None:
         """Report a training step; call it after every one, since only now and then does it cost anything."""
         now = time.monotonic()
-        self._window = [*self._window[-49:], (now, progress.crops, losses["loss"])]
+        self._window = [
+            *self._window[-49:],
+            (now, progress.crops, {name: losses[name] for name in SHOWN if name in losses}),
+        ]
         every = min(LOG_EVERY_SECONDS, max(1.0, progress.seconds / 50))
         logs = len(self._window) > 1 and self._is_time("logged", every, now)
         redraws = self._live is not None and self._is_time("redrawn", REDRAW_EVERY_SECONDS, now)
@@ -105,7 +110,7 @@ class Reporter:
         row = {
             "step": progress.step,
             "seconds": round(progress.seconds, 1),
-            "loss": torch.stack([loss for _, _, loss in self._window]).mean().item(),
+            **{name: self._mean(name) for name in self._window[-1][2]},
             "lr": lr,
             "crop": crop,
             "images_per_second": self._speed(),
@@ -124,6 +129,10 @@ class Reporter:
             return False
         self._last[what] = now
         return True
+
+    def _mean(self, name: str) -> float:
+        """Return the mean of a loss over the latest steps."""
+        return torch.stack([losses[name] for _, _, losses in self._window if name in losses]).mean().item()
 
     def _speed(self) -> float:
         """Return the crops per second."""
