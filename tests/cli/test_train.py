@@ -239,13 +239,23 @@ def test_a_preset_lies_under_the_recipe_and_that_under_the_options(drawings, vae
     assert (training["lr"], training["batch"]) == (0.5e-3, 4)
 
 
-def test_a_posterior_that_collapsed_is_told_of(drawings, vaetool):
+def test_a_posterior_that_collapsed_is_told_of_then_and_by_every_command_after(drawings, vaetool):
     call = ["vae", drawings, "-o", "m.safetensors", "--size", 16, "--beta", 1000, "--set", "model.widths=[4,8]"]
     result = vaetool(
         "train", *call, "--set", "model.norm=none", "--set", "training.steps=60", "--set", "data.held_out=0.3"
     )
     assert result.exit_code == 0
-    assert "warning: the posterior has collapsed: 0 of 64 units" in result.stderr
+    words = "the posterior has collapsed: 0 of 64 units"
+    assert f"warning: {words}" in result.stderr
+    assert words in weights.read_header("m.safetensors").training["doubt"]
+    for call in (
+        ["sample", "-m", "m.safetensors", "-o", "new.png"],
+        ["morph", *sorted(drawings.iterdir())[:2], "-m", "m.safetensors", "-o", "morph.gif"],
+        ["latent", "m.safetensors", drawings, "-o", "space"],
+        ["info", "m.safetensors"],
+    ):
+        result = vaetool(*call)
+        assert words in result.stderr + result.stdout, call[0]
 
 
 @pytest.mark.parametrize("number", range(7))

@@ -1,6 +1,6 @@
 """Generative adversarial network (Goodfellow et al. 2014): codes drawn at random to pictures that pass for real ones.
 
-Codes are of N(0, I). A generator, which is a VAE's decoder, and a discriminator, which is its encoder with one output, play a game: the
+A generator, which is a VAE's decoder, and a discriminator, which is its encoder with one output, play a game: the
 discriminator learns to tell real pictures from the generator's, the generator to mislead it. There is no likelihood, so
 nothing rewards the blur of a mean; but nothing asks for every kind of picture either (see `GAN.advice`), and no picture
 has a code until one is searched for (see `GAN.encode`).
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vaetool.latents.fidelity import NEIGHBOURS, features, frechet_distance, precision_and_recall, spread_ratio
+from vaetool.latents.fidelity import features, frechet_distance, precision_and_recall, spread_ratio
 from vaetool.latents.generative import Generative
 from vaetool.latents.trunk import Decoder, Encoder, TrunkConfig
 from vaetool.nn.base import Batch, Losses, Nothing, register
@@ -28,7 +28,7 @@ ALIKE, RARE = 0.3, 0.02
 """Spread of samples relative to real pictures, and recall, below which the generator has collapsed."""
 
 FEW = 100
-"""Held-out pictures below which recall says little."""
+"""Held-out pictures below which precision and recall say little."""
 
 GUESSES = 256
 """Codes drawn for each picture, of which the search for its own begins with the closest."""
@@ -48,18 +48,27 @@ class GANObjective(Section, name="objective"):
 
 
 class Discriminator(nn.Module):
-    """Judge of whether whole pictures are real: the encoder of the generator's trunk, with one output.
+    """Judge of whether pictures are real: the encoder of the generator's trunk, with one output.
 
-    It has no normalisation: its slope at a picture, which R1 keeps small, is then that of the judgement alone.
+    It has no normalisation: its slope at a picture, which R1 keeps small, is that of the judgement alone. It also sees
+    how much the pictures of a batch differ, so that a generator that makes the same one of all codes is found out at
+    once (Karras et al. 2018, section 3).
     """
 
     def __init__(self, config: TrunkConfig) -> None:
         super().__init__()
-        self.encoder = Encoder(dataclasses.replace(config, norm="none", dropout=0.0), 1)
+        config = dataclasses.replace(config, norm="none", dropout=0.0)
+        self.encoder = Encoder(config, 1)
+        self.encoder.tail = nn.Linear((config.widths[-1] + 1) * config.grid**2, 1)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d) and layer.weight.any():  # not where a residual block begins as nothing
+                nn.init.kaiming_normal_(layer.weight)  # PyTorch's own start fades from layer to layer without norms
 
     def forward(self, x: Tensor) -> Tensor:
         """Return log-odds of "real", (batch, 1), for (batch, channels, size, size) in 0..1."""
-        return self.encoder(2 * x - 1)
+        features = self.encoder.features(2 * x - 1)
+        spread = (features.float().var(dim=0, unbiased=False) + 1e-8).sqrt().mean().to(features.dtype)
+        return self.encoder.tail(torch.cat([features, spread.expand_as(features[:, :1])], dim=1).flatten(1))
 
 
 @register("gan")
@@ -75,7 +84,7 @@ class GAN(Generative):
     only_adversary = True
     betas = (0.0, 0.99)
     defaults: ClassVar[dict[str, dict[str, Any]]] = {
-        "model": {"channels": 0},
+        "model": {"channels": 0, "norm": "batch"},
         "data": {"held_out": 0.1},
         "training": {"batch": 64, "lr": 1e-3, "constant": 0.5, "validations": 10, "bf16": True},
     }
@@ -111,7 +120,7 @@ class GAN(Generative):
         samples = torch.cat([self.render(z) for z in batch["codes"].split(self.batch_size)])
         theirs, ours = features(batch["clean"]), features(samples)
         found = {"frechet": frechet_distance(theirs, ours), "spread": spread_ratio(theirs, ours)}
-        if len(theirs) > NEIGHBOURS:
+        if len(theirs) >= FEW:
             found["precision"], found["recall"] = precision_and_recall(theirs, ours)
         return found
 

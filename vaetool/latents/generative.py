@@ -92,7 +92,7 @@ class Generative(Model):
         return None
 
     def named_directions(self) -> dict[str, tuple[np.ndarray, float]]:
-        """Return directions in which codes change one thing: for each name a vector, (latent,), and its held-out AUC."""
+        """Return directions in which codes change one thing: for each a vector, (latent,), and its held-out AUC."""
         return {}
 
     @property

@@ -76,9 +76,7 @@ def draw(
         chosen = "gmm" if plain or (mixture is not None and mixture.is_better) else "normal"
     density = mixture if chosen == "gmm" else Normal(model.config.latent)
     if density is None:
-        raise UsageError(
-            "this model has no density fitted to codes of pictures: an ae or a vae gets one at the end of training"
-        )
+        raise UsageError("no density was fitted to this model's codes: an ae or a vae gets one at the end of training")
     return DrawnCodes(
         density.sample(count, temperature, np.random.default_rng(seed)),
         chosen,
