@@ -32,7 +32,7 @@ FOUND = {"mixture_weights", "mixture_means", "mixture_factors", "prior_scores", 
 class Autoencoder(Generative):
     """A model that also has a code for each picture. See the module's docstring."""
 
-    defaults: ClassVar[dict[str, dict[str, Any]]] = {"model": {"channels": 0}, "training": {"batch": 128, "lr": 2e-3}}
+    defaults: ClassVar[dict[str, dict[str, Any]]] = {"model": {"channels": 0}, "training": {"batch": 0, "lr": 2e-3}}
     mixture_weights: Tensor
     mixture_means: Tensor
     mixture_factors: Tensor

@@ -33,8 +33,10 @@ from vaetool.training.flags import sections_of
 from vaetool.training.interruptions import Interruptions
 from vaetool.training.optimizers import follow, learning_rate_factor, make_optimizers
 from vaetool.training.prefetch import Prefetcher
-from vaetool.training.preparation import batch_size, new_model, read_images, settle_channels
+from vaetool.training.preparation import batch_size, new_model, read_images, settle
 from vaetool.training.report import Reporter
+
+SETTLED = 0.5  # share of a run after which it is said at once if it goes wrong: before, that may pass
 
 
 def train(
@@ -105,7 +107,7 @@ class Run:
         self.places = [str(place) for place in places]
         find = find_pairs if recipe.data.pairs else find_sources
         sources = find(self.places, root, whole=weights.model_class(recipe.kind).takes_any_values)
-        self.recipe = recipe = settle_channels(recipe, sources)
+        self.recipe = recipe = settle(recipe, sources)
         self.config: TrainingConfig = recipe.training
         self.output = output
         self.processes = processes
@@ -178,9 +180,12 @@ class Run:
             advice = self.model.advice(progress.figures)
             if advice is not None:
                 self.reporter.warn(advice)
-            self.reporter.finished(self.model.figure, progress, count, self._examples())
+            best, held_out = weights.load(self.output, device=str(self.device)), self.images.held_out
+            with torch.inference_mode():
+                examples = best.example({name: tensor[:6] for name, tensor in self.course.held_out.items()})
+            self.reporter.finished(self.model.figure, progress, count, examples)
             if self.recipe.kind in kinds_with_codes():
-                self._show_codes()
+                self.reporter.codes(best, list(held_out.centre_crops(self._crop(1))), held_out.labels)
         return Result(self.output, progress.before, progress.figures, count, progress.step, progress.seconds)
 
     def _fit(self) -> None:
@@ -225,7 +230,9 @@ class Run:
                     self.reporter.interrupted(progress)
                     interruptions.act()
                 losses = self._step(wrapped, batches, fraction)
-                self.reporter.step(progress, fraction, losses, self._lr(), self._crop(fraction))
+                self.reporter.step(
+                    progress, fraction, losses, self.optimizers[0].param_groups[0]["lr"], self._crop(fraction)
+                )
 
     def _fraction(self) -> float:
         """Return the share of the budget that is spent, the largest if there are several budgets."""
@@ -242,9 +249,6 @@ class Run:
     def _crop(self, fraction: float) -> int:
         crops = self.config.crops
         return crops[min(len(crops) - 1, int(fraction * len(crops)))]
-
-    def _lr(self) -> float:
-        return self.optimizers[0].param_groups[0]["lr"]
 
     def _generator(self, purpose: str | int) -> torch.Generator:
         """Return a random generator for one purpose alone: a step, or the noise on held-out images."""
@@ -324,6 +328,8 @@ class Run:
                 progress.best, progress.since_best, progress.figures = value, 0, figures
                 self._save_model()
             self.reporter.validation(progress, figures)
+            if self._fraction() >= SETTLED:
+                self.reporter.doubt(self.model.advice(figures))
         progress.best, since_best = self.processes.agree(progress.best, progress.since_best)
         progress.since_best = int(since_best)
         return 0 < self.config.patience <= progress.since_best
@@ -337,20 +343,6 @@ class Run:
             "steps": self.progress.step,
             "seconds": round(self.progress.seconds, 1),
             "held_out": self.progress.figures,
+            "doubt": self.model.advice(self.progress.figures),
         }
-        doubt = self.model.advice(self.progress.figures)
-        if doubt is not None:
-            about["doubt"] = doubt
         weights.save(self.output, self.average, about)
-
-    def _show_codes(self) -> None:
-        """Report the codes of held-out pictures."""
-        best = weights.load(self.output, device=str(self.device))
-        held_out = self.images.held_out
-        self.reporter.codes(best, list(held_out.centre_crops(self._crop(1))), held_out.labels)
-
-    def _examples(self) -> list[Tensor]:
-        """Return examples of what the kept weights make of held-out pictures."""
-        best = weights.load(self.output, device=str(self.device))
-        with torch.inference_mode():
-            return best.example({name: tensor[:6] for name, tensor in self.course.held_out.items()})

@@ -57,6 +57,7 @@ class Reporter:
     _live: Live | None = field(default=None, init=False)
     _writer: Any = field(default=None, init=False)
     _window: list[tuple[float, int, dict[str, Tensor]]] = field(default_factory=list, init=False)
+    _doubts: bool = field(default=False, init=False)
     _last: dict[str, float] = field(default_factory=dict, init=False)  # when something was last done
 
     def __post_init__(self) -> None:
@@ -145,6 +146,12 @@ class Reporter:
         self._add(row)
         if self._live is None:
             self.say(sentence(row))
+
+    def doubt(self, words: str | None) -> None:
+        """Warn of what goes wrong, once for as long as it does; None: nothing."""
+        if words is not None and not self._doubts:
+            self.warn(words)
+        self._doubts = words is not None
 
     def _add(self, row: dict[str, Any]) -> None:
         self._rows.append(row)
