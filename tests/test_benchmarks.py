@@ -212,3 +212,30 @@ def test_the_benchmark_of_vaes_fills_every_section(judge, digits, write_mnist, t
     assert all(section["digits"]["rows"] for section in stored.values())
     assert stored["likelihood"]["digits"]["rows"][0]["IWAE bound, nats"] < 0
     assert "autoencoder, mixture" in capsys.readouterr().out
+
+
+def test_the_family_is_measured_side_by_side(judge, digits, write_mnist, tmp_path, monkeypatch, capsys):
+    from vaetool import train
+
+    pictures, labels = digits
+    parts = {"train": slice(1500), "t10k": slice(1500, None)}
+    write_mnist(tmp_path, "MNIST", {part: (pictures[rows], labels[rows]) for part, rows in parts.items()})
+    settings = ["model.channels=1", "model.widths=[8,16]", "model.blocks=[0,0]", "model.size=28", "model.latent=8"]
+    settings += ["training.steps=5", "training.batch=16", "training.validations=1"]
+    for kind in ("vae", "gan"):
+        path = tmp_path / f"digits-{kind}.safetensors"
+        train(kind, "torchvision:MNIST", output=path, settings=settings, root=tmp_path, device="cpu")
+    family = importlib.import_module("family")
+    monkeypatch.setattr(family, "SAMPLES", 200)
+    monkeypatch.setattr(judge, "EPOCHS", 1)
+    results = tmp_path / "results.json"
+    line = f"family.py --data {tmp_path} --models {tmp_path} --sets digits --cache {tmp_path} --json {results}"
+    monkeypatch.setattr(sys, "argv", [*line.split(), "--sheets", str(tmp_path / "sheets")])
+    family.main()
+    rows = {row["samples of"]: row for row in json.loads(results.read_text())["digits"]["rows"]}
+    assert list(rows) == ["real pictures", "PCA, Gaussian", "PCA, mixture", "vae", "gan"]
+    assert rows["real pictures"]["distance"] == min(row["distance"] for row in rows.values())
+    assert min(rows["real pictures"][name] for name in ("precision", "recall")) > 0.5
+    assert rows["real pictures"]["detail"] == pytest.approx(1, abs=0.1)
+    assert len(list((tmp_path / "sheets").iterdir())) == 5
+    assert "| gan |" in capsys.readouterr().out

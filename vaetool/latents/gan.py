@@ -79,6 +79,7 @@ class GAN(Generative):
     Corruption = Nothing
     Objective = GANObjective
     figure = "frechet"
+    shown = ("real", "new")
     lower_is_better = True
     meets_adversary = True
     only_adversary = True

@@ -99,6 +99,7 @@ class VAE(Autoencoder, Scorer):
     Corruption = Binarisation
     Objective = VAEObjective
     figure = "elbo"
+    shown = ("original", "reconstruction", "new")
     meets_adversary = True
     defaults: ClassVar[dict[str, dict[str, Any]]] = {**Autoencoder.defaults, "data": {"calibration": 0.2}}
     methods = ("typical", "elbo", "recon", "kl", "iwae", "complexity", "regret")

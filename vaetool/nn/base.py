@@ -89,6 +89,9 @@ class Model(nn.Module):
     figure: ClassVar[str]
     """Name of the figure of merit that `validate` returns."""
 
+    shown: ClassVar[tuple[str, ...]] = ("before", "after", "original")
+    """What the pictures of `example` are."""
+
     lower_is_better: ClassVar[bool] = False
     """Whether that figure is better the lower it is."""
 

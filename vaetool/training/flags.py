@@ -45,7 +45,9 @@ FLAGS = {
         "Or length of the longer side: larger pictures are shrunk to it (defect).",
         "64, 256 for defect, or the recipe's",
     ),
-    "latent": Flag("model", "latent", int, "D", "Numbers in the code of a picture (ae, vae, gan).", "64, or the recipe's"),
+    "latent": Flag(
+        "model", "latent", int, "D", "Numbers in the code of a picture (ae, vae, gan).", "64, or the recipe's"
+    ),
     "beta": Flag(
         "objective",
         "beta",

@@ -183,7 +183,7 @@ class Run:
             best, held_out = weights.load(self.output, device=str(self.device)), self.images.held_out
             with torch.inference_mode():
                 examples = best.example({name: tensor[:6] for name, tensor in self.course.held_out.items()})
-            self.reporter.finished(self.model.figure, progress, count, examples)
+            self.reporter.finished(self.model.figure, progress, count, examples, self.model.shown)
             if self.recipe.kind in kinds_with_codes():
                 self.reporter.codes(best, list(held_out.centre_crops(self._crop(1))), held_out.labels)
         return Result(self.output, progress.before, progress.figures, count, progress.step, progress.seconds)

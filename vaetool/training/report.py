@@ -174,15 +174,17 @@ class Reporter:
         """Report that the run was stopped from outside and its state saved."""
         self.say(f"stopped at step {progress.step}, state saved: the same command with --resume goes on from here")
 
-    def finished(self, name: str, progress: Progress, images: int, examples: list[Tensor]) -> None:
+    def finished(
+        self, name: str, progress: Progress, images: int, examples: list[Tensor], names: Sequence[str] = ()
+    ) -> None:
         """Report the end: say what came of it, draw the curves and the held-out pictures, before and after.
 
-        name: of the figure of merit. images: how many are held out.
+        name: of the figure of merit. images: how many are held out. names: of the rows of examples.
         """
         self.say(change(name, progress.before.get(name), progress.figures[name], images))
         if self.files:
             try:
-                picture = draw(self._rows, examples)
+                picture = draw(self._rows, examples, names)
             except ImportError:  # Training works with only torch and a few others, straight from a checkout.
                 self.warn("no picture of the curves: matplotlib is not installed")
                 return
