@@ -51,8 +51,8 @@ class Discriminator(nn.Module):
     """Judge of whether pictures are real: the encoder of the generator's trunk, with one output.
 
     It has no normalisation: its slope at a picture, which R1 keeps small, is that of the judgement alone. It also sees
-    how much the pictures of a batch differ, so that a generator that makes the same one of all codes is found out at
-    once (Karras et al. 2018, section 3).
+    how much the pictures of a batch, or of a process's share of it, differ, so that a generator that makes the same one
+    of all codes is found out at once (Karras et al. 2018, section 3).
     """
 
     def __init__(self, config: TrunkConfig) -> None:
