@@ -214,7 +214,7 @@ def test_the_benchmark_of_vaes_fills_every_section(judge, digits, write_mnist, t
     assert "autoencoder, mixture" in capsys.readouterr().out
 
 
-def test_the_family_is_measured_side_by_side(judge, digits, write_mnist, tmp_path, monkeypatch, capsys):
+def test_the_family_is_measured_side_by_side(benchmarks, digits, write_mnist, tmp_path, monkeypatch, capsys):
     from vaetool import train
 
     pictures, labels = digits
@@ -227,9 +227,8 @@ def test_the_family_is_measured_side_by_side(judge, digits, write_mnist, tmp_pat
         train(kind, "torchvision:MNIST", output=path, settings=settings, root=tmp_path, device="cpu")
     family = importlib.import_module("family")
     monkeypatch.setattr(family, "SAMPLES", 200)
-    monkeypatch.setattr(judge, "EPOCHS", 1)
     results = tmp_path / "results.json"
-    line = f"family.py --data {tmp_path} --models {tmp_path} --sets digits --cache {tmp_path} --json {results}"
+    line = f"family.py --data {tmp_path} --models {tmp_path} --sets digits --json {results}"
     monkeypatch.setattr(sys, "argv", [*line.split(), "--sheets", str(tmp_path / "sheets")])
     family.main()
     rows = {row["samples of"]: row for row in json.loads(results.read_text())["digits"]["rows"]}

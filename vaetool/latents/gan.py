@@ -85,7 +85,7 @@ class GAN(Generative):
     only_adversary = True
     betas = (0.0, 0.99)
     defaults: ClassVar[dict[str, dict[str, Any]]] = {
-        "model": {"channels": 0, "norm": "batch"},
+        "model": {"channels": 0},
         "data": {"held_out": 0.1},
         "training": {"batch": 64, "lr": 1e-3, "constant": 0.5, "validations": 10, "bf16": True},
     }
