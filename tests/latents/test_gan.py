@@ -151,9 +151,10 @@ def test_a_generator_that_makes_one_picture_gives_advice(model):
 @pytest.mark.parametrize(
     ("figures", "collapsed"),
     [
-        ({"spread": 0.9, "recall": 0.4}, False),
-        ({"spread": 0.9, "recall": 0.01}, True),
-        ({"spread": 0.1, "recall": 0.4}, True),
+        ({"spread": 0.9, "precision": 0.6, "recall": 0.4}, False),
+        ({"spread": 0.9, "precision": 0.6, "recall": 0.01}, True),
+        ({"spread": 0.9, "precision": 0.1, "recall": 0.01}, False),  # not good yet, but of many kinds
+        ({"spread": 0.1, "precision": 0.6, "recall": 0.4}, True),
         ({"spread": 0.9}, False),
     ],
 )

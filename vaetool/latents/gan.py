@@ -24,8 +24,11 @@ from vaetool.latents.trunk import Decoder, Encoder, TrunkConfig
 from vaetool.nn.base import Batch, Losses, Nothing, register
 from vaetool.nn.sections import NotNegativeFloat, Section
 
-ALIKE, RARE = 0.3, 0.02
-"""Spread of samples relative to real pictures, and recall, below which the generator has collapsed."""
+ALIKE = 0.3
+"""Spread of samples, relative to that of real pictures, below which the generator has collapsed."""
+
+RARE, REAL = 0.02, 0.2
+"""Recall below which it has if precision is higher than that: what it makes is good, but always of a few kinds."""
 
 FEW = 100
 """Held-out pictures below which precision and recall say little."""
@@ -127,12 +130,13 @@ class GAN(Generative):
 
     def advice(self, figures: Mapping[str, float]) -> str | None:
         """Return advice if the generator has collapsed, making the same few pictures of all codes, else None."""
-        recall = figures.get("recall", 1.0)
-        if figures["spread"] >= ALIKE and recall >= RARE:
+        precision, recall = figures.get("precision", 1.0), figures.get("recall", 1.0)
+        if figures["spread"] >= ALIKE and not (recall < RARE and precision > REAL):
             return None
+        among = f", and {recall:.0%} of those are among them" if "recall" in figures else ""
         return (
-            f"the generator has collapsed: its pictures differ {figures['spread']:.2f} times as much as real ones, and "
-            f"{recall:.0%} of those are among them. Try a larger --set objective.r1, a lower --set training.lr, longer "
+            f"the generator has collapsed: its pictures differ {figures['spread']:.2f} times as much as real "
+            f"ones{among}. Try a larger --set objective.r1, a lower --set training.lr, longer "
             "training, or more pictures; a vae (vaetool train vae) does with fewer"
         )
 
