@@ -135,8 +135,8 @@ class GAN(Generative):
             return None
         among = f", and {recall:.0%} of those are among them" if "recall" in figures else ""
         return (
-            f"the generator has collapsed: its pictures differ {figures['spread']:.2f} times as much as real ones"
-            f"{among}. Try a larger --set objective.r1, a lower --set training.lr, longer training, or more pictures; a vae "
+            f"the generator has collapsed: its pictures differ {figures['spread']:.2f} times as much as real ones{among}"
+            ". Try a larger --set objective.r1, a lower --set training.lr, longer training, or more pictures; a vae "
             "(vaetool train vae) does with fewer"
         )
 
