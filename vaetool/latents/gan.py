@@ -130,14 +130,14 @@ class GAN(Generative):
 
     def advice(self, figures: Mapping[str, float]) -> str | None:
         """Return advice if the generator has collapsed, making the same few pictures of all codes, else None."""
-        precision, recall = figures.get("precision", 1.0), figures.get("recall", 1.0)
-        if figures["spread"] >= ALIKE and not (recall < RARE and precision > REAL):
+        spread, precision, recall = (figures.get(name, 1.0) for name in ("spread", "precision", "recall"))
+        if spread >= ALIKE and not (recall < RARE and precision > REAL):
             return None
         among = f", and {recall:.0%} of those are among them" if "recall" in figures else ""
         return (
-            f"the generator has collapsed: its pictures differ {figures['spread']:.2f} times as much as real ones{among}"
-            ". Try a larger --set objective.r1, a lower --set training.lr, longer training, or more pictures; a vae "
-            "(vaetool train vae) does with fewer"
+            f"the generator has collapsed: its pictures differ {spread:.2f} times as much as real ones{among}. Try a "
+            "larger --set objective.r1, a lower --set training.lr, longer training, or more pictures; a vae (vaetool "
+            "train vae) does with fewer"
         )
 
     def example(self, batch: Batch) -> list[Tensor]:
