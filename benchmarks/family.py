@@ -124,7 +124,7 @@ def model_facts(path: Path) -> Row:
 def simpler(training: np.ndarray, latent: int, count: int) -> dict[str, np.ndarray]:
     """Pictures of principal components, drawn from one Gaussian and from a mixture."""
     rows = training.reshape(len(training), -1).astype(np.float32) / 255
-    pca = PCA(latent, svd_solver="covariance_eigh").fit(rows)
+    pca = PCA(latent, svd_solver="randomized", random_state=SEED).fit(rows)
     normal = np.random.default_rng(SEED).standard_normal((count, latent)) * np.sqrt(pca.explained_variance_)
     codes = pca.transform(rows[:SAMPLES])
     mixed = fit_mixture(codes, codes, SEED).sample(count, 1.0, np.random.default_rng(SEED))
