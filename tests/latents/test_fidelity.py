@@ -52,6 +52,10 @@ def test_frechet_distance_is_finite_where_covariances_have_no_full_rank():
     assert frechet_distance(rows, rows + 1) == pytest.approx(100, rel=1e-4)
 
 
+def test_single_pictures_are_as_far_apart_as_their_features():
+    assert frechet_distance(np.zeros((1, 2)), np.array([[3.0, 4.0]])) == pytest.approx(25)
+
+
 def test_blur_costs_precision_and_collapse_recall():
     """Of two clusters: samples between them, in one of them, and in both."""
     rows = np.random.default_rng(0).normal(size=(400, 5)) + 20 * (np.arange(400) % 2)[:, None]

@@ -123,7 +123,9 @@ class GAN(Generative):
         """
         samples = torch.cat([self.render(z) for z in batch["codes"].split(self.batch_size)])
         theirs, ours = features(batch["clean"]), features(samples)
-        found = {"frechet": frechet_distance(theirs, ours), "spread": spread_ratio(theirs, ours)}
+        found = {"frechet": frechet_distance(theirs, ours)}
+        if len(theirs) > 1:
+            found["spread"] = spread_ratio(theirs, ours)
         if len(theirs) >= FEW:
             found["precision"], found["recall"] = precision_and_recall(theirs, ours)
         return found
