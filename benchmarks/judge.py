@@ -1,4 +1,4 @@
-"""An independent judge of pictures: a small classifier's features, the Fréchet distance in them, nearest neighbours.
+"""An independent judge of pictures: a small classifier's features, and nearest neighbours in them.
 
 The classifier is trained here, on labelled training pictures alone, and knows nothing of any model it judges. Pictures
 are (pictures, 28, 28) uint8.
@@ -109,30 +109,6 @@ def as_batch(pictures: np.ndarray) -> Tensor:
 
 def chunks(rows: np.ndarray) -> list[np.ndarray]:
     return [rows[start : start + CHUNK] for start in range(0, len(rows), CHUNK)]
-
-
-def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Squared Fréchet distance of two Gaussians with the moments of samples, (samples, features) each.
-
-    |mean_a − mean_b|² + tr(A + B − 2 (√A B √A)^½), for covariances A and B (Dowson & Landau 1982). √A B √A is
-    symmetric, so eigenvalues give the trace of its root, and nothing can become complex; those that rounding made
-    negative count as zero.
-
-    >>> rows = np.random.default_rng(0).normal(size=(500, 3))
-    >>> round(frechet_distance(rows, rows + [3, 0, 4]), 6)
-    25.0
-    """
-    (mean_a, cov_a), (mean_b, cov_b) = (moments(samples) for samples in (a, b))
-    values, vectors = np.linalg.eigh(cov_a)
-    root = (vectors * np.sqrt(values.clip(0))) @ vectors.T
-    overlap = np.sqrt(np.linalg.eigvalsh(root @ cov_b @ root).clip(0)).sum()
-    distance = np.square(mean_a - mean_b).sum() + np.trace(cov_a) + np.trace(cov_b) - 2 * overlap
-    return max(0.0, float(distance))
-
-
-def moments(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    samples = np.asarray(samples, np.float64)
-    return samples.mean(axis=0), np.atleast_2d(np.cov(samples, rowvar=False))
 
 
 @torch.inference_mode()

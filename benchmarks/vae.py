@@ -33,7 +33,7 @@ import numpy as np
 import platformdirs
 import torch
 import torchvision.datasets
-from judge import Judge, frechet_distance, judge_for, nearest_distances, step_ratio
+from judge import Judge, judge_for, nearest_distances, step_ratio
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -41,6 +41,7 @@ from sklearn.preprocessing import StandardScaler
 
 import vaetool
 from vaetool.latents.autoencoder import Autoencoder
+from vaetool.latents.fidelity import frechet_distance, precision_and_recall
 from vaetool.latents.interpolation import PATHS, chain
 from vaetool.latents.likelihoods import bits_per_dim
 from vaetool.latents.priors import fit_mixture
@@ -204,21 +205,31 @@ def importance_bound(model: Any, x: torch.Tensor, samples: int) -> np.ndarray:
 def samples(subject: Subject) -> list[Row]:
     """Fréchet distance of 10,000 pictures to the test pictures in the judge's features, lower is better.
 
+    Precision is the share of samples among the test pictures, recall that of test pictures among the samples.
+
     The first row is the floor, real pictures; then vaetool's, those it draws by default first, and its peers, whose
     codes are as wide and whose mixtures are fitted alike. `of the best peer` is relative to the best one's distance.
     """
     print(f"{subject.name}: the judge finds {subject.judge.about['test accuracy']:.2%} of the test pictures' classes")
-    distances = {
-        name: frechet_distance(subject.judge.features(pictures), subject.test_features)
+    judged = {
+        name: subject.judge.features(pictures)
         for name, pictures in {
             "training pictures": subject.some_training_pictures,
             **subject.samples,
             **peers(subject),
         }.items()
     }
+    distances = {name: frechet_distance(found, subject.test_features) for name, found in judged.items()}
+    shares = {name: precision_and_recall(subject.test_features, found) for name, found in judged.items()}
     best = min(value for name, value in distances.items() if name not in {"training pictures", *subject.samples})
     return [
-        {"pictures": name, "distance": round(value, 2), "of the best peer": round(value / best, 3)}
+        {
+            "pictures": name,
+            "distance": round(value, 2),
+            "of the best peer": round(value / best, 3),
+            "precision": round(shares[name][0], 3),
+            "recall": round(shares[name][1], 3),
+        }
         for name, value in distances.items()
     ]
 

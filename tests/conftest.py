@@ -226,6 +226,24 @@ def tiny_autoencoders(tmp_path_factory: pytest.TempPathFactory, shapes: Path) ->
 
 
 @pytest.fixture(scope="session")
+def tiny_gan(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Path:
+    """A small GAN of the shapes, trained for some seconds."""
+    import torch
+
+    from vaetool import train
+
+    path = tmp_path_factory.mktemp("gans") / "tiny-gan.safetensors"
+    settings = ["model.channels=1", "model.size=16", "model.latent=6", "model.widths=[8, 16]", "model.blocks=[0, 0]"]
+    settings += ["training.steps=300", "training.batch=16", "training.lr=0.003", "training.validations=2"]
+    settings += ["training.ema=0.9", "training.warmup_steps=10", "training.bf16=false", "data.held_out=0.2"]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    train("gan", shapes, output=path, settings=settings, device="cpu")
+    torch.set_num_threads(threads)
+    return path
+
+
+@pytest.fixture(scope="session")
 def digit_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the folders `0`, `1` and `2`, of 24 grey pictures of handwritten digits each, 16 pixels a side."""
     import numpy as np

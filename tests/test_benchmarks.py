@@ -44,45 +44,9 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     return np.pad(pictures.repeat(3, axis=1).repeat(3, axis=2), ((0, 0), (2, 2), (2, 2))), labels
 
 
-def normal(mean, covariance, count=4000, seed=0) -> np.ndarray:
-    """Samples with exactly these moments."""
-    samples = np.random.default_rng(seed).normal(size=(count, len(mean)))
-    samples -= samples.mean(axis=0)
-    samples = np.linalg.solve(np.linalg.cholesky(np.cov(samples, rowvar=False)), samples.T).T
-    values, vectors = np.linalg.eigh(covariance)
-    return samples @ (vectors * np.sqrt(values.clip(0))).T + mean
-
-
 def test_the_examples_are_right(judge, inpaint):
     assert doctest.testmod(judge).failed == 0
     assert doctest.testmod(inpaint).failed == 0
-
-
-def test_frechet_distance_of_gaussians_that_share_axes_is_that_of_their_spreads(judge):
-    a, b = normal([0, 0, 0], np.diag([1.0, 4.0, 9.0])), normal([1, 2, 2], np.diag([4.0, 4.0, 1.0]), seed=1)
-    assert judge.frechet_distance(a, b) == pytest.approx(9 + 1 + 0 + 4)
-
-
-def test_frechet_distance_is_that_of_the_root_of_the_product_of_covariances(judge):
-    from scipy.linalg import sqrtm
-
-    factors = np.random.default_rng(2).normal(size=(2, 5, 5))
-    first, second = (factor @ factor.T for factor in factors)
-    expected = np.trace(first) + np.trace(second) - 2 * np.trace(sqrtm(first @ second)).real
-    assert judge.frechet_distance(normal(np.zeros(5), first), normal(np.zeros(5), second)) == pytest.approx(expected)
-
-
-def test_frechet_distance_does_not_depend_on_the_order_and_is_zero_for_the_same(judge):
-    a, b = (np.random.default_rng(seed).exponential(size=(300, 20)) for seed in (0, 1))
-    assert judge.frechet_distance(a, b) == pytest.approx(judge.frechet_distance(b, a))
-    assert judge.frechet_distance(a, a) == pytest.approx(0, abs=1e-9)
-
-
-def test_frechet_distance_is_finite_where_covariances_have_no_full_rank(judge):
-    rows = np.random.default_rng(0).normal(size=(50, 100)).astype(np.float32)  # fewer samples than features
-    rows[:, :30] = 0  # features that are always off
-    assert 0 <= judge.frechet_distance(rows, rows) < 1e-4
-    assert judge.frechet_distance(rows, rows + 1) == pytest.approx(100, rel=1e-4)
 
 
 def test_the_nearest_picture_is_found_and_a_copy_is_at_no_distance(judge):
@@ -259,3 +223,29 @@ def test_flaws_are_drawn_from_the_name_and_cover_what_changes(benchmarks):
         assert not np.array_equal(flawed, draw(kind, "b", clean)[0])
         assert np.array_equal(flawed[covered == 0], clean[covered == 0])
         assert 0 < (covered > 0.5).mean() < 0.5
+
+
+def test_the_family_is_measured_side_by_side(benchmarks, digits, write_mnist, tmp_path, monkeypatch, capsys):
+    from vaetool import train
+
+    pictures, labels = digits
+    parts = {"train": slice(1500), "t10k": slice(1500, None)}
+    write_mnist(tmp_path, "MNIST", {part: (pictures[rows], labels[rows]) for part, rows in parts.items()})
+    settings = ["model.channels=1", "model.widths=[8,16]", "model.blocks=[0,0]", "model.size=28", "model.latent=8"]
+    settings += ["training.steps=5", "training.batch=16", "training.validations=1"]
+    for kind in ("vae", "gan"):
+        path = tmp_path / f"digits-{kind}.safetensors"
+        train(kind, "torchvision:MNIST", output=path, settings=settings, root=tmp_path, device="cpu")
+    family = importlib.import_module("family")
+    monkeypatch.setattr(family, "SAMPLES", 200)
+    results = tmp_path / "results.json"
+    line = f"family.py --data {tmp_path} --models {tmp_path} --sets digits --json {results}"
+    monkeypatch.setattr(sys, "argv", [*line.split(), "--sheets", str(tmp_path / "sheets")])
+    family.main()
+    rows = {row["samples of"]: row for row in json.loads(results.read_text())["digits"]["rows"]}
+    assert list(rows) == ["real pictures", "PCA, Gaussian", "PCA, mixture", "vae", "gan"]
+    assert rows["real pictures"]["distance"] == min(row["distance"] for row in rows.values())
+    assert min(rows["real pictures"][name] for name in ("precision", "recall")) > 0.5
+    assert rows["real pictures"]["detail"] == pytest.approx(1, abs=0.1)
+    assert len(list((tmp_path / "sheets").iterdir())) == 5
+    assert "| gan |" in capsys.readouterr().out

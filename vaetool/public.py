@@ -148,13 +148,14 @@ def sample(
     """
     from vaetool.latents import sample as sampling
 
-    autoencoder = _with_codes(model, device)
-    return sampling.sample(autoencoder, count, temperature=temperature, prior=prior, latents=latents, seed=seed)
+    generator = _with_pictures(model, device)
+    return sampling.sample(generator, count, temperature=temperature, prior=prior, latents=latents, seed=seed)
 
 
 def morph(
-    images: Sequence[Any],
+    images: Sequence[Any] = (),
     *,
+    seeds: Sequence[int] = (),
     model: AnyModel = "faces",
     frames: int = 24,
     path: str = "slerp",
@@ -168,20 +169,26 @@ def morph(
     """Return the frames from image to image, or of one image along a direction: (frames, size, size, channels) uint8.
 
     See `vaetool.latents.morph`: `morph`, and with a `direction`, `find_direction` and `morph_along`; one image then.
+    seeds: morph between new pictures instead, those of `sample(1, seed=...)`.
     size: pixels a side of the frames, instead of the model's. Raises UsageError, ImageError.
     """
     from vaetool.errors import UsageError
     from vaetool.images import animation
     from vaetool.latents import morph as morphing
 
-    autoencoder = _with_codes(model, device)
-    if direction is None:
-        pixels = morphing.morph(autoencoder, images, frames=frames, path=path, loop=loop)
+    generator = _with_pictures(model, device)
+    if seeds and (len(images) or direction is not None):
+        raise UsageError("seeds morph between new pictures: give neither images nor a direction with them")
+    if seeds:
+        codes = morphing.codes_of_seeds(generator, seeds)
+        pixels = morphing.morph_codes(generator, codes, frames=frames, path=path, loop=loop)
+    elif direction is None:
+        pixels = morphing.morph(generator, images, frames=frames, path=path, loop=loop)
     elif len(images) != 1:
         raise UsageError(f"a direction changes one picture, not {len(images)}")
     else:
-        vector, _ = morphing.find_direction(autoencoder, direction, against)
-        pixels = morphing.morph_along(autoencoder, images[0], vector, alpha=alpha, frames=frames, loop=loop)
+        vector, _ = morphing.find_direction(generator, direction, against)
+        pixels = morphing.morph_along(generator, images[0], vector, alpha=alpha, frames=frames, loop=loop)
     return pixels if size is None else animation.resize(pixels, size)
 
 
@@ -261,6 +268,12 @@ def _as_picture(image: Any) -> Picture:
     from vaetool.images.conversion import as_picture
 
     return as_picture(image, exact=True)
+
+
+def _with_pictures(model: AnyModel, device: str) -> Any:
+    from vaetool.store.kinds import kinds_with_pictures
+
+    return _model(model, kinds_with_pictures(), device)
 
 
 def _with_codes(model: AnyModel, device: str) -> Any:

@@ -43,11 +43,13 @@ LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {
     "ui": (),  # a page has no function of its name
 }
 
-# What the command line has in another form: the first words, the screen, a target by its parts, a codec by its name,
-# a span and a limit that other tests are about, whether figures are to be seen, and drafts, which Pillow asks for.
+# What the command line has in another form: the first words, pictures by their names, the screen, a target by its
+# parts, a codec by its name, a span and a limit that other tests are about, whether figures are to be seen, and drafts,
+# which Pillow asks for.
 NOT_OPTIONS = {
     "kind",
     "data",
+    "images",
     "reporter",
     "warn",
     "target",

@@ -155,7 +155,7 @@ def test_a_usage_error_is_one_line_and_exit_code_two(morph, here, arguments, mes
 def test_another_kind_of_model_is_named(vaetool, here, tiny_dae):
     result = vaetool("morph", "china.jpg", "flower.png", "-m", tiny_dae)
     assert result.exit_code == 2
-    assert "this is a dae; an ae or a vae is needed" in result.stderr
+    assert "this is a dae; an ae or a gan or a vae is needed" in result.stderr
 
 
 def test_a_broken_picture_is_an_error_of_its_own(morph, here):

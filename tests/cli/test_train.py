@@ -112,7 +112,7 @@ def test_a_folder_called_like_a_kind_is_written_with_its_path(here, vaetool):
     [
         (
             ["photos", "-o", "m.safetensors"],
-            "which kind of model? ae or codec or dae or defect or features or mae or vae, or a recipe with --config",
+            "which kind of model? ae or codec or dae or defect or features or flaws or gan or mae or vae, or a recipe",
         ),
         (["dae", "-o", "m.safetensors"], "which images?"),
         (["dae", "photos"], "Name the model file with -o"),
@@ -239,16 +239,26 @@ def test_a_preset_lies_under_the_recipe_and_that_under_the_options(drawings, vae
     assert (training["lr"], training["batch"]) == (0.5e-3, 4)
 
 
-def test_a_posterior_that_collapsed_is_told_of(drawings, vaetool):
+def test_a_posterior_that_collapsed_is_told_of_then_and_by_every_command_after(drawings, vaetool):
     call = ["vae", drawings, "-o", "m.safetensors", "--size", 16, "--beta", 1000, "--set", "model.widths=[4,8]"]
     result = vaetool(
         "train", *call, "--set", "model.norm=none", "--set", "training.steps=60", "--set", "data.held_out=0.3"
     )
     assert result.exit_code == 0
-    assert "warning: the posterior has collapsed: 0 of 64 units" in result.stderr
+    words = "the posterior has collapsed: 0 of 64 units"
+    assert f"warning: {words}" in result.stderr
+    assert words in weights.read_header("m.safetensors").training["doubt"]
+    for call in (
+        ["sample", "-m", "m.safetensors", "-o", "new.png"],
+        ["morph", *sorted(drawings.iterdir())[:2], "-m", "m.safetensors", "-o", "morph.gif"],
+        ["latent", "m.safetensors", drawings, "-o", "space"],
+        ["info", "m.safetensors"],
+    ):
+        result = vaetool(*call)
+        assert words in result.stderr + result.stdout, call[0]
 
 
-@pytest.mark.parametrize("number", range(7))
+@pytest.mark.parametrize("number", range(8))
 def test_the_examples_of_the_help_page_run(here, vaetool, number):
     lines = [line.partition("      ")[0] for line in inspect.cleandoc(train.__doc__).splitlines()]
     words = shlex.split([line for line in lines if line.startswith("vaetool train")][number])[1:]
@@ -259,7 +269,7 @@ def test_the_examples_of_the_help_page_run(here, vaetool, number):
     short = ["--set", "training.steps=2", "--set", "training.batch=1", "--set", "training.crops=[16]"]
     for name in ("faces", "drawings", "good"):
         (here / name).symlink_to("photos")
-    short += ["--set", "model.widths=[4,8,8]"] if {"ae", "vae", "defect"} & set(words) else []
+    short += ["--set", "model.widths=[4,8,8]"] if {"ae", "vae", "gan", "defect"} & set(words) else []
     if "--resume" in words:
         refused = vaetool(*words, *short)
         assert "no saved state to resume from" in refused.stderr

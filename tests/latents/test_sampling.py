@@ -171,7 +171,7 @@ def test_codes_of_another_length_are_refused(tmp_path, values):
 
 
 def test_pictures_come_one_by_one_and_are_the_same_as_together(vae, codes, monkeypatch):
-    monkeypatch.setattr("vaetool.latents.autoencoder.BATCH", 0)  # one at a time
+    monkeypatch.setattr("vaetool.latents.generative.BATCH", 0)  # one at a time
     assert vae.batch_size == 1
     assert np.array_equal(np.stack(list(pictures_of(vae, codes))), vae.decode(codes))
 

@@ -354,7 +354,10 @@ def test_metadata_that_only_one_reader_understands_is_refused(parts, tmp_path):
         ({"format": 10**4000}, "is newer than this vaetool"),
         ({"format": True}, "unknown model format"),
         ({"format": "1"}, "unknown model format"),
-        ({"kind": "gan"}, "unknown kind 'gan'; this vaetool knows: ae, codec, dae, defect, features, mae, vae"),
+        (
+            {"kind": "van"},
+            "unknown kind 'van'; this vaetool knows: ae, codec, dae, defect, features, flaws, gan",
+        ),
         ({"kind": "gan\n" * 10_000}, "unknown kind"),
         ({"kind": ["dae"]}, "unknown kind"),
         ({"kind": "os"}, "unknown kind"),

@@ -84,7 +84,7 @@ def test_without_any_budget_a_run_takes_half_an_hour(recipe_file):
         ("training.optimizer=sgd", "training.optimizer must be adamw or muon, not 'sgd'"),
         ("training.lr=0.0", "training.lr must be above 0"),
         ("training.lr=nan", "training.lr must be above 0, not nan"),
-        ("training.batch=0", "training.batch must be from 1 to 65536"),
+        ("training.batch=-1", "training.batch must be from 0 to 65536"),
         ("training.minutes=-1.0", "training.minutes must be at least 0, not -1.0"),
         ("training.steps=0", "training needs a budget"),
         ("training.ema=1.0", "training.ema must be at least 0 and below 1"),
@@ -108,7 +108,7 @@ def test_a_wrong_setting_is_refused_by_name(setting, message):
         ('kind = "dae"\n[trainning]\nlr = 1.0', "unknown section 'trainning'"),
         ('kind = "dae"\ntraining = 3', "must be a table, [training]"),
         ("kind = 3", "must be a word in quotes"),
-        ('kind = "gan"', "unknown kind 'gan'; there are: ae, codec, dae, defect, features, mae, vae"),
+        ('kind = "van"', "unknown kind 'van'; there are: ae, codec, dae, defect, features, gan, mae, vae"),
         ("kind = dae", "not a readable recipe"),
         ("", "which kind of model?"),
     ],
@@ -122,7 +122,7 @@ def test_a_wrong_file_is_refused(tmp_path, text, message):
 
 
 def test_kinds_have_defaults_of_their_own_under_the_recipe(recipe_file):
-    assert read_recipe(kind="vae").training.batch == 128
+    assert read_recipe(kind="vae").training.batch == 0
     assert read_recipe(kind="vae", settings=["training.batch=3"]).training.batch == 3
     assert read_recipe(recipe_file).training.batch == 2
 

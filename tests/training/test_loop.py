@@ -307,3 +307,27 @@ def test_the_average_takes_over_buffers(fit, tiny, pictures, tmp_path):
     run.model.seen += 3
     follow(run.average, run.model, decay=0.9, step=0)
     assert run.average.seen == 3
+
+
+def test_few_images_or_minutes_get_small_batches_so_that_a_vae_takes_steps_enough(shapes, tmp_path):
+    """The same pictures seen in all, in few steps and in many."""
+
+    def bound(name: str, *settings: str) -> tuple[int, float]:
+        path = tmp_path / f"{name}.safetensors"
+        tiny = ["model.channels=1", "model.size=16", "model.latent=8", "model.widths=[8,16]", "training.validations=1"]
+        vaetool.train("vae", shapes, output=path, settings=[*tiny, *settings], device="cpu")
+        about = weights.read_header(path).training
+        return about["recipe"]["training"]["batch"], about["held_out"]["elbo"]
+
+    batch, many = bound("many", "training.steps=96")
+    assert batch == 16
+    batch, few = bound("few", "training.steps=12", "training.batch=128")
+    assert batch == 128
+    assert many > few + 50  # nats
+
+
+def test_a_collapse_is_said_once_for_as_long_as_it_lasts():
+    watcher = Watcher()
+    for words in (None, "it has collapsed", "it has collapsed", None, "it has collapsed"):
+        watcher.doubt(words)
+    assert watcher.warnings == ["it has collapsed", "it has collapsed"]

@@ -86,6 +86,8 @@ def latent(
     from vaetool.store.kinds import kinds_with_codes
 
     autoencoder = load(model, kind=kinds_with_codes(), device=run.device)
+    if autoencoder.doubt is not None:
+        run.console.warn(autoencoder.doubt)
     refuse_inputs(results_in(Path(output)), model_files(model))
     result = explore(autoencoder, data, output, root=root, format=format, tsne=tsne, force=force, warn=run.console.warn)
     run.console.say(

@@ -14,6 +14,7 @@ from vaetool.cli.groups import between, with_options
 from vaetool.cli.options import FILES, ComputeOptions, ModelName
 from vaetool.cli.plans import model_files
 from vaetool.errors import UsageError
+from vaetool.store.headers import SUFFIX
 
 if TYPE_CHECKING:
     from vaetool.files.inputs import Source
@@ -40,7 +41,7 @@ Output = Annotated[
         metavar="FILE|FOLDER|-",
         help="An animated .gif or .webp, a .png with all frames side by side, or a folder of frames; - is a GIF on "
         "standard output.",
-        show_default="A.morph.gif, next to A",
+        show_default="A.morph.gif, next to A; MODEL.morph.gif for --seeds",
         rich_help_panel=FILES,
     ),
 ]
@@ -54,6 +55,15 @@ PathOption = Annotated[
         "--path",
         metavar="slerp|lerp",
         help="slerp keeps codes as far from the centre as those of pictures are; lerp is the straight line.",
+    ),
+]
+Seeds = Annotated[
+    str | None,
+    typer.Option(
+        "--seeds",
+        metavar="A,B[,C...]",
+        help="Morph between new pictures instead, those that `vaetool sample -n 1` makes of these seeds.",
+        show_default=False,
     ),
 ]
 Loop = Annotated[
@@ -113,6 +123,7 @@ def morph(
     frames: Frames = 24,
     path: PathOption = Interpolation.SLERP,
     loop: Loop = False,
+    seeds: Seeds = None,
     direction: Direction = None,
     against: Against = None,
     alpha: Alpha = "-2:2",
@@ -127,17 +138,22 @@ def morph(
     vaetool morph anna.jpg ben.jpg                            writes anna.morph.gif
     vaetool morph a.jpg b.jpg c.jpg --loop --size 256 -o abc.webp
     vaetool morph a.jpg b.jpg --frames 9 -o strip.png         all frames side by side
+    vaetool morph --seeds 3,8,11 -m digits -o digits.gif      between new pictures
     vaetool morph anna.jpg -m smiles --direction smile -o smile.gif
     vaetool morph anna.jpg --direction with-glasses/ --against without/ --alpha 0:2 -o glasses/
 
     A picture is cropped to its central square and resized to the model's size. The model draws all frames, so the first
-    and the last are reconstructions. How well a direction separates held-out pictures is reported as the area under the
-    ROC curve (AUC), where 0.5 is chance; a direction with less than 0.6 is refused.
+    and the last are reconstructions. A gan has no encoder: it searches for the closest picture that it makes, and says
+    how close that is. How well a direction separates held-out pictures is reported as the area under the ROC curve
+    (AUC), where 0.5 is chance; a direction with less than 0.6 is refused.
     """
-    sources = _sources(pictures or [])
+    drawn = [] if seeds is None else read_seeds(seeds)
+    if drawn and (pictures or direction is not None):
+        raise UsageError("--seeds morphs between new pictures: name neither pictures nor a direction with it")
+    sources = [] if drawn else _sources(pictures or [])
     if against is not None and direction is None:
         raise UsageError("--against needs --direction FOLDER")
-    if direction is None and len(sources) < 2:
+    if direction is None and len(drawn or sources) < 2:
         raise UsageError("a morph goes from one picture to another: name two or more, or give --direction")
     if direction is not None and len(sources) != 1:
         raise UsageError(f"--direction changes one picture, not {len(sources)}")
@@ -146,9 +162,9 @@ def morph(
     from vaetool import load
     from vaetool.files.outputs import refuse_inputs, size_of
     from vaetool.images import animation
-    from vaetool.store.kinds import kinds_with_codes
+    from vaetool.store.kinds import kinds_with_codes, kinds_with_pictures
 
-    target = output if output is not None else _default_output(sources[0])
+    target = output if output is not None else _default_output(sources[0] if sources else None, model)
     if target == "-":
         if run.json:
             raise UsageError("--json and the result itself cannot both go to standard output: give -o FILE")
@@ -157,18 +173,25 @@ def morph(
         animation.check_new(target, force=force)
         refuse_inputs(animation.replaced_by(target), _read_files(sources, model, direction, against))
 
-    from vaetool.latents.morph import find_direction, morph, morph_along
+    from vaetool.latents.morph import codes_of_seeds, find_direction, morph_along, morph_codes, reconstruction_psnrs
 
-    autoencoder = load(model, kind=kinds_with_codes(), device=run.device)
+    generator = load(model, kind=kinds_with_pictures(), device=run.device)
+    if generator.doubt is not None:
+        run.console.warn(generator.doubt)
     images = [_read(source) for source in sources]
     facts: dict[str, Any] = {}
     if direction is not None:
-        vector, auc = find_direction(autoencoder, direction, against, warn=run.console.warn)
+        vector, auc = find_direction(generator, direction, against, warn=run.console.warn)
         facts = {"direction": direction, "auc": auc}
         run.console.say(f"direction {direction}: tells held-out pictures apart with an AUC of {auc:.3f}")
-        pixels = morph_along(autoencoder, images[0], vector, alpha=span, frames=frames, loop=loop)
+        pixels = morph_along(generator, images[0], vector, alpha=span, frames=frames, loop=loop)
     else:
-        pixels = morph(autoencoder, images, frames=frames, path=path, loop=loop)
+        codes = codes_of_seeds(generator, drawn) if drawn else generator.encode(images)
+        if images and generator.kind not in kinds_with_codes():
+            facts = {"psnr": [round(value, 2) for value in reconstruction_psnrs(generator, images, codes)]}
+            for source, value in zip(sources, facts["psnr"], strict=True):
+                run.console.say(f"{source}: the closest picture of this model has a PSNR of {value:.1f} dB")
+        pixels = morph_codes(generator, codes, frames=frames, path=path, loop=loop)
     if size is not None:
         pixels = animation.resize(pixels, size)
     if target == "-":
@@ -178,6 +201,18 @@ def morph(
     run.console.say(f"wrote {target}")
     if run.json:
         run.console.record({"path": target, "frames": len(pixels), **facts, "out_bytes": size_of(written)})
+
+
+def read_seeds(text: str) -> list[int]:
+    """Return seeds as people write them.
+
+    >>> read_seeds("3,8, 11")
+    [3, 8, 11]
+    """
+    words = [word.strip() for word in text.split(",")]
+    if not all(re.fullmatch(r"[0-9]{1,18}", word) for word in words):
+        raise UsageError(f"--seeds {text}: expected whole numbers, such as 3,8,11")
+    return [int(word) for word in words]
 
 
 def read_span(text: str) -> tuple[float, float]:
@@ -216,7 +251,10 @@ def _read_files(sources: list[Source], model: str, direction: str | None, agains
         yield from files_in([str(direction), against])
 
 
-def _default_output(source: Source) -> str:
+def _default_output(source: Source | None, model: str) -> str:
+    """Return the name of a morph from a picture, or between new pictures of a model."""
+    if source is None:
+        return f"{Path(model).name.removesuffix(SUFFIX)}.morph.gif"
     return str(source.with_name(f"{source.stem}.morph.gif")) if isinstance(source, Path) else "-"
 
 

@@ -104,9 +104,9 @@ def sample(
     from vaetool.files.writing import write_atomically
     from vaetool.images import Picture, encode
     from vaetool.latents.sample import draw, pictures_of, sheet
-    from vaetool.store.kinds import kinds_with_codes
+    from vaetool.store.kinds import kinds_with_pictures
 
-    autoencoder = load(model, kind=kinds_with_codes(), device=run.device)
+    autoencoder = load(model, kind=kinds_with_pictures(), device=run.device)
     drawn = draw(autoencoder, count, temperature=temperature, prior=prior, latents=latents, seed=seed)
     paths = _paths(output, len(drawn.codes) if folder and not grid else None)
     check_results([] if output == "-" else paths, force=force)

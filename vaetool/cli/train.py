@@ -39,7 +39,7 @@ Preset = Annotated[
     typer.Option(
         "--preset",
         metavar="NAME",
-        help="A built-in recipe: lecture-2d or lecture-faces, for ae and vae.",
+        help="A built-in recipe: lecture-2d or lecture-faces, for ae, vae and gan.",
         show_default=False,
         rich_help_panel=RECIPE,
     ),
@@ -90,6 +90,7 @@ def train(
     vaetool train dae photos/ -o mine.safetensors --minutes 60
     vaetool train dae photos/ -o mine.safetensors --minutes 60 --resume       continues after Ctrl-C or a power cut
     vaetool train vae faces/ -o faces.safetensors --size 64 --latent 128 --minutes 60
+    vaetool train gan faces/ -o sharp.safetensors --size 64 --minutes 60      sharper, but only to sample and to morph
     vaetool train features good/ -o part.safetensors                          finds what good parts do not have
     vaetool train defect good/ -o part.safetensors                            the same, trained on drawn defects
     vaetool train mae photos/ -o mine.safetensors --minutes 60                fills holes in pictures

@@ -62,6 +62,7 @@ class AE(Autoencoder):
     Corruption = InputNoise
     Objective = AEObjective
     figure = "psnr"
+    shown = ("original", "reconstruction")
     config: AEConfig
 
     def __init__(self, config: AEConfig) -> None:

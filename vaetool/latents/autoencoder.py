@@ -1,4 +1,4 @@
-"""What `ae` and `vae` share: whole pictures of one size, a code for each, and what is known about the codes as a whole.
+"""What `ae` and `vae` share: an encoder, so that pictures have codes, and what is known about the codes as a whole.
 
 The latter is found once, when training ends: the spread of the codes, a mixture fitted as their density, and the
 directions in which labels change them. It is stored in the model file, so that sampling and morphing need no data.
@@ -7,7 +7,7 @@ directions in which labels change them. It is stored in the model file, so that 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,62 +15,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaetool.images.conversion import from_unit, require_numbers, unpack, whole_picture
+from vaetool.images.conversion import require_numbers
 from vaetool.latents.baseline import MAX_NUMBERS, pca_psnr
 from vaetool.latents.directions import named_directions
+from vaetool.latents.generative import Generative
 from vaetool.latents.priors import MAX_CODES, fit_mixture
 from vaetool.latents.trunk import TrunkConfig
-from vaetool.nn.base import Batch, Facts, ImageStore, Model, TrainingImages, stacked
+from vaetool.nn.base import Batch, Facts, ImageStore, TrainingImages
 
 if TYPE_CHECKING:
     from vaetool.latents.priors import Mixture
-
-BATCH = 256
-"""Pictures of 64 pixels per side that are processed at once; of other sizes, as many pixels."""
-
-
-PRESETS = {
-    "lecture-2d": {
-        "model": {
-            "channels": 1,
-            "size": 32,
-            "latent": 2,
-            "widths": (32, 64, 128),
-            "blocks": (0, 0, 0),
-            "decoder_widths": (128, 64, 32),
-            "norm": "none",
-            "upsample": "transpose",
-        }
-    },
-    "lecture-faces": {
-        "model": {
-            "channels": 3,
-            "size": 64,
-            "latent": 200,
-            "widths": (32, 64, 64, 64),
-            "blocks": (0, 0, 0, 0),
-            "decoder_widths": (64, 64, 32, 32),
-            "norm": "batch",
-            "dropout": 0.25,
-            "upsample": "transpose",
-        }
-    },
-}
-"""Small networks as taught in lectures: one whose codes can be drawn on paper, and one for faces."""
 
 FOUND = {"mixture_weights", "mixture_means", "mixture_factors", "prior_scores", "directions", "direction_aucs"}
 """Buffers that exist once training has ended."""
 
 
-class Autoencoder(Model):
-    """A model with a code of fixed length for each picture of a fixed size. See the module's docstring."""
+class Autoencoder(Generative):
+    """A model that also has a code for each picture. See the module's docstring."""
 
-    whole_images: ClassVar[bool] = True
-    defaults: ClassVar[dict[str, dict[str, Any]]] = {"model": {"channels": 0}, "training": {"batch": 128, "lr": 2e-3}}
-    presets = PRESETS
-    config: TrunkConfig
-    code_mean: Tensor
-    code_sigma: Tensor
+    defaults: ClassVar[dict[str, dict[str, Any]]] = {"model": {"channels": 0}, "training": {"batch": 0, "lr": 2e-3}}
     mixture_weights: Tensor
     mixture_means: Tensor
     mixture_factors: Tensor
@@ -81,8 +44,6 @@ class Autoencoder(Model):
     def __init__(self, config: TrunkConfig) -> None:
         super().__init__(config)
         latent, components, names = config.latent, config.mixture, len(config.directions)
-        self.register_buffer("code_mean", torch.zeros(latent))
-        self.register_buffer("code_sigma", torch.ones(latent))
         if components:
             self.register_buffer("mixture_weights", torch.zeros(components))
             self.register_buffer("mixture_means", torch.zeros(components, latent))
@@ -103,27 +64,6 @@ class Autoencoder(Model):
         """Return codes as the decoder sees them in training: drawn from the posterior where there is one."""
         return self.embed(x)
 
-    def render(self, z: Tensor) -> Tensor:
-        """Decode codes, (batch, latent), to pictures, (batch, channels, size, size) in 0..1."""
-        raise NotImplementedError
-
-    @property
-    def batch_size(self) -> int:
-        """Number of pictures that are processed at once."""
-        return max(1, BATCH * 64**2 // self.config.size**2)
-
-    def prepare(self, image: Any) -> Tensor:
-        """Prepare an image of any kind (see `vaetool.images.conversion.unpack`) as input: (channels, size, size).
-
-        As in training, that is its middle square, at the model's size and in the model's colours.
-        """
-        pixels = whole_picture(unpack(image)[0], self.config.size, self.config.channels)
-        return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
-
-    def prepare_all(self, images: Iterable[Any]) -> Iterator[Tensor]:
-        """Iterate over images of any kind in batches, on the model's device; a million need the memory of one batch."""
-        return (x.to(self.device) for x in stacked(map(self.prepare, images), self.batch_size))
-
     @torch.inference_mode()
     def encode(self, images: Iterable[Any]) -> np.ndarray:
         """Return the codes of images of any kind, (images, latent) float32.
@@ -135,13 +75,6 @@ class Autoencoder(Model):
         )
         require_numbers(codes)
         return codes.numpy()
-
-    @torch.inference_mode()
-    def decode(self, codes: np.ndarray) -> np.ndarray:
-        """Decode codes, (pictures, latent), to pictures, (pictures, size, size, channels) uint8."""
-        parts = torch.from_numpy(np.asarray(codes, np.float32)).split(self.batch_size)
-        pictures = [self.render(part.to(self.device)).permute(0, 2, 3, 1).cpu().numpy() for part in parts]
-        return from_unit(np.concatenate(pictures), np.dtype(np.uint8))
 
     def kl_per_unit(self, images: Iterable[Any]) -> np.ndarray | None:
         """Return the mean KL of every unit to the prior, (latent,), in nats; None where a code is no distribution."""

@@ -9,35 +9,65 @@ from typing import Any
 import numpy as np
 
 from vaetool.errors import UsageError
+from vaetool.images.metrics import psnr
 from vaetool.images.sources import find_sources
 from vaetool.latents.autoencoder import Autoencoder
 from vaetool.latents.directions import direction_between
 from vaetool.latents.explore import encode_sources
+from vaetool.latents.generative import Generative
 from vaetool.latents.interpolation import PATHS, chain, lerp
+from vaetool.latents.sample import draw
+from vaetool.store.headers import with_article
+from vaetool.store.kinds import kinds_with_codes
 
 
 def morph(
-    model: Autoencoder, images: Sequence[Any], *, frames: int = 24, path: str = "slerp", loop: bool = False
+    model: Generative, images: Sequence[Any], *, frames: int = 24, path: str = "slerp", loop: bool = False
 ) -> np.ndarray:
     """Morph from picture to picture through their codes: (frames, size, size, channels) uint8.
 
     images: two or more, of any kind (see `vaetool.images.conversion.unpack`); the reconstruction of each is one of the
-    frames.
-    path: "slerp", on which codes stay as far from the centre as those of pictures are, or "lerp", the straight line.
-    loop: return to the first picture; the last frame is one step before it.
-    Raises UsageError, and ImageError for files.
+    frames. The other parameters are those of `morph_codes`. Raises UsageError, and ImageError for files.
     """
+    _check_path(len(images), frames, path)
+    return morph_codes(model, model.encode(images), frames=frames, path=path, loop=loop)
+
+
+def morph_codes(
+    model: Generative, codes: np.ndarray, *, frames: int = 24, path: str = "slerp", loop: bool = False
+) -> np.ndarray:
+    """Morph from code to code, (codes, latent): (frames, size, size, channels) uint8.
+
+    path: "slerp", on which codes stay as far from the centre as those of pictures are, or "lerp", the straight line.
+    loop: return to the first code; the last frame is one step before it.
+    Raises UsageError.
+    """
+    _check_path(len(codes), frames, path)
+    return model.decode(chain(codes, frames, PATHS[path], *_spread(model), loop=loop))
+
+
+def _check_path(stops: int, frames: int, path: str) -> None:
     if path not in PATHS:
         raise UsageError(f"path must be {' or '.join(PATHS)}, not {path!r}")
-    if len(images) < 2:
+    if stops < 2:
         raise UsageError("a morph goes from one picture to another: name two or more, or a direction")
-    if frames < len(images):
-        raise UsageError(f"{len(images)} pictures need as many frames or more, not {frames}")
-    return model.decode(chain(model.encode(images), frames, PATHS[path], *_spread(model), loop=loop))
+    if frames < stops:
+        raise UsageError(f"{stops} pictures need as many frames or more, not {frames}")
+
+
+def codes_of_seeds(model: Generative, seeds: Sequence[int]) -> np.ndarray:
+    """Return the code of the one picture that `vaetool sample -n 1` draws from each seed: (seeds, latent)."""
+    return np.concatenate([draw(model, 1, seed=seed).codes for seed in seeds])
+
+
+def reconstruction_psnrs(model: Generative, images: Sequence[Any], codes: np.ndarray) -> list[float]:
+    """Return how close the pictures of codes, (images, latent), are to images of any kind: the PSNR of each, in dB."""
+    originals = [255 * model.prepare(image).permute(1, 2, 0).numpy() for image in images]
+    return [psnr(ours, theirs, peak=255) for ours, theirs in zip(model.decode(codes), originals, strict=True)]
 
 
 def morph_along(
-    model: Autoencoder,
+    model: Generative,
     image: Any,
     vector: np.ndarray,
     *,
@@ -58,7 +88,7 @@ def morph_along(
 
 
 def find_direction(
-    model: Autoencoder,
+    model: Generative,
     direction: str | Path,
     against: str | Path | None = None,
     *,
@@ -66,12 +96,15 @@ def find_direction(
 ) -> tuple[np.ndarray, float]:
     """Return a direction in the latent space, (latent,), and its held-out AUC (see `vaetool.latents.directions`).
 
-    direction: a name that the model knows (`Autoencoder.named_directions`); or, together with `against`, pictures that
+    direction: a name that the model knows (`Generative.named_directions`); or, together with `against`, pictures that
     have an attribute, `against` being pictures that lack it: folders, zip files, `torchvision:NAME`. One times the
     vector leads from the mean code of the latter to that of the former. warn: called with a message for each file that
     cannot be read.
-    Raises UsageError, also for a direction that means little, with an AUC below 0.6.
+    Raises UsageError, also for a direction that means little, with an AUC below 0.6, and for a model without encoder.
     """
+    if not isinstance(model, Autoencoder):
+        kinds = " or ".join(map(with_article, kinds_with_codes()))
+        raise UsageError(f"{with_article(model.kind)} has no encoder to find a direction with: it takes {kinds}")
     if against is not None:
         having, lacking = (encode_sources(model, find_sources([place]), warn)[1] for place in (direction, against))
         return direction_between(having, lacking)
@@ -85,6 +118,6 @@ def find_direction(
     return known[str(direction)]
 
 
-def _spread(model: Autoencoder) -> tuple[np.ndarray, np.ndarray]:
+def _spread(model: Generative) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean and the standard deviation of the model's codes, (latent,) each."""
     return model.code_mean.cpu().numpy(), model.code_sigma.cpu().numpy()

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from vaetool.errors import FileError, UsageError
-from vaetool.latents.autoencoder import Autoencoder
+from vaetool.latents.generative import Generative
 from vaetool.latents.priors import Normal
 
 PRIORS = ("auto", "normal", "gmm")
@@ -34,7 +34,7 @@ class DrawnCodes:
 
 
 def sample(
-    model: Autoencoder,
+    model: Generative,
     count: int = 64,
     *,
     temperature: float = 1.0,
@@ -47,7 +47,7 @@ def sample(
 
 
 def draw(
-    model: Autoencoder,
+    model: Generative,
     count: int = 64,
     *,
     temperature: float = 1.0,
@@ -76,12 +76,12 @@ def draw(
         chosen = "gmm" if plain or (mixture is not None and mixture.is_better) else "normal"
     density = mixture if chosen == "gmm" else Normal(model.config.latent)
     if density is None:
-        raise UsageError("no density was fitted to this model's codes: that is done at the end of training")
+        raise UsageError("no density was fitted to this model's codes: an ae or a vae gets one at the end of training")
     return DrawnCodes(
         density.sample(count, temperature, np.random.default_rng(seed)),
         chosen,
         _words(model, chosen),
-        WHY_NOT_AE if plain else None,
+        model.doubt or (WHY_NOT_AE if plain else None),
     )
 
 
@@ -91,7 +91,7 @@ WHY_NOT_AE = (
 )
 
 
-def _words(model: Autoencoder, chosen: str) -> str:
+def _words(model: Generative, chosen: str) -> str:
     """Say which prior it is, and how likely held-out codes are under both."""
     mixture = model.mixture
     name = "N(0, I)"
@@ -145,7 +145,7 @@ def _read_csv(path: Path) -> np.ndarray:
     return np.array([[float(value) for value in row] for row in rows])
 
 
-def pictures_of(model: Autoencoder, codes: np.ndarray) -> Iterator[np.ndarray]:
+def pictures_of(model: Generative, codes: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the pictures of codes one by one, (size, size, channels) uint8; few are in memory at a time."""
     for start in range(0, len(codes), model.batch_size):
         yield from model.decode(codes[start : start + model.batch_size])

@@ -1,4 +1,4 @@
-"""The trunk of `ae` and `vae`: an encoder from pictures of a fixed size, and a decoder to what a picture is made of.
+"""The trunk of `ae`, `vae` and `gan`: an encoder from pictures of a fixed size, and a decoder to pictures.
 
 Level k works at 1/2^(k+1) of the size with `widths[k]` channels: a convolution with stride 2, then `blocks[k]`
 residual blocks. The decoder is the encoder in reverse. Sizes that are not multiples of 2^levels are padded inside.

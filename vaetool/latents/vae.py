@@ -99,6 +99,7 @@ class VAE(Autoencoder, Scorer):
     Corruption = Binarisation
     Objective = VAEObjective
     figure = "elbo"
+    shown = ("original", "reconstruction", "new")
     meets_adversary = True
     defaults: ClassVar[dict[str, dict[str, Any]]] = {**Autoencoder.defaults, "data": {"calibration": 0.2}}
     methods = ("typical", "elbo", "recon", "kl", "iwae", "complexity", "regret")
@@ -174,11 +175,6 @@ class VAE(Autoencoder, Scorer):
         fakes = torch.cat([self.likelihood.picture(output[:half]), self.render(batch["noise"][:half])])
         return losses, fakes.float()
 
-    @property
-    def last_layer(self) -> Tensor:
-        """The weight of the decoder's last convolution; see `Model.last_layer`."""
-        return self.decoder.tail.weight
-
     def validate(self, batch: Batch) -> dict[str, float]:
         """Return the ELBO and its terms in nats per picture, the ELBO in bits per dimension, and the active units."""
         parts = [
@@ -207,10 +203,6 @@ class VAE(Autoencoder, Scorer):
             "others stay at the prior. Try a lower --beta, a slower start (--set objective.warmup=0.3), free nats "
             "(--set objective.free_nats=0.1), another model.likelihood, or a smaller --latent"
         )
-
-    def doubt(self) -> str | None:
-        """Return what `advice` says if the posterior has collapsed, else None."""
-        return self.advice({"active_units": float((self.code_sigma.square() > ACTIVE).sum())})
 
     def example(self, batch: Batch) -> list[Tensor]:
         """Return pictures, their reconstructions, and samples from the prior."""

@@ -36,7 +36,7 @@ class PatchDiscriminator(nn.Module):
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
     """Return −log D(real) − log(1 − D(fake)) in nats, from log-odds of any shape: what a discriminator minimises."""
-    return F.softplus(-real).mean() + F.softplus(fake).mean()
+    return F.softplus(-real.float()).mean() + F.softplus(fake.float()).mean()
 
 
 def generator_loss(fake: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def generator_loss(fake: Tensor) -> Tensor:
 
     It does not saturate: the surer the discriminator is, the larger its gradient (Goodfellow et al. 2014, section 3).
     """
-    return F.softplus(-fake).mean()
+    return F.softplus(-fake.float()).mean()
 
 
 def r1_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
@@ -55,4 +55,4 @@ def r1_penalty(discriminator: nn.Module, real: Tensor) -> Tensor:
     real = real.detach().requires_grad_()
     logits = discriminator(real)
     (gradient,) = torch.autograd.grad(logits.sum(), real, create_graph=True)
-    return 0.5 * gradient.square().sum() / logits.numel()
+    return 0.5 * gradient.float().square().sum() / logits.numel()

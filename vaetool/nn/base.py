@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vaetool.images.sources import Source
+from vaetool.nn.adversary import PatchDiscriminator
 from vaetool.nn.sections import Section
 
 Batch = dict[str, Tensor]
@@ -86,7 +87,16 @@ class Model(nn.Module):
     Corruption: ClassVar[type[Section]] = Nothing
     Objective: ClassVar[type[Section]] = Nothing
     figure: ClassVar[str]
-    """Name of the figure of merit that `validate` returns; higher is better."""
+    """Name of the figure of merit that `validate` returns."""
+
+    shown: ClassVar[tuple[str, ...]] = ("before", "after", "original")
+    """What the pictures of `example` are."""
+
+    lower_is_better: ClassVar[bool] = False
+    """Whether that figure is better the lower it is."""
+
+    betas: ClassVar[tuple[float, float]] = (0.9, 0.999)
+    """How much AdamW remembers of gradients and of their squares."""
     lr_ratios: ClassVar[Mapping[str, float]] = {}
     """Learning rates of parts of the network, by attribute, as multiples of the run's."""
 
@@ -122,6 +132,12 @@ class Model(nn.Module):
 
     meets_adversary: ClassVar[bool] = False
     """Whether it can be trained against an adversary, for which it needs `loss_and_fakes` and `last_layer`."""
+
+    only_adversary: ClassVar[bool] = False
+    """Whether it is trained to mislead an adversary from the first step on, and for nothing else."""
+
+    doubt: str | None = None
+    """What went wrong in training so that results say little, as the model's file says; see `advice`."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -201,6 +217,10 @@ class Model(nn.Module):
         There are about as many as in the batch; the real ones are `batch["clean"]`.
         """
         raise NotImplementedError
+
+    def discriminator(self) -> nn.Module:
+        """Return an untrained adversary: a network from pictures to log-odds that they are real."""
+        return PatchDiscriminator(self.config.channels)
 
     @property
     def last_layer(self) -> Tensor:

@@ -19,5 +19,4 @@ def doubts(model: Any, calibration: Calibration, by: str) -> list[str]:
             f"hardly calibrated: p-values come from {count} good pictures, so they are rough, and none is below "
             f"1/{count + 1}; train with more good pictures"
         )
-    collapse = model.doubt()
-    return [*found, collapse] if collapse else found
+    return [*found, model.doubt] if model.doubt else found

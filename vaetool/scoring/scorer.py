@@ -72,10 +72,6 @@ class Scorer(Model):
         self.config = dataclasses.replace(self.config, calibration=len(values), statistics=calibration.names)
         self.register_buffer("calibration_components", torch.from_numpy(values).to(self.device))
 
-    def doubt(self) -> str | None:
-        """Return what went wrong in training so that scores say little, if that can be told."""
-        return None
-
     def forget(self) -> None:
         """Drop what is known about good images: it depends on weights that further training changes."""
         super().forget()

@@ -24,6 +24,7 @@ SUFFIX = ".safetensors"
 FORMAT = 1
 MAX_HEADER_BYTES = 1 << 20
 MAX_DIMENSIONS = 8  # of a tensor; the product of very many sizes would take seconds
+MAX_DOUBT = 500  # characters
 MAX_LEVELS = 16  # of nesting in the description of a model
 SCALE = ".scale"
 """Follows the name of an eight-bit tensor in that of the factors by which its rows are multiplied."""
@@ -42,6 +43,12 @@ class Header:
     shapes: dict[str, tuple[int, ...]]
     dtypes: dict[str, str]
     bytes: int
+
+    @property
+    def doubt(self) -> str | None:
+        """What its training says went wrong, on one line of bounded length, or None."""
+        found = self.training.get("doubt")
+        return " ".join(found.split())[:MAX_DOUBT] if isinstance(found, str) else None
 
     def parameters(self) -> int:
         """Count the weights."""

@@ -11,24 +11,31 @@ class Kind:
 
     module: str
     has_codes: bool = False  # of fixed length, one for every picture
+    makes_pictures: bool = False  # of codes drawn at random
     gives_scores: bool = False  # says how unusual a picture is
 
 
 KINDS = {
-    "ae": Kind("vaetool.latents.ae", has_codes=True),
+    "ae": Kind("vaetool.latents.ae", has_codes=True, makes_pictures=True),
     "codec": Kind("vaetool.compression.codec"),
     "dae": Kind("vaetool.denoising.dae"),
     "defect": Kind("vaetool.scoring.defect", gives_scores=True),
     "features": Kind("vaetool.scoring.features", gives_scores=True),
     "flaws": Kind("vaetool.inpainting.flaws"),
+    "gan": Kind("vaetool.latents.gan", makes_pictures=True),
     "mae": Kind("vaetool.inpainting.mae"),
-    "vae": Kind("vaetool.latents.vae", has_codes=True, gives_scores=True),
+    "vae": Kind("vaetool.latents.vae", has_codes=True, makes_pictures=True, gives_scores=True),
 }
 
 
 def kinds_with_codes() -> tuple[str, ...]:
     """Return the names of the kinds that can `encode` pictures and `decode` codes."""
     return tuple(name for name, kind in KINDS.items() if kind.has_codes)
+
+
+def kinds_with_pictures() -> tuple[str, ...]:
+    """Return the names of the kinds that can make new pictures."""
+    return tuple(name for name, kind in KINDS.items() if kind.makes_pictures)
 
 
 def kinds_with_scores() -> tuple[str, ...]:

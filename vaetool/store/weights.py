@@ -115,6 +115,7 @@ def load(
     place = resolve_device(device)
     model = _build(header)
     _fill(model, header)
+    model.doubt = header.doubt
     model = model.requires_grad_(False).to(place).to(memory_format=torch.channels_last).eval()
     set_precision(model, precision)
     return model

@@ -10,7 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vaetool.nn.adversary import PatchDiscriminator, discriminator_loss, generator_loss, r1_penalty
+from vaetool.nn.adversary import discriminator_loss, generator_loss, r1_penalty
+from vaetool.nn.base import Model
 from vaetool.training.config import Recipe
 from vaetool.training.distributed import Processes
 
@@ -18,6 +19,9 @@ RISES = 0.1
 """Share of the run in which the weight rises from zero, once the model has learnt what the pictures show."""
 
 LR = 4e-4
+ALONE = 2.0
+"""Its learning rate over the model's, where there is no other loss and it has to keep ahead (Heusel et al. 2017)."""
+
 BETAS = (0.0, 0.99)  # no momentum: with it, the two chase each other (Mescheder et al. 2018, section 4)
 R1_WEIGHT = 1.0
 R1_EVERY = 8  # steps, and a factor of the penalty, which costs as much as two steps (Karras et al. 2020, section 3.1)
@@ -26,26 +30,38 @@ R1_EVERY = 8  # steps, and a factor of the penalty, which costs as much as two s
 class Adversary:
     """The discriminator of a run, and how it learns."""
 
-    def __init__(self, recipe: Recipe, processes: Processes) -> None:
+    def __init__(self, recipe: Recipe, model: Model, processes: Processes) -> None:
         self.weight = recipe.training.adversarial
+        self.r1 = getattr(recipe.objective, "r1", R1_WEIGHT)
         self.begins = recipe.training.adversarial_from
         self.processes = processes
+        self.bf16 = recipe.training.bf16
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(recipe.training.seed)
-            self.network = PatchDiscriminator(recipe.model.channels)
+            self.network = model.discriminator()
         self.network.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=LR, betas=BETAS, weight_decay=0.0, fused=True)
-        self.optimizer.param_groups[0]["base_lr"] = LR
+        lr = ALONE * recipe.training.lr if model.only_adversary else LR
+        self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=lr, betas=BETAS, weight_decay=0.0, fused=True)
+        self.optimizer.param_groups[0]["base_lr"] = lr
 
-    def verdict(self, loss: Tensor, fakes: Tensor, last_layer: Tensor, fraction: float, share: float) -> Tensor:
+    def mislead(self, fakes: Tensor) -> Tensor:
+        """Return −log D(fakes) in nats, with the discriminator taken as it is."""
+        self.network.requires_grad_(False)
+        with self.processes.precision(self.bf16):
+            loss = generator_loss(self.network(fakes))
+        self.network.requires_grad_(True)
+        return loss
+
+    def verdict(self, loss: Tensor | None, fakes: Tensor, last_layer: Tensor, fraction: float, share: float) -> Tensor:
         """Return a loss term whose gradient at `last_layer` is `weight` times as long as that of `loss`.
 
-        So the same weight suits every likelihood, size and stage (Esser, Rombach & Ommer 2021, equation 7).
-        share: the weight of this process's losses, from `Processes.weight`.
+        So the same weight suits every likelihood, size and stage (Esser, Rombach & Ommer 2021, equation 7). Where there
+        is no other loss, the term is the whole one. share: the weight of this process's losses, from
+        `Processes.weight`.
         """
-        self.network.requires_grad_(False)
-        (gradient,) = torch.autograd.grad(generator_loss(self.network(fakes)), fakes)
-        self.network.requires_grad_(True)
+        if loss is None:
+            return self.mislead(fakes)
+        (gradient,) = torch.autograd.grad(self.mislead(fakes), fakes)
         ours, theirs = self.processes.mean(
             share * torch.autograd.grad(loss, last_layer, retain_graph=True)[0],
             share * torch.autograd.grad(fakes, last_layer, gradient, retain_graph=True)[0],
@@ -53,12 +69,15 @@ class Adversary:
         strength = self.weight * min(1.0, (fraction - self.begins) / RISES)
         return strength * ours.norm() / theirs.norm().clamp_min(1e-12) * (gradient * fakes).sum()
 
-    def learn(self, real: Tensor, fakes: Tensor, step: int, share: float) -> None:
-        """Compute the gradients for the discriminator's next step and leave them at its weights."""
-        loss = discriminator_loss(self.network(real), self.network(fakes.detach()))
-        if step % R1_EVERY == 0:
-            loss = loss + R1_WEIGHT * R1_EVERY * r1_penalty(self.network, real)
+    def learn(self, real: Tensor, fakes: Tensor, step: int, share: float) -> Tensor:
+        """Return the discriminator's loss in nats, leaving the gradients for its next step at its weights."""
+        with self.processes.precision(self.bf16):
+            loss = discriminator_loss(self.network(real), self.network(fakes.detach()))
+            penalised = loss
+            if step % R1_EVERY == 0:
+                penalised = loss + self.r1 * R1_EVERY * r1_penalty(self.network, real)
         weights = list(self.network.parameters())
-        gradients = self.processes.mean(*torch.autograd.grad(share * loss, weights))
+        gradients = self.processes.mean(*torch.autograd.grad(share * penalised, weights))
         for weight, gradient in zip(weights, gradients, strict=True):
             weight.grad = gradient
+        return loss.detach()

@@ -45,6 +45,7 @@ MAX_PIXELS = 2**28
 """In the crops of a step."""
 
 Crop = Annotated[int, Meta(ge=1, le=4096)]
+BatchSize = Annotated[int, Meta(ge=0, le=2**16)]
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class TrainingConfig(Section, name="training"):
     minutes: NotNegativeFloat = 0.0  # of wall clock; the learning rate follows the share of it that has passed
     epochs: NotNegativeFloat = 0.0  # an epoch is as many crops as there are training images
     steps: NotNegative = 0
-    batch: Annotated[int, Meta(ge=1, le=2**16)] = 16  # crops per step, all processes together, at the first crop size
+    batch: BatchSize = 16  # crops per step, of all processes, at the first crop size; 0: by images and minutes
     crops: Some[Crop] = (96,)  # sizes used one after the other, equally long; the pixels per step stay the same
     optimizer: Literal["adamw", "muon"] = "adamw"
     lr: PositiveFloat = 1e-3
@@ -165,9 +166,10 @@ def read_recipe(
     recipe = Recipe(kind=kind, **sections)
     if recipe.training.adversarial and not cls.meets_adversary:
         raise UsageError(f"the kind {kind} does not train against an adversary (training.adversarial must be 0)")
-    if cls.whole_images:
-        return dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, crops=(recipe.model.size,)))
-    return recipe
+    forced: dict[str, Any] = {"crops": (recipe.model.size,)} if cls.whole_images else {}
+    if cls.only_adversary:
+        forced |= {"adversarial": 1.0, "adversarial_from": 0.0}
+    return dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, **forced))
 
 
 def _begin_with(draft: _Draft, cls: type[Model], preset: str | None, further: bool) -> None:

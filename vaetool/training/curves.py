@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,26 +12,26 @@ from torch import Tensor
 from vaetool.training.words import UNITS
 
 NOT_DRAWN = {"step", "seconds", "crop", "minutes_left"}
-ROWS = ("before", "after", "original")
 MARGIN = 2  # white pixels between two examples
 
 
-def draw(rows: list[dict[str, Any]], examples: list[Tensor]) -> bytes:
+def draw(rows: list[dict[str, Any]], examples: list[Tensor], names: Sequence[str] = ()) -> bytes:
     """Draw a PNG with the curves of the log over minutes and, below them, rows of pictures.
 
     rows: as in the log, each with `seconds`. examples: each (pictures, channels, height, width) in 0..1, one row each.
+    names: of the first rows of pictures.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     strips = [_strip(pictures) for pictures in examples]
-    names = [name for name in dict.fromkeys(n for row in rows for n in row) if name not in NOT_DRAWN]
-    columns = max(len(names), 1)
+    curves = [name for name in dict.fromkeys(n for row in rows for n in row) if name not in NOT_DRAWN]
+    columns = max(len(curves), 1)
     width = 2.8 * columns
     heights = [2.4] + [(width - 0.5) * strip.shape[0] / strip.shape[1] for strip in strips]
     figure = Figure(figsize=(width, sum(heights) + 0.2), dpi=120, layout="constrained")
     grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
-    for column, name in enumerate(names):
+    for column, name in enumerate(curves):
         points = [(row["seconds"] / 60, row[name]) for row in rows if name in row]
         axes = figure.add_subplot(grid[0, column])
         axes.plot(*zip(*points, strict=True), linewidth=1.2, marker="." if len(points) < 60 else None)
@@ -47,7 +48,7 @@ def draw(rows: list[dict[str, Any]], examples: list[Tensor]) -> bytes:
         axes.set_xticks([])
         axes.set_yticks([])
         axes.set_frame_on(False)
-        axes.set_ylabel(ROWS[number] if number < len(ROWS) else "", fontsize=8)
+        axes.set_ylabel(names[number] if number < len(names) else "", fontsize=8)
     FigureCanvasAgg(figure).print_png(buffer := io.BytesIO())
     return buffer.getvalue()
 

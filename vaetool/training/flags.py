@@ -41,11 +41,13 @@ FLAGS = {
         "size",
         int,
         "PIXELS",
-        "Height and width of pictures, 16 to 256: the central square of each is resized to it (ae, vae). "
+        "Height and width of pictures, 16 to 256: the central square of each is resized to it (ae, vae, gan). "
         "Or length of the longer side: larger pictures are shrunk to it (defect).",
         "64, 256 for defect, or the recipe's",
     ),
-    "latent": Flag("model", "latent", int, "D", "Numbers in the code of a picture (ae, vae).", "64, or the recipe's"),
+    "latent": Flag(
+        "model", "latent", int, "D", "Numbers in the code of a picture (ae, vae, gan).", "64, or the recipe's"
+    ),
     "beta": Flag(
         "objective",
         "beta",
@@ -59,7 +61,7 @@ FLAGS = {
         "upsample",
         str,
         "resize|transpose|shuffle",
-        "How decoders double the resolution; transposed convolutions leave checkerboards (ae, vae).",
+        "How decoders double the resolution; transposed convolutions leave checkerboards (ae, vae, gan).",
         "resize, or the recipe's",
     ),
     "patch": Flag(

@@ -33,8 +33,10 @@ from vaetool.training.flags import sections_of
 from vaetool.training.interruptions import Interruptions
 from vaetool.training.optimizers import follow, learning_rate_factor, make_optimizers
 from vaetool.training.prefetch import Prefetcher
-from vaetool.training.preparation import batch_size, new_model, read_images, settle_channels, take_over
+from vaetool.training.preparation import batch_size, new_model, read_images, settle, take_over
 from vaetool.training.report import Reporter
+
+SETTLED = 0.5  # share of a run after which it is said at once if it goes wrong: before, that may pass
 
 
 def train(
@@ -108,7 +110,7 @@ class Run:
         self.places = [str(place) for place in places]
         find = find_pairs if recipe.data.pairs else find_sources
         sources = find(self.places, root, whole=weights.model_class(recipe.kind).takes_any_values)
-        self.recipe = recipe = settle_channels(recipe, sources)
+        self.recipe = recipe = settle(recipe, sources)
         self.config: TrainingConfig = recipe.training
         self.output, self.best = output, checkpoints.best_path(output)
         self.processes = processes
@@ -119,7 +121,7 @@ class Run:
         self.images = read_images(sources, recipe, self.device, reporter.warn)
         self.course = Course(self.model, self.images, recipe, self._generator)
         self.optimizers = make_optimizers(self.model, self.config)
-        self.adversary = Adversary(recipe, processes) if self.config.adversarial else None
+        self.adversary = Adversary(recipe, self.model, processes) if self.config.adversarial else None
         if self.adversary is not None:
             self.optimizers.append(self.adversary.optimizer)
         self.average = copy.deepcopy(self.model).requires_grad_(False).eval()
@@ -170,16 +172,18 @@ class Run:
         with self.reporter.open(self.recipe, self.output, self.images.training.sources, progress):
             self._fit() if self.model.closed_form else self._steps()
         if self.processes.is_first:
-            generator = self._generator("codes")
-            held_out = self.course.held_out
-            for words in complete_file(self.best, self.output, self.images, held_out, self.recipe, generator):
+            generator, batch = self._generator("codes"), self.course.held_out
+            for words in complete_file(self.best, self.output, self.images, batch, self.recipe, generator):
                 self.reporter.say(words)
             advice = self.model.advice(progress.figures)
             if advice is not None:
                 self.reporter.warn(advice)
-            self.reporter.finished(self.model.figure, progress, count, self._examples())
+            best, held_out = weights.load(self.output, device=str(self.device)), self.images.held_out
+            with torch.inference_mode():
+                examples = best.example({name: tensor[:6] for name, tensor in batch.items()})
+            self.reporter.finished(self.model.figure, progress, count, examples, self.model.shown)
             if self.recipe.kind in kinds_with_codes():
-                self._show_codes()
+                self.reporter.codes(best, list(held_out.centre_crops(self._crop(1))), held_out.labels)
             checkpoints.remove_state(self.output)  # last: a run that is killed before can be resumed
         return Result(self.output, progress.before, progress.figures, count, progress.step, progress.seconds)
 
@@ -226,7 +230,9 @@ class Run:
                     self.reporter.interrupted(progress)
                     interruptions.act()
                 losses = self._step(wrapped, batches, fraction)
-                self.reporter.step(progress, fraction, losses, self._lr(), self._crop(fraction))
+                self.reporter.step(
+                    progress, fraction, losses, self.optimizers[0].param_groups[0]["lr"], self._crop(fraction)
+                )
 
     def _fraction(self) -> float:
         """Return the share of the budget that is spent, the largest if there are several budgets."""
@@ -243,9 +249,6 @@ class Run:
     def _crop(self, fraction: float) -> int:
         crops = self.config.crops
         return crops[min(len(crops) - 1, int(fraction * len(crops)))]
-
-    def _lr(self) -> float:
-        return self.optimizers[0].param_groups[0]["lr"]
 
     def _generator(self, purpose: str | int) -> torch.Generator:
         """Return a random generator for one purpose alone: a step, or the noise on held-out images."""
@@ -285,10 +288,12 @@ class Run:
         adversary = self.adversary if fraction >= self.config.adversarial_from else None
         with self.processes.precision(self.config.bf16):
             losses, fakes = wrapped(share, self.recipe.objective, fraction, adversary is not None)
-        loss = losses["loss"]
+        loss = losses.get("loss")
         if adversary is not None:
-            loss = loss + adversary.verdict(loss, fakes, self.model.last_layer, fraction, weight)
-            adversary.learn(share["clean"], fakes, self.progress.step, weight)
+            verdict = adversary.verdict(loss, fakes, self.model.last_layer, fraction, weight)
+            loss = verdict if loss is None else loss + verdict
+            losses["discriminator"] = adversary.learn(share["clean"], fakes, self.progress.step, weight)
+            losses.setdefault("loss", loss)
         (loss * weight).backward()
         for parameter in self.model.resting(self.recipe.objective, fraction):
             parameter.grad = None  # a gradient of zero would still move it: momentum, decay
@@ -316,12 +321,15 @@ class Run:
                 figures = self.average.validate(self.course.held_out)
             if not self.model.closed_form:
                 progress.before = progress.before or figures
-            value = figures[self.model.figure]
+            value = figures[self.model.figure] * (-1 if self.model.lower_is_better else 1)
             progress.since_best += 1
-            if value > progress.best or self.adversary is not None:
+            # An adversary makes a figure worse that measures likeness, though pictures become better.
+            if value > progress.best or (self.adversary is not None and not self.model.only_adversary):
                 progress.best, progress.since_best, progress.figures = value, 0, figures
                 self._save_model()
             self.reporter.validation(progress, figures)
+            if self._fraction() >= SETTLED:
+                self.reporter.doubt(self.model.advice(figures))
         progress.best, since_best = self.processes.agree(progress.best, progress.since_best)
         progress.since_best = int(since_best)
         return 0 < self.config.patience <= progress.since_best
@@ -335,16 +343,6 @@ class Run:
             "steps": self.progress.step,
             "seconds": round(self.progress.seconds, 1),
             "held_out": self.progress.figures,
+            "doubt": self.model.advice(self.progress.figures),
         }
         weights.save(self.best, self.average, about)
-
-    def _show_codes(self) -> None:
-        """Report the codes of held-out pictures."""
-        best, held_out = weights.load(self.output, device=str(self.device)), self.images.held_out
-        self.reporter.codes(best, list(held_out.centre_crops(self._crop(1))), held_out.labels)
-
-    def _examples(self) -> list[Tensor]:
-        """Return examples of what the kept weights make of held-out pictures."""
-        best = weights.load(self.output, device=str(self.device))
-        with torch.inference_mode():
-            return best.example({name: tensor[:6] for name, tensor in self.course.held_out.items()})

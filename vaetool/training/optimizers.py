@@ -99,7 +99,9 @@ def make_optimizers(model: Model, config: TrainingConfig) -> list[torch.optim.Op
     if rest:
         fused = all(weight.device.type in ("cpu", "cuda") for weights in rest.values() for weight in weights)
         groups = _groups(rest, config.lr)
-        optimizers.append(torch.optim.AdamW(groups, lr=config.lr, weight_decay=config.weight_decay, fused=fused))
+        optimizers.append(
+            torch.optim.AdamW(groups, lr=config.lr, betas=model.betas, weight_decay=config.weight_decay, fused=fused)
+        )
     if inner:
         groups = _groups(inner, config.lr * MUON_LR_RATIO)
         precision = torch.bfloat16 if config.bf16 and has_bf16_units(model.device) else torch.float32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -23,6 +24,13 @@ HELD_OUT_PICTURES = 1000
 
 MAX_TENSORS, MAX_WEIGHTS = 10_000, 2**30
 """Of a model that is trained; each weight takes 20 bytes."""
+FEWEST, MOST = 16, 128
+BATCHES = 8
+BATCH_PER_MINUTE = 32
+"""Crops per step where that is left open, at least and at most; batches in a pass; crops per step for each minute.
+
+A VAE collapses that takes few steps: 39 of 128 pictures, half a minute's, left none of 64 units active, 155 of 16 did.
+"""
 
 SAMPLE = 32
 """Images, about, that are looked at to see whether there is any colour."""
@@ -30,7 +38,7 @@ SAMPLE = 32
 
 def batch_size(config: TrainingConfig, crop: int) -> int:
     """Return the number of crops per step at a crop size: later crops may be larger, and are then fewer."""
-    return max(1, round(config.batch * config.crops[0] ** 2 / crop**2))
+    return max(1, round((config.batch or FEWEST) * config.crops[0] ** 2 / crop**2))
 
 
 def new_model(recipe: Recipe) -> Model:
@@ -84,13 +92,28 @@ class Images:
     fingerprint: str
 
 
-def settle_channels(recipe: Recipe, sources: Sequence[Source]) -> Recipe:
-    """Return the recipe with as many channels as its pictures need, if left open: 1 if all of a sample are grey."""
-    if recipe.model.channels:
-        return recipe
-    sample = sources[:: max(1, len(sources) // SAMPLE)]
-    channels = 1 if all(map(_is_grey, sample)) else 3
-    return replace(recipe, model=replace(recipe.model, channels=channels))
+def settle(recipe: Recipe, sources: Sequence[Source]) -> Recipe:
+    """Return the recipe with what it leaves to its images: the channels, 1 if all of a sample are grey, and the batch.
+
+    Few images or minutes get small batches, so that there are steps enough.
+    """
+    model, training = recipe.model, recipe.training
+    if not model.channels:
+        sample = sources[:: max(1, len(sources) // SAMPLE)]
+        model = replace(model, channels=1 if all(map(_is_grey, sample)) else 3)
+    if not training.batch:
+        training = replace(training, batch=fitting_batch(len(sources), training.minutes))
+    return replace(recipe, model=model, training=training)
+
+
+def fitting_batch(images: int, minutes: float) -> int:
+    """Return a power of two as the batch for so many images and minutes, 0 for any time.
+
+    >>> fitting_batch(60_000, 20), fitting_batch(60_000, 0.5), fitting_batch(200, 0), fitting_batch(600, 60)
+    (128, 16, 16, 64)
+    """
+    wanted = min(images / BATCHES, BATCH_PER_MINUTE * (minutes or math.inf))
+    return int(2 ** math.floor(math.log2(min(max(wanted, FEWEST), MOST))))
 
 
 def _is_grey(source: Source) -> bool:

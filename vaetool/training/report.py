@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 LOG_EVERY_SECONDS = 10.0  # more often in the first minutes
 SHOW_EVERY_SECONDS = 60.0  # a line, where there is no terminal to redraw
 REDRAW_EVERY_SECONDS = 0.5
+SHOWN = ("loss", "discriminator")
+"""Losses that are shown and logged; the others are parts of the first."""
 
 
 @dataclass
@@ -54,7 +56,8 @@ class Reporter:
     _columns: list[str] = field(default_factory=list, init=False)  # of the log as it is on disk
     _live: Live | None = field(default=None, init=False)
     _writer: Any = field(default=None, init=False)
-    _window: list[tuple[float, int, Tensor]] = field(default_factory=list, init=False)
+    _window: list[tuple[float, int, dict[str, Tensor]]] = field(default_factory=list, init=False)
+    _doubts: bool = field(default=False, init=False)
     _last: dict[str, float] = field(default_factory=dict, init=False)  # when something was last done
 
     def __post_init__(self) -> None:
@@ -96,7 +99,10 @@ class Reporter:
     def step(self, progress: Progress, fraction: float, losses: dict[str, Tensor], lr: float, crop: int) -> None:
         """Report a training step; call it after every one, since only now and then does it cost anything."""
         now = time.monotonic()
-        self._window = [*self._window[-49:], (now, progress.crops, losses["loss"])]
+        self._window = [
+            *self._window[-49:],
+            (now, progress.crops, {name: losses[name] for name in SHOWN if name in losses}),
+        ]
         every = min(LOG_EVERY_SECONDS, max(1.0, progress.seconds / 50))
         logs = len(self._window) > 1 and self._is_time("logged", every, now)
         redraws = self._live is not None and self._is_time("redrawn", REDRAW_EVERY_SECONDS, now)
@@ -105,7 +111,7 @@ class Reporter:
         row = {
             "step": progress.step,
             "seconds": round(progress.seconds, 1),
-            "loss": torch.stack([loss for _, _, loss in self._window]).mean().item(),
+            **{name: self._mean(name) for name in self._window[-1][2]},
             "lr": lr,
             "crop": crop,
             "images_per_second": self._speed(),
@@ -125,6 +131,10 @@ class Reporter:
         self._last[what] = now
         return True
 
+    def _mean(self, name: str) -> float:
+        """Return the mean of a loss over the latest steps."""
+        return torch.stack([losses[name] for _, _, losses in self._window if name in losses]).mean().item()
+
     def _speed(self) -> float:
         """Return the crops per second."""
         (start, first, _), (end, last, _) = self._window[0], self._window[-1]
@@ -136,6 +146,12 @@ class Reporter:
         self._add(row)
         if self._live is None:
             self.say(sentence(row))
+
+    def doubt(self, words: str | None) -> None:
+        """Warn of what goes wrong, once for as long as it does; None: nothing."""
+        if words is not None and not self._doubts:
+            self.warn(words)
+        self._doubts = words is not None
 
     def _add(self, row: dict[str, Any]) -> None:
         self._rows.append(row)
@@ -158,15 +174,17 @@ class Reporter:
         """Report that the run was stopped from outside and its state saved."""
         self.say(f"stopped at step {progress.step}, state saved: the same command with --resume goes on from here")
 
-    def finished(self, name: str, progress: Progress, images: int, examples: list[Tensor]) -> None:
+    def finished(
+        self, name: str, progress: Progress, images: int, examples: list[Tensor], names: Sequence[str] = ()
+    ) -> None:
         """Report the end: say what came of it, draw the curves and the held-out pictures, before and after.
 
-        name: of the figure of merit. images: how many are held out.
+        name: of the figure of merit. images: how many are held out. names: of the rows of examples.
         """
         self.say(change(name, progress.before.get(name), progress.figures[name], images))
         if self.files:
             try:
-                picture = draw(self._rows, examples)
+                picture = draw(self._rows, examples, names)
             except ImportError:  # Training works with only torch and a few others, straight from a checkout.
                 self.warn("no picture of the curves: matplotlib is not installed")
                 return
