@@ -164,7 +164,7 @@ def test_a_finished_model_of_another_kind_is_not_taken_for_the_run(fit, tiny_aut
         fit("training.steps=2", resume=True)
 
 
-@pytest.mark.parametrize("killed", ["_save_model", "_validate", "_examples"])
+@pytest.mark.parametrize("killed", ["_save_model", "_validate", "_show"])
 def test_wherever_it_was_killed_the_same_command_with_resume_finishes_a_run(
     fit, same_weights, tmp_path, monkeypatch, killed
 ):
@@ -185,7 +185,7 @@ def test_wherever_it_was_killed_the_same_command_with_resume_finishes_a_run(
         with pytest.raises(Killed):
             fit("training.steps=4", resume=True)
     assert state_path(tmp_path / "mine.safetensors").is_file()
-    assert (tmp_path / "mine.safetensors").exists() == (killed == "_examples")  # nothing untrained under its name
+    assert (tmp_path / "mine.safetensors").exists() == (killed == "_show")  # nothing untrained under its name
     with pytest.raises(UsageError, match="continue with --resume"):
         fit("training.steps=4")
     resumed, whole = fit("training.steps=4", resume=True), fit("training.steps=4", name="whole")

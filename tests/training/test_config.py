@@ -108,7 +108,7 @@ def test_a_wrong_setting_is_refused_by_name(setting, message):
         ('kind = "dae"\n[trainning]\nlr = 1.0', "unknown section 'trainning'"),
         ('kind = "dae"\ntraining = 3', "must be a table, [training]"),
         ("kind = 3", "must be a word in quotes"),
-        ('kind = "van"', "unknown kind 'van'; there are: ae, codec, dae, defect, features, gan, mae, vae"),
+        ('kind = "van"', "unknown kind 'van'; there are: ae, codec, dae, defect, features, flaws, gan, mae, vae"),
         ("kind = dae", "not a readable recipe"),
         ("", "which kind of model?"),
     ],
@@ -185,7 +185,7 @@ def test_there_are_bundled_recipes():
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("training.batch=1000000000", "training.batch must be from 1 to 65536, not 1000000000"),
+        ("training.batch=1000000000", "training.batch must be from 0 to 65536, not 1000000000"),
         ("training.crops=[1000000]", "training.crops must be a list of one or more, each from 1 to 4096"),
         ("training.batch=60000", "training.batch of 60000 crops of 96 x 96 is too much for a step: 29127 are possible"),
         ("model.widths=" + "[" * 1500, "--set model.widths: line 1 is nested too deep"),

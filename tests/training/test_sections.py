@@ -52,7 +52,7 @@ def test_every_number_of_training_is_checked(wrong):
     [
         ("lr", -1, "training.lr must be above 0, not -1"),
         ("batch", 1.5, "training.batch must be a whole number, not 1.5"),
-        ("crops", [], "training.crops must be a list of one or more, each above 0, not []"),
+        ("crops", [], "training.crops must be a list of one or more, each from 1 to 4096, not []"),
         ("optimizer", "sgd", "training.optimizer must be adamw or muon, not 'sgd'"),
     ],
 )

@@ -172,20 +172,23 @@ class Run:
         with self.reporter.open(self.recipe, self.output, self.images.training.sources, progress):
             self._fit() if self.model.closed_form else self._steps()
         if self.processes.is_first:
-            generator, batch = self._generator("codes"), self.course.held_out
-            for words in complete_file(self.best, self.output, self.images, batch, self.recipe, generator):
+            codes, held_out = self._generator("codes"), self.course.held_out
+            for words in complete_file(self.best, self.output, self.images, held_out, self.recipe, codes):
                 self.reporter.say(words)
-            advice = self.model.advice(progress.figures)
-            if advice is not None:
+            if (advice := self.model.advice(progress.figures)) is not None:
                 self.reporter.warn(advice)
-            best, held_out = weights.load(self.output, device=str(self.device)), self.images.held_out
-            with torch.inference_mode():
-                examples = best.example({name: tensor[:6] for name, tensor in batch.items()})
-            self.reporter.finished(self.model.figure, progress, count, examples, self.model.shown)
-            if self.recipe.kind in kinds_with_codes():
-                self.reporter.codes(best, list(held_out.centre_crops(self._crop(1))), held_out.labels)
+            self._show()
             checkpoints.remove_state(self.output)  # last: a run that is killed before can be resumed
         return Result(self.output, progress.before, progress.figures, count, progress.step, progress.seconds)
+
+    def _show(self) -> None:
+        """Report what the kept weights make of held-out pictures, and their codes."""
+        best, held_out = weights.load(self.output, device=str(self.device)), self.images.held_out
+        with torch.inference_mode():
+            examples = best.example({name: tensor[:6] for name, tensor in self.course.held_out.items()})
+        self.reporter.finished(self.model.figure, self.progress, len(held_out), examples, self.model.shown)
+        if self.recipe.kind in kinds_with_codes():
+            self.reporter.codes(best, list(held_out.centre_crops(self._crop(1))), held_out.labels)
 
     def _fit(self) -> None:
         """Fit a model of closed form, by one process alone, and measure it."""
@@ -230,9 +233,8 @@ class Run:
                     self.reporter.interrupted(progress)
                     interruptions.act()
                 losses = self._step(wrapped, batches, fraction)
-                self.reporter.step(
-                    progress, fraction, losses, self.optimizers[0].param_groups[0]["lr"], self._crop(fraction)
-                )
+                lr = self.optimizers[0].param_groups[0]["lr"]
+                self.reporter.step(progress, fraction, losses, lr, self._crop(fraction))
 
     def _fraction(self) -> float:
         """Return the share of the budget that is spent, the largest if there are several budgets."""
