@@ -119,7 +119,6 @@ def test_a_folder_called_like_a_kind_is_written_with_its_path(here, vaetool):
         (["dae", "nowhere", "-o", "m.safetensors"], "nowhere: no such folder or zip file"),
         (["dae", "photos", "-o", "m.pt"], "a model file ends in .safetensors"),
         (["dae", "photos", "-o", "photos/1.png/m.safetensors"], "cannot write to photos/1.png"),
-        (["dae", "photos", "-o", "m.safetensors", "--resume"], "no saved state to resume from"),
         (["dae", "photos", "-o", "m.safetensors", "--device", "cuda:77"], "device 'cuda:77' is not available"),
         (["dae", "photos", "-o", "m.safetensors", "--init", "nothing"], "no model 'nothing'"),
         (["dae", "photos", "-o", "m.safetensors", "--set", "training.rate=1"], "unknown key 'rate'"),
