@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from vaetool.denoising.dae import DAE
     from vaetool.images import Picture
     from vaetool.images.comparison import Comparison
+    from vaetool.inpainting.flaws import Flaws
     from vaetool.inpainting.mae import MAE
     from vaetool.inpainting.task import Box
     from vaetool.latents.ae import AE
     from vaetool.latents.explore import Exploration
+    from vaetool.latents.gan import GAN
     from vaetool.latents.vae import VAE
     from vaetool.nn.base import Model
     from vaetool.nn.precision import Precision
@@ -50,6 +52,8 @@ def load(
 @overload
 def load(name: Literal["photo-inpaint"], *, device: str = ..., precision: Precision = ..., kind: None = ...) -> MAE: ...
 @overload
+def load(name: Literal["scan-flaws"], *, device: str = ..., precision: Precision = ..., kind: None = ...) -> Flaws: ...
+@overload
 def load(
     name: Literal["digits", "faces", "fashion", "smiles"],
     *,
@@ -67,6 +71,10 @@ def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Lit
 def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["ae"]) -> AE: ...
 @overload
 def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["vae"]) -> VAE: ...
+@overload
+def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["gan"]) -> GAN: ...
+@overload
+def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["flaws"]) -> Flaws: ...
 @overload
 def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["defect"]) -> Defect: ...
 @overload
