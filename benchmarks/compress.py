@@ -185,21 +185,26 @@ def seconds_per_picture(codecs: dict[str, Codec], rows: dict[str, Row], paths: l
             continue
         rates = mean_curve(rows[name])["bpp"]
         quality = rows[name]["qualities"][int(np.argmin(np.abs(np.subtract(rates, 1.0))))]
-        encoding, decoding = [], []
-        for _ in range(5):
-            start = time.perf_counter()
-            data = codec.encode(image, quality)
-            middle = time.perf_counter()
-            codec.decode(data).load()
-            encoding.append(middle - start)
-            decoding.append(time.perf_counter() - middle)
-        medians = (round(statistics.median(times), 3) for times in (encoding, decoding))
+        medians = (round(each, 3) for each in median_seconds(codec, image, quality))
         seconds[name] = dict(zip(("quality", "encode", "decode"), (quality, *medians), strict=True))
         if name == OURS:
             import torch
 
             seconds[name]["threads"] = torch.get_num_threads()
     return seconds
+
+
+def median_seconds(codec: Codec, image: Image.Image, quality: int) -> tuple[float, float]:
+    """The medians of five: to encode, and to decode."""
+    encoding, decoding = [], []
+    for _ in range(5):
+        start = time.perf_counter()
+        data = codec.encode(image, quality)
+        middle = time.perf_counter()
+        codec.decode(data).load()
+        encoding.append(middle - start)
+        decoding.append(time.perf_counter() - middle)
+    return statistics.median(encoding), statistics.median(decoding)
 
 
 def large_picture(paths: list[Path], arguments: argparse.Namespace) -> dict[str, dict[str, float]]:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,13 +21,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from compress import Codec, mosaic, ours, pictures_in, pillow, read
+from compress import Codec, median_seconds, mosaic, ours, pictures_in, pillow, read
 from PIL import Image, features
 
 from vaetool.images.metrics import psnr
 
 SIZE = (1536, 1024)
-REPEATS = 5
 
 
 def main() -> None:
@@ -74,20 +72,14 @@ def measure(codec: Codec, image: Image.Image, wanted: float) -> dict[str, Any]:
     while quality - low > 1:
         middle = (low + quality) // 2
         low, quality = (middle, quality) if closeness(middle) < wanted else (low, middle)
-    megapixels, packing, unpacking = image.width * image.height / 1e6, [], []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        data = codec.encode(image, quality)
-        middle_time = time.perf_counter()
-        codec.decode(data).load()
-        packing.append(middle_time - start)
-        unpacking.append(time.perf_counter() - middle_time)
+    megapixels, data = image.width * image.height / 1e6, codec.encode(image, quality)
+    packing, unpacking = (round(megapixels / each, 2) for each in median_seconds(codec, image, quality))
     return {
         "quality": quality,
         "psnr": round(closeness(quality), 2),
         "bpp": round(8 * len(data) / (image.width * image.height), 3),
-        "packing": round(megapixels / statistics.median(packing), 2),
-        "unpacking": round(megapixels / statistics.median(unpacking), 2),
+        "packing": packing,
+        "unpacking": unpacking,
     }
 
 
