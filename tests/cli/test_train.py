@@ -174,7 +174,7 @@ def test_a_stopped_run_says_how_to_go_on_and_does(here, python, vaetool, number,
     call = ["train", "dae", "photos", "-o", "m.safetensors", *SETTINGS]
     process = python("-m", "vaetool", *call, "--minutes", 5)
     deadline = time.monotonic() + 60
-    while not (here / "m.safetensors").exists():
+    while not (here / "m.best.safetensors").exists():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.01)

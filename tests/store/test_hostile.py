@@ -121,6 +121,6 @@ def test_a_model_of_ten_thousand_tensors_is_described_at_once(tmp_path, original
     path.write_bytes(joined({"__metadata__": header["__metadata__"], **table}, bytes(9000)))
     start = time.thread_time()
     facts = read_header(path).facts()
-    assert time.thread_time() - start <= 0.5
+    assert time.thread_time() - start <= SECONDS  # 8 s where the time grew with the square
     assert facts["parameters"]["all"] == 9000
     assert len(facts["parameters"]) == 9001
