@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -64,3 +65,10 @@ def test_another_run_is_numbered_and_replaces_nothing(tmp_path):
         assert contact_sheet_path(tmp_path).name == name
         contact_sheet_path(tmp_path).write_text("mine")
     assert contact_sheet_path(tmp_path, replace=True).name == "contact-sheet.jpg"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="/dev/null")
+def test_a_folder_that_cannot_be_made_is_noticed_before_the_work(vaetool):
+    result = vaetool("demo", "/dev/null/show")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "error: cannot write /dev/null/show/contact-sheet.jpg: Not a directory\n"

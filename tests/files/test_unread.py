@@ -1,11 +1,14 @@
 """Pictures that are not read are counted and named where they lie in a folder, by every command."""
 
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from vaetool.errors import UsageError
+from vaetool.errors import FileError, UsageError
 from vaetool.files.inputs import expand
+from vaetool.files.mask_folder import MaskFolder
 from vaetool.images.sources import find_sources
 
 
@@ -47,6 +50,29 @@ def test_commands_name_them_without_being_asked(vaetool, scorer, folder, command
     assert "4 camera raw" in result.stderr
     assert "..., darktable" not in result.stderr
     assert "; darktable, RawTherapee or dcraw convert them" in result.stderr
+
+
+def test_comparisons_name_those_of_both_folders(vaetool, folder, tmp_path):
+    (tmp_path / "others").mkdir()
+    shutil.copy(folder / "a.png", tmp_path / "others")
+    (tmp_path / "others" / "b.psd").write_bytes(b"anything")
+    result = vaetool("compare", folder, tmp_path / "others")
+    assert result.exit_code == 0
+    assert "1 JPEG XL" in result.stderr
+    assert "1 Photoshop" in result.stderr
+
+
+def test_a_morph_names_them(vaetool, tiny_vae, folder, tmp_path):
+    result = vaetool("morph", folder, folder / "a.png", "-m", tiny_vae, "-o", tmp_path / "m.gif")
+    assert result.exit_code == 0
+    assert "1 JPEG XL" in result.stderr
+
+
+def test_a_mask_that_is_not_read_is_no_missing_mask(folder):
+    masks = MaskFolder(folder)
+    with pytest.raises(FileError, match=r"its mask .*c\.tga is not read \(TGA: make TIFF or PNG of it first"):
+        masks.of("photos/c.png")
+    assert masks.of("photos/z.png") is None
 
 
 def test_training_is_told_of_each_when_it_reads_it(folder):

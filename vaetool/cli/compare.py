@@ -15,7 +15,7 @@ from vaetool.cli.decompress import CodecName
 from vaetool.cli.facts import Lines
 from vaetool.cli.groups import between, with_options
 from vaetool.cli.options import FileOptions
-from vaetool.cli.plans import model_files
+from vaetool.cli.plans import model_files, name_unread
 from vaetool.errors import FileError, ImageError, UsageError
 from vaetool.files.console import Console, Report
 
@@ -99,6 +99,7 @@ def compare(
     from vaetool.files.planning import folders_of
 
     pairs = pair(image, reference, PICTURES, recursive=run.recursive, leave_out=folders_of(difference))
+    name_unread(pairs.inputs.unread, run.console)
     jobs = _plan(pairs, difference, model, force=run.force)
     codec = None
     if model is not None:

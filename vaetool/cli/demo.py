@@ -8,7 +8,7 @@ import typer
 
 from vaetool.cli.groups import with_options
 from vaetool.cli.options import ComputeOptions
-from vaetool.files.outputs import check_folder
+from vaetool.files.outputs import check_folder, check_results
 
 Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="Folder of the contact sheet; created if missing.")]
 Force = Annotated[
@@ -27,6 +27,7 @@ def demo(folder: Folder = "vaetool-demo", force: Force = False, *, run: ComputeO
 
     check_folder(folder, "contact sheets")
     sheet = jobs.contact_sheet_path(folder, replace=force)
+    check_results([sheet], force=force)
     header_shown = False
     for row in jobs.run(sheet, device=run.device):
         if run.json:

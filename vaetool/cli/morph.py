@@ -12,11 +12,12 @@ import typer
 
 from vaetool.cli.groups import between, with_options
 from vaetool.cli.options import FILES, ComputeOptions, ModelName
-from vaetool.cli.plans import model_files
+from vaetool.cli.plans import model_files, name_unread
 from vaetool.errors import UsageError
 from vaetool.store.headers import SUFFIX
 
 if TYPE_CHECKING:
+    from vaetool.files.console import Console
     from vaetool.files.inputs import Source
 
 DIRECTION = "Direction"
@@ -150,7 +151,7 @@ def morph(
     drawn = [] if seeds is None else read_seeds(seeds)
     if drawn and (pictures or direction is not None):
         raise UsageError("--seeds morphs between new pictures: name neither pictures nor a direction with it")
-    sources = [] if drawn else _sources(pictures or [])
+    sources = [] if drawn else _sources(pictures or [], run.console)
     if against is not None and direction is None:
         raise UsageError("--against needs --direction FOLDER")
     if direction is None and len(drawn or sources) < 2:
@@ -228,13 +229,15 @@ def read_span(text: str) -> tuple[float, float]:
     return float(found[1]), float(found[2])
 
 
-def _sources(arguments: list[str]) -> list[Source]:
+def _sources(arguments: list[str], console: Console) -> list[Source]:
     """Return the pictures that were named, in order; one that is named twice is there twice."""
     from vaetool.files.inputs import expand
 
     if not arguments:
         raise UsageError("which pictures? Name two or more, or one and --direction")
-    entries = [entry for argument in arguments for entry in expand([argument], earlier=".morph").entries]
+    found = [expand([argument], earlier=".morph") for argument in arguments]
+    name_unread([path for inputs in found for path in inputs.unread], console)
+    entries = [entry for inputs in found for entry in inputs.entries]
     for entry in entries:
         if entry.problem:
             raise UsageError(f"{entry.source}: {entry.problem}")

@@ -248,7 +248,7 @@ class RunOptions(FileOptions):
             earlier=naming.suffix,
             leave_out=planning.folders_of(output, leave_out),
         )
-        self._name_unread(found.unread)
+        plans.name_unread(found.unread, self.console)
         shard = self._shard(found)
         if no_output:
             entries = found.entries
@@ -293,15 +293,9 @@ class RunOptions(FileOptions):
         def jobs() -> Iterator[Job]:
             for entry in entries:
                 yield planning.Job(entry.source, None, entry.problem)
-            self._name_unread(unread)
+            plans.name_unread(unread, self.console)
 
         return jobs()
-
-    def _name_unread(self, paths: Sequence[Path]) -> None:
-        if paths:
-            from vaetool.files.unread import left_out
-
-            self.console.warn(left_out(paths))
 
     def process(
         self,

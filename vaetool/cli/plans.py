@@ -68,6 +68,14 @@ def check_outputs(jobs: Sequence[Job], extension: str | None, console: Console, 
         raise UsageError(f"{path.name}: the result is a {extension} file: give it that suffix")
 
 
+def name_unread(paths: Sequence[Path], console: Console) -> None:
+    """Warn of the pictures in folders whose kinds are not read, if there are any."""
+    if paths:
+        from vaetool.files.unread import left_out
+
+        console.warn(left_out(paths))
+
+
 def end_without_work(jobs: Sequence[Job], console: Console, *, dry_run: bool) -> None:
     """End the command when no work is left: see `RunOptions.jobs`."""
     if dry_run:

@@ -6,6 +6,7 @@ from pathlib import Path, PurePath
 
 from vaetool.errors import FileError
 from vaetool.files import inputs
+from vaetool.files.unread import advice, kind_by_name
 
 ENDINGS = ("", "_mask")
 """What follows a picture's name in that of its mask: nothing, or as in MVTec AD."""
@@ -20,13 +21,15 @@ class MaskFolder:
 
     def __init__(self, folder: str | Path) -> None:
         self._by_name: dict[str, list[inputs.Entry]] = {}
-        for entry in inputs.expand([str(folder)], recursive=True).entries:
+        found = inputs.expand([str(folder)], recursive=True)
+        for entry in found.entries:
             self._by_name.setdefault(entry.place.stem, []).append(entry)
+        self._unread = {path.stem: path for path in found.unread}
 
     def of(self, source: object) -> Path | None:
         """Return the mask of an image, if there is one.
 
-        Raises FileError if there are several.
+        Raises FileError if there are several, and for one of a kind that is not read.
         """
         image = Path(str(source)).absolute()
         found = [entry for ending in ENDINGS for entry in self._by_name.get(image.stem + ending, [])]
@@ -35,7 +38,13 @@ class MaskFolder:
             found = [entry for entry, depth in zip(found, depths, strict=True) if depth == max(depths) >= 0]
             if len(found) != 1:
                 raise FileError("several masks have its name, and not one of them is in a folder of the same name")
-        return Path(str(found[0].source)) if found else None
+        if found:
+            return Path(str(found[0].source))
+        for ending in ENDINGS:
+            if (path := self._unread.get(image.stem + ending)) is not None:
+                kind = str(kind_by_name(path))
+                raise FileError(f"its mask {path} is not read ({kind}: {advice(kind)})")
+        return None
 
 
 def _common_depth(mask: PurePath, image: PurePath) -> int:

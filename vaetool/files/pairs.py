@@ -34,7 +34,7 @@ def pair(first: str, second: str, kind: FileKind, *, recursive: bool = False, le
     are_folders = [Path(place).is_dir() for place in (first, second)]
     if all(are_folders):
         found = [expand([place], kind=kind, recursive=recursive, leave_out=leave_out) for place in (first, second)]
-        return _pair_by_name(found[0], second, found[1].entries, first)
+        return _pair_by_name(found[0], second, found[1], first)
     if any(are_folders):
         folder, file = (first, second) if are_folders[0] else (second, first)
         raise UsageError(f"{folder} is a folder and {file} is not: name two files or two folders")
@@ -44,9 +44,9 @@ def pair(first: str, second: str, kind: FileKind, *, recursive: bool = False, le
     return Pairs(Inputs((Entry(source, PurePath(Path(first).name)),), many=False), {source: Path(second)})
 
 
-def _pair_by_name(inputs: Inputs, folder: str, others: Sequence[Entry], first: str) -> Pairs:
+def _pair_by_name(inputs: Inputs, folder: str, others: Inputs, first: str) -> Pairs:
     by_name: dict[PurePath, list[Entry]] = {}
-    for other in others:
+    for other in others.entries:
         if not other.problem:
             by_name.setdefault(_name(other), []).append(other)
     entries: list[Entry] = []
@@ -62,9 +62,9 @@ def _pair_by_name(inputs: Inputs, folder: str, others: Sequence[Entry], first: s
             several = f": {' and '.join(other.place.name for other in found)}" if found else ""
             entry = replace(entry, problem=f"has {'several partners' if found else 'no partner'} in {folder}{several}")
         entries.append(entry)
-    alone = (replace(other, problem=other.problem or f"has no partner in {first}") for other in others)
+    alone = (replace(other, problem=other.problem or f"has no partner in {first}") for other in others.entries)
     return Pairs(
-        replace(inputs, entries=tuple(entries)),
+        replace(inputs, entries=tuple(entries), unread=(*inputs.unread, *others.unread)),
         partners,
         tuple(other for other in alone if other.source not in claimed),
     )
