@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -249,3 +250,17 @@ def test_the_family_is_measured_side_by_side(benchmarks, digits, write_mnist, tm
     assert rows["real pictures"]["detail"] == pytest.approx(1, abs=0.1)
     assert len(list((tmp_path / "sheets").iterdir())) == 5
     assert "| gan |" in capsys.readouterr().out
+
+
+def test_all_are_run_by_one_command(tmp_path):
+    from benchmarks.__main__ import ARGUMENTS
+
+    others = {"family", "specialise", "published_compress", "published_denoise"}
+    stored = {path.stem for path in BENCHMARKS.glob("*.json")} - others
+    assert {name.partition("-")[0] for name in ARGUMENTS} >= stored
+    assert all((BENCHMARKS / f"{name.partition('-')[0]}.py").is_file() for name in ARGUMENTS)
+    (tmp_path / "cbsd68").mkdir()
+    call = [sys.executable, "-m", "benchmarks", tmp_path, "--only", "noisy_only"]
+    result = subprocess.run(call, cwd=BENCHMARKS.parent, capture_output=True, text=True, timeout=120)
+    assert result.stdout.startswith(f"noisy_only: left out, {tmp_path} has no photos-valid\n")
+    assert result.returncode == 0
