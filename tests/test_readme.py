@@ -1,4 +1,4 @@
-"""Every example that a reader could copy is run: those of the README, of the guides and of the help pages.
+"""Every example that a reader could copy is run: those of the README, of guides, tutorials and help pages.
 
 An example is run in a new folder that holds the files it names, made here: whatever ends like a picture is a
 photograph, whatever ends in a slash a folder of them, and so on. Blocks fenced as `text` are not run.
@@ -31,7 +31,10 @@ from vaetool.compression.encode import compress
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 TEXT = README.read_text(encoding="utf-8") if README.is_file() else ""
-GUIDES = [README, *sorted((ROOT / "docs" / "guide").glob("*.md"))]
+GUIDES = [
+    README,
+    *(path for folder in ("guide", "tutorials") for path in sorted((ROOT / "docs" / folder).glob("*.md"))),
+]
 
 INSTALLATION = ("pip install . && vaetool demo", "pip install '.[test]' && pytest")
 
@@ -48,7 +51,7 @@ DIGITS = {"bad/": "0", "without/": "1"}
 KINDS = {"a Pillow image": Image.Image, "the bytes": bytes, "an array": np.ndarray}
 """What a comment in a block of Python calls a result, and what that is."""
 
-RESULTS = {"-o", "--output", "--save", "--difference", ">"}
+RESULTS = {"-o", "--output", "--save", "--difference", "--heatmap", "--roc", ">"}
 """What comes after one of these is made by the example."""
 
 
