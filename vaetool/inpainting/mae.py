@@ -24,7 +24,7 @@ from vaetool.images.metrics import mean_psnr
 from vaetool.inpainting.filling import push_pull
 from vaetool.inpainting.holes import CONTEXT, bounds, deep_part, dilate_hole, windows, with_surroundings
 from vaetool.inpainting.masks import Masks, draw_masks
-from vaetool.inpainting.texture import add_texture
+from vaetool.inpainting.texture import add_texture, repaint
 from vaetool.nn.base import Batch, Losses, Model, register
 from vaetool.nn.blocks import UNet
 from vaetool.nn.sections import Positive, Section, Some
@@ -34,6 +34,9 @@ UNKNOWN, COARSE = 1.0, 0.5
 """Marks for the pixels of a hole: nothing is known of them, or only a coarse version."""
 
 COARSE_CONTEXT = (32, 32)  # pixels that are seen around a coarse version, at least and at most
+
+VERY_DEEP = 2
+"""Times a picture is halved until a hole is no longer deep, from which on the network is not to be trusted with it."""
 
 MASK_STD = 0.01
 FIRST_CHANGE = 0.1
@@ -191,24 +194,29 @@ class MAE(Model):
             raise ImageError("is covered by the hole entirely: nothing is left to fill it from")
         filled = pixels.copy()
         filled[hole] = 0
-        self._fill_holes(filled, hole)
+        self._fill_holes(filled, hole, texture)
         if texture:
             add_texture(filled, hole)
         return filled
 
-    def _fill_holes(self, pixels: np.ndarray, hole: np.ndarray) -> None:
-        """Fill in place: first the holes that are not deep, then the deep ones, from a version of half the size."""
+    def _fill_holes(self, pixels: np.ndarray, hole: np.ndarray, texture: bool, halvings: int = 0) -> None:
+        """Fill in place: first the holes that are not deep, then the deep ones, from a version of half the size.
+
+        texture: very deep ones are repainted. halvings: how often the picture was halved.
+        """
         deep = deep_part(hole)
         self._fill_windows(pixels, hole, hole & ~deep, UNKNOWN)
         box = bounds(deep)
         if box is None:
+            if texture and halvings >= VERY_DEEP:
+                repaint(pixels, hole)
             return
         part = with_surroundings(box, hole.shape)
         region, deep = pixels[part], deep[part]
         top = np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else 1
         coarse, known = halved(region, ~deep)
         coarse /= top
-        self._fill_holes(coarse, ~known)
+        self._fill_holes(coarse, ~known, texture, halvings + 1)
         coarse *= top
         fill_from(coarse, region, ~deep)
         self._fill_windows(region, deep, deep, COARSE)

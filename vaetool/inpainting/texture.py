@@ -5,6 +5,9 @@ Here the blur is a guide. The nearest patches of what is known are found from co
 network says of colour and what the surroundings say of contrast, and their gradients are blended with the network's low
 frequencies (`blending`). The combination of patches over scales follows Wexler et al. 2007, that with gradients Darabi
 et al. 2012 (Image Melding).
+
+In the middle of a very deep hole, the mean of all that could be there has a colour that may be nowhere in the picture,
+a fog. There the network's filling is only what a search begins with: see `repaint`.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ OVERLAP = 16  # pixels that are sought beyond the core, where a hole goes on
 COARSEST = 10  # pixels, the depth of a hole at which search begins
 VOTES, ROUNDS = 3, 2  # pictures that are voted at each smaller size, and rounds of search for each
 LAST_VOTES, LAST_ROUNDS = 1, 1  # the same at full size, which takes most of the time and changes little
+REPAINTED = 4  # pictures that are voted, one from the other, in place of a network's
 
 SMOOTH = 4.0  # pixels, sigma of what the network is trusted with
 LEAST_CONTRAST = 0.01  # of 0..1 from pixel to pixel: less is the same to the search
@@ -57,12 +61,6 @@ class Level:
         """Return the same at half the size; of a hole nothing is lost."""
         return Level(_means(self.pixels), _any(self.hole), _any(self.wanted), _means(self.guide))
 
-    def sources(self) -> np.ndarray:
-        """Return the middles of the patches that are known entirely."""
-        known = ~_widened(self.hole)
-        known[:REACH] = known[-REACH:] = known[:, :REACH] = known[:, -REACH:] = False
-        return known
-
 
 def add_texture(pixels: np.ndarray, hole: np.ndarray) -> None:
     """Add texture to a picture, in place, where a network has filled a wide hole; thin ones stay as they are.
@@ -85,6 +83,27 @@ def add_texture(pixels: np.ndarray, hole: np.ndarray) -> None:
         values = blend(filled, found, share)
         values = values.clip(filled.min().clip(max=0), filled.max().clip(min=1))  # floats may be beyond 0..1
         region[share > 0] = from_unit(values[share > 0], pixels.dtype)
+
+
+def repaint(pixels: np.ndarray, hole: np.ndarray) -> None:
+    """Paint what a network has filled again, in place, with patches of what is known.
+
+    pixels: (height, width, channels) float32 or wider, about 0..1, filled. hole: (height, width) bool. Beginning with
+    the network's filling, pictures are voted from the patches nearest to the last one (Wexler et al. 2007). Time and
+    memory are bounded as in `add_texture`; where no patch is known, nothing changes.
+    """
+    for tile in windows(hole, 1, CONTEXT, CORE):
+        region, inside = pixels[tile.window()], hole[tile.window()]
+        voted, wanted = region.astype(np.float32), inside & _around(tile, OVERLAP)
+        sources, rng = _sources(inside), np.random.default_rng(SEED)
+        if not sources.any():
+            continue
+        field = Field(_widened(wanted), sources, rng)
+        for _ in range(REPAINTED):
+            field.search(describe(voted, sources, rng), ROUNDS)
+            voted = field.vote(voted, wanted)
+        chosen = inside & _around(tile, 0)
+        region[chosen] = voted[chosen]
 
 
 def texture_share(hole: np.ndarray) -> np.ndarray:
@@ -132,12 +151,12 @@ def synthesise(level: Level, rng: np.random.Generator) -> Gradients | None:
     patches nearer to it are searched.
     """
     levels, depth = [level], float(ndimage.distance_transform_edt(level.wanted).max())
-    while depth > COARSEST and levels[-1].halved().sources().any():
+    while depth > COARSEST and _sources(levels[-1].halved().hole).any():
         levels.append(levels[-1].halved())
         depth /= 2
     coarser: Field | None = None
     for each in reversed(levels):
-        sources = each.sources()
+        sources = _sources(each.hole)
         if not sources.any():
             return None
         field = Field(_widened(each.wanted), sources, rng)
@@ -160,6 +179,13 @@ def _around(tile: Tile, margin: int) -> np.ndarray:
     kept = (slice(max(0, part.start - margin), part.stop + margin) for part in tile.middle())
     inside[tuple(kept)] = True
     return inside
+
+
+def _sources(hole: np.ndarray) -> np.ndarray:
+    """Return the middles of the patches that are known entirely."""
+    known = ~_widened(hole)
+    known[:REACH] = known[-REACH:] = known[:, :REACH] = known[:, -REACH:] = False
+    return known
 
 
 def _widened(inside: np.ndarray) -> np.ndarray:
