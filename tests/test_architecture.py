@@ -28,7 +28,7 @@ LAYERS = [
     {"ui"},
     {""},  # the public names, all of which are from further down
     {"demo", "estimator", "pillow", "public"},
-    {"training"},
+    {"training", "exporting"},
     {"denoising", "inpainting", "compression", "latents", "scoring"},
     {"store"},
     {"nn"},
