@@ -28,7 +28,7 @@ LAYERS = [
     {"ui"},
     {""},  # the public names, all of which are from further down
     {"demo", "estimator", "pillow", "public"},
-    {"training"},
+    {"training", "exporting"},
     {"denoising", "inpainting", "compression", "latents", "scoring"},
     {"store"},
     {"nn"},
@@ -39,6 +39,7 @@ LAYERS = [
 ALLOWED = {
     ("inpainting", "denoising"),  # a denoiser's weights are a good start
     ("latents", "scoring"),  # a VAE scores
+    ("exporting", ""),  # the version, which a file names
 }
 WITHOUT_TORCH = ("files", "store.headers", "store.catalogue", "errors", "compression.container", "compression.encode")
 WITHOUT_TORCH += ("compression.decode", "images.picture", "images.formats", "images.reading", "images.writing")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -85,6 +86,34 @@ def test_a_clone_is_untrained_and_has_the_same_parameters(trained):
 def test_a_pickled_transformer_gives_the_same_codes(trained, digits):
     back = pickle.loads(pickle.dumps(trained))
     assert np.array_equal(back.transform(digits[0][:5]), trained.transform(digits[0][:5]))
+
+
+def test_a_pipeline_is_stored_with_joblib_and_works_in_its_threads(digits, tmp_path):
+    rows, labels = digits
+    pipeline = make_pipeline(tiny(peak=16, latent=8), LogisticRegression(max_iter=2000)).fit(rows[:80], labels[:80])
+    joblib.dump(pipeline, tmp_path / "pipeline.joblib")
+    back = joblib.load(tmp_path / "pipeline.joblib")
+    expected = pipeline.predict_proba(rows[80:120])
+    assert np.array_equal(back.predict_proba(rows[80:120]), expected)
+    with joblib.parallel_config("threading", n_jobs=2):
+        parts = joblib.Parallel()(joblib.delayed(back.predict_proba)(part) for part in np.split(rows[80:120], 2))
+    assert np.allclose(np.concatenate(parts), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_table_of_pixels_gives_a_table_of_codes(trained, digits, library):
+    frames = pytest.importorskip(library)
+    table = frames.DataFrame(digits[0][:5], [f"pixel{k}" for k in range(64)]) if library == "polars" else None
+    if table is None:
+        table = frames.DataFrame(digits[0][:5], columns=[f"pixel{k}" for k in range(64)], index=list("abcde"))
+    transformer = clone(trained).set_params(steps=2).set_output(transform=library).fit(table)
+    codes = transformer.transform(table)
+    assert isinstance(codes, frames.DataFrame)
+    assert list(codes.columns) == transformer.get_feature_names_out().tolist()
+    assert codes.shape == (5, 16)
+    assert transformer.feature_names_in_[0] == "pixel0"
+    if library == "pandas":
+        assert list(codes.index) == list("abcde")
 
 
 @pytest.mark.parametrize(

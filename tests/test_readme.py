@@ -241,8 +241,14 @@ EXAMPLES = {example.line: example for example in [*examples_in_help(), *examples
 FOLDERS = {word for line in EXAMPLES for word in line.split() if word.endswith("/")}
 """Also where they are written without the slash, as for `find`."""
 
+TAKE_LONG = {"vaetool export photo-denoise -o denoise.onnx"}
 
-@pytest.mark.parametrize("example", EXAMPLES.values(), ids=str)
+
+@pytest.mark.parametrize(
+    "example",
+    [pytest.param(each, marks=[pytest.mark.slow] * (line in TAKE_LONG)) for line, each in EXAMPLES.items()],
+    ids=str,
+)
 def test_an_example_runs(example, here, vaetool, python, tmp_path):
     words = words_of(example.line)
     here(words)

@@ -27,6 +27,7 @@ from vaetool.errors import (
 if TYPE_CHECKING:
     from vaetool.compression.decode import decompress
     from vaetool.compression.encode import compress
+    from vaetool.exporting.export import export
     from vaetool.public import compare, denoise, inpaint, latent, load, morph, sample, score
     from vaetool.store.weights import list_models
     from vaetool.training.loop import train
@@ -48,6 +49,7 @@ __all__ = [
     "compress",
     "decompress",
     "denoise",
+    "export",
     "inpaint",
     "latent",
     "list_models",
@@ -63,6 +65,7 @@ _LAZY = {
     "compress": "vaetool.compression.encode",
     "decompress": "vaetool.compression.decode",
     "denoise": "vaetool.public",
+    "export": "vaetool.exporting.export",
     "inpaint": "vaetool.public",
     "latent": "vaetool.public",
     "list_models": "vaetool.store.weights",

@@ -37,6 +37,7 @@ LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {
     "score": (detection.score, vaetool.score),
     "compare": (vaetool.compare, Pair.difference),
     "train": (vaetool.train,),
+    "export": (vaetool.export,),
     "demo": (demo.run,),
     "info": (),  # reads headers: no parameters
     "models": (),  # the same

@@ -21,6 +21,8 @@ from vaetool.cli.scoring import ALPHA, Level
 from vaetool.scoring import detection
 from vaetool.store import weights
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 @pytest.fixture(scope="session")
 def finder(tmp_path_factory, digit_folders) -> Path:
@@ -109,6 +111,21 @@ def test_json_has_every_component(here, vaetool, scorer):
     assert (record["path"], record["by"], record["outlier"]) == ("bad/0.png", "iwae", True)
     assert record["components"].keys() >= {"elbo", "recon", "kl", "iwae"}
     assert record["score"] == -record["components"]["iwae"]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_libraries_of_tables_read_it_as_the_guide_says(here, vaetool, scorer, library):
+    frames = pytest.importorskip(library)
+    guide = (ROOT / "docs/guide/score.md").read_text(encoding="utf-8")
+    lines = [line.replace("\n", " ") for line in re.findall(rf"`({library}\.[^`]+)`", guide)]
+    Path("scores.jsonl").write_bytes(vaetool("score", "-m", scorer, "bad", "good", "--json").data)
+    Path("scores.tsv").write_bytes(vaetool("score", "-m", scorer, "bad", "good").data)
+    tables = [eval(line, {library: frames}) for line in lines]
+    assert len(tables) == (2 if library == "pandas" else 1)
+    for table in tables:
+        assert len(table) == 30
+        assert {"path", "score"} <= set(table.columns)
+        assert table["score"].dtype in (np.float64, getattr(frames, "Float64", None))
 
 
 def test_in_a_pipe_and_by_any_format(here, vaetool, scorer):

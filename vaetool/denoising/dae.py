@@ -21,7 +21,14 @@ from torch.nn import functional as F
 from vaetool.denoising.cleaning import DEFAULT, Cleaning
 from vaetool.denoising.noise.learnt import LearntNoise
 from vaetool.denoising.noise.mixture import Noise
-from vaetool.denoising.sigma import SigmaEstimator, constant_map, has_salt_and_pepper, median_sigma, pool_readings
+from vaetool.denoising.sigma import (
+    SigmaEstimator,
+    constant_map,
+    has_salt_and_pepper,
+    limited_by_colours,
+    median_sigma,
+    pool_readings,
+)
 from vaetool.errors import UsageError
 from vaetool.images.conversion import from_unit, network_input, to_unit, unpack
 from vaetool.images.metrics import mean_psnr
@@ -52,13 +59,6 @@ RECORRUPTION = 0.7  # noise that is added to those held out, as a share of what 
 FURTHER = {"optimizer": "muon", "lr": 3e-4, "crops": (128,), "batch": 8, "clip": 0.25, "warmup_steps": 20}
 FURTHER |= {"constant": 0.3, "ema": 0.99, "bf16": True}
 """How to go on from trained weights, in minutes."""
-
-MAX_GREYNESS = 5.0
-GREY = 6 / 255
-"""In a picture that is not grey, sigma is at most the larger of `GREY` and `MAX_GREYNESS` times that of the colours
-alone: gravel looks like grey noise, but what cameras leave has colour in it, unless it is faint and saved as JPEG.
-Single black and white pixels are no gravel.
-"""
 
 TILE = 768
 HALO = 80  # at sigma 50 tiles then differ from the whole by at most 0.7 of an 8-bit level
@@ -295,22 +295,15 @@ class DAE(Model):
         scale = self.estimator.scale
         found = torch.empty((4, 1, 1, -(-height // scale), -(-width // scale)))
         for part in tracked(self._tiles(pixels, tile, ESTIMATOR_HALO), "finding noise"):
-            found[(..., *part.kept(scale))] = self._readings(pixels[part.window()])[(..., *part.middle(scale))].cpu()
+            readings = self.estimator.readings(self._window(pixels[part.window()]))
+            found[(..., *part.kept(scale))] = readings[(..., *part.middle(scale))].cpu()
             give_back()
         weighted, trust, evidence, colour = found
         sigma = pool_readings(weighted, trust, self.config.pooling)
         is_grey = (pixels == pixels[:, :, :1]).all()
         if not (self.config.uniform or is_grey or has_salt_and_pepper(pixels)):
-            sigma = sigma.minimum((MAX_GREYNESS * local_mean(colour, self.config.pooling).sqrt()).clamp_min(GREY))
+            sigma = limited_by_colours(sigma, colour, self.config.pooling)
         return self.settle(sigma, evidence)[0, 0].numpy()
-
-    def _readings(self, pixels: np.ndarray) -> Tensor:
-        """Return the estimator's readings and the colours' mean square difference: (4, 1, 1, height / 4, width / 4)."""
-        window = self._window(pixels)
-        detail = self.estimator.detail(window)
-        colours = detail - detail.mean(dim=1, keepdim=True)
-        colour_power = F.avg_pool2d(colours.square().mean(dim=1, keepdim=True), self.estimator.scale)
-        return torch.stack([*self.estimator(window, detail), colour_power])
 
     @torch.inference_mode()
     def denoise_pixels(self, pixels: np.ndarray, noise: np.ndarray, cleaning: Cleaning = DEFAULT) -> np.ndarray:

@@ -19,6 +19,13 @@ CLIPPED_EVIDENCE = 1e-3  # weight of such a place: it counts only where there is
 IMPULSES = 0.0005  # share of a picture's pixels that are black, and of those that are white, in salt and pepper
 CONTRAST = 0.2  # of 0..1, to the pixels around them
 
+MAX_GREYNESS = 5.0
+GREY = 6 / 255
+"""In a picture that is not grey, sigma is at most the larger of `GREY` and `MAX_GREYNESS` times that of the colours
+alone: gravel looks like grey noise, but what cameras leave has colour in it, unless it is faint and saved as JPEG.
+Single black and white pixels are no gravel.
+"""
+
 
 class SigmaEstimator(nn.Module):
     """Estimator of the sigma of the noise, from the noisy picture alone.
@@ -61,10 +68,22 @@ class SigmaEstimator(nn.Module):
         trust = (trust + 1e-6) * evidence
         return reading * trust, trust, evidence
 
+    def readings(self, noisy: Tensor) -> Tensor:
+        """Return what `forward` does, and the colours' mean square difference: (4, batch, 1, height / 4, width / 4)."""
+        detail = self.detail(noisy)
+        colours = detail - detail.mean(dim=1, keepdim=True)
+        colour_power = F.avg_pool2d(colours.square().mean(dim=1, keepdim=True), self.scale)
+        return torch.stack([*self(noisy, detail), colour_power])
+
 
 def pool_readings(weighted: Tensor, trust: Tensor, window: int) -> Tensor:
     """Return the map of sigma, (batch, 1, h, w): a `SigmaEstimator`'s readings averaged over `window` x `window`."""
     return local_mean(weighted, window) / local_mean(trust, window).clamp_min(1e-12)
+
+
+def limited_by_colours(sigma: Tensor, colour_power: Tensor, window: int) -> Tensor:
+    """Return sigma as far as colours show it: see `MAX_GREYNESS`; colour_power, window: as for `pool_readings`."""
+    return sigma.minimum((MAX_GREYNESS * local_mean(colour_power, window).sqrt()).clamp_min(GREY))
 
 
 def has_salt_and_pepper(pixels: np.ndarray) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -48,7 +48,11 @@ class Seen(NamedTuple):
 @torch.inference_mode()
 def see(x: Tensor) -> Seen:
     """Return the features of pictures, (batch, 3, height, width) in 0..1, sides multiples of 32."""
-    outputs = trained_backbone(BLOCKS, x.device)(x)
+    return seen(trained_backbone(BLOCKS, x.device)(x))
+
+
+def seen(outputs: Sequence[Tensor]) -> Seen:
+    """Return the features that are made of the outputs of the backbone's `BLOCKS`."""
     glance = F.adaptive_avg_pool2d(outputs[-1], GLANCE).flatten(1)
     scales = (local_mean(output, POOLED).permute(0, 2, 3, 1).flatten(1, 2) for output in outputs)
     return Seen(tuple(scales), glance)

@@ -108,9 +108,15 @@ class Defect(Scorer):
         """
         height, width = x.shape[2:]
         rows, columns = (_mirrored(length, self.stride, x.device) for length in (height, width))
-        filled = x[:, :, rows[:, None], columns]
-        answers = F.pixel_shuffle(self.unet(F.pixel_unshuffle(_view(filled), 2)), 2)[:, :, :height, :width]
+        answers = self.answers(x[:, :, rows[:, None], columns])[:, :, :height, :width]
         return x - answers[:, :-1], answers[:, -1:]
+
+    def answers(self, x: Tensor) -> Tensor:
+        """Return what differs from pictures without defects, and the logit of a defect: (batch, channels + 1, ...).
+
+        x: as for `examine`, of sizes that are multiples of `stride`.
+        """
+        return F.pixel_shuffle(self.unet(F.pixel_unshuffle(_view(x), 2)), 2)
 
     def loss(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> Losses:
         """Return the loss, with the means it is made of.
@@ -193,12 +199,15 @@ class Defect(Scorer):
 
     @torch.inference_mode()
     def _standardised(self, x: Tensor) -> Tensor:
+        return self.standardised(self.examine(x)[1])
+
+    def standardised(self, logits: Tensor) -> Tensor:
         """Return how unusual the logit of each pixel is for its place in the picture, (batch, 1, height, width)."""
         mean, spread = (
-            F.interpolate(place, x.shape[2:], mode="bilinear", align_corners=False)
+            F.interpolate(place, logits.shape[2:], mode="bilinear", align_corners=False)
             for place in (self.place_mean, self.place_spread)
         )
-        return (self.examine(x)[1] - mean) / spread
+        return (logits - mean) / spread
 
     @torch.inference_mode()
     def _by_place(self, x: Tensor) -> Tensor:

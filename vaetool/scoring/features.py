@@ -182,7 +182,7 @@ class Features(Scorer):
 
         def scores(good: Seen, tested: Seen) -> np.ndarray:
             self._fit(Examples(good, ()))
-            return components(self._energy_of(tested.to(self.device)))["all"].cpu().numpy()
+            return components(self.energy_of(tested.to(self.device)))["all"].cpu().numpy()
 
         return usual_copies(pictures, images, self.config.size, scores)
 
@@ -208,7 +208,7 @@ class Features(Scorer):
         parts = []
         for fold in folds.unique():
             self._fit(good.part(folds != fold))
-            parts.append(self._energy_of(good.pictures.part(folds == fold).to(self.device)))
+            parts.append(self.energy_of(good.pictures.part(folds == fold).to(self.device)))
         return Energy(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Defects) -> Batch:
@@ -247,7 +247,7 @@ class Features(Scorer):
 
     def _calibrate(self, good: Energy) -> None:
         self._forget_bad()
-        heat = self._finer(good.heat).flatten()[::SPARSE].cpu().numpy()
+        heat = resized(good.heat, self.config.size).flatten()[::SPARSE].cpu().numpy()
         self.good_levels = torch.from_numpy(levels(heat)).to(self.good_levels)
         found = components(good)
         table = torch.stack(list(found.values()), dim=1).double().cpu().numpy()
@@ -304,7 +304,7 @@ class Features(Scorer):
 
     def components(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the components of each picture, `PARTS`, and what is made of them."""
-        return self._components(self._energy(x))
+        return self.components_of(self._energy(x))
 
     def maps(self, x: Tensor) -> Tensor:
         """Return −log10 of each point's p-value among those of good pictures, (batch, size, size), 0 to 4."""
@@ -313,9 +313,10 @@ class Features(Scorer):
     def components_and_maps(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Return both, of one pass through the network."""
         energy = self._energy(x)
-        return self._components(energy), self._maps(energy)
+        return self.components_of(energy), self._maps(energy)
 
-    def _components(self, energy: Energy) -> dict[str, Tensor]:
+    def components_of(self, energy: Energy) -> dict[str, Tensor]:
+        """Return the components of pictures of that energy."""
         found = components(energy)
         if self.config.bad:
             logarithms = torch.stack([found[name] for name in PARTS], dim=1).log()
@@ -323,18 +324,14 @@ class Features(Scorer):
         return found
 
     def _maps(self, energy: Energy) -> Tensor:
-        heat = log_p(self._finer(energy.heat).cpu().numpy(), self.good_levels.cpu().numpy())
+        heat = log_p(resized(energy.heat, self.config.size).cpu().numpy(), self.good_levels.cpu().numpy())
         return torch.from_numpy(heat).to(energy.heat.device)
 
-    def _finer(self, heat: Tensor) -> Tensor:
-        """Interpolate heat to the size of the pictures that the model sees."""
-        return resized(heat, self.config.size)
-
     def _energy(self, x: Tensor) -> Energy:
-        return self._energy_of(see(x))
+        return self.energy_of(see(x))
 
-    @torch.inference_mode()
-    def _energy_of(self, seen: Seen) -> Energy:
+    def energy_of(self, seen: Seen) -> Energy:
+        """Return how unusual the places of pictures are, and pictures as a whole, by their features."""
         code = self._code()(seen.glance)
         energies = []
         for number, (features, scale) in enumerate(zip(seen.scales, SCALES, strict=True)):
@@ -345,6 +342,7 @@ class Features(Scorer):
         fine, middle, coarse = energies
         score = middle + resized(coarse, middle.shape[1])
         # A defect changes the features of all places a little: relative to that, its own place stands out.
-        usual = score.flatten(1).median(dim=1).values.clamp_min(1e-9).sqrt()
+        ordered = score.flatten(1).sort(dim=1).values
+        usual = ordered[:, (ordered.shape[1] - 1) // 2].clamp_min(1e-9).sqrt()  # the median, which ONNX does not have
         heat = (fine + resized(middle, fine.shape[1])) / usual[:, None, None]
         return Energy(score, heat, Whole(self.whole_mean, self.whole_whitening).energy(seen.glance))
