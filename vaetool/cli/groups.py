@@ -14,10 +14,12 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from vaetool.errors import UsageError
 from vaetool.files.console import Console
 from vaetool.training.flags import Flag
 
@@ -110,6 +112,7 @@ def with_options(command: Callable[..., int | None]) -> Callable[..., int | None
 
     @functools.wraps(command)
     def expanded(context: typer.Context, **values: Any) -> int | None:
+        _refuse_urls(values)
         options = group(**{name: values.pop(name) for name in names})
         if isinstance(context.obj, Console):
             # One console for all: this one also reports how the command ends. It takes the place of the cached one.
@@ -126,6 +129,14 @@ def with_options(command: Callable[..., int | None]) -> Callable[..., int | None
     expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     del expanded.__wrapped__
     return expanded
+
+
+def _refuse_urls(values: Mapping[str, Any]) -> None:
+    """Raise UsageError if an option that takes a path on the local disk is given a URL, which a path garbles."""
+    for name, value in values.items():
+        if isinstance(value, Path) and (found := re.match(r"([a-z][a-z0-9+.-]+):[/\\]", str(value), re.IGNORECASE)):
+            flag = name.replace("_", "-")
+            raise UsageError(f"--{flag}: a URL of {found[1]}://: only inputs and the place of results can be URLs")
 
 
 def with_flags(flags: Mapping[str, Flag], panel: str) -> Callable[[Callable[..., int]], Callable[..., int]]:

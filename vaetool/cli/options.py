@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vaetool.files.batch import SideBySide
     from vaetool.files.inputs import Inputs as FoundInputs
     from vaetool.files.planning import Job, Naming
+    from vaetool.files.remote import Place
     from vaetool.files.shards import Shard
     from vaetool.files.sizes import Sizes
     from vaetool.images import Picture
@@ -34,14 +35,14 @@ FILES, MANY, SPEED = "Files", "Many files", "Speed"
 
 Inputs = Annotated[
     list[str] | None,
-    typer.Argument(metavar="IN", help="Files, folders, patterns, or - for standard input.", show_default=False),
+    typer.Argument(metavar="IN", help="Files, folders, patterns, URLs, or - for standard input.", show_default=False),
 ]
 Output = Annotated[
     str | None,
     typer.Option(
         "-o",
         "--output",
-        metavar="FILE|FOLDER|-",
+        metavar="FILE|FOLDER|URL|-",
         help="Where results go; - is standard output. By default: next to each input, with a suffix.",
         rich_help_panel=FILES,
     ),
@@ -283,7 +284,7 @@ class RunOptions(FileOptions):
 
         if self.flat or self.dry_run or self.shard is not None or "SLURM_ARRAY_TASK_ID" in os.environ:
             return iter(self.jobs(inputs, no_output=True))
-        unread: list[Path] = []
+        unread: list[Place] = []
         entries = sources.stream(
             inputs or [], sources.IMAGES, self.recursive, self.files_from, self.null, unread=unread
         )

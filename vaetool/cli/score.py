@@ -39,6 +39,7 @@ from vaetool.errors import UsageError
 if TYPE_CHECKING:
     from vaetool.files.inputs import Source
     from vaetool.files.planning import Job
+    from vaetool.files.remote import Place
     from vaetool.scoring.labels import Labels
 
 
@@ -143,7 +144,7 @@ def _plan(
     heatmap: str | None,
     copy_outliers: str | None,
     run: RunOptions,
-) -> tuple[Iterator[Job], dict[Source, Path]]:
+) -> tuple[Iterator[Job], dict[Source, Place]]:
     """Return the pictures as jobs, with the places of heatmaps if those are wanted, and where outliers are copied.
 
     Pictures come one by one as they are found, unless a result has to be kept from replacing one of them.
@@ -162,7 +163,7 @@ def _plan(
         jobs = run.jobs(inputs, leave_out=copy_outliers, no_output=True)
     sources = [job.source for job in jobs]
     refuse_inputs(results, chain(sources, read.files()))
-    copies: dict[Source, Path] = {}
+    copies: dict[Source, Place] = {}
     if copy_outliers is not None:
         check_folder(copy_outliers, "copies of outliers")
         copies = plan_copies(

@@ -18,6 +18,7 @@ from vaetool.files.batch import Read, ends_a_run, read_all
 from vaetool.files.console import Report
 from vaetool.files.mask_folder import MaskFolder
 from vaetool.files.planning import OnExisting
+from vaetool.files.remote import Place
 from vaetool.files.writing import write_atomically
 from vaetool.images.conversion import from_unit, shrunk, to_unit
 from vaetool.scoring import heatmaps
@@ -124,7 +125,7 @@ class Look:
         job, picture, scored.picture = scored.file.job, scored.picture, None
         if self.masks is not None:
             self._compare(heat, job.source, scored.label)
-        if picture is not None and self.heatmaps and isinstance(job.output, Path):
+        if picture is not None and self.heatmaps and isinstance(job.output, Place):
             write_atomically(job.output, self._heatmap(picture, heat), replace=job.on_existing is OnExisting.REPLACE)
             self.heatmaps_written += 1
         if picture is not None and self.page:
@@ -207,7 +208,7 @@ class Session:
         by: str | None,
         level: Level,
         order: Order = DEFAULT_ORDER,
-        copies: Mapping[Source, Path] | None = None,
+        copies: Mapping[Source, Place] | None = None,
     ) -> None:
         self.run, self.model, self.level, self.order, self.copies = run, model, level, order, copies or {}
         self.by, self.calibration = calibration_of(model, by)

@@ -25,6 +25,7 @@ from vaetool.files.inputs import Stream
 from vaetool.files.outputs import is_in_the_way
 from vaetool.files.planning import Job, OnExisting
 from vaetool.files.reading import in_order
+from vaetool.files.remote import Place, Remote
 from vaetool.files.streams import standard_input
 from vaetool.files.writing import is_special, write_atomically
 
@@ -153,10 +154,12 @@ def _read(job: Job, read: Callable[[Path | bytes], T], data: bytes | None) -> Re
     with item.attempt():
         if job.problem:
             raise FileError(job.problem)
-        if isinstance(job.output, Path) and job.on_existing is not OnExisting.REPLACE and is_in_the_way(job.output):
+        if isinstance(job.output, Place) and job.on_existing is not OnExisting.REPLACE and is_in_the_way(job.output):
             raise AppearedError(f"{job.output} has appeared meanwhile, and is kept")
         if isinstance(job.source, Path) and is_special(job.source):
             data = job.source.read_bytes()  # a pipe, such as the shell's <(...), can be read only once
+        elif isinstance(job.source, Remote):
+            data = job.source.read_bytes()
         if data is not None:
             item.value, item.in_bytes = read(data), len(data)
         elif isinstance(job.source, Path):
@@ -186,7 +189,7 @@ def _write(result: _Result[T, U], write: Callable[[U, Job], bytes | None]) -> _R
         with item.attempt():
             data = write(result.value, item.job)
             result.out_bytes = None if data is None else len(data)
-            if isinstance(item.job.output, Path) and data is not None:
+            if isinstance(item.job.output, Place) and data is not None:
                 write_atomically(item.job.output, data, replace=item.job.on_existing is OnExisting.REPLACE)
             elif item.job.output is Stream.STANDARD:
                 result.to_stdout = data
