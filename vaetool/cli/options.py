@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from vaetool.cli import plans
+from vaetool.cli.engine_options import EngineOptions
 from vaetool.cli.groups import WordOptions, between
 from vaetool.cli.pictures import picture_writer
 from vaetool.errors import UsageError
-from vaetool.files.console import Report
 
 if TYPE_CHECKING:
-    from vaetool.files.batch import SideBySide
     from vaetool.files.inputs import Inputs as FoundInputs
     from vaetool.files.planning import Job, Naming
     from vaetool.files.remote import Place
     from vaetool.files.shards import Shard
-    from vaetool.files.sizes import Sizes
     from vaetool.images import Picture
-
-T = TypeVar("T")
-U = TypeVar("U")
 
 FILES, MANY, SPEED = "Files", "Many files", "Speed"
 
@@ -165,8 +160,10 @@ class FileOptions(ComputeOptions):
 
 
 @dataclass(frozen=True)
-class RunOptions(FileOptions):
+class RunOptions(EngineOptions, FileOptions):
     """Options of a command that works through files, each for itself."""
+
+    takes_urls: ClassVar[bool] = True
 
     files_from: Annotated[
         str | None,
@@ -297,24 +294,6 @@ class RunOptions(FileOptions):
             plans.name_unread(unread, self.console)
 
         return jobs()
-
-    def process(
-        self,
-        jobs: Sequence[Job],
-        work: Callable[[T], tuple[U | None, dict[str, Any]]],
-        *,
-        read: Callable[[Path | bytes], T],
-        write: Callable[[U, Job], bytes | None],
-        sizes: Sizes | None = None,
-        side_by_side: SideBySide[T] | None = None,
-    ) -> int:
-        """Call `batch.run` with these options and return the exit code; sizes: see `Report`."""
-        from vaetool.files import batch
-
-        report = Report(self.console, sizes=sizes)
-        together = side_by_side if len(jobs) > 1 else None
-        batch.run(jobs, read=read, work=work, write=write, report=report, threads=self.threads, side_by_side=together)
-        return report.exit_code
 
     def read_picture(self, source: Path | bytes, *, whole: bool = False, single: bool = False) -> Picture:
         """Decode one image within --max-pixels; whole, single: see `vaetool.images.read`. Raises ImageError."""

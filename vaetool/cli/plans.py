@@ -14,6 +14,7 @@ from vaetool.files.console import Console, Report
 
 if TYPE_CHECKING:
     from vaetool.files.planning import Job, Naming
+    from vaetool.files.remote import Place
 
 
 def naming_of(default: str, suffix: str | None, format_name: str | None) -> Naming:
@@ -70,7 +71,7 @@ def check_outputs(jobs: Sequence[Job], extension: str | None, console: Console, 
         raise UsageError(f"{path.name}: the result is a {extension} file: give it that suffix")
 
 
-def name_unread(paths: Sequence[Path], console: Console) -> None:
+def name_unread(paths: Sequence[Place], console: Console) -> None:
     """Warn of the pictures in folders whose kinds are not read, if there are any."""
     if paths:
         from vaetool.files.unread import left_out
