@@ -43,6 +43,12 @@ def test_another_version_of_the_package_is_refused_in_a_worker():
         check_version("0.0.1")
 
 
+def test_masks_are_compared_in_one_process(vaetool, photos, finder):
+    places = ["--normal", photos[0], "--outlier", photos[1], "--masks", photos[0].parent]
+    result = vaetool("score", "-m", finder, *places, "--engine", "ray")
+    assert (result.exit_code, "--masks compares all maps in one process" in result.stderr) == (2, True)
+
+
 @pytest.mark.slow
 def test_every_command_gives_the_same_bytes(vaetool_process, photos, tiny_codec, tiny_mae, finder, tmp_path):
     inputs = photos[:2]
