@@ -37,6 +37,8 @@ ARGUMENTS = {
     "outliers": "--faces {faces} --photos {photos-valid} --fashion {FashionMNIST}/..",
     "defects-tiles": "{magnetic-tile}",
     "defects-castings": "{casting}",
+    "scale": "",
+    "cluster": "--kills 20",
 }
 """What each benchmark is called with; {SET} is the folder of a set, what follows a hyphen in a name its variant."""
 

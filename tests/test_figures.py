@@ -91,3 +91,19 @@ def _holes(figures: dict[str, Any]) -> tuple[str, str]:
     """Return the PSNR of vaetool and of the best other method."""
     methods = figures["methods"]
     return f"{methods['vaetool']['psnr']:.2f}", f"{methods[figures['best other']]['psnr']:.2f}"
+
+
+@pytest.mark.parametrize(("command", "figures"), stored("scale").items())
+def test_what_a_million_and_a_billion_pictures_cost(command, figures):
+    cells = row((ROOT / "docs/scale.md").read_text(encoding="utf-8"), f"`{command}`")
+    hours = figures["seconds a file"] * 1e6 / 3600
+    money = 0.04 * hours
+    expected = [figures["seconds a file"], hours, hours / 8, money, hours / 24, 1000 * money]
+    for cell, value, digits in zip(cells[1:], expected, (2, 0, 1, 0, 1, 0), strict=True):
+        assert float(cell.removesuffix(" $").replace(",", "")) == pytest.approx(value, abs=0.51 * 10**-digits)
+
+
+def test_killed_workers_lose_nothing():
+    found = stored("cluster")
+    assert found["workers killed"] == 20
+    assert found["the same bytes"] == found["results"] == found["files"] - 1  # one is damaged

@@ -24,26 +24,6 @@ from vaetool.store import weights
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(scope="session")
-def finder(tmp_path_factory, digit_folders) -> Path:
-    """A model that finds places, of random weights: it knows nothing, but has maps."""
-    import torch
-
-    from vaetool.scoring.defect import Defect, DefectConfig
-    from vaetool.scoring.heatmaps import levels
-
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = Defect(DefectConfig(channels=1, size=32, widths=(4, 8)))
-    images = sorted(digit_folders.rglob("*.png"))
-    logits = torch.cat([model.examine(model.prepare(path)[None])[1].detach() for path in images[:20]])
-    model.good_levels.copy_(torch.from_numpy(levels(logits.numpy())))
-    detection.calibrate(model.eval(), images)
-    path = tmp_path_factory.mktemp("finders") / "finder.safetensors"
-    weights.save(path, model, {"data": []})
-    return path
-
-
 @pytest.fixture
 def here(tmp_path, monkeypatch, digit_folders):
     """The current folder: `good` with 24 digits, `bad` with 6 pictures of noise."""

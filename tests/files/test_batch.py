@@ -20,7 +20,7 @@ from PIL import Image
 from tests.files.helpers import DENOISED, PNG, names, touch
 from vaetool import images
 from vaetool.errors import UsageError
-from vaetool.files.batch import SideBySide, read_all, run
+from vaetool.files.batch import SideBySide, Steps, read_all, run
 from vaetool.files.console import Console, Report
 from vaetool.files.inputs import expand
 from vaetool.files.planning import Job, plan
@@ -38,7 +38,7 @@ def encode(picture: images.Picture, job: Job) -> bytes:
 
 def run_on_images(jobs, *, threads=1, work=invert, json=False) -> Report:
     report = Report(Console(json=json))
-    run(jobs, read=images.read, work=work, write=encode, report=report, threads=threads)
+    run(jobs, Steps(images.read, work, encode), report, threads=threads)
     return report
 
 
@@ -134,14 +134,8 @@ def test_memory_does_not_grow_with_the_number_of_files(tmp_path):
 
     jobs = [Job(Path(str(number)), tmp_path / str(number)) for number in range(60)]
     report = Report(Console(quiet=True))
-    run(
-        jobs,
-        read=lambda path: Large(),
-        work=lambda large: (large, {}),
-        write=lambda large, job: b"",
-        report=report,
-        threads=3,
-    )
+    steps = Steps(lambda path: Large(), lambda large: (large, {}), lambda large, job: b"")
+    run(jobs, steps, report, threads=3)
     assert report.done_count == 60
     assert most <= 3 * 3 + 2
 
@@ -162,7 +156,7 @@ def test_the_next_file_is_read_while_the_model_computes_in_the_main_thread():
 
     report = Report(Console(quiet=True))
     jobs = [Job(Path(str(number))) for number in range(6)]
-    run(jobs, read=read, work=work, write=lambda value, job: None, report=report, threads=1)
+    run(jobs, Steps(read, work, lambda value, job: None), report)
     assert report.done_count == 6
     assert computing == {threading.get_ident()}
     assert not reading & computing
@@ -184,7 +178,7 @@ def test_files_side_by_side_are_reported_in_order_and_the_others_one_by_one(phot
     begins = []
     together = SideBySide(2, lambda picture: picture.width == 160, lambda: begins.append(threading.current_thread()))
     report = Report(Console(json=True))
-    run(jobs, read=images.read, work=work, write=encode, report=report, side_by_side=together)
+    run(jobs, Steps(images.read, work, encode, together), report)
     records = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     assert [Path(record["path"]).name for record in records] == names
     assert not any("error" in record for record in records)
@@ -222,7 +216,7 @@ SLOW_JOB = textwrap.dedent(
     def command():
         report = console.Report(speaker)
         jobs = planning.plan(inputs.expand(["in"]), "out", planning.Naming())
-        batch.run(jobs, read=read, work=work, write=write, report=report, threads=2)
+        batch.run(jobs, batch.Steps(read, work, write), report, threads=2)
         return report.exit_code
 
     sys.exit(console.guarded(command, speaker))
@@ -282,7 +276,7 @@ def test_a_full_disk_fails_the_file_in_one_line(here, capfd):
     touch("a.png")
     job = replace(Job(Path("a.png")), output=Path("/dev/full"))
     report = Report(Console())
-    run([job], read=Path.read_bytes, work=lambda data: (data, {}), write=lambda data, job: data, report=report)
+    run([job], Steps(Path.read_bytes, lambda data: (data, {}), lambda data, job: data), report)
     assert report.exit_code == 1
     assert capfd.readouterr().err == "a.png: cannot write /dev/full: No space left on device\n"
 
@@ -312,7 +306,7 @@ def test_a_full_disk_ends_a_batch(here, capfd):
     touch("a.png", "b.png", "c.png", "d.png")
     jobs = [replace(Job(Path(name)), output=Path("/dev/full")) for name in names(here)]
     report = Report(Console())
-    run(jobs, read=Path.read_bytes, work=lambda data: (data, {}), write=lambda data, job: data, report=report)
+    run(jobs, Steps(Path.read_bytes, lambda data: (data, {}), lambda data, job: data), report)
     assert (report.done_count, report.failed_count, report.exit_code) == (0, 1, 1)
     assert "3 not finished; the same command with --skip-existing goes on" in capfd.readouterr().err
 

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vaetool.cli.engines import process
 from vaetool.cli.groups import between, byte_count, with_options
 from vaetool.cli.options import FILES, Inputs, ModelName, Output, RunOptions
 from vaetool.errors import UsageError
 from vaetool.files.inputs import Stream
 
 if TYPE_CHECKING:
+    from vaetool.files.batch import Steps
     from vaetool.images import Picture
 
 Quality = Annotated[
@@ -109,25 +111,27 @@ def compress(
         raise UsageError("--skip-larger cannot leave out what goes to standard output: give -o FILE")
     is_shown = run.json or (not run.quiet and (run.verbose > 0 or len(jobs) == 1))  # of many, only sums are shown
 
-    from vaetool import load
-    from vaetool.cli.cores import side_by_side
+    def begin(run: RunOptions) -> Steps[Picture, bytes]:
+        from vaetool import load
+        from vaetool.cli.cores import side_by_side
+        from vaetool.files.batch import Steps
 
-    codec = load(model, kind="codec", device=run.device)
+        codec = load(model, kind="codec", device=run.device)
 
-    def work(picture: Picture) -> tuple[bytes | None, dict[str, Any]]:
-        data, facts = compress_picture(codec, picture, target, strip=run.strip, measure=is_shown)
-        if skip_larger and picture.origin is not None and len(data) > _size(picture.origin):
-            return None, {"changed": False, "reason": "no smaller as a .vae file"}
-        return data, facts
+        def work(picture: Picture) -> tuple[bytes | None, dict[str, Any]]:
+            data, facts = compress_picture(codec, picture, target, strip=run.strip, measure=is_shown)
+            if skip_larger and picture.origin is not None and len(data) > _size(picture.origin):
+                return None, {"changed": False, "reason": "no smaller as a .vae file"}
+            return data, facts
 
-    return run.process(
-        jobs,
-        work,
-        read=partial(run.read_picture, single=True),
-        write=lambda data, job: data,
-        sizes=Sizes(),
-        side_by_side=side_by_side(codec.device, lambda picture: picture.height * picture.width),
-    )
+        return Steps(
+            read=partial(run.read_picture, single=True),
+            work=work,
+            write=lambda data, job: data,
+            side_by_side=side_by_side(codec.device, lambda picture: picture.height * picture.width),
+        )
+
+    return process(run, jobs, begin, sizes=Sizes())
 
 
 def _size(origin: Path | bytes) -> int:

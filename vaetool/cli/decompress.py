@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vaetool.cli.engines import process
 from vaetool.cli.groups import with_options
 from vaetool.cli.options import Format, Inputs, Output, Quality, RunOptions
 from vaetool.cli.plans import check_format
 
 if TYPE_CHECKING:
+    from vaetool.files.batch import Steps
     from vaetool.images import Picture
 
 CodecName = Annotated[
@@ -64,24 +65,24 @@ def decompress(
     jobs = run.jobs(inputs, output, naming=Naming(extension=extension, kind=COMPRESSED), model=model)
     check_format(jobs, format)
 
-    from vaetool import load
-    from vaetool.cli.cores import side_by_side
-    from vaetool.store.weights import resolve_device
+    def begin(run: RunOptions) -> Steps[bytes, Picture]:
+        from vaetool import load
+        from vaetool.cli.cores import side_by_side
+        from vaetool.files.batch import Steps
+        from vaetool.store.weights import resolve_device
 
-    codec = load(model, kind="codec", device=run.device) if model is not None else None
+        codec = load(model, kind="codec", device=run.device) if model is not None else None
 
-    def read(source: Path | bytes) -> bytes:
-        return source if isinstance(source, bytes) else source.read_bytes()
+        def work(data: bytes) -> tuple[Picture, dict[str, Any]]:
+            limit = run.max_pixels or MAX_PIXELS
+            picture, facts = decompress_picture(data, codec, device=run.device, max_pixels=limit, salvage=salvage)
+            return replace(picture, format=wanted), facts
 
-    def work(data: bytes) -> tuple[Picture, dict[str, Any]]:
-        limit = run.max_pixels or MAX_PIXELS
-        picture, facts = decompress_picture(data, codec, device=run.device, max_pixels=limit, salvage=salvage)
-        return replace(picture, format=wanted), facts
+        return Steps(
+            read=lambda source: source if isinstance(source, bytes) else source.read_bytes(),
+            work=work,
+            write=run.write_picture(quality),
+            side_by_side=side_by_side(resolve_device(run.device), claimed_pixels),
+        )
 
-    return run.process(
-        jobs,
-        work,
-        read=read,
-        write=run.write_picture(quality),
-        side_by_side=side_by_side(resolve_device(run.device), claimed_pixels),
-    )
+    return process(run, jobs, begin)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vaetool.cli.engines import process
 from vaetool.cli.groups import between, with_options
 from vaetool.cli.options import (
     Format,
@@ -22,6 +23,7 @@ from vaetool.cli.options import (
 from vaetool.cli.plans import check_format, naming_of
 
 if TYPE_CHECKING:
+    from vaetool.files.batch import Steps
     from vaetool.images import Picture
 
 Sigma = Annotated[
@@ -103,23 +105,27 @@ def denoise(
     jobs = run.jobs(inputs, output, naming=naming_of(".denoised", suffix, format), model=model)
     check_format(jobs, format)
 
-    from vaetool import load
-    from vaetool.cli.cores import side_by_side
-    from vaetool.denoising.cleaning import Cleaning
-    from vaetool.denoising.task import denoise_picture
+    def begin(run: RunOptions) -> Steps[Picture, Picture]:
+        from vaetool import load
+        from vaetool.cli.cores import side_by_side
+        from vaetool.denoising.cleaning import Cleaning
+        from vaetool.denoising.task import denoise_picture
+        from vaetool.files.batch import Steps
 
-    denoiser = load(model, kind="dae", device=run.device, precision=precision.value)
-    cleaning = Cleaning(sigma, strength, grain, colour_noise, tile)
+        denoiser = load(model, kind="dae", device=run.device, precision=precision.value)
+        cleaning = Cleaning(sigma, strength, grain, colour_noise, tile)
 
-    def work(picture: Picture) -> tuple[Picture, dict[str, Any]]:
-        return denoise_picture(denoiser, picture, cleaning)
+        def work(picture: Picture) -> tuple[Picture, dict[str, Any]]:
+            return denoise_picture(denoiser, picture, cleaning)
 
-    return run.process(
-        jobs,
-        work,
-        read=partial(run.read_picture, whole=True),
-        write=run.write_picture(quality, format),
-        side_by_side=side_by_side(
-            denoiser.device, lambda picture: picture.height * picture.width * (1 + len(picture.pages))
-        ),
-    )
+        def pixels(picture: Picture) -> int:
+            return picture.height * picture.width * (1 + len(picture.pages))
+
+        return Steps(
+            read=partial(run.read_picture, whole=True),
+            work=work,
+            write=run.write_picture(quality, format),
+            side_by_side=side_by_side(denoiser.device, pixels),
+        )
+
+    return process(run, jobs, begin)

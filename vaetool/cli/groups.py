@@ -12,12 +12,14 @@ import functools
 import inspect
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, get_type_hints
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, get_type_hints
 
 import typer
 
+from vaetool.errors import UsageError
 from vaetool.files.console import Console
 from vaetool.training.flags import Flag
 
@@ -58,7 +60,12 @@ def byte_count(text: str) -> int:
 
 @dataclass(frozen=True)
 class WordOptions:
-    """Options that every command has: how much it says, and in which form."""
+    """Options that every command has: how much it says, and in which form.
+
+    takes_urls: inputs and the place of results can be URLs.
+    """
+
+    takes_urls: ClassVar[bool] = False
 
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Nothing on stderr but errors.", rich_help_panel="Messages")
@@ -111,6 +118,7 @@ def with_options(command: Callable[..., int | None]) -> Callable[..., int | None
     @functools.wraps(command)
     def expanded(context: typer.Context, **values: Any) -> int | None:
         options = group(**{name: values.pop(name) for name in names})
+        _refuse_urls(values.values(), only_paths=options.takes_urls)
         if isinstance(context.obj, Console):
             # One console for all: this one also reports how the command ends. It takes the place of the cached one.
             context.obj.configure(quiet=options.quiet, verbose=options.verbose, json=options.json)
@@ -126,6 +134,20 @@ def with_options(command: Callable[..., int | None]) -> Callable[..., int | None
     expanded.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     del expanded.__wrapped__
     return expanded
+
+
+def _refuse_urls(values: Iterable[Any], *, only_paths: bool) -> None:
+    """Raise UsageError for a URL where a file has to be on the local disk.
+
+    only_paths: texts may be URLs, unlike paths, which would garble them.
+    """
+    for value in values:
+        for place in value if isinstance(value, list) else [value]:
+            if isinstance(place, Path) or (isinstance(place, str) and not only_paths):
+                slashes = r"[/\\]" if isinstance(place, Path) else "//"
+                if found := re.match(rf"([a-z][a-z0-9+.-]+):{slashes}", str(place), re.IGNORECASE):
+                    commands = "denoise, compress, decompress, inpaint and score"
+                    raise UsageError(f"{found[1]}://...: URLs are for inputs and results of {commands}")
 
 
 def with_flags(flags: Mapping[str, Flag], panel: str) -> Callable[[Callable[..., int]], Callable[..., int]]:

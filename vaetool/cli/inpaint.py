@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vaetool.cli.engines import process
 from vaetool.cli.groups import between, with_options
 from vaetool.cli.options import (
     Format,
@@ -23,6 +24,7 @@ from vaetool.cli.options import (
 from vaetool.cli.plans import check_format, naming_of
 
 if TYPE_CHECKING:
+    from vaetool.files.batch import Steps
     from vaetool.images import Picture
     from vaetool.inpainting.task import MaskedPicture
 
@@ -166,24 +168,28 @@ def inpaint(
     jobs = run.jobs(inputs, output, naming=naming, model=model, also_read=_mask_files(mask))
     check_format(jobs, format)
 
-    from vaetool import load
-    from vaetool.images import MAX_PIXELS
-    from vaetool.inpainting.task import Holes, inpaint_picture, mask_picture
+    def begin(run: RunOptions) -> Steps[MaskedPicture, Picture]:
+        from vaetool import load
+        from vaetool.files.batch import Steps
+        from vaetool.images import MAX_PIXELS
+        from vaetool.inpainting.task import Holes, inpaint_picture, mask_picture
 
-    most = run.max_pixels or MAX_PIXELS
-    holes = Holes(mask, box or (), alpha, color, fuzz, auto or (), invert_mask, dilate, most, run.device)
-    inpainter = load(model, kind="mae", device=run.device, precision=precision.value)
+        most = run.max_pixels or MAX_PIXELS
+        holes = Holes(mask, box or (), alpha, color, fuzz, auto or (), invert_mask, dilate, most, run.device)
+        inpainter = load(model, kind="mae", device=run.device, precision=precision.value)
 
-    def read(source: Path | bytes) -> MaskedPicture:
-        return holes.of(run.read_picture(source), source)
+        def read(source: Path | bytes) -> MaskedPicture:
+            return holes.of(run.read_picture(source), source)
 
-    def work(holed: MaskedPicture) -> tuple[Picture, dict[str, Any]]:
-        return inpaint_picture(inpainter, holed.picture, holed.hole, texture)
+        def work(holed: MaskedPicture) -> tuple[Picture, dict[str, Any]]:
+            return inpaint_picture(inpainter, holed.picture, holed.hole, texture)
 
-    def mark(holed: MaskedPicture) -> tuple[Picture, dict[str, Any]]:
-        return mask_picture(holed.hole), {"marked": round(float(holed.hole.mean()), 6)}
+        def mark(holed: MaskedPicture) -> tuple[Picture, dict[str, Any]]:
+            return mask_picture(holed.hole), {"marked": round(float(holed.hole.mean()), 6)}
 
-    return run.process(jobs, mark if write_mask else work, read=read, write=run.write_picture(quality, format))
+        return Steps(read, mark if write_mask else work, run.write_picture(quality, format))
+
+    return process(run, jobs, begin)
 
 
 def _mask_files(mask: Path | None) -> Iterator[object]:

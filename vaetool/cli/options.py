@@ -3,45 +3,41 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
 from vaetool.cli import plans
+from vaetool.cli.engine_options import EngineOptions
 from vaetool.cli.groups import WordOptions, between
 from vaetool.cli.pictures import picture_writer
 from vaetool.errors import UsageError
-from vaetool.files.console import Report
 
 if TYPE_CHECKING:
-    from vaetool.files.batch import SideBySide
     from vaetool.files.inputs import Inputs as FoundInputs
     from vaetool.files.planning import Job, Naming
+    from vaetool.files.remote import Place
     from vaetool.files.shards import Shard
-    from vaetool.files.sizes import Sizes
     from vaetool.images import Picture
-
-T = TypeVar("T")
-U = TypeVar("U")
 
 FILES, MANY, SPEED = "Files", "Many files", "Speed"
 
 
 Inputs = Annotated[
     list[str] | None,
-    typer.Argument(metavar="IN", help="Files, folders, patterns, or - for standard input.", show_default=False),
+    typer.Argument(metavar="IN", help="Files, folders, patterns, URLs, or - for standard input.", show_default=False),
 ]
 Output = Annotated[
     str | None,
     typer.Option(
         "-o",
         "--output",
-        metavar="FILE|FOLDER|-",
+        metavar="FILE|FOLDER|URL|-",
         help="Where results go; - is standard output. By default: next to each input, with a suffix.",
         rich_help_panel=FILES,
     ),
@@ -164,8 +160,10 @@ class FileOptions(ComputeOptions):
 
 
 @dataclass(frozen=True)
-class RunOptions(FileOptions):
+class RunOptions(EngineOptions, FileOptions):
     """Options of a command that works through files, each for itself."""
+
+    takes_urls: ClassVar[bool] = True
 
     files_from: Annotated[
         str | None,
@@ -283,7 +281,7 @@ class RunOptions(FileOptions):
 
         if self.flat or self.dry_run or self.shard is not None or "SLURM_ARRAY_TASK_ID" in os.environ:
             return iter(self.jobs(inputs, no_output=True))
-        unread: list[Path] = []
+        unread: list[Place] = []
         entries = sources.stream(
             inputs or [], sources.IMAGES, self.recursive, self.files_from, self.null, unread=unread
         )
@@ -296,24 +294,6 @@ class RunOptions(FileOptions):
             plans.name_unread(unread, self.console)
 
         return jobs()
-
-    def process(
-        self,
-        jobs: Sequence[Job],
-        work: Callable[[T], tuple[U | None, dict[str, Any]]],
-        *,
-        read: Callable[[Path | bytes], T],
-        write: Callable[[U, Job], bytes | None],
-        sizes: Sizes | None = None,
-        side_by_side: SideBySide[T] | None = None,
-    ) -> int:
-        """Call `batch.run` with these options and return the exit code; sizes: see `Report`."""
-        from vaetool.files import batch
-
-        report = Report(self.console, sizes=sizes)
-        together = side_by_side if len(jobs) > 1 else None
-        batch.run(jobs, read=read, work=work, write=write, report=report, threads=self.threads, side_by_side=together)
-        return report.exit_code
 
     def read_picture(self, source: Path | bytes, *, whole: bool = False, single: bool = False) -> Picture:
         """Decode one image within --max-pixels; whole, single: see `vaetool.images.read`. Raises ImageError."""

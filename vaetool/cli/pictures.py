@@ -21,11 +21,12 @@ def picture_writer(
     A picture that is still the one in its file comes back as the bytes of that file, if nothing else is asked for.
     """
     from vaetool import images
+    from vaetool.files.remote import Place
     from vaetool.images.formats import format_named
 
     def write(picture: Picture, job: Job) -> bytes:
-        if isinstance(job.output, Path) and job.output.suffix:
-            file_format = images.format_for(job.output)
+        if isinstance(job.output, Place) and job.output.suffix:
+            file_format = images.format_for(job.output.name)
         else:
             file_format = _format_of(picture) if format_name is None else format_named(format_name)
         if file_format == picture.format and picture.origin is not None and quality is None and not strip:

@@ -14,6 +14,7 @@ from vaetool.files.console import Console, Report
 
 if TYPE_CHECKING:
     from vaetool.files.planning import Job, Naming
+    from vaetool.files.remote import Place
 
 
 def naming_of(default: str, suffix: str | None, format_name: str | None) -> Naming:
@@ -39,18 +40,20 @@ def naming_of(default: str, suffix: str | None, format_name: str | None) -> Nami
 
 def check_format(jobs: Sequence[Job], format_name: str | None) -> None:
     """Raise UsageError if the name of a result asks for another format than `--format`."""
+    from vaetool.files.remote import Place
     from vaetool.images import format_for
     from vaetool.images.formats import format_named
 
     for job in jobs if format_name is not None else ():
         path = job.output
-        if isinstance(path, Path) and path.suffix and format_for(path) != format_named(str(format_name)):
+        if isinstance(path, Place) and path.suffix and format_for(path.name) != format_named(str(format_name)):
             raise UsageError(f"{path.name} is not a {format_name} file: leave out --format, or choose another -o")
 
 
 def check_outputs(jobs: Sequence[Job], extension: str | None, console: Console, *, dry_run: bool) -> None:
     """Raise UsageError for a result that cannot go to standard output, or whose name asks for no known format."""
     from vaetool.files.inputs import IMAGES, Stream
+    from vaetool.files.remote import Place
     from vaetool.files.writing import is_special
 
     if any(job.output is Stream.STANDARD for job in jobs) and not dry_run:
@@ -58,17 +61,17 @@ def check_outputs(jobs: Sequence[Job], extension: str | None, console: Console, 
             raise UsageError("--json and the result itself cannot both go to standard output: give -o FILE")
         console.refuse_binary_to_terminal()
     path = jobs[0].output if len(jobs) == 1 else None
-    if not isinstance(path, Path) or is_special(path):
+    if not isinstance(path, Place) or is_special(path):
         return
     if extension is None or extension in IMAGES.suffixes:
         from vaetool.images import format_for
 
-        format_for(path)
+        format_for(path.name)
     elif path.suffix.lower() != extension:
         raise UsageError(f"{path.name}: the result is a {extension} file: give it that suffix")
 
 
-def name_unread(paths: Sequence[Path], console: Console) -> None:
+def name_unread(paths: Sequence[Place], console: Console) -> None:
     """Warn of the pictures in folders whose kinds are not read, if there are any."""
     if paths:
         from vaetool.files.unread import left_out

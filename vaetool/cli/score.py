@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vaetool.cli.engine_options import Engine
 from vaetool.cli.groups import with_options
 from vaetool.cli.options import Inputs, RunOptions
 from vaetool.cli.plans import model_files
@@ -39,6 +40,7 @@ from vaetool.errors import UsageError
 if TYPE_CHECKING:
     from vaetool.files.inputs import Source
     from vaetool.files.planning import Job
+    from vaetool.files.remote import Place
     from vaetool.scoring.labels import Labels
 
 
@@ -97,6 +99,8 @@ def score(
     known, inputs = _known(inputs, normal or [], outlier or [], labels, run)
     if known is None and (masks or roc):
         raise UsageError("--masks and --roc need to know the outliers: give --normal and --outlier, or --labels")
+    if masks and run.engine is not Engine.LOCAL:
+        raise UsageError("--masks compares all maps in one process: leave out --engine")
     if run.json and header:
         raise UsageError("--header describes lines, and --json has names: give one of them")
     results = [path for path in (report, roc, save) if path is not None]
@@ -114,7 +118,8 @@ def score(
     title = f"Scores by {Path(model or good or '').name}"
     if good is not None:
         model = str(_fitted(good, run))
-    scorer = load(str(model), kind=kinds_with_scores(), device=run.device)
+    device = run.device if run.engine is Engine.LOCAL else "cpu"  # from there it goes to the workers
+    scorer = load(str(model), kind=kinds_with_scores(), device=device)
     if bad is not None:
         run.console.say(learn(scorer, bad, run.console.warn))
     if save is not None:
@@ -128,7 +133,7 @@ def score(
     verdicts = session.work(jobs, look)
     session.conclude(verdicts, look, report, roc, title=title)
     for count, words in (
-        (look.heatmaps_written, f"heatmaps to {heatmap}"),
+        (session.heatmaps_written, f"heatmaps to {heatmap}"),
         (verdicts.copied, f"copies of outliers to {copy_outliers}"),
     ):
         if count:
@@ -143,7 +148,7 @@ def _plan(
     heatmap: str | None,
     copy_outliers: str | None,
     run: RunOptions,
-) -> tuple[Iterator[Job], dict[Source, Path]]:
+) -> tuple[Iterator[Job], dict[Source, Place]]:
     """Return the pictures as jobs, with the places of heatmaps if those are wanted, and where outliers are copied.
 
     Pictures come one by one as they are found, unless a result has to be kept from replacing one of them.
@@ -162,7 +167,7 @@ def _plan(
         jobs = run.jobs(inputs, leave_out=copy_outliers, no_output=True)
     sources = [job.source for job in jobs]
     refuse_inputs(results, chain(sources, read.files()))
-    copies: dict[Source, Path] = {}
+    copies: dict[Source, Place] = {}
     if copy_outliers is not None:
         check_folder(copy_outliers, "copies of outliers")
         copies = plan_copies(

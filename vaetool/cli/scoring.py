@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vaetool.cli.engine_options import Engine
+from vaetool.cli.engines import spread
 from vaetool.cli.options import RunOptions
 from vaetool.cli.verdicts import DEFAULT_ORDER, Order, Tally, Verdicts, tell_evaluation
 from vaetool.errors import FileError
@@ -18,6 +20,7 @@ from vaetool.files.batch import Read, ends_a_run, read_all
 from vaetool.files.console import Report
 from vaetool.files.mask_folder import MaskFolder
 from vaetool.files.planning import OnExisting
+from vaetool.files.remote import Place
 from vaetool.files.writing import write_atomically
 from vaetool.images.conversion import from_unit, shrunk, to_unit
 from vaetool.scoring import heatmaps
@@ -107,7 +110,12 @@ class Look:
         self.heatmaps, self.raw, self.page = heatmaps, raw, page
         self.has_maps = hasattr(model, "maps") and (heatmaps or masks is not None or page)
         self.pixels = PixelTally()
-        self.outliers_without_mask = self.heatmaps_written = 0
+        self.outliers_without_mask = 0
+
+    @property
+    def batch(self) -> int:
+        """How many pictures are scored together."""
+        return BATCH_WITH_MAPS if self.has_maps else BATCH
 
     def before(self, scored: ScoredFile, picture: Picture) -> None:
         """Take of a picture what is needed before it is scored."""
@@ -124,9 +132,8 @@ class Look:
         job, picture, scored.picture = scored.file.job, scored.picture, None
         if self.masks is not None:
             self._compare(heat, job.source, scored.label)
-        if picture is not None and self.heatmaps and isinstance(job.output, Path):
+        if picture is not None and self.heatmaps and isinstance(job.output, Place):
             write_atomically(job.output, self._heatmap(picture, heat), replace=job.on_existing is OnExisting.REPLACE)
-            self.heatmaps_written += 1
         if picture is not None and self.page:
             seen = self._as_seen(picture)
             scored.heat = thumbnail(heatmaps.overlay(seen, heatmaps.resized(heat, *seen.shape[:2])), square=False)
@@ -164,7 +171,7 @@ def score_files(
     """Score files, yielding all in order; few are in memory at a time, and of those only what a model makes of them."""
     for first in files:
         waiting: deque[ScoredFile] = deque()
-        chunk = chain([first], islice(files, (BATCH_WITH_MAPS if look.has_maps else BATCH) - 1))
+        chunk = chain([first], islice(files, look.batch - 1))
         for result in score(model, _pictures(chunk, look, waiting), by=by, alpha=alpha, maps=look.has_maps):
             while _has_no_score(waiting[0]):
                 yield waiting.popleft()
@@ -207,7 +214,7 @@ class Session:
         by: str | None,
         level: Level,
         order: Order = DEFAULT_ORDER,
-        copies: Mapping[Source, Path] | None = None,
+        copies: Mapping[Source, Place] | None = None,
     ) -> None:
         self.run, self.model, self.level, self.order, self.copies = run, model, level, order, copies or {}
         self.by, self.calibration = calibration_of(model, by)
@@ -216,6 +223,7 @@ class Session:
         self.promise = level.words(self.calibration, self.by)
         self.report = Report(run.console)
         self.tally = Tally()
+        self.heatmaps_written = 0
         self.page = Page()
 
     def work(self, jobs: Iterable[Job], look: Look) -> Verdicts:
@@ -233,14 +241,30 @@ class Session:
             copies=self.copies,
             replace=self.run.force,
         )
-        files = read_all(jobs, self.run.read_picture, threads=self.run.threads)
         with self.report.over(0 if console.is_read_on_terminal else None):
-            for scored in score_files(self.model, files, look, by=self.by, alpha=self.level.alpha):
+            for scored in self._scored(jobs, look):
                 self._take(scored, verdicts, listed=look.page)
                 if ends_a_run(scored.file):
                     break
             verdicts.settle(self.level.threshold(self.tally.arrays()[1]))
         return verdicts
+
+    def _scored(self, jobs: Iterable[Job], look: Look) -> Iterator[ScoredFile]:
+        """Yield the files of all jobs with their scores, from this process or the workers of a cluster."""
+        model, by, alpha = self.model, self.by, self.level.alpha
+
+        def work(run: RunOptions, jobs: Iterable[Job]) -> Iterator[ScoredFile]:
+            files = read_all(jobs, run.read_picture, threads=run.threads)
+            return score_files(model, files, look, by=by, alpha=alpha)
+
+        if self.run.engine is Engine.LOCAL:
+            return work(self.run, jobs)
+
+        def start(run: RunOptions) -> Callable[[Sequence[Job]], list[ScoredFile]]:
+            model.to(run.device)
+            return lambda jobs: list(work(run, jobs))
+
+        return spread(self.run, jobs, start, lambda job, error: ScoredFile(Read(job, error=error)), at_once=look.batch)
 
     def _take(self, scored: ScoredFile, verdicts: Verdicts, *, listed: bool) -> None:
         job, result = scored.file.job, scored.score
@@ -250,6 +274,7 @@ class Session:
             self.report.skipped(job.source, job.output)
         else:
             self.tally.add(result.score, result.p_value, scored.label)
+            self.heatmaps_written += job.output is not None
             verdicts.take(scored.file, result, scored.label)
             if listed:
                 pictures = (scored.thumbnail, scored.heat)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vaetool.cli.facts import Lines
 from vaetool.errors import FileError
 from vaetool.files.console import Console, Report
+from vaetool.files.remote import location
 from vaetool.files.writing import write_atomically
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from vaetool.files.batch import Read
     from vaetool.files.inputs import Source
+    from vaetool.files.remote import Place
     from vaetool.scoring.detection import Score
     from vaetool.scoring.evaluation import Evaluation
 
@@ -89,7 +90,7 @@ class Verdicts:
         at_once: bool,
         lines: bool,
         order: Order = DEFAULT_ORDER,
-        copies: Mapping[Source, Path] | None = None,
+        copies: Mapping[Source, Place] | None = None,
         replace: bool = False,
     ) -> None:
         self.report = report
@@ -140,10 +141,10 @@ class Verdicts:
             self._lines.add(*cells, style="red" if outlier else None)
         self.report.done(job.source, job.output, facts, warnings=what.file.warnings)
 
-    def _copy(self, source: Source, target: Path) -> bool:
+    def _copy(self, source: Source, target: Place) -> bool:
         """Copy the file of an outlier; if that fails, report it as failed."""
         try:
-            write_atomically(target, Path(str(source)).read_bytes(), replace=self.replace)
+            write_atomically(target, location(str(source)).read_bytes(), replace=self.replace)
         except (OSError, FileError) as error:
             self.report.failed(source, error)
             return False

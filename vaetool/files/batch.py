@@ -1,19 +1,19 @@
 """Many files through one model: threads read and write around it, a bad file fails alone, no file is left half written.
 
     report = Report(console)
-    run(jobs, read=images.read, work=clean, write=to_bytes, report=report, threads=4)
+    run(jobs, Steps(read=images.read, work=clean, write=to_bytes), report, threads=4)
     report.exit_code
 
-Knows nothing of images: `read`, `work` and `write` are functions of the caller.
+Knows nothing of images: the steps are functions of the caller.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -25,6 +25,7 @@ from vaetool.files.inputs import Stream
 from vaetool.files.outputs import is_in_the_way
 from vaetool.files.planning import Job, OnExisting
 from vaetool.files.reading import in_order
+from vaetool.files.remote import Place, Remote
 from vaetool.files.streams import standard_input
 from vaetool.files.writing import is_special, write_atomically
 
@@ -72,51 +73,70 @@ class SideBySide(Generic[T]):
     begin: Callable[[], None]
 
 
+@dataclass(frozen=True)
+class Steps(Generic[T, U]):
+    """What is done with a file.
+
+    read:  a path, or the bytes of standard input, a pipe or a URL -> whatever `work` takes; its `warnings`, if any, are
+           shown.
+    work:  the one model call, in the calling thread unless side by side -> its result, with `warnings` likewise, or
+           None where there is to be no file; and facts for `--json`.
+    write: the result, and the job for its output -> the bytes of the file; None when there is nothing to write.
+    side_by_side: which files may be worked on at the same time, in threads of their own.
+    """
+
+    read: Callable[[Path | bytes], T]
+    work: Callable[[T], tuple[U | None, Facts]]
+    write: Callable[[U, Job], bytes | None]
+    side_by_side: SideBySide[T] | None = None
+
+
 @dataclass
-class _Result(Generic[T, U]):
-    item: Read[T]
+class Result(Generic[T, U]):
+    """What became of a file: `file` says of which one, and why if there is no result."""
+
+    file: Read[T]
     value: U | None = None
     facts: Facts = field(default_factory=dict)
     out_bytes: int | None = None
     to_stdout: bytes | None = None
 
 
-def run(
-    jobs: Sequence[Job],
-    *,
-    read: Callable[[Path | bytes], T],
-    work: Callable[[T], tuple[U | None, Facts]],
-    write: Callable[[U, Job], bytes | None],
-    report: Report,
-    threads: int = 1,
-    side_by_side: SideBySide[T] | None = None,
-) -> None:
+def run(jobs: Sequence[Job], steps: Steps[T, U], report: Report, *, threads: int = 1) -> None:
     """Work through all jobs and report each, in order.
 
-    read:  a path, or the bytes of standard input or a pipe -> whatever `work` takes; its `warnings`, if any, are shown.
-    work:  the one model call, in this thread unless side by side -> its result, with `warnings` likewise, or None
-           where there is to be no file; and facts for `--json`.
-    write: the result, and the job for its output -> the bytes of the file; None when there is nothing to write.
-
     `threads` files are read ahead and as many written behind, so memory does not grow with the number of files.
-    side_by_side: which files may be worked on at the same time, in threads of their own.
-    What `read`, `work` or `write` raises fails that file only; UsageError ends the run, as do a StorageError,
-    Ctrl-C and SIGTERM, once the files being written are complete. Files being read are not waited for: a pipe, or a
-    folder in a network that does not answer, may take for ever.
+    What a step raises fails that file only; UsageError ends the run, as do a StorageError, Ctrl-C and SIGTERM, once the
+    files being written are complete. Files being read are not waited for: a pipe, or a folder in a network that does
+    not answer, may take for ever.
     """
+    with closing(results(jobs, steps, threads=threads)) as found:
+        tell(found, report, len(jobs))
+
+
+def tell(results: Iterable[Result[Any, Any]], report: Report, total: int) -> None:
+    """Report results as they come, up to one that ends the run."""
+    with report.over(total):
+        for result in results:
+            if ends_a_run(_tell(result, report)):
+                return
+
+
+def results(jobs: Sequence[Job], steps: Steps[T, U], *, threads: int = 1) -> Generator[Result[T, U], None, None]:
+    """Yield what becomes of each job, in order, once its file is written: see `run`."""
+    side_by_side = steps.side_by_side if len(jobs) > 1 else None
     at_once, begin = (0, None) if side_by_side is None else (side_by_side.count, side_by_side.begin)
-    with report.over(len(jobs)), _workers(threads) as writers, _workers(at_once or 1, begin) as workers:
-        writing: deque[Future[_Result[T, U]]] = deque()
-        for item in read_all(jobs, read, threads=threads, ahead=max(threads, at_once)):
+    with _workers(threads) as writers, _workers(at_once or 1, begin) as workers:
+        writing: deque[Future[Result[T, U]]] = deque()
+        for item in read_all(jobs, steps.read, threads=threads, ahead=max(threads, at_once)):
             if side_by_side is not None and item.value is not None and side_by_side.suits(item.value):
-                writing.append(workers.submit(lambda item: _write(_work(item, work), write), item))
+                writing.append(workers.submit(lambda item: _write(_work(item, steps.work), steps.write), item))
             else:
-                writing.append(writers.submit(_write, _work(item, work), write))
+                writing.append(writers.submit(_write, _work(item, steps.work), steps.write))
             while len(writing) >= threads + at_once:
-                if ends_a_run(_tell(writing.popleft().result(), report)):
-                    return
-        while writing and not ends_a_run(_tell(writing.popleft().result(), report)):
-            pass
+                yield writing.popleft().result()
+        while writing:
+            yield writing.popleft().result()
 
 
 def read_all(
@@ -153,10 +173,12 @@ def _read(job: Job, read: Callable[[Path | bytes], T], data: bytes | None) -> Re
     with item.attempt():
         if job.problem:
             raise FileError(job.problem)
-        if isinstance(job.output, Path) and job.on_existing is not OnExisting.REPLACE and is_in_the_way(job.output):
+        if isinstance(job.output, Place) and job.on_existing is not OnExisting.REPLACE and is_in_the_way(job.output):
             raise AppearedError(f"{job.output} has appeared meanwhile, and is kept")
         if isinstance(job.source, Path) and is_special(job.source):
             data = job.source.read_bytes()  # a pipe, such as the shell's <(...), can be read only once
+        elif isinstance(job.source, Remote):
+            data = job.source.read_bytes()
         if data is not None:
             item.value, item.in_bytes = read(data), len(data)
         elif isinstance(job.source, Path):
@@ -167,8 +189,8 @@ def _read(job: Job, read: Callable[[Path | bytes], T], data: bytes | None) -> Re
     return item
 
 
-def _work(item: Read[T], work: Callable[[T], tuple[U | None, Facts]]) -> _Result[T, U]:
-    result: _Result[T, U] = _Result(item)
+def _work(item: Read[T], work: Callable[[T], tuple[U | None, Facts]]) -> Result[T, U]:
+    result: Result[T, U] = Result(item)
     if item.value is not None and item.error is None:
         with item.attempt():
             result.value, facts = work(item.value)
@@ -180,13 +202,13 @@ def _work(item: Read[T], work: Callable[[T], tuple[U | None, Facts]]) -> _Result
     return result
 
 
-def _write(result: _Result[T, U], write: Callable[[U, Job], bytes | None]) -> _Result[T, U]:
-    item = result.item
+def _write(result: Result[T, U], write: Callable[[U, Job], bytes | None]) -> Result[T, U]:
+    item = result.file
     if result.value is not None and item.error is None:
         with item.attempt():
             data = write(result.value, item.job)
             result.out_bytes = None if data is None else len(data)
-            if isinstance(item.job.output, Path) and data is not None:
+            if isinstance(item.job.output, Place) and data is not None:
                 write_atomically(item.job.output, data, replace=item.job.on_existing is OnExisting.REPLACE)
             elif item.job.output is Stream.STANDARD:
                 result.to_stdout = data
@@ -199,8 +221,8 @@ def ends_a_run(item: Read[Any]) -> bool:
     return isinstance(item.error, StorageError)
 
 
-def _tell(result: _Result[T, U], report: Report) -> Read[T]:
-    item, job = result.item, result.item.job
+def _tell(result: Result[T, U], report: Report) -> Read[T]:
+    item, job = result.file, result.file.job
     appeared = isinstance(item.error, AppearedError) and job.on_existing is OnExisting.SKIP
     if job.skip or appeared:
         report.skipped(job.source, job.output)

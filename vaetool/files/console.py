@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from vaetool.errors import UsageError, VaetoolError, is_out_of_memory, one_line
 from vaetool.files import signals
 from vaetool.files.records import plain, sentence
+from vaetool.files.remote import Remote
 
 if TYPE_CHECKING:
     from rich.console import Console as RichConsole
@@ -184,7 +185,7 @@ class Report:
             facts["seconds"] = round(seconds, 3)
         for warning in warnings:
             self.console.warn(f"{source}: {warning}")
-        self._last_line = f"wrote {output}" if isinstance(output, os.PathLike) else ""
+        self._last_line = f"wrote {output}" if isinstance(output, os.PathLike | Remote) else ""
         if self.sizes is not None and output is not None:
             self.sizes.add(facts)
             self._last_line = self._last_line and self.sizes.sentence(source, output, facts)

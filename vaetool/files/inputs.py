@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePath
 
-from vaetool.errors import UsageError
+from vaetool.errors import FileError, UsageError
 from vaetool.files.lists import read_list
+from vaetool.files.remote import Place, Remote, is_url, location
 from vaetool.files.unread import is_heic, kind_by_name, left_out, reads_heic
 
 HEAD = 32  # bytes that tell the format of a file
@@ -33,7 +34,7 @@ class Stream(enum.Enum):
         return self.value
 
 
-Source = Path | Stream
+Source = Path | Remote | Stream
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Inputs:
 
     entries: tuple[Entry, ...]
     many: bool
-    unread: tuple[Path, ...] = ()
+    unread: tuple[Place, ...] = ()
 
 
 JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
@@ -127,14 +128,16 @@ IMAGES = FileKind(
 )
 
 
-def read_head(path: Path) -> bytes:
+def read_head(path: Place) -> bytes:
     """Return the first bytes of a regular file; none for anything else, which could only be read once."""
     try:
+        if isinstance(path, Remote):
+            return path.read_head(HEAD)
         if not path.is_file():
             return b""
         with path.open("rb") as file:
             return file.read(HEAD)
-    except OSError:
+    except (OSError, FileError):
         return b""
 
 
@@ -146,11 +149,11 @@ def expand(
     files_from: str | None = None,
     null: bool = False,
     earlier: str = "",
-    leave_out: Sequence[Path] = (),
+    leave_out: Sequence[Place] = (),
 ) -> Inputs:
     """Return all inputs of a command, each once.
 
-    arguments:  files, folders, patterns that the shell did not expand, or `-`.
+    arguments:  files, folders, patterns that the shell did not expand, URLs of these, or `-`.
     recursive:  whether sub-folders are searched; None for a command that never does, so that -r is not advised.
     files_from: a file with one path per line (`-`: standard input), NUL-separated with `null`. Relative paths keep
                 their folders below an output folder.
@@ -161,8 +164,8 @@ def expand(
     sense: nothing given, only folders without a file of the kind, `-` with other inputs, an unreadable list. An empty
     list is not an error.
     """
-    folders: list[Path] = []
-    unread: list[Path] = []
+    folders: list[Place] = []
+    unread: list[Place] = []
     found = tuple(each_once(stream(arguments, kind, recursive, files_from, null, earlier, leave_out, folders, unread)))
     return Inputs(found, len(found) > 1 or bool(folders) or files_from is not None, tuple(unread))
 
@@ -174,9 +177,9 @@ def stream(
     files_from: str | None = None,
     null: bool = False,
     earlier: str = "",
-    leave_out: Sequence[Path] = (),
-    folders: list[Path] | None = None,
-    unread: list[Path] | None = None,
+    leave_out: Sequence[Place] = (),
+    folders: list[Place] | None = None,
+    unread: list[Place] | None = None,
 ) -> Iterator[Entry]:
     """Yield what `expand` finds, one by one, for work that can begin before the last of a million names is known.
 
@@ -201,10 +204,11 @@ def stream(
         listed = read_list(files_from, null) if files_from is not None else iter(())
         is_shared = files_from != "-"
         named = chain(
-            ((name, None, False) for name in arguments), ((name, _mirrored(name), is_shared) for name in listed)
+            ((name, None, False, True) for name in arguments),
+            ((name, _mirrored(name), is_shared, False) for name in listed),
         )
-        for name, place, shared in named:
-            for path, problem in _existing(name):
+        for name, place, shared, few in named:
+            for path, problem in _existing(name, kind, ask=few):
                 if problem is None and path.is_dir():
                     folders.append(path)
                     files = _folder(path, kind, bool(recursive), earlier, leave_out, unread)
@@ -223,17 +227,27 @@ def stream(
     return entries()
 
 
-def _existing(name: str) -> Iterator[tuple[Path, str | None]]:
-    """Yield the path itself, the files that match it as a pattern, or the path and why there is none."""
-    path = Path(name)
+def _existing(name: str, kind: FileKind, *, ask: bool) -> Iterator[tuple[Place, str | None]]:
+    """Yield the path itself, the files that match it as a pattern, or the path and why there is none.
+
+    ask: look for a file at a URL even if its name says that it is one of the kind.
+    """
+    path = location(name)
+    if isinstance(path, Remote):
+        is_file = not ask and path.suffix.lower() in kind.suffixes and not path.is_pattern()
+        try:
+            yield from ((found, None) for found in ([path] if is_file else path.find()))
+        except FileError as error:
+            yield path, str(error)
+        return
     try:
         path.stat()
         yield path, None
     except FileNotFoundError:
         if path.is_symlink():
             yield path, "a symbolic link that leads nowhere"
-        elif glob.has_magic(name):
-            matches = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - the pattern may be absolute
+        elif glob.has_magic(str(path)):
+            matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - the pattern may be absolute
             yield from ((Path(match), None) for match in matches)
             if not matches:
                 yield path, "no file matches this pattern"
@@ -246,36 +260,66 @@ def _existing(name: str) -> Iterator[tuple[Path, str | None]]:
 
 
 def _folder(
-    folder: Path, kind: FileKind, recursive: bool, earlier: str, leave_out: Sequence[Path], unread: list[Path]
+    folder: Place, kind: FileKind, recursive: bool, earlier: str, leave_out: Sequence[Place], unread: list[Place]
 ) -> Iterator[Entry]:
     """Yield a folder's files in sorted order, before its sub-folders'; a folder that cannot be listed is a problem."""
-    failures: list[OSError] = []
-    excluded = {os.path.realpath(each) for each in leave_out}
-    for parent, folders, files in os.walk(folder, onerror=failures.append):
+    failures: list[Entry] = []
+    found: Iterator[tuple[Place, PurePath]]
+    if isinstance(folder, Remote):
+        found = _walk_remote(folder, recursive, leave_out, failures)
+    else:
+        found = _walk(folder, recursive, leave_out, failures)
+    for path, place in found:
+        if path.name.startswith(".") or _is_earlier(path, earlier):
+            continue
+        if kind.holds_pictures and kind_by_name(path):
+            unread.append(path)
+        elif _is_kind(path, kind):
+            yield Entry(path, place, shared=True)
+    yield from failures
+
+
+def _walk(
+    folder: Path, recursive: bool, leave_out: Sequence[Place], failures: list[Entry]
+) -> Iterator[tuple[Path, PurePath]]:
+    """Yield all files of a folder, each with its place below it."""
+    errors: list[OSError] = []
+    excluded = {os.path.realpath(each) for each in leave_out if isinstance(each, Path)}
+    for parent, folders, files in os.walk(folder, onerror=errors.append):
         folders[:] = sorted(
             name
             for name in folders
             if recursive and not name.startswith(".") and os.path.realpath(Path(parent, name)) not in excluded
         )
-        for name in sorted(files):
-            path = Path(parent, name)
-            if name.startswith(".") or _is_earlier(path, earlier):
-                continue
-            if kind.holds_pictures and kind_by_name(path):
-                unread.append(path)
-            elif _is_kind(path, kind):
-                yield Entry(path, path.relative_to(folder), shared=True)
-    for failure in failures:
-        path = Path(failure.filename)
-        yield Entry(path, PurePath(path.name or "folder"), failure.strerror or "cannot be listed", shared=True)
+        for path in (Path(parent, name) for name in sorted(files)):
+            yield path, path.relative_to(folder)
+    for error in errors:
+        path = Path(error.filename)
+        failures.append(Entry(path, PurePath(path.name or "folder"), error.strerror or "cannot be listed", shared=True))
 
 
-def _is_earlier(path: Path, earlier: str) -> bool:
+def _walk_remote(
+    folder: Remote, recursive: bool, leave_out: Sequence[Place], failures: list[Entry]
+) -> Iterator[tuple[Remote, PurePath]]:
+    """Do as `_walk` with a folder at a URL."""
+    excluded = [each for each in leave_out if isinstance(each, Remote)]
+    try:
+        yield from folder.files(recursive=recursive, leave_out=excluded)
+    except FileError as error:
+        failures.append(Entry(folder, PurePath(folder.name or "folder"), str(error), shared=True))
+
+
+def _is_earlier(path: Place, earlier: str) -> bool:
     return bool(earlier) and path.stem.endswith(earlier)
 
 
-def _is_kind(path: Path, kind: FileKind) -> bool:
-    """Tell whether a file in a folder is of the kind: by its name, which is cheap, else by its first bytes."""
+def _is_kind(path: Place, kind: FileKind) -> bool:
+    """Tell whether a file in a folder is of the kind: by its name, which is cheap, else by its first bytes.
+
+    Of a file at a URL the name decides: looking into each of a million files takes hours.
+    """
+    if isinstance(path, Remote):
+        return path.suffix.lower() in kind.suffixes
     try:
         # A pipe or a device in a folder would block; a link that leads nowhere is not a file to work on.
         if not stat.S_ISREG(path.stat().st_mode):
@@ -289,7 +333,8 @@ def each_once(entries: Iterable[Entry]) -> Iterator[Entry]:
     """Leave out further mentions of a path: a file named twice is worked on once."""
     seen: set[str] = set()
     for entry in entries:
-        path = os.path.abspath(str(entry.source))  # noqa: PTH100 - as text: a million paths
+        path = str(entry.source)
+        path = path if isinstance(entry.source, Remote) else os.path.abspath(path)  # noqa: PTH100 - as text: a million
         if path not in seen:
             seen.add(path)
             yield entry
@@ -298,4 +343,4 @@ def each_once(entries: Iterable[Entry]) -> Iterator[Entry]:
 def _mirrored(name: str) -> PurePath | None:
     """Return a listed path's place below the output folder; None (its name alone) if absolute or leading outside."""
     path = PurePath(name)
-    return None if path.is_absolute() or ".." in path.parts or not path.name else path
+    return None if is_url(name) or path.is_absolute() or ".." in path.parts or not path.name else path

@@ -5,11 +5,12 @@ from __future__ import annotations
 import codecs
 import os
 from collections.abc import Iterator
-from contextlib import nullcontext
-from pathlib import Path
+from contextlib import AbstractContextManager, nullcontext
+from io import BytesIO
 from typing import Any
 
-from vaetool.errors import UsageError
+from vaetool.errors import FileError, UsageError
+from vaetool.files.remote import Remote, location
 from vaetool.files.streams import standard_stream
 
 BLOCK = 1 << 16  # most bytes that are read at once
@@ -22,7 +23,7 @@ def read_list(source: str, null: bool) -> Iterator[str]:
     Raises UsageError for a list that cannot be read.
     """
     try:
-        with nullcontext(standard_stream()) if source == "-" else Path(source).open("rb") as file:
+        with _opened(source) as file:
             rest = b""
             for block in _blocks(file):
                 *names, rest = (rest + block).split(b"\0" if null else b"\n")
@@ -30,8 +31,17 @@ def read_list(source: str, null: bool) -> Iterator[str]:
             yield from _names([rest], null)
     except OSError as error:
         raise UsageError(f"{source}: cannot read the list of files: {error.strerror}") from error
+    except FileError as error:
+        raise UsageError(f"{source}: cannot read the list of files: {error}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{source}: begins like UTF-16, but is not: {error.reason}") from error
+
+
+def _opened(source: str) -> AbstractContextManager[Any]:
+    if source == "-":
+        return nullcontext(standard_stream())
+    place = location(source)
+    return BytesIO(place.read_bytes()) if isinstance(place, Remote) else place.open("rb")
 
 
 def _blocks(file: Any) -> Iterator[bytes]:

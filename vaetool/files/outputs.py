@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 
 from vaetool.errors import UsageError
+from vaetool.files.remote import Place, Remote, location
 from vaetool.files.writing import check_writable, is_special
 
 STANDARD_OUTPUT = "-"
@@ -24,26 +26,46 @@ def is_folder(output: str | os.PathLike[str], *, without_suffix: bool = False) -
     if not text:
         raise UsageError("-o: an empty name")
     separators = tuple(filter(None, (os.sep, os.altsep)))
-    if text.endswith(separators) or Path(text).is_dir():
+    place = location(text)
+    if text.endswith(separators) or place.is_dir():
         return True
-    return without_suffix and text != STANDARD_OUTPUT and not Path(text).suffix and not is_special(Path(text))
+    return without_suffix and text != STANDARD_OUTPUT and not place.suffix and not is_special(place)
 
 
 def check_folder(output: str, what: str) -> None:
     """Raise UsageError if the name of a folder, as typed, is rather that of a file; what: is to be written there."""
-    path = Path(output)
-    if os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112 - never raises
+    path = location(output)
+    if isinstance(path, Path) and os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112 - never raises
         raise UsageError(f"{output} is not a folder: {what} need a folder")
     if not is_folder(output, without_suffix=True):
-        raise UsageError(f"{output} is a name for a file: {what} need a folder, such as {path.with_suffix('')}/")
+        raise UsageError(f"{output} is a name for a file: {what} need a folder, such as {path.with_name(path.stem)}/")
 
 
-def is_in_the_way(path: Path) -> bool:
+def is_in_the_way(path: Place) -> bool:
     """Tell whether writing a result would replace something; devices and pipes are written to."""
+    if isinstance(path, Remote):
+        return path.exists()
     return os.path.lexists(path) and not is_special(path)
 
 
-def refuse_existing(paths: Sequence[Path], advice: str = "--force replaces") -> None:
+def those_in_the_way(paths: Iterable[Place]) -> set[Place]:
+    """Return the results that `is_in_the_way` is true of; a remote folder with several of them is listed once."""
+    found: set[Place] = set()
+    by_folder: defaultdict[Remote, list[Place]] = defaultdict(list)
+    for path in paths:
+        if isinstance(path, Remote):
+            by_folder[path.parent].append(path)
+        elif is_in_the_way(path):
+            found.add(path)
+    for folder, results in by_folder.items():
+        if len(results) == 1:
+            found.update(filter(is_in_the_way, results))
+        else:
+            found.update(folder.present().intersection(results))
+    return found
+
+
+def refuse_existing(paths: Sequence[Place], advice: str = "--force replaces") -> None:
     """Raise UsageError if any of the results exists."""
     existing = [path for path in paths if is_in_the_way(path)]
     if existing:
@@ -59,15 +81,15 @@ def check_results(paths: Sequence[Path], *, force: bool) -> None:
         check_writable(path)
 
 
-def refuse_inputs(results: Iterable[Path], read: Iterable[object]) -> None:
+def refuse_inputs(results: Iterable[Place], read: Iterable[object]) -> None:
     """Raise UsageError if a result would replace a file that is read, under whatever name: links, other case.
 
     read: paths; anything else among them is passed over. They are asked for only if a result exists.
     """
-    existing = [(path, key) for path in results if (key := _inode(path)) is not None]
+    existing = [(path, key) for path in results if (key := _identity(path)) is not None]
     if not existing:
         return
-    inputs = {key for path in read if (key := _inode(path)) is not None}
+    inputs = {key for path in read if (key := _identity(path)) is not None}
     for path, key in existing:
         if key in inputs:
             raise UsageError(f"{path} is an input: results never replace inputs, choose another place")
@@ -90,8 +112,10 @@ def ignores_case(folder: Path) -> bool:
     return False
 
 
-def _inode(path: object) -> tuple[int, int] | None:
-    """Return what identifies a regular file under all its names; a link is what it leads to."""
+def _identity(path: object) -> tuple[int, int] | str | None:
+    """Return what identifies a regular file under all its names, a link being what it leads to; of a URL, itself."""
+    if isinstance(path, Remote):
+        return path.url
     if not isinstance(path, Path):
         return None
     try:

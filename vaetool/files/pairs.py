@@ -8,6 +8,7 @@ from pathlib import Path, PurePath
 
 from vaetool.errors import UsageError
 from vaetool.files.inputs import Entry, FileKind, Inputs, Source, Stream, expand
+from vaetool.files.remote import Place
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Pairs:
     alone: tuple[Entry, ...] = ()
 
 
-def pair(first: str, second: str, kind: FileKind, *, recursive: bool = False, leave_out: Sequence[Path] = ()) -> Pairs:
+def pair(first: str, second: str, kind: FileKind, *, recursive: bool = False, leave_out: Sequence[Place] = ()) -> Pairs:
     """Pair two files (the first may be `-`, standard input), or the files of two folders.
 
     Files of folders belong together if their paths, without suffix, are the same; if there are several of one name, the

@@ -16,10 +16,11 @@ from vaetool.files.outputs import (
     check_folder,
     ignores_case,
     is_folder,
-    is_in_the_way,
     refuse_existing,
     refuse_inputs,
+    those_in_the_way,
 )
+from vaetool.files.remote import Place, Remote, location
 from vaetool.files.shards import Shard
 from vaetool.files.writing import check_writable, is_special
 
@@ -44,7 +45,7 @@ class Job:
     """
 
     source: Source
-    output: Path | Stream | None = None
+    output: Place | Stream | None = None
     problem: str | None = None
     skip: bool = False
     place: PurePath = field(default_factory=PurePath)
@@ -95,27 +96,27 @@ def plan(
         entries = shard.of(entries)
     jobs = [_job(entry, place(entry, _extension_by_content), naming.kind) for entry in entries]
     _refuse_collisions(jobs)
-    written = [job.output for job in jobs if isinstance(job.output, Path) and not job.problem]
+    written = [job.output for job in jobs if isinstance(job.output, Place) and not job.problem]
     refuse_inputs(written, chain((entry.source for entry in inputs.entries), also_read))
     return _with_writable_folders(_settle_existing(jobs, force=force, skip_existing=skip_existing))
 
 
 def plan_copies(
     jobs: Sequence[Job], folder: str, *, force: bool, skip_existing: bool, also_read: Iterable[object] = ()
-) -> dict[Source, Path]:
+) -> dict[Source, Place]:
     """Return where copies of the inputs of jobs go in a folder; none for those that are there and are to be kept.
 
     Raises UsageError as `plan`, and if `folder` is rather the name of a file.
     """
     entries = tuple(Entry(job.source, job.place, job.problem) for job in jobs)
     found = plan(Inputs(entries, many=True), folder, Naming(), force=force, skip_existing=skip_existing)
-    refuse_inputs([job.output for job in found if isinstance(job.output, Path)], also_read)
-    return {job.source: job.output for job in found if isinstance(job.output, Path) and not job.skip}
+    refuse_inputs([job.output for job in found if isinstance(job.output, Place)], also_read)
+    return {job.source: job.output for job in found if isinstance(job.output, Place) and not job.skip}
 
 
-def folders_of(*outputs: str | None) -> list[Path]:
+def folders_of(*outputs: str | None) -> list[Place]:
     """Return the folders of results, as far as the names and the disk alone show that they are folders."""
-    return [Path(output) for output in outputs if output and is_folder(output)]
+    return [location(output) for output in outputs if output and is_folder(output)]
 
 
 ExtensionOf = Callable[[Source, FileKind], str]
@@ -123,13 +124,13 @@ ExtensionOf = Callable[[Source, FileKind], str]
 
 def _destination(
     inputs: Inputs, output: str | None, naming: Naming
-) -> Callable[[Entry, ExtensionOf], Path | Stream | None]:
+) -> Callable[[Entry, ExtensionOf], Place | Stream | None]:
     """Return the function that gives an entry its output."""
     from_stream = any(entry.source is Stream.STANDARD for entry in inputs.entries)
 
-    def named(entry: Entry, path: PurePath, extension_of: ExtensionOf, suffix: str) -> Path:
+    def named(entry: Entry, path: Place, extension_of: ExtensionOf, suffix: str) -> Place:
         extension = naming.extension or extension_of(entry.source, naming.kind)
-        return Path(path.with_name(f"{path.stem}{suffix}{extension}"))
+        return path.with_name(f"{path.stem}{suffix}{extension}")
 
     if naming.suffix_in_folder and (from_stream or (output and not (inputs.many or is_folder(output)))):
         raise UsageError("--suffix names results next to their inputs or in a folder: leave it out with -o FILE")
@@ -138,39 +139,43 @@ def _destination(
             raise UsageError("-o - takes the result of one file: give a folder for several")
         return lambda entry, extension_of: Stream.STANDARD
     if output is None:
-        return lambda entry, extension_of: named(entry, PurePath(str(entry.source)), extension_of, naming.suffix)
-    target = Path(output)
+        return lambda entry, extension_of: named(entry, location(str(entry.source)), extension_of, naming.suffix)
+    target = location(output)
     if not (inputs.many or is_folder(output)):
         return lambda entry, extension_of: target
     if from_stream:
         raise UsageError("standard input has no name to use in a folder: give -o FILE or -o -")
     check_folder(output, "several inputs")
 
-    def in_folder(entry: Entry, extension_of: ExtensionOf) -> Path:
-        place = target / (entry.place.name if naming.flat else entry.place)
+    def in_folder(entry: Entry, extension_of: ExtensionOf) -> Place:
+        place = target / (PurePath(entry.place.name) if naming.flat else entry.place)
         return named(entry, place, extension_of, naming.suffix_in_folder)
 
     return in_folder
 
 
 def _extension_by_name(source: Source, kind: FileKind) -> str:
-    suffix = Path(str(source)).suffix
+    suffix = PurePath(str(source)).suffix
     return suffix if suffix.lower() in kind.suffixes - READ_ONLY else ".png"
 
 
 def _extension_by_content(source: Source, kind: FileKind) -> str:
-    """Return the file's own extension where it tells the truth, else the usual one of the format that it is in."""
-    found = () if source is Stream.STANDARD else kind.sniff(read_head(Path(str(source))))
-    suffix = Path(str(source)).suffix
+    """Return the file's own extension where it tells the truth, else the usual one of the format that it is in.
+
+    That of a file at a URL is believed: to look into a million of them takes hours.
+    """
+    suffix = PurePath(str(source)).suffix
+    is_believed = isinstance(source, Remote) and suffix.lower() in kind.suffixes
+    found = () if isinstance(source, Stream) or is_believed else kind.sniff(read_head(source))
     if not found:
         return _extension_by_name(source, kind)
     return suffix if suffix.lower() in found else found[0]
 
 
-def _job(entry: Entry, output: Path | Stream | None, kind: FileKind) -> Job:
+def _job(entry: Entry, output: Place | Stream | None, kind: FileKind) -> Job:
     """Return a job; it has a problem if its result would take the place of its input, which is of another kind."""
     problem = entry.problem
-    if output == entry.source and isinstance(output, Path) and not kind.sniff(read_head(output)):
+    if output == entry.source and isinstance(output, Place) and not kind.sniff(read_head(output)):
         problem = problem or f"not {kind.one}"
     return Job(entry.source, output, problem, place=entry.place)
 
@@ -178,7 +183,7 @@ def _job(entry: Entry, output: Path | Stream | None, kind: FileKind) -> Job:
 def _refuse_collisions(jobs: Iterable[Job]) -> None:
     first: dict[str, Source] = {}
     for job in jobs:
-        if not isinstance(job.output, Path):
+        if not isinstance(job.output, Place):
             continue
         other = first.setdefault(_identity(job.output), job.source)
         if other is not job.source and not is_special(job.output):
@@ -190,16 +195,17 @@ def _refuse_collisions(jobs: Iterable[Job]) -> None:
 
 def _settle_existing(jobs: list[Job], *, force: bool, skip_existing: bool) -> list[Job]:
     on_existing = OnExisting.REPLACE if force else OnExisting.SKIP if skip_existing else OnExisting.FAIL
+    existing = those_in_the_way(job.output for job in jobs if isinstance(job.output, Place))
     settled: list[Job] = []
-    in_the_way: list[Path] = []
+    in_the_way: list[Place] = []
     for job in jobs:
         path, job = job.output, replace(job, on_existing=on_existing)
-        exists = isinstance(path, Path) and is_in_the_way(path)
-        if exists and isinstance(path, Path) and path.is_dir():
-            raise UsageError(f"{path} is a folder: the result of {job.source} cannot be written there")
-        if exists and isinstance(path, Path) and not job.problem:
-            in_the_way.append(path)
-            job = replace(job, skip=skip_existing)
+        if isinstance(path, Place) and path in existing:
+            if path.is_dir():
+                raise UsageError(f"{path} is a folder: the result of {job.source} cannot be written there")
+            if not job.problem:
+                in_the_way.append(path)
+                job = replace(job, skip=skip_existing)
         settled.append(job)
     if not (force or skip_existing):
         refuse_existing(in_the_way, "--force replaces, --skip-existing goes on with the rest")
@@ -211,11 +217,11 @@ def _with_writable_folders(jobs: list[Job]) -> list[Job]:
 
     Raises that as FileError if it is so for all, and StorageError if it is so for any.
     """
-    found: dict[Path, FileError | None] = {}
+    found: dict[Place, FileError | None] = {}
     checked: list[Job] = []
     for job in jobs:
         path = job.output
-        if isinstance(path, Path) and not (job.problem or job.skip):
+        if isinstance(path, Place) and not (job.problem or job.skip):
             if path.parent not in found:
                 try:
                     check_writable(path)
@@ -233,8 +239,10 @@ def _with_writable_folders(jobs: list[Job]) -> list[Job]:
     return checked
 
 
-def _identity(path: Path) -> str:
+def _identity(path: Place) -> str:
     """Return a text that is the same for all names of a result, that of a link being what it leads to."""
+    if isinstance(path, Remote):
+        return path.url
     if os.path.islink(path):  # noqa: PTH114 - never raises
         path = Path(os.path.realpath(path))
     folder, ignores_case = _real_folder(os.path.abspath(path.parent))  # noqa: PTH100 - as text: a million paths

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any
+
+from vaetool.files.remote import Place
 
 
 class Sizes:
@@ -32,7 +33,7 @@ class Sizes:
         'photo.png → photo.vae  557,596 → 12,966 bytes  0.26 bpp  34.1 dB'
         """
         size = f"{facts['in_bytes']:,} → {facts['out_bytes']:,} bytes"
-        parts = [f"{source} → {os.fspath(output) if isinstance(output, os.PathLike) else 'standard output'}", size]
+        parts = [f"{source} → {output if isinstance(output, Place) else 'standard output'}", size]
         parts.append(f"{facts['bpp']:.2f} bpp")
         if facts.get("form") == "lossless":
             parts.append("lossless")

@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import PurePath
 
+from vaetool.files.remote import Remote
+
 RAW = "camera raw"
 HEIC = "HEIC"
 
@@ -72,7 +74,7 @@ def reads_heic() -> bool:
     return importlib.util.find_spec("pillow_heif") is not None
 
 
-def kind_by_name(path: PurePath) -> str | None:
+def kind_by_name(path: PurePath | Remote) -> str | None:
     """Return the kind of picture that a suffix stands for, None if it is read, or no picture.
 
     >>> kind_by_name(PurePath("IMG_0001.NEF"))
@@ -108,7 +110,7 @@ def advice(kind: str) -> str:
     return f"make TIFF or PNG of it first, with {_CONVERTERS.get(kind, 'ImageMagick')}{otherwise}"
 
 
-def left_out(paths: Iterable[PurePath]) -> str:
+def left_out(paths: Iterable[PurePath | Remote]) -> str:
     """Return that pictures are left out because their kinds are not read: how many of each, and what converts them.
 
     >>> left_out([PurePath("a/1.jxl"), PurePath("a/x.tga"), PurePath("a/2.JXL")])

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vaetool.errors import AppearedError, FileError, StorageError
+from vaetool.files.remote import Place, Remote
 
 _ENDS_A_RUN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS} if hasattr(errno, "EDQUOT") else {errno.ENOSPC, errno.EROFS}
 
@@ -18,7 +19,7 @@ PROBE = 4096
 """Bytes that are written to see whether a folder takes files: a full disk still takes empty ones."""
 
 
-def write_atomically(path: str | os.PathLike[str], data: bytes, *, replace: bool = True) -> None:
+def write_atomically(path: str | os.PathLike[str] | Remote, data: bytes, *, replace: bool = True) -> None:
     """Write a file that is either complete or not there; missing folders are made.
 
     replace: a file that exists is replaced, and a symbolic link followed; else whatever exists under the name is kept,
@@ -27,6 +28,10 @@ def write_atomically(path: str | os.PathLike[str], data: bytes, *, replace: bool
     Raises AppearedError for what exists and is kept, StorageError for a disk that is full or read only, FileError for
     anything else; each names the path.
     """
+    if isinstance(path, Remote):
+        if not path.publish(data, replace=replace):
+            raise AppearedError(f"{path} has appeared meanwhile, and is kept")
+        return
     target = Path(os.path.realpath(path))
     with _errors(path):
         if is_special(target):
@@ -45,8 +50,13 @@ def append(path: str | os.PathLike[str], data: bytes) -> None:
         file.write(data)
 
 
-def check_writable(path: str | os.PathLike[str]) -> None:
-    """Raise what `write_atomically` would for this path because of its folder, or of the one that would hold it."""
+def check_writable(path: str | os.PathLike[str] | Remote) -> None:
+    """Raise what `write_atomically` would for this path because of its folder, or of the one that would hold it.
+
+    Of a URL only an upload can tell.
+    """
+    if isinstance(path, Remote):
+        return
     target = Path(os.path.realpath(path))
     if is_special(target):
         return
@@ -62,8 +72,10 @@ def check_writable(path: str | os.PathLike[str]) -> None:
                 hidden.unlink(missing_ok=True)
 
 
-def is_special(path: Path) -> bool:
+def is_special(path: Place) -> bool:
     """Tell whether a path is a device or a pipe: written to directly, never replaced."""
+    if isinstance(path, Remote):
+        return False
     # Not Path.exists, which raises for a name that is too long.
     return os.path.exists(path) and not path.is_file() and not path.is_dir()  # noqa: PTH110
 

@@ -111,7 +111,8 @@ def _sources_in(place: str, root: Path, whole: bool) -> list[Source]:
 def _folder_sources(folder: Path, whole: bool) -> list[Source]:
     found: list[Source] = []
     files = inputs.expand([str(folder)], recursive=True)
-    unread = ((path, path.relative_to(folder)) for path in files.unread)  # whoever reads them says why they cannot be
+    # Whoever reads those that are not read says why they cannot be.
+    unread = ((path, path.relative_to(folder)) for path in files.unread if isinstance(path, Path))
     for path, place in chain(((entry.source, entry.place) for entry in files.entries), unread):
         if isinstance(path, Path) and Path(path.stem).suffix not in RESULTS:
             name, load, origin = PurePosixPath(place.as_posix()), partial(Path, path), os.path.realpath(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from PIL import ImageColor
 from vaetool import images
 from vaetool.errors import FileError, ImageError, UsageError
 from vaetool.files.mask_folder import MaskFolder
+from vaetool.files.remote import Download, Remote
 from vaetool.images import MAX_PIXELS, Picture
 from vaetool.images.conversion import as_picture, check_hole, unpack, unpack_mask, white_part
 from vaetool.inpainting.drawn_flaws import FLAWS
@@ -209,11 +210,13 @@ def _fitting(hole: np.ndarray, picture: Picture) -> np.ndarray:
 
 
 def _mask_of(folder: MaskFolder, source: object, place: Path) -> Path:
-    if not isinstance(source, str | Path):
+    if isinstance(source, Download):
+        source = source.source
+    if not isinstance(source, str | Path | Remote):
         raise FileError("has no name to find its mask by: give --mask a file")
     path = folder.of(source)
     if path is None:
-        raise FileError(f"no mask in {place} has its name, {Path(source).stem}.*")
+        raise FileError(f"no mask in {place} has its name, {PurePath(str(source)).stem}.*")
     return path
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from vaetool.errors import UsageError
 from vaetool.files import inputs
+from vaetool.files.remote import Place
 
 WORDS = {"0": False, "normal": False, "1": True, "outlier": True}
 COLUMNS = ("path", "label")
@@ -23,9 +24,9 @@ COLUMNS = ("path", "label")
 class Labels:
     """Whether files are outliers, by their location in the file system, however their paths are written."""
 
-    def __init__(self, known: Iterable[tuple[Path, bool]]) -> None:
+    def __init__(self, known: Iterable[tuple[Place, bool]]) -> None:
         self._known: dict[str, bool] = {}
-        self.paths: list[Path] = []
+        self.paths: list[Place] = []
         for path, outlier in known:
             place = _place(path)
             if self._known.setdefault(place, outlier) != outlier:
@@ -42,10 +43,10 @@ def labels_of_folders(normal: Iterable[str], outlier: Iterable[str], *, recursiv
 
     Raises UsageError if there are none in either, or one is in both.
     """
-    known: list[tuple[Path, bool]] = []
+    known: list[tuple[Place, bool]] = []
     for places, label in ((normal, False), (outlier, True)):
         entries = inputs.expand(list(places), recursive=recursive).entries
-        known += [(entry.source, label) for entry in entries if isinstance(entry.source, Path)]
+        known += [(entry.source, label) for entry in entries if isinstance(entry.source, Place)]
     return Labels(known)
 
 
