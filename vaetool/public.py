@@ -213,6 +213,7 @@ def latent(
     *,
     format: str = "csv",  # noqa: A002 - as on the command line
     tsne: bool = False,
+    html: bool = False,
     root: str | Path = ".",
     force: bool = False,
     device: str = "auto",
@@ -225,7 +226,7 @@ def latent(
     from vaetool.latents.explore import explore
 
     autoencoder = _with_codes(model, device)
-    return explore(autoencoder, data, output, root=root, format=format, tsne=tsne, force=force, warn=warn)
+    return explore(autoencoder, data, output, root=root, format=format, tsne=tsne, html=html, force=force, warn=warn)
 
 
 def score(
