@@ -26,7 +26,8 @@ from vaetool.store.kinds import kinds_with_codes
 FRAME_SIZE = 256
 """Smallest side, in pixels, of frames if nothing is said: those of a small model are hard to see."""
 
-MAX_FRAME_PIXELS = 300_000_000
+MAX_FRAME_PIXELS = 100_000_000
+"""Of all frames together: 300 MB in memory, and a file that few programs show."""
 
 
 def morph(
@@ -110,7 +111,7 @@ def change_portrait(
     What changes in the reconstruction of its crop is added to its picture, so that nothing else changes and details
     stay; 0 is the picture itself. Without a crop, frames are what `morph_along` gives. size: pixels of the longer side,
     instead of the picture's, or of `frame_size` without a crop.
-    Raises UsageError, also for more pixels than memory is likely to hold.
+    Raises UsageError, also for more than `MAX_FRAME_PIXELS`.
     """
     moved = morph_along(model, chosen.seen(model), vector, alpha=alpha, frames=frames, loop=loop)
     if chosen.crop is None:

@@ -41,7 +41,7 @@ class Portrait:
     @property
     def words(self) -> str:
         """Return in words which face was taken."""
-        return f"the {f'largest of {self.faces} faces' if self.faces > 1 else 'face'}, at {self.crop}"
+        return f"{f'one of {self.faces} faces' if self.faces > 1 else 'the face'}, at {self.crop}"
 
     def seen(self, model: Generative) -> np.ndarray:
         """Return what the model is given, uint8."""
