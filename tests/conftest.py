@@ -262,7 +262,10 @@ def digit_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_vae(tmp_path_factory: pytest.TempPathFactory, digit_folders: Path) -> Path:
-    """A small VAE of those digits, trained for a second, that knows the directions `0`, `1` and `2`."""
+    """A small VAE of those digits, trained for a second, that knows the directions `0`, `1` and `2`.
+
+    It knows no usual error, so that it takes any picture.
+    """
     import torch
 
     from vaetool.latents.directions import named_directions
@@ -270,7 +273,8 @@ def tiny_vae(tmp_path_factory: pytest.TempPathFactory, digit_folders: Path) -> P
     from vaetool.store import weights
 
     paths = sorted(digit_folders.rglob("*.png"))
-    config = VAEConfig(channels=1, size=16, latent=4, widths=(8, 16), blocks=(0, 0), decoder_widths=(16, 8))
+    shape = {"widths": (8, 16), "blocks": (0, 0), "decoder_widths": (16, 8)}
+    config = VAEConfig(channels=1, size=16, latent=4, likelihood="bernoulli", **shape)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = VAE(config)

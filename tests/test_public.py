@@ -85,7 +85,7 @@ def test_pictures_are_sampled_and_morphed(tiny_vae, digit_folders):
     two = sorted(digit_folders.rglob("*.png"))[:2]
     assert vaetool.morph(two, model=tiny_vae, frames=5, size=32, device="cpu").shape == (5, 32, 32, 1)
     along = vaetool.morph(two[:1], model=tiny_vae, direction="0", frames=4, device="cpu")
-    assert along.shape == (4, 16, 16, 1)
+    assert along.shape == (4, 256, 256, 1)
     with pytest.raises(UsageError, match="a direction changes one picture, not 2"):
         vaetool.morph(two, model=tiny_vae, direction="0", device="cpu")
 

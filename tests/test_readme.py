@@ -132,6 +132,7 @@ def here(
     monkeypatch.setenv("VAETOOL_MODELS", os.pathsep.join(map(str, folders)))
 
     model = tiny_dae
+    morphing = False
 
     def put(word: str) -> None:
         path = tmp_path / word.replace("*", "1")
@@ -148,7 +149,8 @@ def here(
             for inside in ("china.jpg", "flower.png", "box/flower.jpg", "china.vae", "part.safetensors"):
                 put(f"{word}/{inside}")
         elif path.suffix in PICTURES:
-            photographs["flower" if "flower" in path.stem else "china"].save(path)
+            pictured = portrait() if morphing else photographs["flower" if "flower" in path.stem else "china"]
+            pictured.save(path)
         elif path.suffix == ".vae":
             path.write_bytes(compress(photographs["china"], load(tiny_codec)))
         elif path.suffix == ".zip":
@@ -162,7 +164,8 @@ def here(
             shutil.copy(model, path)
 
     def put_all(words: list[str]) -> None:
-        nonlocal model
+        nonlocal model, morphing
+        morphing = "morph" in words
         model = tiny_vae if {"latent", "morph", "sample"} & set(words) else tiny_dae
         model = scorer if "score" in words else model
         if "torchvision:FashionMNIST" in words and "--root" in words:
@@ -174,6 +177,13 @@ def here(
                 put(word)
 
     return put_all
+
+
+def portrait() -> Image.Image:
+    """A photo with a face, small."""
+    from skimage.data import astronaut
+
+    return Image.fromarray(astronaut()[40:250, 120:330])
 
 
 def interrupted(words: list[str], python) -> None:

@@ -171,18 +171,22 @@ def morph(
     direction: str | Path | None = None,
     against: str | Path | None = None,
     alpha: tuple[float, float] = (-2.0, 2.0),
+    crop: Sequence[tuple[int, int, int, int] | None] = (),
     size: int | None = None,
     device: str = "auto",
 ) -> np.ndarray:
-    """Return the frames from image to image, or of one image along a direction: (frames, size, size, channels) uint8.
+    """Return the frames from image to image, or of one along a direction: (frames, height, width, channels) uint8.
 
-    See `vaetool.latents.morph`: `morph`, and with a `direction`, `find_direction` and `morph_along`; one image then.
-    seeds: morph between new pictures instead, those of `sample(1, seed=...)`.
-    size: pixels a side of the frames, instead of the model's. Raises UsageError, ImageError.
+    See `vaetool.latents.morph`: `morph`, and with a `direction`, `find_direction` and `change_portrait`, of one image.
+    seeds: morph between new pictures instead, those of `sample(1, seed=...)`. crop: for each image the part to take,
+    (left, top, width, height), or None for a face in it or its middle square; see `vaetool.latents.portraits`.
+    size: pixels of a frame's longer side, instead of 256, or the model's if that is larger, or the photo's with a
+    direction. Raises UsageError, ImageError.
     """
     from vaetool.errors import UsageError
     from vaetool.images import animation
     from vaetool.latents import morph as morphing
+    from vaetool.latents.portraits import portraits
 
     generator = _with_pictures(model, device)
     if seeds and (len(images) or direction is not None):
@@ -191,13 +195,15 @@ def morph(
         codes = morphing.codes_of_seeds(generator, seeds)
         pixels = morphing.morph_codes(generator, codes, frames=frames, path=path, loop=loop)
     elif direction is None:
-        pixels = morphing.morph(generator, images, frames=frames, path=path, loop=loop)
+        seen = [each.seen(generator) for each in portraits(generator, images, crop)]
+        pixels = morphing.morph(generator, seen, frames=frames, path=path, loop=loop)
     elif len(images) != 1:
         raise UsageError(f"a direction changes one picture, not {len(images)}")
     else:
         vector, _ = morphing.find_direction(generator, direction, against)
-        pixels = morphing.morph_along(generator, images[0], vector, alpha=alpha, frames=frames, loop=loop)
-    return pixels if size is None else animation.resize(pixels, size)
+        chosen = portraits(generator, images, crop)[0]
+        return morphing.change_portrait(generator, chosen, vector, alpha=alpha, frames=frames, loop=loop, size=size)
+    return animation.resize(pixels, size or morphing.frame_size(generator))
 
 
 def latent(
@@ -207,6 +213,7 @@ def latent(
     *,
     format: str = "csv",  # noqa: A002 - as on the command line
     tsne: bool = False,
+    html: bool = False,
     root: str | Path = ".",
     force: bool = False,
     device: str = "auto",
@@ -219,7 +226,7 @@ def latent(
     from vaetool.latents.explore import explore
 
     autoencoder = _with_codes(model, device)
-    return explore(autoencoder, data, output, root=root, format=format, tsne=tsne, force=force, warn=warn)
+    return explore(autoencoder, data, output, root=root, format=format, tsne=tsne, html=html, force=force, warn=warn)
 
 
 def score(

@@ -38,6 +38,17 @@ def test_codes_are_a_table_beside_the_plots(here, vaetool, tiny_vae, digit_folde
     np.testing.assert_allclose([[float(row[f"z{k}"]) for k in range(4)] for row in rows], codes, atol=1e-4)
 
 
+def test_a_page_to_walk_through_the_space_is_written_if_asked_for(here, vaetool, tiny_vae, digit_folders):
+    result = vaetool("latent", tiny_vae, digit_folders, "-o", "space", "--html")
+    assert (result.exit_code, result.stderr) == (0, "wrote the codes of 72 pictures and 7 more files to space\n")
+    assert names(here / "space") == ["codes.csv", *PLOTS, "walk.html"]
+    page = (here / "space" / "walk.html").read_text(encoding="utf-8")
+    assert [f"<span>z{unit}</span>" in page for unit in range(5)] == [True] * 4 + [False]
+    assert "<li>2</li>" in page
+    again = vaetool("latent", tiny_vae, digit_folders, "-o", "space", "--html")
+    assert (again.exit_code, "exists" in again.stderr) == (2, True)
+
+
 def test_codes_as_an_array_have_their_names_beside_them(here, vaetool, tiny_vae, digit_folders):
     result = vaetool(
         "latent", tiny_vae, digit_folders / "0", digit_folders / "1", "-o", "s", "--format", "npy", "--tsne"

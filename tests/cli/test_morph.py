@@ -35,11 +35,17 @@ def morph(vaetool, tiny_vae, here):
     return lambda *arguments, **options: vaetool("morph", *arguments, "-m", tiny_vae, **options)
 
 
+@pytest.fixture
+def small(morph):
+    """Morphs with frames of the model's own size."""
+    return lambda *arguments, **options: morph(*arguments, "--size", 16, **options)
+
+
 def test_the_result_is_a_gif_beside_the_first_picture(morph, here):
     result = morph("china.jpg", "flower.png")
     assert (result.exit_code, result.stderr) == (0, "wrote china.morph.gif\n")
     with Image.open(here / "china.morph.gif") as image:
-        assert (image.format, image.size, image.n_frames) == ("GIF", (16, 16), 24)
+        assert (image.format, image.size, image.n_frames) == ("GIF", (256, 256), 24)
 
 
 def test_the_name_decides_the_format(morph, here):
@@ -51,8 +57,8 @@ def test_the_name_decides_the_format(morph, here):
     assert sorted(path.name for path in (here / "frames").iterdir()) == [f"frame-000{k}.png" for k in range(1, 7)]
 
 
-def test_a_picture_may_come_twice_and_a_folder_gives_all_of_its(morph):
-    assert morph("grey.png", "china.jpg", "grey.png", "--frames", "3", "-o", "a.png").exit_code == 0
+def test_a_picture_may_come_twice_and_a_folder_gives_all_of_its(morph, small):
+    assert small("grey.png", "china.jpg", "grey.png", "--frames", "3", "-o", "a.png").exit_code == 0
     strip = pixels("a.png")
     assert (strip[:, :16] == strip[:, -16:]).all()
     assert morph("zeros", "--frames", "24", "-o", "b.png").exit_code == 0
@@ -73,10 +79,10 @@ def test_a_named_direction_tells_its_auc(morph):
     assert f"direction 1: tells held-out pictures apart with an AUC of {record['auc']:.3f}" in result.stderr
 
 
-def test_two_folders_make_a_direction(morph):
+def test_two_folders_make_a_direction(small):
     call = ["zeros/00.png", "--direction", "ones", "--against", "zeros", "--frames", "3"]
-    assert morph(*call, "--alpha", "0:1", "-o", "a.png").exit_code == 0
-    assert morph("zeros/00.png", "zeros/00.png", "--frames", "2", "-o", "b.png").exit_code == 0
+    assert small(*call, "--alpha", "0:1", "-o", "a.png").exit_code == 0
+    assert small("zeros/00.png", "zeros/00.png", "--frames", "2", "-o", "b.png").exit_code == 0
     changed, same = pixels("a.png"), pixels("b.png")
     assert np.abs(changed[:, :16].astype(int) - same[:, :16]).max() <= 1
     assert np.abs(changed[:, -16:].astype(int) - same[:, -16:]).max() > 20
@@ -150,6 +156,45 @@ def test_a_usage_error_is_one_line_and_exit_code_two(morph, here, arguments, mes
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
     assert sorted(here.iterdir()) == before
+
+
+@pytest.fixture
+def photo(here):
+    """A photo of an astronaut, as large as that of a telephone is when it is shown."""
+    from skimage.data import astronaut
+
+    Image.fromarray(astronaut()).save(here / "anna.png")
+
+
+def test_the_face_in_a_photo_changes_at_the_size_of_the_photo(vaetool, here, photo):
+    result = vaetool("morph", "anna.png", "-m", "smiles", "--direction", "smile", "-n", 2, "-o", "smile", "--json")
+    assert result.exit_code == 0
+    crop = json.loads(result.stdout)["crops"][0]
+    assert f"anna.png: took the face, at {crop}\nwrote smile\n" in result.stderr
+    before, after = pixels("anna.png"), pixels("smile/frame-0002.png")
+    assert before.shape == after.shape
+    left, top, side, _ = map(int, crop.split(","))
+    changed = np.argwhere((before != after).any(axis=2))
+    assert (changed.min(axis=0) > (top - side / 4, left - side / 4)).all()
+    assert (changed.max(axis=0) < (top + side * 1.25, left + side * 1.25)).all()
+
+
+def test_a_crop_is_given_for_each_picture(vaetool, here, photo):
+    call = ["morph", "anna.png", "anna.png", "-m", "smiles", "-n", 2, "--size", 64, "-o"]
+    assert vaetool(*call, "a.png", "--crop", "184,84,76,76", "--crop", "auto").exit_code == 0
+    two = pixels("a.png")
+    assert np.abs(two[:, :64].astype(int) - two[:, 66:]).mean() < 8
+    result = vaetool(*call, "b.png", "--crop", "184,84,76,76")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "--crop is given once for each picture: 2 times, not 1" in result.stderr
+
+
+def test_what_the_model_cannot_draw_is_refused(vaetool, here):
+    result = vaetool("morph", "flower.png", "--direction", "old", "-o", "a.gif")
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 2)
+    assert "error: flower.png: is not like the pictures that this model learned from" in result.stderr
+    assert "with --crop X,Y,W,H" in result.stderr
+    assert not (here / "a.gif").exists()
 
 
 def test_another_kind_of_model_is_named(vaetool, here, tiny_dae):

@@ -193,7 +193,7 @@ def test_it_draws_from_the_normal_alone(model):
 
 def test_a_morph_between_seeds_begins_and_ends_with_their_samples(vaetool, tiny_gan, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    result = vaetool("morph", "--seeds", "3,8", "-m", tiny_gan, "-n", 5, "-o", "frames")
+    result = vaetool("morph", "--seeds", "3,8", "-m", tiny_gan, "-n", 5, "--size", 16, "-o", "frames")
     assert (result.exit_code, result.stderr) == (0, "wrote frames\n")
     frames = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "frames").iterdir())]
     for seed, frame in ((3, frames[0]), (8, frames[-1])):

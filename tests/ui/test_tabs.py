@@ -128,22 +128,25 @@ def test_codes_that_are_none_are_refused(session, codes):
         decode(session, Decode(codes))
 
 
-def test_a_morph_is_that_of_the_command(session, opened, photographs):
-    both = [opened(), opened(photographs["china"], "china.png")]
+def test_a_morph_is_that_of_the_command(session, opened):
+    faces = [Image.fromarray(pixels) for pixels in sample(2, model="faces", device="cpu")]
+    both = [opened(face, name) for face, name in zip(faces, ("anna.png", "ben.png"), strict=True)]
     found = frames(session, Morph([photo["id"] for photo in both], frames=5))
-    expected = morphed([photographs["flower"], photographs["china"]], frames=5, device="cpu")
+    expected = morphed(faces, frames=5, device="cpu")
     assert np.array_equal(np.stack([pixels_of(each) for each in found["frames"]]), expected)
     name, data = saved(session.find(found["webp"]))
-    assert (name, Image.open(io.BytesIO(data)).n_frames) == ("flower.morph.webp", 5)
+    assert (name, Image.open(io.BytesIO(data)).n_frames) == ("anna.morph.webp", 5)
     assert saved(session.find(found["gif"]))[1].startswith(b"GIF89a")
     coded = encode(session, Encode(both[0]["id"]))
-    assert np.allclose(coded["code"], load("faces", device="cpu").encode([photographs["flower"]])[0])
+    assert np.allclose(coded["code"], load("faces", device="cpu").encode(faces[:1])[0])
     assert pixels_of(coded["seen"]).shape == (64, 64, 3)
 
 
 def test_a_morph_needs_two_pictures_and_not_too_many_frames(session, opened):
     with pytest.raises(UsageError, match="from one picture to another"):
-        frames(session, Morph([opened()["id"]]))
+        frames(session, Morph([opened(Image.fromarray(sample(1, model="faces", device="cpu")[0]))["id"]]))
+    with pytest.raises(ImageError, match=r"flower\.png: is not like the pictures"):
+        frames(session, Morph([opened()["id"]] * 2))
     with pytest.raises(UsageError, match="at most 256 frames"):
         frames(session, Morph([], frames=1000))
     with pytest.raises(UsageError, match="at most 256 pictures"):

@@ -42,6 +42,21 @@ def between(low: float, high: float, kind: type[float] = float, *, auto: bool = 
     return parse
 
 
+def box(text: str) -> tuple[int, ...]:
+    """Return a box, (left, top, width, height), of a picture.
+
+    >>> box("40,60,200,100")
+    (40, 60, 200, 100)
+    """
+    try:
+        left, top, width, height = map(int, text.split(","))
+    except ValueError:
+        width = height = 0
+    if min(width, height) < 1:
+        raise typer.BadParameter(f"expected left, top, width and height in pixels, such as 40,60,200,100, not '{text}'")
+    return left, top, width, height
+
+
 UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "kib": 2**10, "mib": 2**20}
 
 

@@ -10,6 +10,7 @@ import typer
 
 from vaetool.cli.engines import process
 from vaetool.cli.groups import between, with_options
+from vaetool.cli.groups import box as read_box
 from vaetool.cli.options import (
     Format,
     Inputs,
@@ -31,16 +32,6 @@ if TYPE_CHECKING:
 HOLES = "Holes: one of these, or several"
 
 
-def _box(text: str) -> tuple[int, ...]:
-    try:
-        left, top, width, height = map(int, text.split(","))
-    except ValueError:
-        width = height = 0
-    if min(width, height) < 1:
-        raise typer.BadParameter(f"expected left, top, width and height in pixels, such as 40,60,200,100, not '{text}'")
-    return left, top, width, height
-
-
 Mask = Annotated[
     Path | None,
     typer.Option(
@@ -57,7 +48,7 @@ Boxes = Annotated[
     typer.Option(
         "--box",
         metavar="X,Y,W,H",
-        parser=_box,
+        parser=read_box,
         help="A box: left, top, width and height, in pixels. Can be given more than once.",
         show_default=False,
         rich_help_panel=HOLES,

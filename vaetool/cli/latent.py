@@ -50,6 +50,14 @@ TSNE = Annotated[
     bool,
     typer.Option("--tsne", help="Make the scatter plot with t-SNE instead of the first two principal components."),
 ]
+HTML = Annotated[
+    bool,
+    typer.Option(
+        "--html",
+        help="Also write walk.html, a page of at most 3 MB: a map of the plane of the codes and sliders for the most "
+        "active units.",
+    ),
+]
 Root = Annotated[Path, typer.Option("--root", metavar="FOLDER", help="Where torchvision's data sets are.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
 
@@ -60,6 +68,7 @@ def latent(
     output: Folder = None,
     format: FormatOption = Format.CSV,  # noqa: A002
     tsne: TSNE = False,
+    html: HTML = False,
     root: Root = Path(),
     force: Force = False,
     *,
@@ -69,10 +78,11 @@ def latent(
 
     vaetool latent mine.safetensors photos/ -o space/
     vaetool latent mine.safetensors photos/ more.zip -o space/ --format npy --tsne
+    vaetool latent mine.safetensors photos/ -o space/ --html
     vaetool latent fashion torchvision:FashionMNIST --root data/ -o fashion-space/
 
     The plots: codes by label, a grid decoded from their plane, traversals of the most active units, the KL of each unit
-    (of a vae), reconstructions, and samples.
+    (of a vae), reconstructions, and samples. walk.html needs no network and no server: open it in a browser.
     """
     model, *data = words or [""]
     if not data:
@@ -89,7 +99,9 @@ def latent(
     if autoencoder.doubt is not None:
         run.console.warn(autoencoder.doubt)
     refuse_inputs(results_in(Path(output)), model_files(model))
-    result = explore(autoencoder, data, output, root=root, format=format, tsne=tsne, force=force, warn=run.console.warn)
+    result = explore(
+        autoencoder, data, output, root=root, format=format, tsne=tsne, html=html, force=force, warn=run.console.warn
+    )
     run.console.say(
         f"wrote the codes of {result.pictures} pictures and {len(result.files) - 1} more files to {result.path}"
     )

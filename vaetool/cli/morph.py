@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vaetool.cli.groups import between, with_options
+from vaetool.cli.groups import between, box, with_options
 from vaetool.cli.options import FILES, ComputeOptions, ModelName
 from vaetool.cli.plans import model_files, name_unread
 from vaetool.errors import UsageError
@@ -76,8 +76,25 @@ Size = Annotated[
         "--size",
         metavar="N",
         parser=between(8, 4096, int),
-        help="Resize frames to N pixels a side.",
-        show_default="the model's",
+        help="Resize frames to N pixels on the longer side.",
+        show_default="256, or the model's if larger; the photo's with --direction",
+    ),
+]
+
+
+def _crop(text: str) -> tuple[int, ...] | None:
+    return None if text == "auto" else box(text)
+
+
+Crops = Annotated[
+    list[Any] | None,
+    typer.Option(
+        "--crop",
+        metavar="auto|X,Y,W,H",
+        parser=_crop,
+        help="The part of a picture to take: left, top, width and height, in pixels; once for each picture, in order. "
+        "auto is a face in it, if there is one that suits the model, or else its middle square.",
+        show_default="auto",
     ),
 ]
 Speed = Annotated[
@@ -124,6 +141,7 @@ def morph(
     frames: Frames = 24,
     path: PathOption = Interpolation.SLERP,
     loop: Loop = False,
+    crop: Crops = None,
     seeds: Seeds = None,
     direction: Direction = None,
     against: Against = None,
@@ -137,21 +155,25 @@ def morph(
     """Morph pictures into each other, or change one along a direction.
 
     vaetool morph anna.jpg ben.jpg                            writes anna.morph.gif
-    vaetool morph a.jpg b.jpg c.jpg --loop --size 256 -o abc.webp
+    vaetool morph a.jpg b.jpg c.jpg --loop --size 128 -o abc.webp
     vaetool morph a.jpg b.jpg --frames 9 -o strip.png         all frames side by side
     vaetool morph --seeds 3,8,11 -m digits -o digits.gif      between new pictures
     vaetool morph anna.jpg -m smiles --direction smile -o smile.gif
     vaetool morph anna.jpg --direction with-glasses/ --against without/ --alpha 0:2 -o glasses/
 
-    A picture is cropped to its central square and resized to the model's size. The model draws all frames, so the first
-    and the last are reconstructions. A gan has no encoder: it searches for the closest picture that it makes, and says
-    how close that is. How well a direction separates held-out pictures is reported as the area under the ROC curve
-    (AUC), where 0.5 is chance; a direction with less than 0.6 is refused.
+    The face in a photo is found and aligned, if `pip install 'vaetool[portraits]'` was run; other pictures are cropped
+    to their central square, or to --crop. One that the model is far from drawing is refused. The model draws all
+    frames, so the first and the last are reconstructions; with --direction, only what changes is drawn into the photo.
+    A gan has no encoder: it searches for the closest picture that it makes, and says how close that is. How well a
+    direction separates held-out pictures is reported as the area under the ROC curve (AUC), where 0.5 is chance; a
+    direction with less than 0.6 is refused.
     """
     drawn = [] if seeds is None else read_seeds(seeds)
     if drawn and (pictures or direction is not None):
         raise UsageError("--seeds morphs between new pictures: name neither pictures nor a direction with it")
     sources = [] if drawn else _sources(pictures or [], run.console)
+    if crop and len(crop) != len(sources):
+        raise UsageError(f"--crop is given once for each picture: {len(sources)} times, not {len(crop)}")
     if against is not None and direction is None:
         raise UsageError("--against needs --direction FOLDER")
     if direction is None and len(drawn or sources) < 2:
@@ -174,27 +196,34 @@ def morph(
         animation.check_new(target, force=force)
         refuse_inputs(animation.replaced_by(target), _read_files(sources, model, direction, against))
 
-    from vaetool.latents.morph import codes_of_seeds, find_direction, morph_along, morph_codes, reconstruction_psnrs
+    from vaetool.latents import morph as morphing
+    from vaetool.latents.portraits import portraits
 
     generator = load(model, kind=kinds_with_pictures(), device=run.device)
     if generator.doubt is not None:
         run.console.warn(generator.doubt)
-    images = [_read(source) for source in sources]
     facts: dict[str, Any] = {}
     if direction is not None:
-        vector, auc = find_direction(generator, direction, against, warn=run.console.warn)
+        vector, auc = morphing.find_direction(generator, direction, against, warn=run.console.warn)
         facts = {"direction": direction, "auc": auc}
         run.console.say(f"direction {direction}: tells held-out pictures apart with an AUC of {auc:.3f}")
-        pixels = morph_along(generator, images[0], vector, alpha=span, frames=frames, loop=loop)
+    chosen = portraits(generator, [_read(source) for source in sources], crop or (), warn=run.console.warn)
+    if any(each.crop for each in chosen):
+        facts["crops"] = [None if each.crop is None else str(each.crop) for each in chosen]
+    for source, each in zip(sources, chosen, strict=True):
+        if each.faces:
+            run.console.say(f"{source}: took {each.words}")
+    if direction is not None:
+        pixels = morphing.change_portrait(generator, chosen[0], vector, alpha=span, frames=frames, loop=loop, size=size)
     else:
-        codes = codes_of_seeds(generator, drawn) if drawn else generator.encode(images)
-        if images and generator.kind not in kinds_with_codes():
-            facts = {"psnr": [round(value, 2) for value in reconstruction_psnrs(generator, images, codes)]}
+        seen = [each.seen(generator) for each in chosen]
+        codes = morphing.codes_of_seeds(generator, drawn) if drawn else generator.encode(seen)
+        if seen and generator.kind not in kinds_with_codes():
+            facts["psnr"] = [round(value, 2) for value in morphing.reconstruction_psnrs(generator, seen, codes)]
             for source, value in zip(sources, facts["psnr"], strict=True):
                 run.console.say(f"{source}: the closest picture of this model has a PSNR of {value:.1f} dB")
-        pixels = morph_codes(generator, codes, frames=frames, path=path, loop=loop)
-    if size is not None:
-        pixels = animation.resize(pixels, size)
+        pixels = morphing.morph_codes(generator, codes, frames=frames, path=path, loop=loop)
+        pixels = animation.resize(pixels, size or morphing.frame_size(generator))
     if target == "-":
         run.console.binary(animation.encode_frames(pixels, ".gif", fps))
         return

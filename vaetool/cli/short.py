@@ -17,7 +17,7 @@ OFTEN_USED = {
     "inpaint": ("--output", "--mask", "--box", "--color", "--alpha", "--fuzz", "--dilate", "--force"),
     "sample": ("--output", "--model", "--count", "--seed", "--temperature", "--force"),
     "morph": ("--output", "--model", "--frames", "--size", "--direction", "--force"),
-    "latent": ("--output", "--format", "--tsne", "--root", "--force"),
+    "latent": ("--output", "--format", "--tsne", "--html", "--root", "--force"),
     "score": (
         "--good",
         "--model",

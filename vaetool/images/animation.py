@@ -71,9 +71,11 @@ def _frames_in(folder: str | Path) -> list[Path]:
 
 
 def resize(frames: np.ndarray, size: int) -> np.ndarray:
-    """Resize frames, (frames, height, width, channels) uint8, to `size` pixels a side (Lanczos)."""
-    resized = [np.asarray(as_pillow(frame).resize((size, size), Image.Resampling.LANCZOS)) for frame in frames]
-    return np.stack(resized).reshape(len(frames), size, size, frames.shape[3])
+    """Resize frames, (frames, height, width, channels) uint8, so that the longer side has `size` pixels (Lanczos)."""
+    count, *shape, channels = frames.shape
+    height, width = (max(1, round(side * size / max(shape))) for side in shape)
+    resized = [np.asarray(as_pillow(frame).resize((width, height), Image.Resampling.LANCZOS)) for frame in frames]
+    return np.stack(resized).reshape(count, height, width, channels)
 
 
 def encode_frames(frames: np.ndarray, suffix: str, fps: float = 12) -> bytes:

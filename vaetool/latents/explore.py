@@ -19,9 +19,10 @@ from vaetool.images.sources import Source, find_sources
 from vaetool.latents import plots
 from vaetool.latents.autoencoder import Autoencoder
 from vaetool.latents.views import LOOKED_AT, look
+from vaetool.latents.walk import walk_page
 
 FORMATS = ("csv", "npy")
-TABLE, ARRAY = "codes.csv", "codes.npy"
+TABLE, ARRAY, WALK = "codes.csv", "codes.npy", "walk.html"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ def explore(
     root: str | Path = ".",
     format: str = "csv",  # noqa: A002
     tsne: bool = False,
+    html: bool = False,
     force: bool = False,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Exploration:
@@ -49,8 +51,8 @@ def explore(
     data: folders, zip files, or `torchvision:NAME` (looked up in `root`); labels are the names of sub-folders. format:
     "csv" has columns name, label, z0, z1, ...; with "npy" the codes are in codes.npy, (pictures, latent) float32, and
     codes.csv has their names and labels. Plots show a random sample of the pictures. tsne: make the scatter plot with
-    t-SNE rather than the first two principal components. force: replace existing files. warn: called with a message for
-    each picture that cannot be read.
+    t-SNE rather than the first two principal components. html: also write a page to walk through the space. force:
+    replace existing files. warn: called with a message for each picture that cannot be read.
     Raises UsageError; TrainingError if no picture can be read.
     """
     if format not in FORMATS:
@@ -72,6 +74,8 @@ def explore(
         np.save(buffer := io.BytesIO(), codes)
         files[ARRAY] = buffer.getvalue()
     files |= {f"{name}.png": plots.draw(view, name) for name in plots.panels(view)}
+    if html:
+        files[WALK] = walk_page(model, codes, [source.label for source in sources], view.units)
     for name, content in files.items():
         write_atomically(folder / name, content, replace=force)
     return Exploration(folder, len(sources), tuple(files))
@@ -111,7 +115,7 @@ def _outside(folder: Path, sources: list[Source], places: Iterable[str | Path]) 
 
 def results_in(folder: Path) -> list[Path]:
     """Return the files that may be written into a folder."""
-    return [folder / name for name in (TABLE, ARRAY, *(f"{name}.png" for name in plots.PANELS))]
+    return [folder / name for name in (TABLE, ARRAY, WALK, *(f"{name}.png" for name in plots.PANELS))]
 
 
 def _table(sources: Sequence[Source], codes: np.ndarray) -> bytes:

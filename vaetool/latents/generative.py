@@ -87,6 +87,11 @@ class Generative(Model):
         return self.decoder.tail.weight
 
     @property
+    def usual_error(self) -> float | None:
+        """The mean squared error, for pixels in 0..1, of reconstructions of training's pictures; None if not known."""
+        return None
+
+    @property
     def mixture(self) -> Mixture | None:
         """The density fitted to the codes of pictures, or None."""
         return None

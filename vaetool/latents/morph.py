@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from vaetool.errors import UsageError
+from vaetool.images.animation import resize
+from vaetool.images.conversion import LUMA
 from vaetool.images.metrics import psnr
 from vaetool.images.sources import find_sources
 from vaetool.latents.autoencoder import Autoencoder
@@ -16,9 +18,16 @@ from vaetool.latents.directions import direction_between
 from vaetool.latents.explore import encode_sources
 from vaetool.latents.generative import Generative
 from vaetool.latents.interpolation import PATHS, chain, lerp
+from vaetool.latents.portraits import Portrait
 from vaetool.latents.sample import draw
 from vaetool.store.headers import with_article
 from vaetool.store.kinds import kinds_with_codes
+
+FRAME_SIZE = 256
+"""Smallest side, in pixels, of frames if nothing is said: those of a small model are hard to see."""
+
+MAX_FRAME_PIXELS = 100_000_000
+"""Of all frames together: 300 MB in memory, and a file that few programs show."""
 
 
 def morph(
@@ -85,6 +94,50 @@ def morph_along(
         raise UsageError(f"a morph needs two frames or more, not {frames}")
     ends = model.encode([image]) + np.outer(alpha, vector)
     return model.decode(chain(ends, frames, lerp, *_spread(model), loop=loop))
+
+
+def change_portrait(
+    model: Generative,
+    chosen: Portrait,
+    vector: np.ndarray,
+    *,
+    alpha: tuple[float, float] = (-2.0, 2.0),
+    frames: int = 24,
+    loop: bool = False,
+    size: int | None = None,
+) -> np.ndarray:
+    """Move the code of a portrait along a direction: (frames, height, width, channels) uint8.
+
+    What changes in the reconstruction of its crop is added to its picture, so that nothing else changes and details
+    stay; 0 is the picture itself. Without a crop, frames are what `morph_along` gives. size: pixels of the longer side,
+    instead of the picture's, or of `frame_size` without a crop.
+    Raises UsageError, also for more than `MAX_FRAME_PIXELS`.
+    """
+    moved = morph_along(model, chosen.seen(model), vector, alpha=alpha, frames=frames, loop=loop)
+    if chosen.crop is None:
+        return resize(moved, size or frame_size(model))
+    shown = chosen.resized(size)
+    assert shown.crop is not None
+    height, width, channels = shown.pixels.shape
+    if frames * height * width > MAX_FRAME_PIXELS:
+        raise UsageError(
+            f"{frames} frames of {width} x {height} pixels are too large: give --size N, or fewer --frames"
+        )
+    start = model.decode(model.encode([chosen.seen(model)]))[0].astype(np.float32)
+    changes = (_in_channels(frame - start, channels) for frame in moved)
+    return np.stack([shown.crop.put_back(shown.pixels, change) for change in changes])
+
+
+def frame_size(model: Generative) -> int:
+    """Return how many pixels a side frames have if nothing is said."""
+    return max(FRAME_SIZE, model.config.size)
+
+
+def _in_channels(change: np.ndarray, channels: int) -> np.ndarray:
+    """Return a change, (size, size, 1 or 3), in one channel or three."""
+    if change.shape[2] > channels:
+        return (change @ np.array(LUMA, np.float32))[:, :, None]
+    return np.broadcast_to(change, (*change.shape[:2], channels))
 
 
 def find_direction(

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vaetool.images.conversion import from_unit
 from vaetool.latents.autoencoder import Autoencoder
-from vaetool.latents.likelihoods import LIKELIHOODS, bits_per_dim, gaussian_kl, log_normal
+from vaetool.latents.likelihoods import LIKELIHOODS, Gaussian, bits_per_dim, gaussian_kl, log_normal
 from vaetool.latents.priors import Normal
 from vaetool.latents.trunk import Decoder, Encoder, TrunkConfig
 from vaetool.nn.base import Batch, ImageStore, Losses, register
@@ -117,6 +117,11 @@ class VAE(Autoencoder, Scorer):
     def dims(self) -> int:
         """Dimensions of a picture: values of its pixels in all channels."""
         return self.config.channels * self.config.size**2
+
+    @property
+    def usual_error(self) -> float | None:
+        """The likeliest variance of a Gaussian likelihood; see `Generative.usual_error`."""
+        return self.likelihood.variance.item() if isinstance(self.likelihood, Gaussian) else None
 
     def posterior(self, x: Tensor) -> Posterior:
         """Return the posterior of pictures, (batch, channels, size, size) in 0..1."""

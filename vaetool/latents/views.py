@@ -59,7 +59,7 @@ def look(model: Autoencoder, images: Sequence[Any], labels: Sequence[str], *, ts
     """
     codes = model.encode(images)
     kl = model.kl_per_unit(images)
-    plane = _Plane(codes)
+    plane = Plane(codes)
     units = np.argsort(-(codes.std(axis=0) if kl is None else kl), kind="stable")[:TRAVERSED]
     show = images[:SHOWN]
     density = model.mixture if model.mixture is not None and model.mixture.is_better else Normal(codes.shape[1])
@@ -68,7 +68,7 @@ def look(model: Autoencoder, images: Sequence[Any], labels: Sequence[str], *, ts
         axes=("t-SNE", "") if tsne else plane.names,
         labels=tuple(labels),
         manifold=_decode(model, plane.grid()),
-        traversals=_decode(model, _traversals(codes, units)),
+        traversals=_decode(model, unit_steps(codes, units)),
         units=tuple(units.tolist()),
         originals=_as_pictures(model, show),
         reconstructions=model.decode(codes[:SHOWN]),
@@ -77,7 +77,7 @@ def look(model: Autoencoder, images: Sequence[Any], labels: Sequence[str], *, ts
     )
 
 
-class _Plane:
+class Plane:
     """The plane in which codes, (codes, latent), spread most; the whole space if they have one or two dimensions."""
 
     def __init__(self, codes: np.ndarray) -> None:
@@ -91,18 +91,22 @@ class _Plane:
             self.names = (f"principal component 1 ({first:.0%})", f"principal component 2 ({second:.0%})")
         self.points = (codes - self.mean) @ self.directions.T
 
-    def grid(self) -> np.ndarray:
+    def spacing(self, side: int) -> np.ndarray:
+        """Return the coordinates of a grid, (2, side): across and upwards, by quantiles of the points."""
+        return np.quantile(self.points, np.linspace(OUTERMOST, 1 - OUTERMOST, side), axis=0).T
+
+    def grid(self, side: int = GRID) -> np.ndarray:
         """Return codes in the plane, (rows, columns, latent), spaced by quantiles of the points, the highest on top."""
-        across, upwards = np.quantile(self.points, np.linspace(OUTERMOST, 1 - OUTERMOST, GRID), axis=0).T
+        across, upwards = self.spacing(side)
         columns, rows = np.meshgrid(across, upwards[::-1])
         return self.mean + np.stack([columns, rows], axis=-1) @ self.directions
 
 
-def _traversals(codes: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """Return the mean code with one unit moved, (units, steps, latent)."""
-    moved = np.broadcast_to(codes.mean(axis=0), (len(units), len(STEPS), codes.shape[1])).copy()
+def unit_steps(codes: np.ndarray, units: Sequence[int] | np.ndarray, steps: np.ndarray = STEPS) -> np.ndarray:
+    """Return the mean code with one unit moved, (units, steps, latent), by steps in its standard deviations."""
+    moved = np.broadcast_to(codes.mean(axis=0), (len(units), len(steps), codes.shape[1])).copy()
     for row, unit in zip(moved, units, strict=True):
-        row[:, unit] += STEPS * codes[:, unit].std()
+        row[:, unit] += steps * codes[:, unit].std()
     return moved
 
 

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 from vaetool.errors import UsageError
 from vaetool.images import Picture
-from vaetool.images.animation import encode_frames, strip
-from vaetool.latents.morph import morph
+from vaetool.images.animation import encode_frames, resize, strip
+from vaetool.latents.morph import frame_size, morph
+from vaetool.latents.portraits import portrait
 from vaetool.ui.sample import MAX_COUNT, autoencoder
 from vaetool.ui.session import Item, Session, renamed
 from vaetool.ui.views import inline, show
@@ -34,12 +35,13 @@ class Morph:
 
 
 def encode(session: Session, request: Encode) -> dict[str, Any]:
-    """Encode a picture: its `code`, and the picture `seen`, the middle square at the model's size."""
+    """Encode a picture: its `code`, and the part of it that was `seen`, at the model's size."""
     item = session.find(request.picture)
     with session.working(item.name):
         model = autoencoder(session, request.model)
-        seen = (255 * model.prepare(item.picture)).round().permute(1, 2, 0).byte().numpy()
-        code = model.encode([item.picture])[0]
+        taken = portrait(model, item.picture).seen(model)
+        seen = (255 * model.prepare(taken)).round().permute(1, 2, 0).byte().numpy()
+        code = model.encode([taken])[0]
     return {"code": code.tolist(), "seen": inline(seen)}
 
 
@@ -48,10 +50,15 @@ def frames(session: Session, request: Morph) -> dict[str, Any]:
     if request.frames > MAX_COUNT:
         raise UsageError(f"the page shows at most {MAX_COUNT} frames: `vaetool morph --frames` makes more")
     items = [session.find(key) for key in request.pictures]
+    pictures = []
+    for item in items:
+        with session.working(item.name):
+            model = autoencoder(session, request.model)
+            pictures.append(portrait(model, item.picture).seen(model))
     with session.working():
         model = autoencoder(session, request.model)
-        pictures = [item.picture for item in items]
         pixels = morph(model, pictures, frames=request.frames, path=request.path, loop=request.loop)
+        pixels = resize(pixels, frame_size(model))
     name = items[0].name
     animated = {
         suffix: session.keep(Item(renamed(name, "morph", f".{suffix}"), encode_frames(pixels, f".{suffix}")))
