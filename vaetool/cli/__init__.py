@@ -28,6 +28,7 @@ from vaetool.cli import (
     sample,
     score,
     train,
+    translate,
     ui,
 )
 from vaetool.cli.pages import Command, Group
@@ -46,6 +47,7 @@ COMMANDS = (
     score.score,
     compare.compare,
     train.train,
+    translate.translate,
     ui.ui,
     demo.demo,
     info.info,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from vaetool.cli.groups import with_options
 from vaetool.cli.options import Inputs, RunOptions
+from vaetool.cli.pairing import Pairing
 from vaetool.cli.plans import model_files
 from vaetool.cli.score_options import (
     FDR,
@@ -76,6 +77,8 @@ def score(
     vaetool score -m part.safetensors new/ --fail-on-outlier --quiet   in a script: exit code 3
     vaetool score -m part.safetensors new/ --report report.html       a page to look at, worst first
     vaetool score -m part.safetensors --normal good/ --outlier bad/   how good the scores are
+    vaetool score -m pair.safetensors photos/ masks/ --sort            pairs that do not belong together
+    vaetool score -m labelled.safetensors photos/ --labels labels.csv  labels that do not fit
 
     Made for pipes: find parts/ -name '*.png' -print0 | vaetool score -m part.safetensors --files-from - -0 --json |
     jq -r 'select(.outlier).path'. `vaetool train features good/ -o part.safetensors` makes the model that --good makes.
@@ -94,6 +97,10 @@ def score(
         "--save": (save, (".safetensors",)),
     }
     _check_files(named, force=run.force)
+    pairs = None
+    if model is not None and _relates_modalities(model):
+        pairs = Pairing.of(model, inputs, labels, run, unusable=(*(normal or ()), *(outlier or ())))
+        inputs, labels = pairs.inputs, None
     known, inputs = _known(inputs, normal or [], outlier or [], labels, run)
     if known is None and (masks or roc):
         raise UsageError("--masks and --roc need to know the outliers: give --normal and --outlier, or --labels")
@@ -125,7 +132,7 @@ def score(
     session = Session(run, scorer, by, Level(alpha, fdr), order, copies)
     places = MaskFolder(masks) if masks else None
     look = Look(scorer, known, masks=places, heatmaps=heatmap is not None, raw=raw, page=report is not None)
-    verdicts = session.work(jobs, look)
+    verdicts = session.work(jobs, look, run.read_picture if pairs is None else pairs.read)
     session.conclude(verdicts, look, report, roc, title=title)
     for count, words in (
         (look.heatmaps_written, f"heatmaps to {heatmap}"),
@@ -134,6 +141,14 @@ def score(
         if count:
             run.console.say(f"wrote {count} {words}")
     return session.exit_code(verdicts, fail_on_outlier=fail_on_outlier)
+
+
+def _relates_modalities(model: str) -> bool:
+    from vaetool.store.catalogue import find
+    from vaetool.store.headers import read_header
+    from vaetool.store.kinds import kinds_with_modalities
+
+    return read_header(find(model)).kind in kinds_with_modalities()
 
 
 def _plan(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -113,9 +113,8 @@ class Look:
         """Take of a picture what is needed before it is scored."""
         scored.label = self.known.of(scored.file.job.source) if self.known else None
         if self.page:
-            scored.thumbnail = thumbnail(
-                picture.visible_pixels(), square=self.model.whole_images and not self.model.squeezed
-            )
+            is_cut = self.model.whole_images and not (self.model.squeezed or self.model.has_modalities)
+            scored.thumbnail = thumbnail(picture.visible_pixels(), square=is_cut)
         if self.has_maps and (self.heatmaps or self.page):
             scored.picture = picture
 
@@ -218,8 +217,11 @@ class Session:
         self.tally = Tally()
         self.page = Page()
 
-    def work(self, jobs: Iterable[Job], look: Look) -> Verdicts:
-        """Score the pictures of all jobs and report verdicts; no picture stays in memory."""
+    def work(self, jobs: Iterable[Job], look: Look, read: Callable[[Path | bytes], Any]) -> Verdicts:
+        """Score the pictures of all jobs and report verdicts; no picture stays in memory.
+
+        read: gives what the model scores, and `visible_pixels` to show it by.
+        """
         console = self.run.console
         console.say(self.promise)
         for doubt in doubts(self.model, self.calibration, self.by):
@@ -233,7 +235,7 @@ class Session:
             copies=self.copies,
             replace=self.run.force,
         )
-        files = read_all(jobs, self.run.read_picture, threads=self.run.threads)
+        files = read_all(jobs, read, threads=self.run.threads)
         with self.report.over(0 if console.is_read_on_terminal else None):
             for scored in score_files(self.model, files, look, by=self.by, alpha=self.level.alpha):
                 self._take(scored, verdicts, listed=look.page)

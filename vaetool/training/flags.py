@@ -97,6 +97,13 @@ FLAGS = {
         "second exposures as noisy as the first (dae).",
         value=True,
     ),
+    "labels": Flag(
+        "data",
+        "labels",
+        str,
+        "FILE.csv",
+        "A table of what pictures show, in the columns path and label, as another modality (mmvae).",
+    ),
     "adversarial": Flag(
         "training",
         "adversarial",
