@@ -27,7 +27,7 @@ from vaetool.errors import (
 if TYPE_CHECKING:
     from vaetool.compression.decode import decompress
     from vaetool.compression.encode import compress
-    from vaetool.public import compare, denoise, inpaint, latent, load, morph, sample, score
+    from vaetool.public import compare, denoise, inpaint, latent, load, morph, sample, score, translate
     from vaetool.store.weights import list_models
     from vaetool.training.loop import train
 
@@ -56,6 +56,7 @@ __all__ = [
     "sample",
     "score",
     "train",
+    "translate",
 ]
 
 _LAZY = {
@@ -71,6 +72,7 @@ _LAZY = {
     "sample": "vaetool.public",
     "score": "vaetool.public",
     "train": "vaetool.training.loop",
+    "translate": "vaetool.public",
 }
 
 

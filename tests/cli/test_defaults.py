@@ -24,6 +24,7 @@ from vaetool.inpainting.task import Holes, inpaint_picture
 from vaetool.latents.explore import explore
 from vaetool.latents.morph import find_direction, morph, morph_along
 from vaetool.latents.sample import draw, sample
+from vaetool.latents.translate import translate_picture
 from vaetool.scoring import detection
 
 LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {
@@ -37,6 +38,7 @@ LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {
     "score": (detection.score, vaetool.score),
     "compare": (vaetool.compare, Pair.difference),
     "train": (vaetool.train,),
+    "translate": (translate_picture, vaetool.translate),
     "demo": (demo.run,),
     "info": (),  # reads headers: no parameters
     "models": (),  # the same

@@ -21,14 +21,14 @@ class Pairing:
     """The pictures of the first modality, and what there is of the others.
 
     partners: of each picture, by the folder or file that they are from. table: of labels, or None if the folders that
-    pictures lie in are their labels. labelled: whether the model has labels as a modality.
+    pictures lie in are their labels. labels: those that the model knows; none if they are no modality of it.
     """
 
     inputs: list[str] | None
     run: RunOptions
     partners: Mapping[str, Mapping[Source, Path]]
     table: LabelTable | None
-    labelled: bool
+    labels: tuple[str, ...]
 
     @classmethod
     def of(
@@ -40,14 +40,15 @@ class Pairing:
         from vaetool.images.modalities import LABEL, LabelTable
         from vaetool.store.weights import find, read_header
 
-        names = list(read_header(find(model)).config["modalities"])
-        labelled, pictures = LABEL in names, [name for name in names if name != LABEL]
+        config = read_header(find(model)).config
+        names, labels = config["modalities"], tuple(config["labels"])
+        pictures = [name for name in names if name != LABEL]
         if unusable:
             raise UsageError("--normal and --outlier are for models of pictures: name pairs, or pictures with --labels")
-        if table is not None and not labelled:
+        if table is not None and not labels:
             raise UsageError(f"--labels: this model has no labels; it relates {' and '.join(names)}")
         if len(pictures) == 1:
-            return cls(inputs, run, {}, None if table is None else LabelTable(table), labelled)
+            return cls(inputs, run, {}, None if table is None else LabelTable(table), labels)
         if run.files_from is not None or len(inputs or ()) != len(pictures):
             raise UsageError(
                 f"this model relates {', '.join(pictures)}: name a folder or a file of each, in this order"
@@ -59,7 +60,7 @@ class Pairing:
                 more = f", nor have {len(pairs.alone) - 1} others" if len(pairs.alone) > 1 else ""
                 run.console.warn(f"{pairs.alone[0].source} has no partner in {first}{more}")
         partners = {other: pairs.partners for other, pairs in found.items()}
-        return cls([first], run, partners, None if table is None else LabelTable(table), labelled)
+        return cls([first], run, partners, None if table is None else LabelTable(table), labels)
 
     def read(self, source: Path | bytes) -> Together:
         """Read a picture and what belongs to it. Raises ImageError if something is missing."""
@@ -75,15 +76,18 @@ class Pairing:
                 pictures.append(self.run.read_picture(partners[source]))
             except ImageError as error:
                 raise ImageError(f"its partner {partners[source]}: {error}") from error
-        return Together(pictures, self._label(source) if self.labelled else None)
+        return Together(pictures, self._label(source) if self.labels else None)
 
     def _label(self, source: Path) -> str:
-        if self.table is None:
-            return source.resolve().parent.name
-        found = (self.table.of(source.resolve(), name) for name in self._names(source))
-        label = next((label for label in found if label is not None), None)
-        if label is None:
-            raise ImageError(f"has no label in {self.table.path}")
+        from vaetool.images.modalities import number_of_label
+
+        label = source.resolve().parent.name
+        if self.table is not None:
+            found = (self.table.of(source.resolve(), name) for name in self._names(source))
+            if (named := next((each for each in found if each is not None), None)) is None:
+                raise ImageError(f"has no label in {self.table.path}")
+            label = named
+        number_of_label(label, self.labels)
         return label
 
     def _names(self, source: Path) -> Iterator[str]:

@@ -81,8 +81,8 @@ def translate(
     vaetool translate photos/ -m labelled.safetensors --to label      prints label, probability, file
 
     The model is one that was trained on such pairs: vaetool train mmvae photos/ masks/ -o pair.safetensors. It sees the
-    middle square of a picture, and results have its size. They are means of what is possible; their uncertainty, in
-    8-bit levels, is in the messages and in --json.
+    middle square of a picture, and results have its size. They are means of what is possible; their mean
+    uncertainty, in 8-bit levels, is in --json.
     """
     if model is None:
         raise UsageError("which model? Name one that `vaetool train mmvae` wrote, with -m")

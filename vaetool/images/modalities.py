@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from vaetool.errors import UsageError
+from vaetool.errors import ImageError, UsageError
 from vaetool.files.tables import read_table
 from vaetool.images.sources import Source, by_name, find_sources, refuse_alone
 
@@ -16,6 +16,7 @@ LABEL = "label"
 """The name of the modality of labels."""
 
 COLUMNS = ("path", "label")
+NAMED = 10  # labels in a message
 
 
 class Modalities(NamedTuple):
@@ -71,6 +72,14 @@ class LabelTable:
     def of(self, file: str | Path, name: str = "") -> str | None:
         """Return the label of a file, also known by its name in the folder of pictures; None if it has none."""
         return self._labels.get(os.path.relpath(file, self.path.parent.resolve()), self._labels.get(name))
+
+
+def number_of_label(label: str, labels: Sequence[str]) -> int:
+    """Return the place of a label among those that a model knows. Raises ImageError if it is none of them."""
+    if label not in labels:
+        known = ", ".join(labels[:NAMED]) + (", ..." if len(labels) > NAMED else "")
+        raise ImageError(f"its label {label} is none that the model knows: {known}")
+    return list(labels).index(label)
 
 
 def _labelled(sources: list[Source], table: LabelTable) -> list[Source]:

@@ -29,7 +29,7 @@ from vaetool.latents.modalities import (
     product_of_experts,
 )
 from vaetool.latents.vae import ACTIVE, LOG_VAR_LIMITS, Posterior
-from vaetool.nn.base import Batch, Losses, Nothing, register
+from vaetool.nn.base import Batch, Facts, ImageStore, Losses, Nothing, TrainingImages, register
 from vaetool.nn.sections import NotNegativeFloat, PositiveFloat, Section, Share
 from vaetool.scoring.scorer import Scorer
 
@@ -64,6 +64,7 @@ class MMVAE(Autoencoder, Scorer):
     methods = ("pmi",)
     default_method = "pmi"
     config: MMVAEConfig
+    ratio: Tensor
 
     def __init__(self, config: MMVAEConfig) -> None:
         super().__init__(config)
@@ -73,6 +74,7 @@ class MMVAE(Autoencoder, Scorer):
             else Labels(max(1, len(config.labels)), config.shared, config.size)
             for planes, likelihood in zip(config.planes, config.likelihoods, strict=True)
         )
+        self.register_buffer("ratio", torch.tensor([0.0, *(1.0 for _ in config.planes)]))  # see `fit_ratio`
 
     @classmethod
     def settled(cls, config: MMVAEConfig, sources: Sequence[Source], modalities: Sequence[str]) -> MMVAEConfig:
@@ -241,31 +243,68 @@ class MMVAE(Autoencoder, Scorer):
     def components(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the components of scores, (batch,) each; see `Scorer.components`.
 
-        `pmi`: the pointwise mutual information of the modalities, log p(a given b) − log p(a), in nats. It is the same
-        for a and b, but not its estimate: that is a bound, and the larger one counts.
+        `pmi`: an estimate of the pointwise mutual information of the modalities, log p(a, b) − log p(a) − log p(b), in
+        nats: a weighted sum of `gains`, the weights being those of `fit_ratio`.
         """
-        noise = torch.randn((SCORE_DRAWS, self.config.latent), generator=generator).to(x.device)  # for every picture
-        return {"pmi": torch.stack([self.gain(x, index, noise) for index in range(len(self.parts))]).amax(dim=0)}
+        noise = torch.randn((SCORE_DRAWS, self.config.shared), generator=generator).to(x.device)  # for every picture
+        return {"pmi": self.ratio[0] + self.gains(x, noise) @ self.ratio[1:]}
 
-    def gain(self, x: Tensor, index: int, noise: Tensor) -> Tensor:
-        """Return how much likelier a modality is given the others than by itself, (batch,), in nats.
+    def gains(self, x: Tensor, noise: Tensor) -> Tensor:
+        """Return how well each modality is told from the others, (batch, modalities), in nats.
 
-        E log p(a given z, w) under q(z given the others), less the ELBO of a, E log p(a given z, w) − KL(z) under
-        q(z given a), both with the private units w from q(w given a). noise: standard normal, (draws, latent).
+        E log p(a given z) under q(z given the others), less that under q(z given a). noise: standard normal, (draws,
+        shared units).
         """
-        alone = torch.zeros_like(self.all_seen(x))
-        alone[:, index] = True
-        (own, private), (others, _) = self.posteriors(x, alone), self.posteriors(x, ~alone)
-        planes, modality = self.split(x)[index], self.modality(index)
-        gains = []
-        for shared_noise, *private_noise in map(self.pieces, noise):
-            w = private[index].sample(private_noise[index])
-            given, itself = (
-                modality.log_likelihood(modality.decode(torch.cat([z, w], dim=1)), planes, seen=True)
-                for z in (others.sample(shared_noise), own.sample(shared_noise))
+        found = []
+        for index, planes in enumerate(self.split(x)):
+            alone = torch.zeros_like(self.all_seen(x))
+            alone[:, index] = True
+            modality, (own, private), (others, _) = (
+                self.modality(index),
+                self.posteriors(x, alone),
+                self.posteriors(x, ~alone),
             )
-            gains.append(given - itself)
-        return torch.stack(gains).mean(dim=0) + own.kl().sum(dim=1)
+            usual, draws = torch.zeros_like(private[index].mean), []
+            for e in noise:
+                told, itself = (
+                    modality.log_likelihood(modality.decode(torch.cat([z, usual], dim=1)), planes, seen=False)
+                    for z in (others.sample(e), own.sample(e))
+                )
+                draws.append(told - itself)
+            found.append(torch.stack(draws).mean(dim=0))
+        return torch.stack(found, dim=1)
+
+    def complete(self, images: TrainingImages, held_out: Batch, corruption: Any, generator: torch.Generator) -> Facts:
+        """Find out as well how to tell what belongs together; see `Model.complete`.
+
+        The values get `pairs_auroc`, how well held-out pairs are told from ones put together at random.
+        """
+        auroc = self.fit_ratio(held_out["clean"], generator)
+        words, values = super().complete(images, held_out, corruption, generator)
+        told = f"held-out pairs are told from pairs put together at random with an AUROC of {auroc:.3f}"
+        return Facts([told, *words], {**values, "pairs_auroc": round(auroc, 4)})
+
+    @torch.inference_mode()
+    def fit_ratio(self, x: Tensor, generator: torch.Generator) -> float:
+        """Find the weights of `gains` in a score, and return the AUROC that they reach.
+
+        The log-odds of a logistic regression that tells pairs from ones put together at random are the logarithm of
+        p(a, b) / p(a) p(b) (Sugiyama, Suzuki & Kanamori 2012, section 4.2). x: held-out pairs.
+        """
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.metrics import roc_auc_score
+
+        noise = torch.randn((SCORE_DRAWS, self.config.shared), generator=generator, device=x.device)
+        mixed = torch.cat([part.roll(index, 0) for index, part in enumerate(self.split(x))], dim=1)
+        gains = np.concatenate(
+            [self.gains(part, noise).cpu().numpy() for each in (x, mixed) for part in each.split(self.batch_size)]
+        )
+        belongs = np.arange(len(gains)) < len(x)
+        spread = gains.std(axis=0).clip(1e-6)
+        fitted = LogisticRegression().fit(gains / spread, belongs)
+        weights = np.concatenate([fitted.intercept_, fitted.coef_[0] / spread])
+        self.ratio.copy_(torch.from_numpy(weights))
+        return float(roc_auc_score(belongs, fitted.decision_function(gains / spread)))
 
     def translate(self, x: Tensor, index: int) -> Tensor:
         """Return what the decoder of a modality makes of the mean of the posterior given all others."""
@@ -273,6 +312,14 @@ class MMVAE(Autoencoder, Scorer):
         seen[:, index] = False
         shared, private = self.posteriors(x, seen)
         return self.modality(index).decode(torch.cat([shared.mean, 0 * private[index].mean], dim=1))
+
+    def find_directions(self, codes: np.ndarray, labels: Sequence[str]) -> dict[str, tuple[np.ndarray, float]]:
+        """Return none: labels are a modality."""
+        return {}
+
+    def yardstick(self, training: ImageStore, held_out: Tensor, generator: torch.Generator) -> dict[str, Any]:
+        """Return nothing: there is no linear code of several modalities to compare with."""
+        return {}
 
     def advice(self, figures: Mapping[str, float]) -> str | None:
         """Return advice if the shared units have collapsed, else None."""

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import numpy as np
 
 from vaetool.errors import ImageError, UsageError
-from vaetool.images.conversion import unpack, whole_picture
+from vaetool.images.conversion import to_unit, unpack, whole_picture
+from vaetool.images.modalities import number_of_label
 from vaetool.images.sources import Source
 from vaetool.latents.modalities import MAX_LABELS, plane_of_label
 from vaetool.latents.trunk import TrunkConfig
@@ -20,8 +21,8 @@ from vaetool.nn.sections import NotNegative
 SAMPLE = 32
 """Pictures of a modality, about, that are looked at to choose its likelihood."""
 
-EXTREME, BINARY = 8, 0.95
-"""Levels from black or white within which a value counts as that, and the share of such values in a mask."""
+EXTREME, BINARY = 0.03, 0.95
+"""Distance from black or white, of 1, within which a value counts as that, and the share of such values in a mask."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class MMVAEConfig(TrunkConfig):
             raise UsageError(f"there are {len(self.labels)} labels; {MAX_LABELS} are possible")
         if self.shared < 1:
             raise UsageError(
-                f"model.private of {self.private} for each modality leaves nothing to share of a code of {self.latent}"
+                f"model.private of {self.private} for each modality leaves nothing to share of a code of {self.latent}:"
+                " choose a larger --latent, or a smaller --set model.private=N"
             )
 
     @property
@@ -79,10 +81,10 @@ def _fitting_likelihood(pictures: Sequence[Callable[[], np.ndarray]]) -> str:
     shares = []
     for read in sample:
         try:
-            levels = whole_picture(read(), 64, 1)
-        except ImageError:
+            values = to_unit(read())
+        except ImageError:  # a warning is given where it is left out
             continue
-        shares.append(((levels < EXTREME) | (levels >= 256 - EXTREME)).mean())
+        shares.append((np.abs(values - values.round()) < EXTREME).mean())
     return "bernoulli" if shares and np.mean(shares) >= BINARY else "gaussian"
 
 
@@ -94,9 +96,6 @@ def arranged(modalities: Sequence[Any], config: MMVAEConfig) -> np.ndarray:
     for image, planes in zip(modalities, config.planes, strict=True):
         if planes:
             parts.append(whole_picture(unpack(image)[0], config.size, planes))
-        elif image in config.labels:
-            parts.append(plane_of_label(config.labels.index(image), config.size))
         else:
-            known = ", ".join(config.labels[:10]) + (", ..." if len(config.labels) > 10 else "")
-            raise ImageError(f"its label {image} is none that the model knows: {known}")
+            parts.append(plane_of_label(number_of_label(image, config.labels), config.size))
     return np.concatenate(parts, axis=2)
