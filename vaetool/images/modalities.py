@@ -97,5 +97,5 @@ def _name(place: str | Path) -> str:
     >>> _name("data/photos/"), _name("masks.zip"), _name("torchvision:MNIST")
     ('photos', 'masks', 'MNIST')
     """
-    path = Path(str(place).removeprefix("torchvision:")).resolve()
+    path = Path(os.path.abspath(str(place).removeprefix("torchvision:")))  # noqa: PTH100 - a link has its own name
     return path.stem if path.suffix.lower() == ".zip" else path.name
