@@ -112,7 +112,7 @@ def test_a_folder_called_like_a_kind_is_written_with_its_path(here, vaetool):
     [
         (
             ["photos", "-o", "m.safetensors"],
-            "which kind of model? ae or codec or dae or defect or features or flaws or gan or mae or mmvae or vae, or a",
+            "which kind of model? ae or codec or dae or defect or features or flaws or gan or mae or mmvae or vae, or",
         ),
         (["dae", "-o", "m.safetensors"], "which images?"),
         (["dae", "photos"], "Name the model file with -o"),
