@@ -269,7 +269,7 @@ def score(
     """
     from vaetool.errors import UsageError
     from vaetool.scoring import detection
-    from vaetool.store.kinds import kinds_with_scores
+    from vaetool.store.kinds import kinds_with_modalities, kinds_with_scores
 
     if (model is None) == (good is None):
         raise UsageError("what is good? Give either good images or a model that was trained on them")
@@ -278,7 +278,7 @@ def score(
 
         model = fitted("features", good, device=device, say=lambda message: None)
     assert model is not None
-    scorer = _model(model, kinds_with_scores(), device)
+    scorer = _model(model, kinds_with_scores() + kinds_with_modalities(), device)
     if bad is not None:
         detection.learn(scorer, bad, warnings.warn)
     return list(detection.score(scorer, images, by=by, alpha=alpha, maps=maps))

@@ -118,12 +118,12 @@ def score(
     from vaetool.files.mask_folder import MaskFolder
     from vaetool.scoring.detection import learn
     from vaetool.store import weights
-    from vaetool.store.kinds import kinds_with_scores
+    from vaetool.store.kinds import kinds_with_modalities, kinds_with_scores
 
     title = f"Scores by {Path(model or good or '').name}"
     if good is not None:
         model = str(_fitted(good, run))
-    scorer = load(str(model), kind=kinds_with_scores(), device=run.device)
+    scorer = load(str(model), kind=kinds_with_scores() + kinds_with_modalities(), device=run.device)
     if bad is not None:
         run.console.say(learn(scorer, bad, run.console.warn))
     if save is not None:

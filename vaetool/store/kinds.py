@@ -13,7 +13,7 @@ class Kind:
     has_codes: bool = False  # of fixed length, one for every picture
     makes_pictures: bool = False  # of codes drawn at random
     gives_scores: bool = False  # says how unusual a picture is
-    relates_modalities: bool = False  # several pictures of the same thing, or pictures and labels
+    relates_modalities: bool = False  # says what belongs together: several pictures of a thing, or pictures and labels
 
 
 KINDS = {
@@ -25,7 +25,7 @@ KINDS = {
     "flaws": Kind("vaetool.inpainting.flaws"),
     "gan": Kind("vaetool.latents.gan", makes_pictures=True),
     "mae": Kind("vaetool.inpainting.mae"),
-    "mmvae": Kind("vaetool.latents.mmvae", gives_scores=True, relates_modalities=True),
+    "mmvae": Kind("vaetool.latents.mmvae", relates_modalities=True),
     "vae": Kind("vaetool.latents.vae", has_codes=True, makes_pictures=True, gives_scores=True),
 }
 
@@ -41,7 +41,7 @@ def kinds_with_pictures() -> tuple[str, ...]:
 
 
 def kinds_with_modalities() -> tuple[str, ...]:
-    """Return the names of the kinds that `translate` from one modality to another."""
+    """Return the names of the kinds that translate from one modality to another, and `score` what belongs together."""
     return tuple(name for name, kind in KINDS.items() if kind.relates_modalities)
 
 
