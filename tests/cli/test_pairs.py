@@ -205,6 +205,20 @@ def test_the_page_shows_pairs(vaetool, few):
 # train
 
 
+def test_a_model_that_tells_nothing_says_so_then_and_in_every_command_after(vaetool, here, monkeypatch):
+    monkeypatch.setattr("vaetool.latents.mmvae.MMVAE.fit_ratio", lambda self, x: 0.52)
+    small = ["--size", 16, "--set", "model.widths=[4,4]", "--set", "training.steps=2"]
+    words = "AUROC of 0.520, hardly better than chance"
+    for call in (
+        ["train", "mmvae", "photos", "masks", "-o", "m.safetensors", *small],
+        ["translate", "photos/000.png", "-m", "m.safetensors", "--to", "masks", "-o", "mask.png"],
+        ["score", "-m", "m.safetensors", "photos", "masks"],
+        ["sample", "-m", "m.safetensors", "-n", 4, "-o", "new.png"],
+    ):
+        result = vaetool(*call)
+        assert (result.exit_code, words in result.stderr) == (0, True), result.stderr
+
+
 def test_labels_are_for_one_kind_only(vaetool, few):
     result = vaetool("train", "vae", "photos", "--labels", "labels.csv", "-o", "m.safetensors")
     assert result.exit_code == 2

@@ -95,6 +95,8 @@ def translate(
 
     translator: MMVAE = load(model, kind=kinds_with_modalities(), device=run.device)
     end = direction(translator, to, source)[1]
+    if translator.doubt is not None:
+        run.console.warn(translator.doubt)
     if not translator.config.planes[end]:
         if output is not None or uncertainty:
             raise UsageError("labels are printed: leave out -o and --uncertainty")

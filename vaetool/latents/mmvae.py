@@ -33,6 +33,9 @@ from vaetool.nn.base import Batch, Facts, ImageStore, Losses, Nothing, TrainingI
 from vaetool.nn.sections import NotNegativeFloat, PositiveFloat, Section, Share
 from vaetool.scoring.scorer import Scorer
 
+CHANCE = 0.6
+"""AUROC below which pairs are hardly told from others."""
+
 
 @dataclass(frozen=True)
 class MMVAEObjective(Section, name="objective"):
@@ -266,12 +269,17 @@ class MMVAE(Autoencoder, Scorer):
     def complete(self, images: TrainingImages, held_out: Batch, corruption: Any, generator: torch.Generator) -> Facts:
         """Find out as well how to tell what belongs together; see `Model.complete`.
 
-        The values get `pairs_auroc`, how well held-out pairs are told from ones put together at random.
+        The values get `pairs_auroc`, how well held-out pairs are told from ones put together at random, and a `doubt`
+        if that is hardly better than chance.
         """
         auroc = self.fit_ratio(held_out["clean"])
         words, values = super().complete(images, held_out, corruption, generator)
         told = f"held-out pairs are told from pairs put together at random with an AUROC of {auroc:.3f}"
-        return Facts([told, *words], {**values, "pairs_auroc": round(auroc, 4)})
+        values["pairs_auroc"] = round(auroc, 4)
+        if auroc < CHANCE:
+            told += ", hardly better than chance: the model has not learnt what belongs together; train it longer"
+            values["doubt"] = told
+        return Facts([told, *words], values)
 
     @torch.inference_mode()
     def fit_ratio(self, x: Tensor) -> float:
