@@ -305,3 +305,53 @@ def scorer(tmp_path_factory: pytest.TempPathFactory, tiny_vae: Path, digit_folde
     path = tmp_path_factory.mktemp("scorers") / "scorer.safetensors"
     weights.save(path, model, {"data": []})
     return path
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `photos`, colour pictures of a disc or a square, `masks` of the same names, and `labels.csv`."""
+    import random
+
+    from PIL import Image, ImageDraw
+
+    folder = tmp_path_factory.mktemp("pairs")
+    generator = random.Random(0)
+    rows = ["path,label"]
+    for name in ("photos", "masks"):
+        (folder / name).mkdir()
+    for number in range(120):
+        label, method = generator.choice([("disc", "ellipse"), ("square", "rectangle")])
+        photo, mask = Image.new("RGB", (16, 16), (generator.randint(0, 60),) * 3), Image.new("L", (16, 16))
+        left, top, side = generator.randint(1, 4), generator.randint(1, 4), generator.randint(7, 10)
+        box = (left, top, left + side, top + side)
+        colour = (generator.randint(150, 255), generator.randint(0, 255), 90 if label == "disc" else 220)
+        getattr(ImageDraw.Draw(photo), method)(box, fill=colour)
+        getattr(ImageDraw.Draw(mask), method)(box, fill=255)
+        photo.save(folder / "photos" / f"{number:03}.png")
+        mask.save(folder / "masks" / f"{number:03}.png")
+        rows.append(f"{number:03}.png,{label}")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_mmvaes(tmp_path_factory: pytest.TempPathFactory, pairs: Path) -> Path:
+    """A folder with `pair`, a multimodal VAE of photos and masks, and `labelled`, one of photos and labels."""
+    import torch
+
+    from vaetool import train
+
+    folder = tmp_path_factory.mktemp("mmvaes")
+    settings = ["model.size=16", "model.latent=10", "model.private=3", "model.widths=[8, 16]", "model.blocks=[0, 0]"]
+    settings += ["training.steps=200", "training.batch=16", "training.lr=0.01", "training.validations=1"]
+    settings += ["training.ema=0.9", "training.warmup_steps=10", "data.held_out=0.1"]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # faster for networks this small
+    for name, data, labels in (
+        ("pair", [pairs / "photos", pairs / "masks"], None),
+        ("labelled", [pairs / "photos"], str(pairs / "labels.csv")),
+    ):
+        output = folder / f"{name}.safetensors"
+        train("mmvae", data, output=output, settings=settings, labels=labels, device="cpu")
+    torch.set_num_threads(threads)
+    return folder

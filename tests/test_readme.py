@@ -124,7 +124,17 @@ def examples_in_help() -> list[Example]:
 
 @pytest.fixture
 def here(
-    tmp_path, photographs, tiny_dae, tiny_codec, tiny_mae, tiny_vae, scorer, digit_folders, write_mnist, monkeypatch
+    tmp_path,
+    photographs,
+    tiny_dae,
+    tiny_codec,
+    tiny_mae,
+    tiny_vae,
+    tiny_mmvaes,
+    scorer,
+    digit_folders,
+    write_mnist,
+    monkeypatch,
 ):
     """The current folder; `here(words)` puts the files there that these words name."""
     monkeypatch.chdir(tmp_path)
@@ -158,6 +168,8 @@ def here(
             with zipfile.ZipFile(path, "w") as archive:
                 for file in Path("zipped").rglob("*.*"):
                     archive.write(file)
+        elif path.suffix == ".csv":
+            path.write_text("path,label\nchina.jpg,disc\nflower.png,square\nbox/flower.jpg,square\n")
         elif path.suffix == ".toml":
             path.write_text('kind = "dae"\n[training]\nlr = 1e-3\n')
         elif path.suffix == ".safetensors":
@@ -168,6 +180,7 @@ def here(
         morphing = "morph" in words
         model = tiny_vae if {"latent", "morph", "sample"} & set(words) else tiny_dae
         model = scorer if "score" in words else model
+        model = next((path for path in tiny_mmvaes.glob("*.safetensors") if path.name in words), model)
         if "torchvision:FashionMNIST" in words and "--root" in words:
             pictures = np.random.default_rng(0).integers(0, 256, (40, 28, 28), np.uint8)
             parts = dict.fromkeys(("train", "t10k"), (pictures, np.arange(40) % 10))

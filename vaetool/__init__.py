@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from vaetool.compression.decode import decompress
     from vaetool.compression.encode import compress
     from vaetool.exporting.export import export
-    from vaetool.public import compare, denoise, inpaint, latent, load, morph, sample, score
+    from vaetool.public import compare, denoise, inpaint, latent, load, morph, sample, score, translate
     from vaetool.store.weights import list_models
     from vaetool.training.loop import train
 
@@ -58,6 +58,7 @@ __all__ = [
     "sample",
     "score",
     "train",
+    "translate",
 ]
 
 _LAZY = {
@@ -74,6 +75,7 @@ _LAZY = {
     "sample": "vaetool.public",
     "score": "vaetool.public",
     "train": "vaetool.training.loop",
+    "translate": "vaetool.public",
 }
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from vaetool.latents.ae import AE
     from vaetool.latents.explore import Exploration
     from vaetool.latents.gan import GAN
+    from vaetool.latents.mmvae import MMVAE
+    from vaetool.latents.translate import Translation
     from vaetool.latents.vae import VAE
     from vaetool.nn.base import Model
     from vaetool.nn.precision import Precision
@@ -73,6 +75,8 @@ def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Lit
 def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["vae"]) -> VAE: ...
 @overload
 def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["gan"]) -> GAN: ...
+@overload
+def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["mmvae"]) -> MMVAE: ...
 @overload
 def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["flaws"]) -> Flaws: ...
 @overload
@@ -206,6 +210,27 @@ def morph(
     return animation.resize(pixels, size or morphing.frame_size(generator))
 
 
+def translate(
+    image: Any,
+    *,
+    model: AnyModel,
+    to: str | None = None,
+    source: str | None = None,
+    seed: int = 0,
+    device: str = "auto",
+) -> Translation:
+    """Return what an image is in another modality, a picture or a label, with how sure that is.
+
+    model: a multimodal VAE. to, source: names of modalities; each may be left out if it is the only one possible. See
+    `vaetool.latents.translate`. Raises UsageError, ImageError.
+    """
+    from vaetool.latents.translate import translate_picture
+    from vaetool.store.kinds import kinds_with_modalities
+
+    translator = _model(model, kinds_with_modalities(), device)
+    return translate_picture(translator, image, to=to, source=source, seed=seed)
+
+
 def latent(
     model: AnyModel,
     data: str | Path | Iterable[str | Path],
@@ -242,14 +267,16 @@ def score(
 ) -> list[Score]:
     """Return how unusual images are: a score, a p-value, a verdict and the components of each, in their order.
 
-    model: one that was trained on good images; or good: a folder or zip file of them, to which a model of features is
-    fitted, and kept until they change. bad: a folder or zip file of pictures known to be bad, from which such a model
-    learns how to weigh the parts of its score (a model that was loaded before keeps that). With
-    `vaetool.scoring.detection.score` scores come one by one, for any number of images. Raises UsageError.
+    model: one that was trained on good images, or an mmvae, trained on pairs: each of the images is then a sequence of
+    what belongs together, pictures and a label, in the order of its modalities. Or good: a folder or zip file of good
+    images, to which a model of features is fitted, and kept until they change. bad: a folder or zip file of pictures
+    known to be bad, from which such a model learns how to weigh the parts of its score (a model that was loaded before
+    keeps that). With `vaetool.scoring.detection.score` scores come one by one, for any number of images. Raises
+    UsageError.
     """
     from vaetool.errors import UsageError
     from vaetool.scoring import detection
-    from vaetool.store.kinds import kinds_with_scores
+    from vaetool.store.kinds import kinds_with_modalities, kinds_with_scores
 
     if (model is None) == (good is None):
         raise UsageError("what is good? Give either good images or a model that was trained on them")
@@ -258,7 +285,7 @@ def score(
 
         model = fitted("features", good, device=device, say=lambda message: None)
     assert model is not None
-    scorer = _model(model, kinds_with_scores(), device)
+    scorer = _model(model, kinds_with_scores() + kinds_with_modalities(), device)
     if bad is not None:
         detection.learn(scorer, bad, warnings.warn)
     return list(detection.score(scorer, images, by=by, alpha=alpha, maps=maps))

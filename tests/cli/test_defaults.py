@@ -24,6 +24,7 @@ from vaetool.inpainting.task import Holes, inpaint_picture
 from vaetool.latents.explore import explore
 from vaetool.latents.morph import find_direction, morph, morph_along
 from vaetool.latents.sample import draw, sample
+from vaetool.latents.translate import translate_picture
 from vaetool.scoring import detection
 
 LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {
@@ -38,6 +39,7 @@ LIBRARY: dict[str, tuple[Callable[..., Any], ...]] = {
     "compare": (vaetool.compare, Pair.difference),
     "train": (vaetool.train,),
     "export": (vaetool.export,),
+    "translate": (translate_picture, vaetool.translate),
     "demo": (demo.run,),
     "info": (),  # reads headers: no parameters
     "models": (),  # the same

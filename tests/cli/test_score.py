@@ -255,7 +255,7 @@ def test_a_batch_that_drifted_is_warned_about(here, vaetool, scorer):
         (["-m", "SCORER", "--normal", "good"], "need each other"),
         (["-m", "SCORER", "--normal", "good", "--outlier", "bad", "good"], "give no other inputs"),
         (["-m", "SCORER", "--normal", "good", "--outlier", "good"], "both normal and an outlier"),
-        (["-m", "DENOISER", "good"], "a defect or a model of features or a vae is needed"),
+        (["-m", "DENOISER", "good"], "a defect or a model of features or a vae or an mmvae is needed"),
         (["-m", "UNCALIBRATED", "good"], "was not calibrated"),
         (["-m", "SCORER", "."], "no images in .; -r looks into sub-folders"),
     ],

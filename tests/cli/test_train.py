@@ -112,7 +112,7 @@ def test_a_folder_called_like_a_kind_is_written_with_its_path(here, vaetool):
     [
         (
             ["photos", "-o", "m.safetensors"],
-            "which kind of model? ae or codec or dae or defect or features or flaws or gan or mae or vae, or a recipe",
+            "which kind of model? ae or codec or dae or defect or features or flaws or gan or mae or mmvae or vae, or",
         ),
         (["dae", "-o", "m.safetensors"], "which images?"),
         (["dae", "photos"], "Name the model file with -o"),
@@ -257,7 +257,7 @@ def test_a_posterior_that_collapsed_is_told_of_then_and_by_every_command_after(d
         assert words in result.stderr + result.stdout, call[0]
 
 
-@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("number", range(11))
 def test_the_examples_of_the_help_page_run(here, vaetool, number):
     lines = [line.partition("      ")[0] for line in inspect.cleandoc(train.__doc__).splitlines()]
     words = shlex.split([line for line in lines if line.startswith("vaetool train")][number])[1:]
@@ -266,9 +266,9 @@ def test_the_examples_of_the_help_page_run(here, vaetool, number):
 
         shutil.make_archive("photos", "zip", "photos")
     short = ["--set", "training.steps=2", "--set", "training.batch=1", "--set", "training.crops=[16]"]
-    for name in ("faces", "drawings", "good"):
+    for name in ("faces", "drawings", "good", "masks"):
         (here / name).symlink_to("photos")
-    short += ["--set", "model.widths=[4,8,8]"] if {"ae", "vae", "gan", "defect"} & set(words) else []
+    short += ["--set", "model.widths=[4,8,8]"] if {"ae", "vae", "gan", "mmvae", "defect"} & set(words) else []
     result = vaetool(*words, *short)
     assert result.exit_code == 0, result.stderr
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 import vaetool
 from vaetool.errors import UsageError
+from vaetool.images.conversion import squeezed
 from vaetool.images.sources import find_sources
 from vaetool.scoring.drawn import Defects
 from vaetool.scoring.features import Features, FeaturesConfig
@@ -112,7 +113,7 @@ def test_what_is_saved_scores_as_before(file, good, tmp_path):
 
 
 def stored(folder: Path, size: int) -> PixelStore:
-    return load_store(find_sources([folder]), DataConfig(), size, whole=True, squeeze=True)
+    return load_store(find_sources([folder]), DataConfig(), size, whole=lambda source: squeezed(source.read(), size, 3))
 
 
 def test_the_energy_of_a_place_is_that_of_its_gaussian(good):

@@ -10,6 +10,7 @@ import torch
 
 from vaetool import train
 from vaetool.errors import TrainingError
+from vaetool.images.conversion import whole_picture
 from vaetool.images.sources import find_sources
 from vaetool.latents.autoencoder import summary
 from vaetool.scoring import detection
@@ -169,7 +170,11 @@ def test_its_calibration_is_that_of_the_images_that_were_kept(fit_shapes, shapes
     """They are read as a picture that is scored later will be."""
     model, sources = weights.load(fit_shapes().path, device="cpu"), find_sources([shapes])
     training, _ = split(sources, 0.03, 0)
-    kept = set_aside(load_store(training, DataConfig(), 16, channels=1, whole=True), 0.2, 0).unseen
+    kept = set_aside(
+        load_store(training, DataConfig(), 16, channels=1, whole=lambda source: whole_picture(source.read(), 16, 1)),
+        0.2,
+        0,
+    ).unseen
     scores = model.score([shapes / source.name for source in kept], by="kl")
     assert model.calibration.held_out_scores("kl") == pytest.approx(np.sort(scores), rel=1e-4)
 

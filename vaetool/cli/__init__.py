@@ -29,6 +29,7 @@ from vaetool.cli import (
     sample,
     score,
     train,
+    translate,
     ui,
 )
 from vaetool.cli.pages import Command, Group
@@ -47,6 +48,7 @@ COMMANDS = (
     score.score,
     compare.compare,
     train.train,
+    translate.translate,
     export.export,
     ui.ui,
     demo.demo,

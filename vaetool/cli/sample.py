@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -85,6 +86,7 @@ def sample(
     vaetool sample -m faces -n 9 -o new/          nine files
     vaetool sample --temperature 0.7 --seed 5 -o usual.png
     vaetool sample -n 1 -o - > one.png            in a pipe
+    vaetool sample -m pair.safetensors -o new/    pairs, with a folder for each modality
 
     The density that codes are drawn from is printed, and how likely held-out codes are under it.
     """
@@ -103,20 +105,29 @@ def sample(
     from vaetool import load
     from vaetool.files.writing import write_atomically
     from vaetool.images import Picture, encode
-    from vaetool.latents.sample import draw, pictures_of, sheet
-    from vaetool.store.kinds import kinds_with_pictures
+    from vaetool.images.modalities import LABEL
+    from vaetool.latents.sample import draw, label_table, pictures_of, sheet
+    from vaetool.store.kinds import kinds_with_modalities, kinds_with_pictures
 
-    autoencoder = load(model, kind=kinds_with_pictures(), device=run.device)
+    autoencoder = load(model, kind=kinds_with_pictures() + kinds_with_modalities(), device=run.device)
     drawn = draw(autoencoder, count, temperature=temperature, prior=prior, latents=latents, seed=seed)
-    paths = _paths(output, len(drawn.codes) if folder and not grid else None)
-    check_results([] if output == "-" else paths, force=force)
+    apart = folder and not grid
+    modalities = [name for name in autoencoder.modalities if name != LABEL] if apart else []
+    paths = _paths(output, len(drawn.codes) if apart else None, modalities)
+    table = Path(output) / "labels.csv" if apart and LABEL in autoencoder.modalities else None
+    check_results([] if output == "-" else [*paths, *filter(None, [table])], force=force)
     refuse_inputs(paths, (*model_files(model), latents))
     run.console.say(drawn.words)
     if drawn.warning is not None:
         run.console.warn(drawn.warning)
-    pictures = pictures_of(autoencoder, drawn.codes)
-    files = pictures if folder and not grid else iter([sheet(pictures)])
-    facts = {"prior": drawn.prior, "temperature": temperature, "seed": seed, "pictures": len(drawn.codes) // len(paths)}
+    pictures = pictures_of(autoencoder, drawn.codes, apart=apart)
+    files = pictures if apart else iter([sheet(pictures)])
+    facts = {
+        "prior": drawn.prior,
+        "temperature": temperature,
+        "seed": seed,
+        "pictures": 1 if apart else len(drawn.codes),
+    }
     with run.console.progress(len(paths)) as advance:
         for path, pixels in zip(paths, files, strict=True):
             data = encode(Picture(pixels), format_name)
@@ -127,12 +138,18 @@ def sample(
             if run.json:
                 run.console.record({"path": path, **facts, "out_bytes": len(data)})
             advance()
+    if table is not None:
+        write_atomically(table, label_table(autoencoder, drawn.codes, paths), replace=force)
     run.console.say(f"wrote {paths[0]}" if len(paths) == 1 else f"wrote {len(paths)} pictures to {output}")
 
 
-def _paths(output: str, files: int | None) -> list[Path]:
-    """Return where the results go: so many `files` in a folder or, if None, one file for the grid."""
+def _paths(output: str, files: int | None, modalities: Sequence[str]) -> list[Path]:
+    """Return where the results go: so many `files` in a folder or, if None, one file for the grid.
+
+    modalities: by names of folders inside that folder, each of which gets so many.
+    """
     if files is not None:
         digits = max(4, len(str(files)))
-        return [Path(output) / f"sample-{number:0{digits}}.png" for number in range(1, files + 1)]
+        names = [f"sample-{number:0{digits}}.png" for number in range(1, files + 1)]
+        return [Path(output, *part, name) for name in names for part in ([[each] for each in modalities] or [[]])]
     return [Path(output) / "grid.png" if is_folder(output, without_suffix=True) else Path(output)]

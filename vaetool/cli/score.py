@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from vaetool.cli.engine_options import Engine
 from vaetool.cli.groups import with_options
 from vaetool.cli.options import Inputs, RunOptions
+from vaetool.cli.pairing import Pairing
 from vaetool.cli.plans import model_files
 from vaetool.cli.score_options import (
     FDR,
@@ -78,9 +79,13 @@ def score(
     vaetool score -m part.safetensors new/ --fail-on-outlier --quiet   in a script: exit code 3
     vaetool score -m part.safetensors new/ --report report.html       a page to look at, worst first
     vaetool score -m part.safetensors --normal good/ --outlier bad/   how good the scores are
+    vaetool score -m pair.safetensors photos/ masks/ --sort            pairs that do not belong together
+    vaetool score -m labelled.safetensors photos/ --labels labels.csv  labels that do not fit
 
     Made for pipes: find parts/ -name '*.png' -print0 | vaetool score -m part.safetensors --files-from - -0 --json |
     jq -r 'select(.outlier).path'. `vaetool train features good/ -o part.safetensors` makes the model that --good makes.
+    By a model of `vaetool train mmvae`, pairs are scored: of two folders by name, or pictures and labels, those of
+    --labels or the names of the folders that pictures lie in.
     """
     if (model is None) == (good is None):
         raise UsageError("what is good? Name a folder of good pictures with --good, or a model trained on them with -m")
@@ -96,11 +101,17 @@ def score(
         "--save": (save, (".safetensors",)),
     }
     _check_files(named, force=run.force)
+    pairs = None
+    if model is not None and _relates_modalities(model):
+        pairs = Pairing.of(model, inputs, labels, run, unusable=(*(normal or ()), *(outlier or ())))
+        inputs, labels = pairs.inputs, None
     known, inputs = _known(inputs, normal or [], outlier or [], labels, run)
     if known is None and (masks or roc):
         raise UsageError("--masks and --roc need to know the outliers: give --normal and --outlier, or --labels")
     if masks and run.engine is not Engine.LOCAL:
         raise UsageError("--masks compares all maps in one process: leave out --engine")
+    if pairs is not None and run.engine is not Engine.LOCAL:
+        raise UsageError("pairs are scored in one process: leave out --engine")
     if run.json and header:
         raise UsageError("--header describes lines, and --json has names: give one of them")
     results = [path for path in (report, roc, save) if path is not None]
@@ -113,13 +124,13 @@ def score(
     from vaetool.files.mask_folder import MaskFolder
     from vaetool.scoring.detection import learn
     from vaetool.store import weights
-    from vaetool.store.kinds import kinds_with_scores
+    from vaetool.store.kinds import kinds_with_modalities, kinds_with_scores
 
     title = f"Scores by {Path(model or good or '').name}"
     if good is not None:
         model = str(_fitted(good, run))
     device = run.device if run.engine is Engine.LOCAL else "cpu"  # from there it goes to the workers
-    scorer = load(str(model), kind=kinds_with_scores(), device=device)
+    scorer = load(str(model), kind=kinds_with_scores() + kinds_with_modalities(), device=device)
     if bad is not None:
         run.console.say(learn(scorer, bad, run.console.warn))
     if save is not None:
@@ -130,7 +141,7 @@ def score(
     session = Session(run, scorer, by, Level(alpha, fdr), order, copies)
     places = MaskFolder(masks) if masks else None
     look = Look(scorer, known, masks=places, heatmaps=heatmap is not None, raw=raw, page=report is not None)
-    verdicts = session.work(jobs, look)
+    verdicts = session.work(jobs, look, pairs)
     session.conclude(verdicts, look, report, roc, title=title)
     for count, words in (
         (session.heatmaps_written, f"heatmaps to {heatmap}"),
@@ -139,6 +150,14 @@ def score(
         if count:
             run.console.say(f"wrote {count} {words}")
     return session.exit_code(verdicts, fail_on_outlier=fail_on_outlier)
+
+
+def _relates_modalities(model: str) -> bool:
+    from vaetool.store.catalogue import find
+    from vaetool.store.headers import read_header
+    from vaetool.store.kinds import kinds_with_modalities
+
+    return read_header(find(model)).kind in kinds_with_modalities()
 
 
 def _plan(

@@ -17,7 +17,8 @@ Model = Annotated[
         "-m",
         "--model",
         metavar="NAME|PATH",
-        help="A model trained on good pictures (features, defect or vae): a name from `vaetool models`, or a file.",
+        help="A model trained on good pictures (features, defect or vae) or on pairs (mmvae): a name from "
+        "`vaetool models`, or a file.",
         show_default=False,
     ),
 ]
@@ -174,7 +175,8 @@ LabelsFile = Annotated[
     typer.Option(
         "--labels",
         metavar="FILE.csv",
-        help="The same from a table: columns path (relative to its folder) and label (0 or normal, 1 or outlier).",
+        help="The same from a table: columns path (relative to its folder) and label (0 or normal, 1 or outlier). For "
+        "an mmvae, the labels that are scored, in the same columns; a path may also be relative to a folder of inputs.",
         rich_help_panel=EVALUATION,
         show_default=False,
     ),

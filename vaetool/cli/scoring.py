@@ -14,6 +14,7 @@ import numpy as np
 from vaetool.cli.engine_options import Engine
 from vaetool.cli.engines import spread
 from vaetool.cli.options import RunOptions
+from vaetool.cli.pairing import Pairing
 from vaetool.cli.verdicts import DEFAULT_ORDER, Order, Tally, Verdicts, tell_evaluation
 from vaetool.errors import FileError
 from vaetool.files.batch import Read, ends_a_run, read_all
@@ -121,9 +122,8 @@ class Look:
         """Take of a picture what is needed before it is scored."""
         scored.label = self.known.of(scored.file.job.source) if self.known else None
         if self.page:
-            scored.thumbnail = thumbnail(
-                picture.visible_pixels(), square=self.model.whole_images and not self.model.squeezed
-            )
+            is_cut = self.model.whole_images and not (self.model.squeezed or self.model.has_modalities)
+            scored.thumbnail = thumbnail(picture.visible_pixels(), square=is_cut)
         if self.has_maps and (self.heatmaps or self.page):
             scored.picture = picture
 
@@ -226,8 +226,8 @@ class Session:
         self.heatmaps_written = 0
         self.page = Page()
 
-    def work(self, jobs: Iterable[Job], look: Look) -> Verdicts:
-        """Score the pictures of all jobs and report verdicts; no picture stays in memory."""
+    def work(self, jobs: Iterable[Job], look: Look, pairs: Pairing | None = None) -> Verdicts:
+        """Score the pictures of all jobs, or the pairs they belong to, and report verdicts; none stays in memory."""
         console = self.run.console
         console.say(self.promise)
         for doubt in doubts(self.model, self.calibration, self.by):
@@ -242,19 +242,20 @@ class Session:
             replace=self.run.force,
         )
         with self.report.over(0 if console.is_read_on_terminal else None):
-            for scored in self._scored(jobs, look):
+            for scored in self._scored(jobs, look, pairs):
                 self._take(scored, verdicts, listed=look.page)
                 if ends_a_run(scored.file):
                     break
             verdicts.settle(self.level.threshold(self.tally.arrays()[1]))
         return verdicts
 
-    def _scored(self, jobs: Iterable[Job], look: Look) -> Iterator[ScoredFile]:
+    def _scored(self, jobs: Iterable[Job], look: Look, pairs: Pairing | None) -> Iterator[ScoredFile]:
         """Yield the files of all jobs with their scores, from this process or the workers of a cluster."""
         model, by, alpha = self.model, self.by, self.level.alpha
 
         def work(run: RunOptions, jobs: Iterable[Job]) -> Iterator[ScoredFile]:
-            files = read_all(jobs, run.read_picture, threads=run.threads)
+            read: Callable[[Path | bytes], Any] = run.read_picture if pairs is None else pairs.read
+            files = read_all(jobs, read, threads=run.threads)
             return score_files(model, files, look, by=by, alpha=alpha)
 
         if self.run.engine is Engine.LOCAL:

@@ -31,6 +31,7 @@ OFTEN_USED = {
     ),
     "compare": ("--difference", "--gain", "--recursive", "--json"),
     "train": ("--output", "--minutes", "--init", "--preset", "--size", "--set", "--resume", "--force"),
+    "translate": ("--output", "--model", "--to", "--from", "--uncertainty", "--json", "--force"),
     "export": ("--output", "--part", "--force"),
     "ui": ("--port", "--no-browser"),
     "demo": ("--force", "--device"),

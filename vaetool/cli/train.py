@@ -39,7 +39,7 @@ Preset = Annotated[
     typer.Option(
         "--preset",
         metavar="NAME",
-        help="A built-in recipe: lecture-2d or lecture-faces, for ae, vae and gan.",
+        help="A built-in recipe: lecture-2d or lecture-faces, for ae, vae, gan and mmvae.",
         show_default=False,
         rich_help_panel=RECIPE,
     ),
@@ -91,12 +91,15 @@ def train(
     vaetool train dae photos/ -o mine.safetensors --minutes 60 --resume       continues after Ctrl-C or a power cut
     vaetool train vae faces/ -o faces.safetensors --size 64 --latent 128 --minutes 60
     vaetool train gan faces/ -o sharp.safetensors --size 64 --minutes 60      sharper, but only to sample and to morph
+    vaetool train mmvae photos/ masks/ -o pair.safetensors                    relates pictures of the same names
     vaetool train features good/ -o part.safetensors                          finds what good parts do not have
     vaetool train defect good/ -o part.safetensors                            the same, trained on drawn defects
     vaetool train mae photos/ -o mine.safetensors --minutes 60                fills holes in pictures
     vaetool train ae drawings/ -o drawings.safetensors --preset lecture-2d
     vaetool train --config recipe.toml photos.zip -o mine.safetensors
     vaetool train dae photos/ -o mine.safetensors --set model.widths=[16,32,64] --set training.lr=0.002
+
+    An mmvae takes two folders or more, or with --labels, or folders with names that are labels, one.
 
     Some images are held out and never trained on: the figures are measured on them, and the best weights are kept, or
     the last ones with --adversarial. Next to the model, NAME.training.csv and NAME.training.png show the course of

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -44,6 +44,7 @@ class Source:
     read: Callable[[], np.ndarray]  # → (height, width, 1 or 3) uint8, uint16 or float32; raises ImageError
     read_noisy: Callable[[], np.ndarray] | None = None  # the same picture with noise, if it is one of a pair
     file: Path | None = None  # the image's own, or the zip file that it is in
+    others: tuple[Callable[[], np.ndarray], ...] = ()  # pictures of the same thing: see `vaetool.images.modalities`
 
 
 def find_sources(data: Iterable[str | Path], root: str | Path = ".", *, whole: bool = False) -> list[Source]:
@@ -79,15 +80,19 @@ def find_pairs(data: Sequence[str | Path], root: str | Path = ".", *, whole: boo
         raise UsageError(
             f"pairs are of two folders or zip files, the noisy pictures and the clean ones, not {len(data)}"
         )
-    noisy, clean = (_by_name(find_sources([place], root, whole=whole)) for place in data)
-    alone = sorted(noisy.keys() ^ clean.keys())
-    if alone:
-        more = f", nor {len(alone) - 1} others" if len(alone) > 1 else ""
-        raise UsageError(f"{alone[0]} is not in both of {data[0]} and {data[1]}{more}: pairs have the same names")
+    noisy, clean = (by_name(find_sources([place], root, whole=whole)) for place in data)
+    refuse_alone(noisy.keys() ^ clean.keys(), f"both of {data[0]} and {data[1]}")
     return [replace(source, read_noisy=noisy[key].read) for key, source in clean.items()]
 
 
-def _by_name(sources: list[Source]) -> dict[str, Source]:
+def refuse_alone(names: Collection[str], places: str) -> None:
+    """Raise UsageError if there are names of images that are not in all places where pairs are looked for."""
+    if names:
+        more = f", nor {len(names) - 1} others" if len(names) > 1 else ""
+        raise UsageError(f"{min(names)} is not in {places}{more}: pairs have the same names")
+
+
+def by_name(sources: list[Source]) -> dict[str, Source]:
     """Return images by what those of a pair have in common: the name without suffix, and without a folder of all."""
     names = [PurePosixPath(source.name).with_suffix("") for source in sources]
     while len({name.parts[0] for name in names}) == 1 and all(len(name.parts) > 1 for name in names):

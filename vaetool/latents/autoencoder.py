@@ -7,7 +7,7 @@ directions in which labels change them. It is stored in the model file, so that 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -138,7 +138,7 @@ class Autoencoder(Generative):
         means, drawn = self._codes(corrupted, generator)
         unseen = self._codes(held_out.split(self.batch_size), generator)[1]
         mixture = fit_mixture(drawn, unseen, generator.initial_seed() % 2**31)
-        directions = named_directions(means, training.labels[: len(means)])
+        directions = self.find_directions(means, training.labels[: len(means)])
         # The spread is that of drawn codes: the means of an inactive unit are all the same, yet it is no narrower.
         self.keep_spread(drawn)
         self.keep_mixture(mixture)
@@ -158,6 +158,10 @@ class Autoencoder(Generative):
         pairs = [(self.embed(x).cpu(), self.draw_codes(x, generator).cpu()) for x in batches]
         means, drawn = (torch.cat(part).numpy() for part in zip(*pairs, strict=True))
         return means, drawn
+
+    def find_directions(self, codes: np.ndarray, labels: Sequence[str]) -> dict[str, tuple[np.ndarray, float]]:
+        """Return directions for labels, as `keep_directions` takes them."""
+        return named_directions(codes, labels)
 
     def yardstick(self, training: ImageStore, held_out: Tensor, generator: torch.Generator) -> dict[str, Any]:
         """Return `pca_psnr`, the PSNR in dB of a linear code of the same width, as a plain value."""

@@ -74,6 +74,15 @@ class Generative(Model):
         """Return the codes of images of any kind, (images, latent) float32."""
         raise NotImplementedError
 
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Names of what a code is decoded to, if that is several pictures at once, or a picture and a label."""
+        return ()
+
+    def decode_apart(self, codes: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the pictures of codes one by one: for each code, those of all modalities."""
+        yield from self.decode(codes)
+
     @torch.inference_mode()
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """Decode codes, (pictures, latent), to pictures, (pictures, size, size, channels) uint8."""

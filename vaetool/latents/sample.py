@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vaetool.errors import FileError, UsageError
+from vaetool.images.modalities import COLUMNS
 from vaetool.latents.generative import Generative
 from vaetool.latents.priors import Normal
+
+if TYPE_CHECKING:
+    from vaetool.latents.mmvae import MMVAE
 
 PRIORS = ("auto", "normal", "gmm")
 MARGIN = 2
@@ -145,10 +151,28 @@ def _read_csv(path: Path) -> np.ndarray:
     return np.array([[float(value) for value in row] for row in rows])
 
 
-def pictures_of(model: Generative, codes: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the pictures of codes one by one, (size, size, channels) uint8; few are in memory at a time."""
+def pictures_of(model: Generative, codes: np.ndarray, *, apart: bool = False) -> Iterator[np.ndarray]:
+    """Yield the pictures of codes one by one, (height, width, channels) uint8; few are in memory at a time.
+
+    apart: those of several modalities are yielded one after the other, rather than as one picture side by side.
+    """
     for start in range(0, len(codes), model.batch_size):
-        yield from model.decode(codes[start : start + model.batch_size])
+        yield from (model.decode_apart if apart else model.decode)(codes[start : start + model.batch_size])
+
+
+def label_table(model: MMVAE, codes: np.ndarray, paths: Sequence[Path]) -> bytes:
+    """Return a CSV file of the likeliest labels of codes, as `vaetool.images.modalities.LabelTable` reads it.
+
+    paths: of the pictures of each code, one after the other, in folders beside the table.
+    """
+    labels, pictures = model.labels_of(codes), len(paths) // len(codes)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(
+        (f"{path.parent.name}/{path.name}", labels[number // pictures]) for number, path in enumerate(paths)
+    )
+    return text.getvalue().encode()
 
 
 def sheet(pictures: Iterable[np.ndarray]) -> np.ndarray:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vaetool.errors import ImageError
+from vaetool.images.conversion import squeezed, whole_picture
 from vaetool.images.sources import Source
 from vaetool.nn.adversary import PatchDiscriminator
 from vaetool.nn.sections import Section
@@ -21,6 +24,9 @@ Losses = dict[str, Tensor]
 """Scalars by name; `loss` is the one to minimise, the others are its parts."""
 
 CLASSES: dict[str, type[Model]] = {}
+
+SAMPLE = 32
+"""Images, about, that are looked at to see whether there is any colour."""
 
 
 def stacked(tensors: Iterable[Tensor], count: int) -> Iterator[Tensor]:
@@ -61,6 +67,19 @@ class TrainingImages(Protocol):
     @property
     def unseen(self) -> Sequence[Source]:
         """The images for calibration."""
+
+
+def channels_of(pictures: Sequence[Callable[[], np.ndarray]]) -> int:
+    """Return the channels that pictures need, each given by a function that reads it: 1 if all of a sample are grey."""
+
+    def is_grey(read: Callable[[], np.ndarray]) -> bool:
+        try:
+            pixels = read()
+        except ImageError:  # a warning is given where it is left out
+            return True
+        return bool((pixels == pixels[:, :, :1]).all())
+
+    return 1 if all(map(is_grey, pictures[:: max(1, len(pictures) // SAMPLE)])) else 3
 
 
 class Facts(NamedTuple):
@@ -121,6 +140,9 @@ class Model(nn.Module):
     further: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     """The same for a recipe that goes on from trained weights, instead of those of `defaults`."""
 
+    has_modalities: ClassVar[bool] = False
+    """Whether it takes several pictures of the same thing, or a picture and a label, at once."""
+
     learns_from_pairs: ClassVar[bool] = False
     """Whether `corrupt` takes images that have noisy ones as further channels."""
 
@@ -147,6 +169,21 @@ class Model(nn.Module):
     def from_config(cls, values: Mapping[str, Any]) -> Self:
         """Build an untrained model from the plain values of a recipe or a model file."""
         return cls(cls.Config.from_values(values, where=f"[model] of a {cls.kind}"))
+
+    @classmethod
+    def settled(cls, config: Any, sources: Sequence[Source], modalities: Sequence[str]) -> Any:
+        """Return the configuration with what it leaves to the images of a run: the channels.
+
+        modalities: what the images show, by name, for a kind that has them.
+        """
+        if config.channels:
+            return config
+        return replace(config, channels=channels_of([source.read for source in sources]))
+
+    @classmethod
+    def whole(cls, source: Source, config: Any) -> np.ndarray:
+        """Return an image as a kind of whole pictures sees it, (size, size, channels) uint8. Raises ImageError."""
+        return (squeezed if cls.squeezed else whole_picture)(source.read(), config.size, config.channels)
 
     def adopt(self, other: Model) -> bool:
         """Take over what is useful of a trained model of another kind; return whether anything was."""

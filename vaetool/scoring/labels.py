@@ -5,9 +5,8 @@ Masks are compared with maps, so both are made here from what a model sees of a 
 
 from __future__ import annotations
 
-import csv
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 from vaetool.errors import UsageError
 from vaetool.files import inputs
 from vaetool.files.remote import Place
+from vaetool.files.tables import read_table
 
 WORDS = {"0": False, "normal": False, "1": True, "outlier": True}
 COLUMNS = ("path", "label")
@@ -56,25 +56,13 @@ def read_labels(path: str | Path) -> Labels:
     A label is 0 or normal, 1 or outlier. Raises UsageError for a file that is not such a table, and for an image that
     has both labels.
     """
-    path = Path(path)
-    try:
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            rows = csv.DictReader(file, strict=True)
-            missing = [name for name in COLUMNS if name not in (rows.fieldnames or ())]
-            if missing:
-                raise UsageError(f"{path}: has no column {missing[0]!r}; it needs {' and '.join(COLUMNS)}")
-            known = [_known(row, path, rows.line_num) for row in rows]
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except csv.Error as error:
-        raise UsageError(f"{path}: is not a CSV file ({error})") from error
+    known = [_known(name, word, Path(path), line) for line, (name, word) in read_table(path, COLUMNS)]
     if not known:
         raise UsageError(f"{path}: names no image")
     return Labels(known)
 
 
-def _known(row: Mapping[str, str | None], path: Path, line: int) -> tuple[Path, bool]:
-    name, word = (row[column] or "" for column in COLUMNS)
+def _known(name: str, word: str, path: Path, line: int) -> tuple[Path, bool]:
     label = WORDS.get(word.strip().lower())
     if not name:
         raise UsageError(f"{path}: line {line}: has no path")

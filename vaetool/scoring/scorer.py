@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vaetool.errors import ImageError
+from vaetool.images.sources import Source
 from vaetool.nn.base import Batch, Facts, Model, TrainingImages
 from vaetool.scoring.calibration import Calibration, calibration_of
 from vaetool.scoring.measurement import MIN_IMAGES, measure, measure_good
@@ -85,8 +86,7 @@ class Scorer(Model):
         good = []
         for source in images.unseen:
             with suppress(ImageError):  # it could be read before training: see `splits.set_aside`
-                # Kept as small as the model sees them: a thousand photographs are gigabytes.
-                good.append(self.prepare(source.read()).mul(255).round().byte())
+                good.append(self.seen(source))
         if len(good) < MIN_IMAGES:
             found = "not calibrated: p-values for scores need thirty different images or more, with ten or more of them"
             return Facts([*words, f"{found} set aside"], values)
@@ -94,6 +94,10 @@ class Scorer(Model):
         words_on_good = calibration_of(self, None)[1].words(self.default_method)
         found = f"calibrated with {words_on_good}, used neither for training nor for measuring"
         return Facts([*words, found], values)
+
+    def seen(self, source: Source) -> Any:
+        """Return an image for `prepare`, as small as the model sees it: a thousand photographs are gigabytes."""
+        return self.prepare(source.read()).mul(255).round().byte()
 
     def score(self, images: Iterable[Any], by: str | None = None) -> np.ndarray:
         """Score images of any kind: (images,), higher for the more unusual; by: one of `methods`.

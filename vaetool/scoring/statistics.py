@@ -10,6 +10,7 @@ For a VAE, with a code z drawn from the posterior q(z given x), they are:
 - `bits`: the length of the picture in a simple lossless code, in bits per dimension: its complexity;
 - `complexity`: −elbo in bits per dimension, less `bits` (Serrà et al. 2020, equation 3);
 - `iwae`: the importance-weighted bound on log p(x), in nats;
+- `pmi`, of a pair: how much likelier one is given the other than by itself, in nats: see `vaetool.latents.mmvae`;
 - `regret`: what the ELBO gains when the posterior of this one picture is optimised, in nats.
 """
 
@@ -23,7 +24,7 @@ TYPICAL = ("recon", "kl", "top", "bits")
 TYPICAL_IF_SMALL = ("code",)
 """Components that are unusual only if they are large."""
 
-LIKELIER = ("elbo", "iwae")
+LIKELIER = ("elbo", "iwae", "pmi")
 """Methods whose components are larger for usual pictures; those of all others are larger for unusual ones."""
 
 TOP_SHARE = 0.01

@@ -77,12 +77,12 @@ class Header:
 def with_article(kind: str) -> str:
     """Return a kind with its article.
 
-    >>> with_article("ae"), with_article("vae"), with_article("features")
-    ('an ae', 'a vae', 'a model of features')
+    >>> with_article("ae"), with_article("vae"), with_article("mmvae"), with_article("features")
+    ('an ae', 'a vae', 'an mmvae', 'a model of features')
     """
     if kind.endswith("s"):
         return f"a model of {kind}"
-    return f"{'an' if kind[:1] in 'aeiou' else 'a'} {kind}"
+    return f"{'an' if kind.startswith(('a', 'e', 'i', 'o', 'u', 'mm')) else 'a'} {kind}"
 
 
 def is_safetensors(head: bytes) -> bool:

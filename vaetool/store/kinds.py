@@ -13,6 +13,7 @@ class Kind:
     has_codes: bool = False  # of fixed length, one for every picture
     makes_pictures: bool = False  # of codes drawn at random
     gives_scores: bool = False  # says how unusual a picture is
+    relates_modalities: bool = False  # says what belongs together: several pictures of a thing, or pictures and labels
 
 
 KINDS = {
@@ -24,6 +25,7 @@ KINDS = {
     "flaws": Kind("vaetool.inpainting.flaws"),
     "gan": Kind("vaetool.latents.gan", makes_pictures=True),
     "mae": Kind("vaetool.inpainting.mae"),
+    "mmvae": Kind("vaetool.latents.mmvae", relates_modalities=True),
     "vae": Kind("vaetool.latents.vae", has_codes=True, makes_pictures=True, gives_scores=True),
 }
 
@@ -36,6 +38,11 @@ def kinds_with_codes() -> tuple[str, ...]:
 def kinds_with_pictures() -> tuple[str, ...]:
     """Return the names of the kinds that can make new pictures."""
     return tuple(name for name, kind in KINDS.items() if kind.makes_pictures)
+
+
+def kinds_with_modalities() -> tuple[str, ...]:
+    """Return the names of the kinds that translate from one modality to another, and `score` what belongs together."""
+    return tuple(name for name, kind in KINDS.items() if kind.relates_modalities)
 
 
 def kinds_with_scores() -> tuple[str, ...]:

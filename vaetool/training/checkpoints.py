@@ -247,6 +247,8 @@ def _check_recipe(path: Path, saved: dict[str, Any], now: dict[str, Any]) -> Non
         kept = saved[section]
         if section == "training":
             values, kept = ({k: v for k, v in x.items() if k not in CHANGEABLE} for x in (values, kept))
+        if isinstance(values, dict):
+            values = {key: value for key, value in values.items() if key in kept}  # without entries of later versions
         if values == kept:
             continue
         what = section

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from vaetool.errors import ImageError, TrainingError
 from vaetool.files.reading import in_order
-from vaetool.images.conversion import shrunk, squeezed, whole_picture
+from vaetool.images.conversion import shrunk
 from vaetool.images.picture import as_pillow, rescale
 from vaetool.images.ranges import Range, used_range
 from vaetool.images.sources import Source
@@ -44,6 +44,7 @@ class DataConfig(Section, name="data"):
     held_out: InnerShare = 0.03  # share of the images that are never trained on
     calibration: ShareBelowOne = 0.0  # share kept apart to calibrate scores with: see `splits.set_aside`
     mirror: bool = False  # flip whole pictures left to right at random; crops are always turned and mirrored
+    labels: str = ""  # a table of what pictures show, as another modality: see `vaetool.images.modalities`
     pairs: bool = False  # each image has a noisy one of the same name, in the first of two places
     # Of decoded images in memory (3 bytes each in colour); of more images, a random part is taken.
     max_megapixels: Annotated[float, Meta(gt=0)] = 1000.0
@@ -145,17 +146,15 @@ def load_store(
     smallest: int,
     *,
     channels: int = 3,
-    whole: bool = False,
-    squeeze: bool = False,
+    whole: Callable[[Source], np.ndarray] | None = None,
     longest: int | None = None,
     device: torch.device | str = "cpu",
     warn: Callable[[str], None] = lambda message: None,
 ) -> PixelStore:
     """Decode images into memory, each at every scale at which its shorter side is at least `smallest` pixels.
 
-    whole: instead keep the middle square of each, resized to `smallest`; squeeze: or all of it, squeezed into that
-    square. longest: first shrink larger images to this
-    many pixels; what is then too small is not enlarged but mirrored.
+    whole: instead keep what this function makes of each (see `Model.whole`). longest: first shrink larger images to
+    this many pixels; what is then too small is not enlarged but mirrored.
 
     An image smaller than `smallest` is enlarged to it, up to `MAX_ENLARGEMENT` times. Files that cannot be read or are
     smaller still are reported to `warn` and left out. channels: 1 or 3, to which all are converted; twice as many for
@@ -182,8 +181,8 @@ def load_store(
 
     def prepared(source: Source) -> list[np.ndarray] | str:
         try:
-            if whole:
-                return [(squeezed if squeeze else whole_picture)(source.read(), smallest, channels)]
+            if whole is not None:
+                return [whole(source)]
             pixels = source.read()
             if longest is not None:
                 pixels = _mirrored(shrunk(pixels, longest, channels), smallest)

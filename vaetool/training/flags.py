@@ -41,19 +41,20 @@ FLAGS = {
         "size",
         int,
         "PIXELS",
-        "Height and width of pictures, 16 to 256: the central square of each is resized to it (ae, vae, gan). "
+        "Height and width of pictures, 16 to 256: the central square of each is resized to it (ae, vae, gan, "
+        "mmvae). "
         "Or length of the longer side: larger pictures are shrunk to it (defect).",
         "64, 256 for defect, or the recipe's",
     ),
     "latent": Flag(
-        "model", "latent", int, "D", "Numbers in the code of a picture (ae, vae, gan).", "64, or the recipe's"
+        "model", "latent", int, "D", "Numbers in the code of a picture (ae, vae, gan, mmvae).", "64, or the recipe's"
     ),
     "beta": Flag(
         "objective",
         "beta",
         float,
         "B",
-        "Weight of the KL: below 1 for sharper reconstructions, above 1 for simpler codes (vae).",
+        "Weight of the KL: below 1 for sharper reconstructions, above 1 for simpler codes (vae, mmvae).",
         "1, or the recipe's",
     ),
     "upsample": Flag(
@@ -61,7 +62,7 @@ FLAGS = {
         "upsample",
         str,
         "resize|transpose|shuffle",
-        "How decoders double the resolution; transposed convolutions leave checkerboards (ae, vae, gan).",
+        "How decoders double the resolution; transposed convolutions leave checkerboards (ae, vae, gan, mmvae).",
         "resize, or the recipe's",
     ),
     "patch": Flag(
@@ -96,6 +97,13 @@ FLAGS = {
         "Learn from pairs: DATA are two folders with pictures of the same names, first noisy ones, then clean ones, or "
         "second exposures as noisy as the first (dae).",
         value=True,
+    ),
+    "labels": Flag(
+        "data",
+        "labels",
+        str,
+        "FILE.csv",
+        "A table of what pictures show, in the columns path and label, as another modality (mmvae).",
     ),
     "adversarial": Flag(
         "training",

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from vaetool.errors import TrainingError, UsageError
-from vaetool.images.sources import find_pairs, find_sources
 from vaetool.nn.base import Batch, Model
 from vaetool.store import weights
 from vaetool.store.kinds import kinds_with_codes
@@ -33,7 +32,7 @@ from vaetool.training.flags import sections_of
 from vaetool.training.interruptions import Interruptions
 from vaetool.training.optimizers import follow, learning_rate_factor, make_optimizers
 from vaetool.training.prefetch import Prefetcher
-from vaetool.training.preparation import batch_size, new_model, read_images, settle, take_over
+from vaetool.training.preparation import batch_size, find_images, new_model, read_images, settle, take_over
 from vaetool.training.report import Reporter
 
 SETTLED = 0.5  # share of a run after which it is said at once if it goes wrong: before, that may pass
@@ -108,9 +107,8 @@ class Run:
         root: str | Path = ".",
     ) -> None:
         self.places = [str(place) for place in places]
-        find = find_pairs if recipe.data.pairs else find_sources
-        sources = find(self.places, root, whole=weights.model_class(recipe.kind).takes_any_values)
-        self.recipe = recipe = settle(recipe, sources)
+        found = find_images(recipe, self.places, root)
+        self.recipe = recipe = settle(recipe, found)
         self.config: TrainingConfig = recipe.training
         self.output, self.best = output, checkpoints.best_path(output)
         self.processes = processes
@@ -118,7 +116,7 @@ class Run:
         self.reporter = reporter
         self.model: Model = new_model(recipe)
         self.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.images = read_images(sources, recipe, self.device, reporter.warn)
+        self.images = read_images(found.sources, recipe, self.device, reporter.warn)
         self.course = Course(self.model, self.images, recipe, self._generator)
         self.optimizers = make_optimizers(self.model, self.config)
         self.adversary = Adversary(recipe, self.model, processes) if self.config.adversarial else None

@@ -6,12 +6,14 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from vaetool.errors import ImageError, TrainingError, UsageError, WrongKindError
-from vaetool.images.sources import Source
+from vaetool.errors import TrainingError, UsageError, WrongKindError
+from vaetool.images.modalities import Modalities, find_modalities
+from vaetool.images.sources import Source, find_pairs, find_sources
 from vaetool.nn.base import Model
 from vaetool.store import weights
 from vaetool.training.config import Recipe, TrainingConfig
@@ -31,9 +33,6 @@ BATCH_PER_MINUTE = 32
 
 A VAE collapses that takes few steps: 39 of 128 pictures, half a minute's, left none of 64 units active, 155 of 16 did.
 """
-
-SAMPLE = 32
-"""Images, about, that are looked at to see whether there is any colour."""
 
 
 def batch_size(config: TrainingConfig, crop: int) -> int:
@@ -92,17 +91,28 @@ class Images:
     fingerprint: str
 
 
-def settle(recipe: Recipe, sources: Sequence[Source]) -> Recipe:
-    """Return the recipe with what it leaves to its images: the channels, 1 if all of a sample are grey, and the batch.
+def find_images(recipe: Recipe, places: Sequence[str], root: str | Path) -> Modalities:
+    """Return the images that a recipe asks for. Raises UsageError if they are not what its kind learns from."""
+    cls, data = weights.model_class(recipe.kind), recipe.data
+    if data.pairs and not cls.learns_from_pairs:
+        raise UsageError(f"a {recipe.kind} does not learn from pairs: a dae does")
+    if cls.has_modalities:
+        return find_modalities(places, data.labels or None, root)
+    if data.labels:
+        raise UsageError(f"a {recipe.kind} does not learn from --labels: an mmvae does")
+    find = find_pairs if data.pairs else find_sources
+    return Modalities(find(places, root, whole=cls.takes_any_values))
+
+
+def settle(recipe: Recipe, images: Modalities) -> Recipe:
+    """Return the recipe with what it leaves to its images: what `Model.settled` says, and the batch.
 
     Few images or minutes get small batches, so that there are steps enough.
     """
-    model, training = recipe.model, recipe.training
-    if not model.channels:
-        sample = sources[:: max(1, len(sources) // SAMPLE)]
-        model = replace(model, channels=1 if all(map(_is_grey, sample)) else 3)
+    model = weights.model_class(recipe.kind).settled(recipe.model, images.sources, images.names)
+    training = recipe.training
     if not training.batch:
-        training = replace(training, batch=fitting_batch(len(sources), training.minutes))
+        training = replace(training, batch=fitting_batch(len(images.sources), training.minutes))
     return replace(recipe, model=model, training=training)
 
 
@@ -114,14 +124,6 @@ def fitting_batch(images: int, minutes: float) -> int:
     """
     wanted = min(images / BATCHES, BATCH_PER_MINUTE * (minutes or math.inf))
     return int(2 ** math.floor(math.log2(min(max(wanted, FEWEST), MOST))))
-
-
-def _is_grey(source: Source) -> bool:
-    try:
-        pixels = source.read()
-    except ImageError:  # a warning is given where it is left out
-        return True
-    return bool((pixels == pixels[:, :, :1]).all())
 
 
 def read_images(
@@ -136,21 +138,17 @@ def read_images(
     """
     crop = max(recipe.training.crops)
     cls = weights.model_class(recipe.kind)
-    if recipe.data.pairs and not cls.learns_from_pairs:
-        raise UsageError(f"a {recipe.kind} does not learn from pairs: a dae does")
     most = HELD_OUT_PICTURES if cls.whole_images else HELD_OUT_CROPS
     longest = recipe.model.size if cls.shrinks else None
 
     def load(sources: list[Source], scales: tuple[float, ...]) -> PixelStore:
         config = replace(recipe.data, scales=scales)
-        channels = recipe.model.channels
         return load_store(
             sources,
             config,
             crop,
-            channels=channels,
-            whole=cls.whole_images,
-            squeeze=cls.squeezed,
+            channels=recipe.model.channels,
+            whole=partial(cls.whole, config=recipe.model) if cls.whole_images else None,
             longest=longest,
             device=device,
             warn=warn,

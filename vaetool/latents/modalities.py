@@ -1,0 +1,124 @@
+"""The networks of one modality of a multimodal VAE: from what it shows to a posterior, and from a code to it.
+
+In a batch, a modality is planes of pixels, (batch, planes, size, size) in 0..1: those of a picture, or one in which
+every pixel is the number of a label, in 255ths.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vaetool.latents.likelihoods import LIKELIHOODS
+from vaetool.latents.trunk import Decoder, Encoder, TrunkConfig
+
+MAX_LABELS = 256
+LABEL_WIDTH = 128
+"""Width of the hidden layer between a code and the log-odds of labels."""
+
+
+class Modality(nn.Module):
+    """See the module's docstring. planes: of a batch. private: units of the code that it alone has. dims: values."""
+
+    planes: int
+    private: int
+    dims: int
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return means and log-variances of shared and private units, (batch, 2 · units), for (batch, planes, ...)."""
+        raise NotImplementedError
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return what `log_likelihood` and `planes_of` take, for shared and private units, (batch, units)."""
+        raise NotImplementedError
+
+    def log_likelihood(self, output: Tensor, x: Tensor, *, seen: bool) -> Tensor:
+        """Return log p(x given the code), (batch,), in nats; seen: the private units are known from x, else 0."""
+        raise NotImplementedError
+
+    def planes_of(self, output: Tensor) -> Tensor:
+        """Return the mean of x, (batch, planes, size, size) in 0..1."""
+        raise NotImplementedError
+
+
+class Pictures(Modality):
+    """Pictures: the trunk of a VAE.
+
+    What of a picture no other modality tells, its private units say; where they are not known, they are 0, and the
+    picture has a likelihood of its own, with a larger variance.
+    """
+
+    def __init__(self, config: TrunkConfig, private: int, likelihood: str) -> None:
+        super().__init__()
+        self.planes, self.private = config.channels, private
+        self.dims = config.channels * config.size**2
+        self.seen, self.unseen = LIKELIHOODS[likelihood](), LIKELIHOODS[likelihood]()
+        self.encoder = Encoder(config, 2 * config.latent)
+        self.decoder = Decoder(config, config.channels * self.seen.outputs_per_channel)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Encode pictures; see `Modality.encode`."""
+        return self.encoder(x)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Decode codes; see `Modality.decode`."""
+        return self.decoder(z)
+
+    def log_likelihood(self, output: Tensor, x: Tensor, *, seen: bool) -> Tensor:
+        """Return the log-likelihood of pictures; see `Modality.log_likelihood`."""
+        return (self.seen if seen else self.unseen)(output, x)
+
+    def planes_of(self, output: Tensor) -> Tensor:
+        """Return mean pictures; see `Modality.planes_of`."""
+        return self.seen.picture(output)
+
+
+class Labels(Modality):
+    """Labels: a table of posteriors, and a small network with a categorical likelihood."""
+
+    planes, private, dims = 1, 0, 1
+
+    def __init__(self, labels: int, shared: int, size: int) -> None:
+        super().__init__()
+        self.size = size
+        self.encoder = nn.Embedding(labels, 2 * shared)
+        self.decoder = nn.Sequential(nn.Linear(shared, LABEL_WIDTH), nn.SiLU(), nn.Linear(LABEL_WIDTH, labels))
+        nn.init.normal_(self.encoder.weight, std=0.1)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Look labels up; see `Modality.encode`."""
+        return self.encoder(numbers(x).clamp_max(self.encoder.num_embeddings - 1))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the log-odds of labels, (batch, labels); see `Modality.decode`."""
+        return self.decoder(z)
+
+    def log_likelihood(self, output: Tensor, x: Tensor, *, seen: bool) -> Tensor:
+        """Return the log-probability of labels; see `Modality.log_likelihood`."""
+        return -F.cross_entropy(output.float(), numbers(x), reduction="none")
+
+    def planes_of(self, output: Tensor) -> Tensor:
+        """Return the likeliest labels; see `Modality.planes_of`."""
+        return output.argmax(dim=1).div(MAX_LABELS - 1)[:, None, None, None].expand(-1, 1, self.size, self.size)
+
+
+def numbers(x: Tensor) -> Tensor:
+    """Return the numbers of labels, (batch,), from their planes, (batch, 1, size, size)."""
+    return x[:, 0, 0, 0].mul(MAX_LABELS - 1).round().long()
+
+
+def plane_of_label(number: int, size: int) -> np.ndarray:
+    """Return the plane of a label, (size, size, 1) uint8."""
+    return np.full((size, size, 1), number, np.uint8)
+
+
+def product_of_experts(means: Tensor, log_vars: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and log-variance, (batch, units) each, of the product of N(0, I) and the normal densities of experts.
+
+    means, log_vars: (experts, batch, units). seen: (batch, experts) bool, those that count (Wu & Goodman 2018, section
+    2.2).
+    """
+    precisions = (-log_vars).exp() * seen.T[:, :, None]
+    precision = 1 + precisions.sum(dim=0)
+    return (precisions * means).sum(dim=0) / precision, -precision.log()
