@@ -431,7 +431,7 @@ def test_lines_are_sorted_and_cut_on_request(here, vaetool, scorer):
     result = vaetool("score", "-m", scorer, "good", "bad", "--top", "3")
     assert rows(result.stdout) == ordered[:3]
     assert "30 done" in result.stderr
-    assert "outliers: 6 of 30 pictures" in result.stderr
+    assert f"outliers: {[line[2] for line in every].count('outlier')} of 30 pictures" in result.stderr
     records_of_top = records(vaetool("score", "-m", scorer, "good", "bad", "--top", "3", "--json").stdout)
     assert [record["path"] for record in records_of_top] == [line[3] for line in ordered[:3]]
 

@@ -35,8 +35,7 @@ UNKNOWN, COARSE = 1.0, 0.5
 
 COARSE_CONTEXT = (32, 32)  # pixels that are seen around a coarse version, at least and at most
 
-VERY_DEEP = 2
-"""Times a picture is halved until a hole is no longer deep, from which on the network is not to be trusted with it."""
+VERY_DEEP = 56  # pixels from what is known: a hole that reaches further is not left to the network
 
 MASK_STD = 0.01
 FIRST_CHANGE = 0.1
@@ -208,8 +207,8 @@ class MAE(Model):
         self._fill_windows(pixels, hole, hole & ~deep, UNKNOWN)
         box = bounds(deep)
         if box is None:
-            if texture and halvings >= VERY_DEEP:
-                repaint(pixels, hole)
+            if texture:
+                repaint(pixels, deep_part(hole, VERY_DEEP >> halvings))
             return
         part = with_surroundings(box, hole.shape)
         region, deep = pixels[part], deep[part]
