@@ -120,8 +120,9 @@ def translate(
 
     def begin(run: RunOptions) -> Steps[Picture, Picture]:
         from vaetool.files.batch import Steps
+        from vaetool.store.weights import resolve_device
 
-        translator.to(run.device)
+        translator.to(resolve_device(run.device))
         return Steps(run.read_picture, work, run.write_picture(quality, format))
 
     return process(run, jobs, begin)
