@@ -89,6 +89,7 @@ def test_a_label_is_printed_with_its_probability(vaetool, few):
         (["-m", "pair.safetensors", "--to", "masks", "--from", "masks"], "masks is not possible: give --to photos"),
         (["-m", "labelled.safetensors", "--to", "photos"], "photos is not possible: give --to label"),
         (["-m", "labelled.safetensors", "-o", "x.png"], "labels are printed: leave out -o"),
+        (["-m", "labelled.safetensors", "--engine", "ray"], "labels are found in one process: leave out --engine"),
     ],
 )
 def test_what_cannot_be_translated_is_refused(vaetool, few, arguments, message):
@@ -188,6 +189,7 @@ def test_a_picture_without_a_partner_or_label_fails_alone(vaetool, few):
         (["photos", "masks", "--labels", "labels.csv"], "this model has no labels"),
         (["photos", "masks", "--by", "elbo"], "no method 'elbo' for this mmvae; there are: pmi"),
         (["photos", "masks", "--heatmap", "maps"], "scores whole pictures"),
+        (["photos", "masks", "--engine", "ray"], "pairs are scored in one process: leave out --engine"),
         (["--normal", "photos", "--outlier", "masks"], "name pairs, or pictures with --labels"),
     ],
 )
