@@ -35,6 +35,7 @@ ARGUMENTS = {
     "score": "--root {MNIST}/.. --slow 100",
     "one_class": "--root {MNIST}/..",
     "outliers": "--faces {faces} --photos {photos-valid} --fashion {FashionMNIST}/..",
+    "pairs": "--data {MNIST}/.. --work {magnetic-tile}/../pairs --minutes 6.5",
     "defects-tiles": "{magnetic-tile}",
     "defects-castings": "{casting}",
     "scale": "",
