@@ -38,6 +38,7 @@ COARSEST = 10  # pixels, the depth of a hole at which search begins
 VOTES, ROUNDS = 3, 2  # pictures that are voted at each smaller size, and rounds of search for each
 LAST_VOTES, LAST_ROUNDS = 1, 1  # the same at full size, which takes most of the time and changes little
 REPAINTED = 4  # pictures that are voted, one from the other, in place of a network's
+CHOICE = 2  # patches that have to be known for each pixel that is repainted
 
 SMOOTH = 4.0  # pixels, sigma of what the network is trusted with
 LEAST_CONTRAST = 0.01  # of 0..1 from pixel to pixel: less is the same to the search
@@ -90,13 +91,13 @@ def repaint(pixels: np.ndarray, hole: np.ndarray) -> None:
 
     pixels: (height, width, channels) float32 or wider, about 0..1, filled. hole: (height, width) bool. Beginning with
     the network's filling, pictures are voted from the patches nearest to the last one (Wexler et al. 2007). Time and
-    memory are bounded as in `add_texture`; where no patch is known, nothing changes.
+    memory are bounded as in `add_texture`; where there is little choice of patches, nothing changes.
     """
     for tile in windows(hole, 1, CONTEXT, CORE):
         region, inside = pixels[tile.window()], hole[tile.window()]
         voted, wanted = region.astype(np.float32), inside & _around(tile, OVERLAP)
         sources, rng = _sources(inside), np.random.default_rng(SEED)
-        if not sources.any():
+        if sources.sum() < CHOICE * wanted.sum() or not sources.any():
             continue
         field = Field(_widened(wanted), sources, rng)
         for _ in range(REPAINTED):
