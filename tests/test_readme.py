@@ -45,6 +45,7 @@ SHORTER = {"train": ["--set", "training.steps=2", "--set", "training.batch=2", "
 ENDLESS = ["--set", "training.steps=1000000", "--set", "training.save_minutes=0"]
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".avif", ".tif", ".tiff")
+PEOPLE = {"anna", "ben"}
 DIGITS = {"bad/": "0", "without/": "1"}
 """Of the folders of digits, which each name stands for where they are no photographs; by default all, or 1."""
 
@@ -159,7 +160,11 @@ def here(
             for inside in ("china.jpg", "flower.png", "box/flower.jpg", "china.vae", "part.safetensors"):
                 put(f"{word}/{inside}")
         elif path.suffix in PICTURES:
-            pictured = portrait() if morphing else photographs["flower" if "flower" in path.stem else "china"]
+            pictured = (
+                portrait()
+                if morphing or path.stem in PEOPLE
+                else photographs["flower" if "flower" in path.stem else "china"]
+            )
             pictured.save(path)
         elif path.suffix == ".vae":
             path.write_bytes(compress(photographs["china"], load(tiny_codec)))

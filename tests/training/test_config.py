@@ -108,7 +108,10 @@ def test_a_wrong_setting_is_refused_by_name(setting, message):
         ('kind = "dae"\n[trainning]\nlr = 1.0', "unknown section 'trainning'"),
         ('kind = "dae"\ntraining = 3', "must be a table, [training]"),
         ("kind = 3", "must be a word in quotes"),
-        ('kind = "van"', "unknown kind 'van'; there are: ae, codec, dae, defect, features, flaws, gan, mae, vae"),
+        (
+            'kind = "van"',
+            "unknown kind 'van'; there are: ae, codec, dae, defect, features, flaws, gan, mae, mmvae, vae",
+        ),
         ("kind = dae", "not a readable recipe"),
         ("", "which kind of model?"),
     ],
