@@ -4,133 +4,38 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from vaetool.cli.groups import between, box, with_options
-from vaetool.cli.options import FILES, ComputeOptions, ModelName
+from vaetool.cli.groups import with_options
+from vaetool.cli.morph_options import (
+    Against,
+    Alpha,
+    Crops,
+    Direction,
+    Force,
+    Frames,
+    Interpolation,
+    Loop,
+    Output,
+    PathOption,
+    Pictures,
+    Seeds,
+    Size,
+    Speed,
+)
+from vaetool.cli.options import ComputeOptions, ModelName
 from vaetool.cli.plans import model_files, name_unread
 from vaetool.errors import UsageError
 from vaetool.store.headers import SUFFIX
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from vaetool.files.console import Console
     from vaetool.files.inputs import Source
-
-DIRECTION = "Direction"
-
-
-class Interpolation(StrEnum):
-    """Paths from code to code."""
-
-    SLERP = "slerp"
-    LERP = "lerp"
-
-
-Pictures = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="A B [C ...]", help="Pictures, folders of them, or patterns, in order.", show_default=False),
-]
-Output = Annotated[
-    str | None,
-    typer.Option(
-        "-o",
-        "--output",
-        metavar="FILE|FOLDER|-",
-        help="An animated .gif or .webp, a .png with all frames side by side, or a folder of frames; - is a GIF on "
-        "standard output.",
-        show_default="A.morph.gif, next to A; MODEL.morph.gif for --seeds",
-        rich_help_panel=FILES,
-    ),
-]
-Force = Annotated[bool, typer.Option("--force", help="Replace a result that exists.", rich_help_panel=FILES)]
-Frames = Annotated[
-    int, typer.Option("-n", "--frames", metavar="N", parser=between(2, 10_000, int), help="Number of frames in all.")
-]
-PathOption = Annotated[
-    Interpolation,
-    typer.Option(
-        "--path",
-        metavar="slerp|lerp",
-        help="slerp keeps codes as far from the centre as those of pictures are; lerp is the straight line.",
-    ),
-]
-Seeds = Annotated[
-    str | None,
-    typer.Option(
-        "--seeds",
-        metavar="A,B[,C...]",
-        help="Morph between new pictures instead, those that `vaetool sample -n 1` makes of these seeds.",
-        show_default=False,
-    ),
-]
-Loop = Annotated[
-    bool, typer.Option("--loop", help="Return to the first picture at the end; with --direction, go there and back.")
-]
-Size = Annotated[
-    int | None,
-    typer.Option(
-        "--size",
-        metavar="N",
-        parser=between(8, 4096, int),
-        help="Resize frames to N pixels on the longer side.",
-        show_default="256, or the model's if larger; the photo's with --direction",
-    ),
-]
-
-
-def _crop(text: str) -> tuple[int, ...] | None:
-    return None if text == "auto" else box(text)
-
-
-Crops = Annotated[
-    list[Any] | None,
-    typer.Option(
-        "--crop",
-        metavar="auto|X,Y,W,H",
-        parser=_crop,
-        help="The part of a picture to take: left, top, width and height, in pixels; once for each picture, in order. "
-        "auto is a face in it, if there is one that suits the model, or else its middle square.",
-        show_default="auto",
-    ),
-]
-Speed = Annotated[
-    float,
-    typer.Option("--fps", metavar="1..50", parser=between(1, 50), help="Frames per second of an animated file."),
-]
-Direction = Annotated[
-    str | None,
-    typer.Option(
-        "--direction",
-        metavar="NAME|FOLDER",
-        help="Change one picture in one respect: along a direction that the model knows by name "
-        "(`vaetool models show`), or towards a folder of pictures.",
-        show_default=False,
-        rich_help_panel=DIRECTION,
-    ),
-]
-Against = Annotated[
-    str | None,
-    typer.Option(
-        "--against",
-        metavar="FOLDER",
-        help="Pictures that lack what those in --direction FOLDER have.",
-        show_default=False,
-        rich_help_panel=DIRECTION,
-    ),
-]
-Alpha = Annotated[
-    str,
-    typer.Option(
-        "--alpha",
-        metavar="LOW:HIGH",
-        help="How far to go: 0 is the picture itself, 1 adds the difference between the means of the two folders.",
-        rich_help_panel=DIRECTION,
-    ),
-]
+    from vaetool.latents.generative import Generative
+    from vaetool.latents.portraits import Portrait
 
 
 @with_options
@@ -172,32 +77,16 @@ def morph(
     if drawn and (pictures or direction is not None):
         raise UsageError("--seeds morphs between new pictures: name neither pictures nor a direction with it")
     sources = [] if drawn else _sources(pictures or [], run.console)
-    if crop and len(crop) != len(sources):
-        raise UsageError(f"--crop is given once for each picture: {len(sources)} times, not {len(crop)}")
-    if against is not None and direction is None:
-        raise UsageError("--against needs --direction FOLDER")
-    if direction is None and len(drawn or sources) < 2:
-        raise UsageError("a morph goes from one picture to another: name two or more, or give --direction")
-    if direction is not None and len(sources) != 1:
-        raise UsageError(f"--direction changes one picture, not {len(sources)}")
+    _check_counts(len(drawn or sources), crop, direction, against, drawn=bool(drawn))
     span = read_span(alpha)
+    target = output if output is not None else _default_output(sources[0] if sources else None, model)
+    _check_target(target, _read_files(sources, model, direction, against), run, force=force)
 
     from vaetool import load
-    from vaetool.files.outputs import refuse_inputs, size_of
+    from vaetool.files.outputs import size_of
     from vaetool.images import animation
-    from vaetool.store.kinds import kinds_with_codes, kinds_with_pictures
-
-    target = output if output is not None else _default_output(sources[0] if sources else None, model)
-    if target == "-":
-        if run.json:
-            raise UsageError("--json and the result itself cannot both go to standard output: give -o FILE")
-        run.console.refuse_binary_to_terminal()
-    else:
-        animation.check_new(target, force=force)
-        refuse_inputs(animation.replaced_by(target), _read_files(sources, model, direction, against))
-
     from vaetool.latents import morph as morphing
-    from vaetool.latents.portraits import portraits
+    from vaetool.store.kinds import kinds_with_pictures
 
     generator = load(model, kind=kinds_with_pictures(), device=run.device)
     if generator.doubt is not None:
@@ -207,21 +96,17 @@ def morph(
         vector, auc = morphing.find_direction(generator, direction, against, warn=run.console.warn)
         facts = {"direction": direction, "auc": auc}
         run.console.say(f"direction {direction}: tells held-out pictures apart with an AUC of {auc:.3f}")
-    chosen = portraits(generator, [_read(source) for source in sources], crop or (), warn=run.console.warn)
+    chosen = _portraits(generator, sources, crop or [], run.console)
     if any(each.crop for each in chosen):
         facts["crops"] = [None if each.crop is None else str(each.crop) for each in chosen]
-    for source, each in zip(sources, chosen, strict=True):
-        if each.faces:
-            run.console.say(f"{source}: took {each.words}")
     if direction is not None:
         pixels = morphing.change_portrait(generator, chosen[0], vector, alpha=span, frames=frames, loop=loop, size=size)
     else:
-        seen = [each.seen(generator) for each in chosen]
-        codes = morphing.codes_of_seeds(generator, drawn) if drawn else generator.encode(seen)
-        if seen and generator.kind not in kinds_with_codes():
-            facts["psnr"] = [round(value, 2) for value in morphing.reconstruction_psnrs(generator, seen, codes)]
-            for source, value in zip(sources, facts["psnr"], strict=True):
-                run.console.say(f"{source}: the closest picture of this model has a PSNR of {value:.1f} dB")
+        if drawn:
+            codes = morphing.codes_of_seeds(generator, drawn)
+        else:
+            codes, searched = _codes(generator, sources, chosen, run.console)
+            facts |= searched
         pixels = morphing.morph_codes(generator, codes, frames=frames, path=path, loop=loop)
         pixels = animation.resize(pixels, size or morphing.frame_size(generator))
     if target == "-":
@@ -231,6 +116,63 @@ def morph(
     run.console.say(f"wrote {target}")
     if run.json:
         run.console.record({"path": target, "frames": len(pixels), **facts, "out_bytes": size_of(written)})
+
+
+def _check_counts(
+    stops: int, crop: list[Any] | None, direction: str | None, against: str | None, *, drawn: bool
+) -> None:
+    """Raise UsageError unless there are as many pictures, or seeds if `drawn`, as the options ask for."""
+    pictures = 0 if drawn else stops
+    if crop and len(crop) != pictures:
+        raise UsageError(f"--crop is given once for each picture: {pictures} times, not {len(crop)}")
+    if against is not None and direction is None:
+        raise UsageError("--against needs --direction FOLDER")
+    if direction is None and stops < 2:
+        raise UsageError("a morph goes from one picture to another: name two or more, or give --direction")
+    if direction is not None and pictures != 1:
+        raise UsageError(f"--direction changes one picture, not {pictures}")
+
+
+def _check_target(target: str, read: Iterator[object], run: ComputeOptions, *, force: bool) -> None:
+    """Raise UsageError or FileError for a result that cannot be written, or that would replace what is read."""
+    from vaetool.files.outputs import refuse_inputs
+    from vaetool.images import animation
+
+    if target == "-":
+        if run.json:
+            raise UsageError("--json and the result itself cannot both go to standard output: give -o FILE")
+        run.console.refuse_binary_to_terminal()
+    else:
+        animation.check_new(target, force=force)
+        refuse_inputs(animation.replaced_by(target), read)
+
+
+def _portraits(generator: Generative, sources: list[Source], crops: list[Any], console: Console) -> list[Portrait]:
+    """Return what is taken of each picture, and say so where a face was chosen."""
+    from vaetool.latents.portraits import portraits
+
+    chosen = portraits(generator, [_read(source) for source in sources], crops, warn=console.warn)
+    for source, each in zip(sources, chosen, strict=True):
+        if each.faces:
+            console.say(f"{source}: took {each.words}")
+    return chosen
+
+
+def _codes(
+    generator: Generative, sources: list[Source], chosen: list[Portrait], console: Console
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Return the codes of pictures, (pictures, latent); how close they are is said and returned if searched for."""
+    from vaetool.latents.morph import reconstruction_psnrs
+    from vaetool.store.kinds import kinds_with_codes
+
+    seen = [each.seen(generator) for each in chosen]
+    codes = generator.encode(seen)
+    if generator.kind in kinds_with_codes():
+        return codes, {}
+    psnrs = [round(value, 2) for value in reconstruction_psnrs(generator, seen, codes)]
+    for source, value in zip(sources, psnrs, strict=True):
+        console.say(f"{source}: the closest picture of this model has a PSNR of {value:.1f} dB")
+    return codes, {"psnr": psnrs}
 
 
 def read_seeds(text: str) -> list[int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vaetool.cli.engine_options import Engine
 from vaetool.cli.groups import with_options
@@ -87,14 +87,23 @@ def score(
     By a model of `vaetool train mmvae`, pairs are scored: of two folders by name, or pictures and labels, those of
     --labels or the names of the folders that pictures lie in.
     """
-    if (model is None) == (good is None):
-        raise UsageError("what is good? Name a folder of good pictures with --good, or a model trained on them with -m")
-    if save is not None and good is None and bad is None:
-        raise UsageError("--save writes the model that is fitted to --good or learns from --bad: give one of them")
-    if alpha is not None and fdr is not None:
-        raise UsageError("--alpha and --fdr exclude each other")
-    if raw and heatmap is None:
-        raise UsageError("--raw describes the results of --heatmap: give both")
+    mistakes = {
+        "what is good? Name a folder of good pictures with --good, or a model trained on them with -m": (
+            (model is None) == (good is None)
+        ),
+        "--save writes the model that is fitted to --good or learns from --bad: give one of them": (
+            save is not None and good is None and bad is None
+        ),
+        "--alpha and --fdr exclude each other": alpha is not None and fdr is not None,
+        "--raw describes the results of --heatmap: give both": raw and heatmap is None,
+        "--header describes lines, and --json has names: give one of them": run.json and header,
+        "--masks compares all maps in one process: leave out --engine": (
+            masks is not None and run.engine is not Engine.LOCAL
+        ),
+    }
+    for words, found in mistakes.items():
+        if found:
+            raise UsageError(words)
     named = {
         "--report": (report, (".html", ".htm")),
         "--roc": (roc, (".png", ".svg")),
@@ -103,38 +112,23 @@ def score(
     _check_files(named, force=run.force)
     pairs = None
     if model is not None and _relates_modalities(model):
+        if run.engine is not Engine.LOCAL:
+            raise UsageError("pairs are scored in one process: leave out --engine")
         pairs = Pairing.of(model, inputs, labels, run, unusable=(*(normal or ()), *(outlier or ())))
         inputs, labels = pairs.inputs, None
     known, inputs = _known(inputs, normal or [], outlier or [], labels, run)
     if known is None and (masks or roc):
         raise UsageError("--masks and --roc need to know the outliers: give --normal and --outlier, or --labels")
-    if masks and run.engine is not Engine.LOCAL:
-        raise UsageError("--masks compares all maps in one process: leave out --engine")
-    if pairs is not None and run.engine is not Engine.LOCAL:
-        raise UsageError("pairs are scored in one process: leave out --engine")
-    if run.json and header:
-        raise UsageError("--header describes lines, and --json has names: give one of them")
     results = [path for path in (report, roc, save) if path is not None]
     read = Read(model, good, bad, labels, masks, run.files_from)
     jobs, copies = _plan(inputs, results, read, heatmap, copy_outliers, run)
 
-    from vaetool import load
     from vaetool.cli.scoring import Level, Look, Session
     from vaetool.cli.verdicts import Order
     from vaetool.files.mask_folder import MaskFolder
-    from vaetool.scoring.detection import learn
-    from vaetool.store import weights
-    from vaetool.store.kinds import kinds_with_modalities, kinds_with_scores
 
     title = f"Scores by {Path(model or good or '').name}"
-    if good is not None:
-        model = str(_fitted(good, run))
-    device = run.device if run.engine is Engine.LOCAL else "cpu"  # from there it goes to the workers
-    scorer = load(str(model), kind=kinds_with_scores() + kinds_with_modalities(), device=device)
-    if bad is not None:
-        run.console.say(learn(scorer, bad, run.console.warn))
-    if save is not None:
-        weights.save(save, scorer, weights.read_header(weights.find(str(model))).training)
+    scorer = _scorer(model if good is None else str(_fitted(good, run)), bad, save, run)
     if (heatmap or masks) and not hasattr(scorer, "maps"):
         raise UsageError(f"this {scorer.kind} scores whole pictures: --heatmap and --masks need features or defect")
     order = Order(sorted=sort or top is not None, top=top, header=header)
@@ -220,6 +214,22 @@ def _fitted(good: str, run: RunOptions) -> Path:
     from vaetool.training.cache import fitted
 
     return fitted("features", good, device=run.device, say=run.console.say)
+
+
+def _scorer(model: str | None, bad: str | None, save: Path | None, run: RunOptions) -> Any:
+    """Return the model of a name or path, which has learnt from the pictures known to be bad; save it if asked to."""
+    from vaetool import load
+    from vaetool.scoring.detection import learn
+    from vaetool.store import weights
+    from vaetool.store.kinds import kinds_with_modalities, kinds_with_scores
+
+    device = run.device if run.engine is Engine.LOCAL else "cpu"  # from there it goes to the workers
+    scorer = load(str(model), kind=kinds_with_scores() + kinds_with_modalities(), device=device)
+    if bad is not None:
+        run.console.say(learn(scorer, bad, run.console.warn))
+    if save is not None:
+        weights.save(save, scorer, weights.read_header(weights.find(str(model))).training)
+    return scorer
 
 
 def _known(
