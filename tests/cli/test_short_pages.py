@@ -37,3 +37,8 @@ def test_the_whole_page_names_the_short_one(vaetool):
     page = vaetool("denoise", "--help").stdout
     assert "Show this page; -h shows what people use most." in page
     assert len(page.splitlines()) > 2 * SCREEN
+
+
+@pytest.mark.parametrize(("name", "extra"), [("morph", "portraits"), ("denoise", "ray"), ("score", "ray")])
+def test_the_whole_page_keeps_brackets(vaetool, name, extra):
+    assert f"pip install 'vaetool[{extra}]'" in vaetool(name, "--help", env={"COLUMNS": "200"}).stdout

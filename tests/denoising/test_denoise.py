@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from dataclasses import replace
@@ -130,7 +131,12 @@ def test_the_report_tells_the_range_of_a_map(photo):
     [
         (np.full((48, 48, 3), 99, np.uint8), {"sigma": None}, "few colours, so not a photo (--sigma N"),
         (np.linspace(0, 255, 48 * 48 * 3).reshape(48, 48, 3).astype(np.uint8), {"sigma": None}, "no noise found"),
-        (np.full((48, 48, 3), 99, np.uint8), {"sigma": 0}, "nothing to remove at this --sigma and --strength"),
+        (np.full((48, 48, 3), 99, np.uint8), {"sigma": 0}, "nothing to remove at this --sigma"),
+        (
+            np.linspace(0, 255, 48 * 48 * 3).reshape(48, 48, 3).astype(np.uint8),
+            {"strength": 0},
+            "nothing is removed at",
+        ),
     ],
 )
 def test_the_report_says_why_nothing_changed(model, picture, options, reason):
@@ -529,3 +535,19 @@ def test_weights_that_overflow_are_refused(photographs):
         weight.mul_(1e30)
     with pytest.raises(ImageError, match="so large that they give no numbers"):
         denoise_picture(broken, images.from_pil(photographs["china"]), Cleaning(sigma=20))
+
+
+# JPEG files
+
+
+@pytest.mark.parametrize(("quality", "sigma"), [(10, 0), (40, 0), (10, 8), (40, 8), (75, 8)])
+def test_a_jpeg_is_better_than_before_when_it_is_written_again(photographs, quality, sigma):
+    clean = np.asarray(photographs["china"])
+    file = io.BytesIO()
+    Image.fromarray(stored(with_noise(clean / 255, sigma))).save(file, "JPEG", quality=quality)
+    picture = images.read(file.getvalue())
+    model = vaetool.load("photo-denoise", kind="dae", device="cpu")
+    cleaned, facts = denoise_picture(model, picture)
+    again = images.read(images.encode(cleaned, "JPEG"))
+    assert facts["changed"]
+    assert psnr(again.pixels, clean) > psnr(picture.pixels, clean)

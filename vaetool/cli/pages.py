@@ -1,7 +1,7 @@
-"""Commands as typer makes them, with three differences.
+"""Commands as typer makes them, with four differences.
 
-Help pages do not name types: a flag takes no `<bool>`, and `IN` says more than `<list>`. `-h` shows a page that fits
-one screen. And an option whose value was forgotten does not take the next option for it.
+Help pages do not name types: a flag takes no `<bool>`, and `IN` says more than `<list>`. Brackets in them are no markup.
+`-h` shows a page that fits one screen. And an option whose value was forgotten does not take the next option for it.
 """
 
 from __future__ import annotations
@@ -37,6 +37,15 @@ class Command(TyperCommand):
             if value in flags and flags.get(flag):
                 raise UsageError(f"{flag} needs a value, and {value} is another option (see {ctx.command_path} --help)")
         return super().parse_args(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Print the help page, brackets as they are: rich would take those of `vaetool[ray]` for markup."""
+        from rich.markup import escape
+
+        described: Any
+        for described in (self, *self.params):
+            described.help = escape(described.help or "")
+        super().format_help(ctx, formatter)
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, those of the help page as well."""

@@ -62,5 +62,5 @@ def _usage(option: Any, flag: str) -> str:
 
 def _gist(option: Any, width: int) -> str:
     """Return the first clause of what is said about an option, as far as it fits."""
-    said = " ".join(re.sub(r"\[/?[a-z ]+\]", "", option.help or "").split())
+    said = " ".join((option.help or "").split())
     return textwrap.shorten(re.split(r"[;:.] |\.$", said)[0], width, placeholder=" ...")

@@ -12,6 +12,7 @@ from vaetool.denoising.dae import DAE
 from vaetool.denoising.noise.mixture import Noise
 from vaetool.denoising.sigma import constant_map
 from vaetool.images import Picture
+from vaetool.images.jpeg import finer
 from vaetool.images.palette import has_few_colours
 from vaetool.images.ranges import used_range
 
@@ -36,10 +37,11 @@ def denoise_picture(model: DAE, picture: Picture, cleaning: Cleaning = DEFAULT) 
     if picture.pages:
         facts["pages"] = len(pages)
     if not changed:
-        return picture, {**facts, "reason": _reason(picture, cleaning.sigma)}
+        return picture, {**facts, "reason": _reason(picture, cleaning)}
     first, *others = (clean for clean, _ in cleaned)
     notes = [_TOO_NOISY.format(median)] if cleaning.sigma is None and median > TRAINED_SIGMA else []
-    return replace(first, pages=tuple(others), origin=None, warnings=(*first.warnings, *notes)), facts
+    jpeg = None if first.jpeg is None else finer(first.jpeg)
+    return replace(first, pages=tuple(others), origin=None, jpeg=jpeg, warnings=(*first.warnings, *notes)), facts
 
 
 def _clean(model: DAE, page: Picture, cleaning: Cleaning) -> tuple[Picture, np.ndarray]:
@@ -57,8 +59,10 @@ def _has_few_colours(page: Picture) -> bool:
     return visible.size > 0 and has_few_colours(visible)
 
 
-def _reason(page: Picture, sigma: float | None) -> str:
-    if sigma is not None:
-        return "nothing to remove at this --sigma and --strength"
+def _reason(page: Picture, cleaning: Cleaning) -> str:
+    if cleaning.strength == 0:
+        return "nothing is removed at --strength 0"
+    if cleaning.sigma is not None:
+        return "nothing to remove at this --sigma"
     found = "few colours, so not a photo" if _has_few_colours(page) else "no noise found"
     return f"{found} (--sigma N removes noise of that strength anyway)"

@@ -25,7 +25,7 @@ class Picture:
     alpha: (height, width), dtype of `pixels`, 0 = hidden; None when the file has none.
     format: Pillow's name of the format it was read from.
     origin: the file that it was read from, or its bytes, as long as it is that file's picture.
-    jpeg: how a JPEG file was compressed, as options of Pillow for doing the same again.
+    jpeg: how a JPEG file was compressed, as options of Pillow for doing the same again (see `vaetool.images.jpeg`).
     exif: as a TIFF block with its `Exif` prefix, without orientation and thumbnail; xmp: without those, too.
     dpi: across and down. texts: keywords and texts, as PNG has them, at most 16 MiB of them, as there may be of XMP.
     warnings: one sentence per loss on reading.

@@ -11,14 +11,14 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-from PIL import ExifTags, Image, JpegImagePlugin, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from vaetool.errors import ImageError
 from vaetool.files.unread import RAW, advice, is_heic, kind_by_content, reads_heic
-from vaetool.images import depth, libtiff, metadata, tiff
+from vaetool.images import depth, jpeg, libtiff, metadata, tiff
 from vaetool.images.exif import exif_to_carry, subdirectories
 from vaetool.images.formats import READABLE, profile_space, reason
 from vaetool.images.mending import mend
@@ -237,7 +237,7 @@ def _decode(image: Image.Image, head: bytes, notes: list[str], stream: BinaryIO 
         dpi=metadata.dpi_to_carry(image),
         xmp=metadata.xmp_to_carry(image.info.get("xmp"), notes),
         texts=metadata.texts_to_carry(image, notes),
-        jpeg=_jpeg_options(image),
+        jpeg=jpeg.options_of(image),
         warnings=tuple(dict.fromkeys(notes)),  # last: some of the others add to them
     )
 
@@ -254,16 +254,6 @@ def _is_beyond_pillow(image: Image.Image, bits: int) -> bool:
     if not image.mode.startswith("I;16"):
         return image.mode == "LAB"
     return bits < 16 or image.tag_v2.get(ExifTags.Base.PhotometricInterpretation) == WHITE_IS_ZERO
-
-
-def _jpeg_options(image: Image.Image) -> dict[str, Any] | None:
-    """Return how the file of an image was compressed, if it is a JPEG file of grey or RGB that can be made again."""
-    tables = getattr(image, "quantization", None)
-    if image.format not in {"JPEG", "MPO"} or not tables or image.mode not in {"L", "RGB"}:
-        return None
-    options = {"qtables": tables, "progressive": bool(image.info.get("progressive"))}
-    subsampling = JpegImagePlugin.get_sampling(image) if image.mode == "RGB" else 0
-    return options | ({"subsampling": subsampling} if subsampling >= 0 else {})
 
 
 def _frames_left_out(image: Image.Image, stream: BinaryIO | None) -> list[str]:
