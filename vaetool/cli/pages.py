@@ -1,6 +1,6 @@
 """Commands as typer makes them, with four differences.
 
-Help pages do not name types: a flag takes no `<bool>`, and `IN` says more than `<list>`. Brackets in them are no markup.
+Help pages do not name types: a flag takes no `<bool>`, and `IN` says more than `<list>`. Brackets are no markup.
 `-h` shows a page that fits one screen. And an option whose value was forgotten does not take the next option for it.
 """
 
