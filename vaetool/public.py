@@ -174,7 +174,7 @@ def morph(
     loop: bool = False,
     direction: str | Path | None = None,
     against: str | Path | None = None,
-    alpha: tuple[float, float] = (-2.0, 2.0),
+    alpha: tuple[float, float] = (-1.0, 2.0),
     crop: Sequence[tuple[int, int, int, int] | None] = (),
     size: int | None = None,
     device: str = "auto",
@@ -261,7 +261,7 @@ def score(
     good: str | Path | None = None,
     bad: str | Path | None = None,
     by: str | None = None,
-    alpha: float = 0.05,
+    alpha: float | None = None,
     maps: bool = False,
     device: str = "auto",
 ) -> list[Score]:

@@ -19,6 +19,7 @@ from PIL import Image
 from vaetool import images
 from vaetool.cli import app, main
 from vaetool.errors import UsageError
+from vaetool.images.jpeg import finer
 
 COMMANDS = {command.callback.__name__: command.callback for command in app.registered_commands}
 SUBCOMMANDS = typer.main.get_command(app).commands
@@ -334,11 +335,11 @@ def test_what_else_is_asked_for_is_done_to_a_picture_that_does_not_change(here, 
     assert images.read(written).pixels.shape == images.read(here / "china.jpg").pixels.shape
 
 
-def test_a_jpeg_that_changes_is_compressed_as_it_was(here, vaetool, tiny_dae):
+def test_a_jpeg_that_changes_is_compressed_more_finely(here, vaetool, tiny_dae):
     Image.fromarray(images.read(here / "china.jpg").pixels).save(here / "small.jpg", quality=40, subsampling=2)
     result = vaetool("denoise", "small.jpg", "-m", tiny_dae, "--sigma", "20", "--json")
     assert json.loads(result.stdout)["changed"] is True
-    assert images.read(here / "small.denoised.jpg").jpeg == images.read(here / "small.jpg").jpeg
+    assert images.read(here / "small.denoised.jpg").jpeg == finer(images.read(here / "small.jpg").jpeg)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp", "avif"])

@@ -17,8 +17,9 @@ import pytest
 from PIL import Image
 
 from vaetool import load
-from vaetool.cli.scoring import ALPHA, Level
+from vaetool.cli.scoring import Level
 from vaetool.scoring import detection
+from vaetool.scoring.calibration import ALPHA, usual_alpha
 from vaetool.store import weights
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -228,7 +229,8 @@ def test_the_false_discovery_rate_is_of_the_whole_batch(here, vaetool, scorer):
 
 
 def test_the_default_level_is_that_of_the_library():
-    assert inspect.signature(detection.score).parameters["alpha"].default == ALPHA == Level(None, None).alpha
+    assert inspect.signature(detection.score).parameters["alpha"].default is None
+    assert Level(None, None, 19).alpha == usual_alpha(19) == ALPHA
 
 
 def test_a_batch_that_drifted_is_warned_about(here, vaetool, scorer):

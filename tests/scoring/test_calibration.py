@@ -174,7 +174,7 @@ def test_the_law_of_false_alarms_is_that_of_order_statistics(n, mean, bound):
 
 def test_a_level_that_the_images_cannot_resolve_is_refused_with_what_they_can():
     check_alpha(0.05, 19)
-    with pytest.raises(UsageError, match=r"18 good images here.*1/19 = 0\.053.*19 are needed"):
+    with pytest.raises(UsageError, match=r"18 good images here.*1/19 = 0\.053.*19 or more"):
         check_alpha(0.05, 18)
 
 

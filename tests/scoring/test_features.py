@@ -189,7 +189,7 @@ def test_two_pictures_give_scores_but_no_p_values(tmp_path, vaetool_process):
     result = vaetool_process(
         "train", "features", few_parts(tmp_path / "good", 3), "-o", path, "--set", f"model.size={SIZE}"
     )
-    assert (result.exit_code, "2 good pictures are too few for p-values" in result.stderr) == (0, True)
+    assert (result.exit_code, "these 2 are fewer, or copies" in result.stderr) == (0, True)
     model = weights.load(path, device="cpu")
     x = torch.stack([model.prepare(pixels) for pixels in (parts(1, 1)[0], broken(parts(1, 1)[0]))])
     whole, defective = model.components(x, torch.Generator())["all"]
@@ -205,8 +205,20 @@ def test_five_pictures_give_p_values_that_are_called_rough(tmp_path, vaetool_pro
     assert result.exit_code == 0, result.stderr
     assert "p-values are rough, and none is below 1/5" in result.stderr
     assert json.loads(result.stdout)["p_value"] == 1 / 5
-    refused = vaetool_process("score", new, "--good", good)
+    usual = vaetool_process("score", new, "--good", good, "--json")
+    assert "alpha 0.2: of 100 good pictures, about 20 are called outliers" in usual.stderr
+    assert json.loads(usual.stdout)["outlier"] is True
+    refused = vaetool_process("score", new, "--good", good, "--alpha", "0.05")
     assert (refused.exit_code, "alpha 0.05 is too small" in refused.stderr) == (2, True)
+
+
+def test_without_a_place_for_the_cache_a_model_is_fitted_all_the_same(tmp_path, vaetool_process, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    result = vaetool_process("score", few_parts(tmp_path / "good", 5), "--good", tmp_path / "good")
+    assert result.exit_code == 0, result.stderr
+    assert "cannot be written" in result.stderr
+    assert len(result.stdout.splitlines()) == 5
 
 
 def test_p_values_in_folds_are_rarely_too_small(good):

@@ -50,7 +50,7 @@ def morph(
     seeds: Seeds = None,
     direction: Direction = None,
     against: Against = None,
-    alpha: Alpha = "-2:2",
+    alpha: Alpha = "-1:2",
     size: Size = None,
     fps: Speed = 12,
     force: Force = False,
@@ -190,13 +190,13 @@ def read_seeds(text: str) -> list[int]:
 def read_span(text: str) -> tuple[float, float]:
     """Return the ends of a span as people write it.
 
-    >>> read_span("-2:2"), read_span("0:1.5")
-    ((-2.0, 2.0), (0.0, 1.5))
+    >>> read_span("-1:2"), read_span("0:1.5")
+    ((-1.0, 2.0), (0.0, 1.5))
     """
     number = r"[+-]?(?:\d+\.?\d*|\.\d+)"
     found = re.fullmatch(f"({number}):({number})", text)
     if found is None:
-        raise UsageError(f"--alpha {text}: expected LOW:HIGH, such as -2:2 or 0:1.5")
+        raise UsageError(f"--alpha {text}: expected LOW:HIGH, such as -1:2 or 0:1.5")
     return float(found[1]), float(found[2])
 
 

@@ -22,7 +22,7 @@ def picture_writer(
     """
     from vaetool import images
     from vaetool.files.remote import Place
-    from vaetool.images.formats import format_named
+    from vaetool.images.formats import WRITABLE, format_named
 
     def write(picture: Picture, job: Job) -> bytes:
         if isinstance(job.output, Place) and job.output.suffix:
@@ -31,6 +31,8 @@ def picture_writer(
             file_format = _format_of(picture) if format_name is None else format_named(format_name)
         if file_format == picture.format and picture.origin is not None and quality is None and not strip:
             return picture.origin.read_bytes() if isinstance(picture.origin, Path) else picture.origin
+        if quality is not None and WRITABLE[file_format].quality is None:
+            warn(f"{job.source}: {file_format} is lossless: --quality has no effect")
         data = images.encode(picture, file_format, quality=quality, strip=strip)
         if (lost := images.left_out(picture, file_format, strip=strip)) is not None:
             warn(f"{job.source}: {lost}")

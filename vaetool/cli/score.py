@@ -123,7 +123,7 @@ def score(
     read = Read(model, good, bad, labels, masks, run.files_from)
     jobs, copies = _plan(inputs, results, read, heatmap, copy_outliers, run)
 
-    from vaetool.cli.scoring import Level, Look, Session
+    from vaetool.cli.scoring import Look, Session
     from vaetool.cli.verdicts import Order
     from vaetool.files.mask_folder import MaskFolder
 
@@ -132,7 +132,7 @@ def score(
     if (heatmap or masks) and not hasattr(scorer, "maps"):
         raise UsageError(f"this {scorer.kind} scores whole pictures: --heatmap and --masks need features or defect")
     order = Order(sorted=sort or top is not None, top=top, header=header)
-    session = Session(run, scorer, by, Level(alpha, fdr), order, copies)
+    session = Session(run, scorer, by, alpha, fdr, order, copies)
     places = MaskFolder(masks) if masks else None
     look = Look(scorer, known, masks=places, heatmaps=heatmap is not None, raw=raw, page=report is not None)
     verdicts = session.work(jobs, look, pairs)

@@ -69,7 +69,7 @@ Alpha = Annotated[
         metavar="A",
         parser=between(0, 1),
         help="The largest p-value of an outlier: the share of good pictures that may be called outliers.",
-        show_default="0.05",
+        show_default="0.05, or the smallest that so few good pictures allow",
         rich_help_panel=VERDICTS,
     ),
 ]

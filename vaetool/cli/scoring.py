@@ -33,6 +33,7 @@ from vaetool.scoring.calibration import (
     drift,
     false_alarm_bound,
     false_alarm_rate,
+    usual_alpha,
 )
 from vaetool.scoring.curves import draw_curves
 from vaetool.scoring.detection import Score, score
@@ -52,16 +53,18 @@ BATCH_WITH_MAPS = 4
 BATCH = 16
 """Pictures that are scored together: no line waits for more than these."""
 
-ALPHA = 0.05
 OUTLIERS_FOUND = 3
 
 
 class Level:
     """The p-values that make outliers: those up to alpha, or those that a false discovery rate of the batch allows."""
 
-    def __init__(self, alpha: float | None, fdr: float | None) -> None:
+    def __init__(self, alpha: float | None, fdr: float | None, count: int) -> None:
+        """Raise UsageError for a level that p-values from `count` pictures cannot resolve."""
         self.fdr = fdr
-        self.alpha = fdr if fdr is not None else ALPHA if alpha is None else alpha
+        chosen = alpha if fdr is None else fdr
+        self.alpha = usual_alpha(count) if chosen is None else chosen
+        check_alpha(self.alpha, count)
 
     def threshold(self, p_values: np.ndarray) -> float:
         """Return the largest p-value that makes an outlier; -1 if none does."""
@@ -204,7 +207,8 @@ def _has_no_score(scored: ScoredFile) -> bool:
 class Session:
     """One run of the command.
 
-    Raises UsageError for a method that the model lacks and a level that its calibration cannot resolve.
+    Raises UsageError for a method that the model lacks, and a level (alpha, or a false discovery rate) that its
+    calibration cannot resolve.
     """
 
     def __init__(
@@ -212,15 +216,15 @@ class Session:
         run: RunOptions,
         model: Any,
         by: str | None,
-        level: Level,
+        alpha: float | None,
+        fdr: float | None,
         order: Order = DEFAULT_ORDER,
         copies: Mapping[Source, Place] | None = None,
     ) -> None:
-        self.run, self.model, self.level, self.order, self.copies = run, model, level, order, copies or {}
+        self.run, self.model, self.order, self.copies = run, model, order, copies or {}
         self.by, self.calibration = calibration_of(model, by)
-        count = self.calibration.count(self.by)
-        check_alpha(level.alpha, count)
-        self.promise = level.words(self.calibration, self.by)
+        self.level = Level(alpha, fdr, self.calibration.count(self.by))
+        self.promise = self.level.words(self.calibration, self.by)
         self.report = Report(run.console)
         self.tally = Tally()
         self.heatmaps_written = 0

@@ -39,7 +39,8 @@ class Target:
     def __post_init__(self) -> None:
         given = {name: value for name, value in vars(self).items() if value is not None}
         if len(given) > 1:
-            raise UsageError(f"one target at a time: {' or '.join(OPTIONS[name] for name in given)}?")
+            options = OPTIONS | ({"max_error": "--lossless"} if self.max_error == 0 else {})
+            raise UsageError(f"one target at a time: {' or '.join(options[name] for name in given)}?")
         if self.quality is not None and not 1 <= self.quality <= QUALITIES:
             raise UsageError(f"{OPTIONS['quality']} must be 1..{QUALITIES}, not {self.quality}")
         for name, value in given.items():

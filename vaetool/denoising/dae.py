@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vaetool.denoising.cleaning import DEFAULT, Cleaning
+from vaetool.denoising.impulses import without_impulses
 from vaetool.denoising.noise.learnt import LearntNoise
 from vaetool.denoising.noise.mixture import Noise
 from vaetool.denoising.sigma import (
@@ -270,12 +271,14 @@ class DAE(Model):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return pixels, (height, width, channels) of any type, without noise, and the map of the noise's sigma.
 
-        values_range: the values that stand for black and white, if they are not those of the type.
+        values_range: the values that stand for black and white, if they are not those of the type. Where no sigma is
+        given, salt and pepper goes first.
         """
         values = pixels if values_range is None else values_range.to_unit(pixels)
-        sigma = cleaning.sigma
-        noise = self.noise_map(values, cleaning.tile) if sigma is None else constant_map(sigma)
-        clean = self.denoise_pixels(values, noise, cleaning)
+        blind = cleaning.sigma is None and cleaning.strength > 0 and not has_few_colours(values)
+        noisy = without_impulses(values) if blind else values
+        noise = self.noise_map(noisy, cleaning.tile) if cleaning.sigma is None else constant_map(cleaning.sigma)
+        clean = self.denoise_pixels(noisy, noise, cleaning)
         return clean if values_range is None else values_range.changed(pixels, clean - values), noise
 
     def estimate_sigma(self, image: Any) -> float:

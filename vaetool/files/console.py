@@ -293,8 +293,9 @@ def _stopped(number: int, console: Console) -> int:
 
 
 def _failed(error: Exception, console: Console) -> int:
-    is_foreseen = isinstance(error, VaetoolError)
-    console.error(f"error: {error}" if is_foreseen else reason(error))
+    words = str(error) if isinstance(error, VaetoolError) else reason(error)
+    has_no_name = isinstance(error, VaetoolError | OSError) and not is_out_of_memory(error)
+    console.error(f"error: {words}" if has_no_name else words)
     console.trace(error)
     return error.exit_code if isinstance(error, VaetoolError) else 1
 

@@ -80,7 +80,7 @@ def morph_along(
     image: Any,
     vector: np.ndarray,
     *,
-    alpha: tuple[float, float] = (-2.0, 2.0),
+    alpha: tuple[float, float] = (-1.0, 2.0),
     frames: int = 24,
     loop: bool = False,
 ) -> np.ndarray:
@@ -101,7 +101,7 @@ def change_portrait(
     chosen: Portrait,
     vector: np.ndarray,
     *,
-    alpha: tuple[float, float] = (-2.0, 2.0),
+    alpha: tuple[float, float] = (-1.0, 2.0),
     frames: int = 24,
     loop: bool = False,
     size: int | None = None,

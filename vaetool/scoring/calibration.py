@@ -24,6 +24,9 @@ IMAGES_PER_STATISTIC = 10
 FITTING = 3
 """`typical` is fitted to one in so many images; p-values are based on the others."""
 
+ALPHA = 0.05
+"""The level by default."""
+
 MIN_FOR_DRIFT = 20
 LOW_MEDIAN = 0.2
 """The median p-value of twenty good pictures is lower than this in one of four hundred batches."""
@@ -185,9 +188,15 @@ def calibration_of(model: Any, by: str | None) -> tuple[str, Calibration]:
     if calibration is None or not set(needed) <= set(calibration.names):
         raise UsageError(
             f"this {model.kind} model was not calibrated with good pictures, as is done at the end of training if "
-            "there are enough of them: train it with more, or use vaetool.scoring.detection.calibrate"
+            "there are enough of them: train it with more that look different, or use "
+            "vaetool.scoring.detection.calibrate"
         )
     return chosen, calibration
+
+
+def usual_alpha(n: int) -> float:
+    """Return the level for p-values from n images where none is chosen: .05, or the smallest that they resolve."""
+    return max(ALPHA, 1 / (n + 1))
 
 
 def check_alpha(alpha: float, n: int) -> None:
@@ -197,8 +206,8 @@ def check_alpha(alpha: float, n: int) -> None:
     if _allowed(alpha, n) == 0:
         raise UsageError(
             f"alpha {alpha:g} is too small: p-values come from {n} good images here, and the smallest one possible is "
-            f"1/{n + 1} = {1 / (n + 1):.2g}. Take a larger alpha, or calibrate with more images: "
-            f"{math.ceil(1 / alpha) - 1} are needed"
+            f"1/{n + 1} = {1 / (n + 1):.2g}. Take a larger alpha, or more good images, so that "
+            f"p-values come from {math.ceil(1 / alpha) - 1} or more"
         )
 
 

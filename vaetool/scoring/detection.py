@@ -12,7 +12,7 @@ import torch
 
 from vaetool.errors import ImageError, UsageError
 from vaetool.images.sources import Source, find_sources
-from vaetool.scoring.calibration import Calibration, calibration_of, check_alpha
+from vaetool.scoring.calibration import Calibration, calibration_of, check_alpha, usual_alpha
 from vaetool.scoring.copies import thumbnail, without_copies
 from vaetool.scoring.measurement import Measured, measure_with_maps
 
@@ -31,16 +31,19 @@ class Score:
 
 
 def score(
-    model: Any, images: Iterable[Any], *, by: str | None = None, alpha: float = 0.05, maps: bool = False
+    model: Any, images: Iterable[Any], *, by: str | None = None, alpha: float | None = None, maps: bool = False
 ) -> Iterator[Score]:
     """Score images of any kind, in their order; no more than a batch of them is in memory.
 
     by: one of `model.methods`; the model's own choice by default. alpha: the share of good pictures that may be called
-    outliers. maps: say as well where pictures are unusual, by a model that has maps.
+    outliers; by default .05, or the smallest that the calibration resolves, if that is larger. maps: say as well where
+    pictures are unusual, by a model that has maps.
     Raises UsageError for an unknown method, a model without calibration, and an alpha that it cannot resolve.
     """
     by, calibration = calibration_of(model, by)
-    check_alpha(alpha, calibration.count(by))
+    count = calibration.count(by)
+    alpha = usual_alpha(count) if alpha is None else alpha
+    check_alpha(alpha, count)
     batches = measure_with_maps(model, images, by, maps=maps)
     return (each for found in batches for each in _scores(found, by, alpha, calibration))
 

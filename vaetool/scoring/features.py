@@ -260,7 +260,7 @@ class Features(Scorer):
             return facts
         count = len(images.training)
         if not self.config.calibration:
-            found = f"{count} good pictures are too few for p-values: {MIN_FOR_FOLDS} are needed"
+            found = f"p-values need {MIN_FOR_FOLDS} pictures that look different: these {count} are fewer, or copies"
             return Facts([f"not calibrated: {found}"], facts.values)
         words = f"calibrated with the {self.config.calibration} images it was fitted to, each by a fit to others"
         if self.config.calibration < FEW:

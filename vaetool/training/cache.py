@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from vaetool.errors import FileError, VaetoolError
+from vaetool.errors import VaetoolError
 from vaetool.images.sources import Source, find_sources
 from vaetool.store import weights
+from vaetool.store.headers import with_article
+from vaetool.training.checkpoints import Progress
+from vaetool.training.config import Recipe
 from vaetool.training.loop import train
 from vaetool.training.report import Reporter
 
@@ -23,7 +28,7 @@ def fitted(kind: str, place: str | Path, *, device: str = "auto", say: Callable[
     """Return the file of a model of a kind in closed form, fitted to a folder or zip file of images.
 
     It is fitted anew only if names, sizes or dates of the images have changed. say: takes what is found out by a fit.
-    Raises UsageError, TrainingError, and FileError where the cache cannot be written.
+    Where the cache cannot be written, it is fitted for this process alone. Raises UsageError, TrainingError.
     """
     folder = cache_folder()
     path = folder / f"{kind}-{fingerprint(find_sources([place]))}{weights.SUFFIX}"
@@ -32,14 +37,22 @@ def fitted(kind: str, place: str | Path, *, device: str = "auto", say: Callable[
         return path
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as workplace:
-            new = Path(workplace) / path.name
-            fit(kind, place, new, device=device, say=say)
-            new.replace(path)
-        for old in sorted(folder.glob(f"*{weights.SUFFIX}"), key=lambda file: file.stat().st_mtime)[:-MAX_KEPT]:
-            old.unlink(missing_ok=True)
+        workplace = tempfile.TemporaryDirectory(dir=folder)
     except OSError as error:
-        raise FileError(f"the cache {folder} cannot be written: {error.strerror or error}") from error
+        say(
+            f"the cache {folder} cannot be written ({error.strerror or error}): the model will be fitted anew next time"
+        )
+        workplace = tempfile.TemporaryDirectory(prefix="vaetool-")
+        atexit.register(workplace.cleanup)
+        path = Path(workplace.name) / path.name
+        fit(kind, place, path, device=device, say=say)
+        return path
+    with workplace:
+        new = Path(workplace.name) / path.name
+        fit(kind, place, new, device=device, say=say)
+        new.replace(path)
+    for old in sorted(folder.glob(f"*{weights.SUFFIX}"), key=lambda file: file.stat().st_mtime)[:-MAX_KEPT]:
+        old.unlink(missing_ok=True)
     return path
 
 
@@ -78,7 +91,10 @@ def fingerprint(sources: list[Source]) -> str:
 
 
 class _Saying(Reporter):
-    """Passes on what a run says, and writes no files."""
+    """Passes on what is found out about the images, and writes no files.
+
+    The figure of merit is left out: the few pictures that are held out, with drawn defects, say little of real ones.
+    """
 
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__(files=False)
@@ -87,5 +103,15 @@ class _Saying(Reporter):
     def say(self, message: str) -> None:
         self._say(message)
 
+    @contextmanager
+    def open(self, recipe: Recipe, output: Path, images: int, progress: Progress) -> Iterator[None]:
+        """Say what is fitted, but not where to, which is a folder for the time being."""
+        self.say(f"fitting {with_article(recipe.kind)} model to {images} images")
+        yield
+
     def validation(self, *_: Any) -> None:
-        """Say nothing: the figure comes again at the end."""
+        """Say nothing."""
+
+    def finished(self, name: str, progress: Progress, images: int, *_: Any) -> None:
+        """Say how many images were left out of the fit."""
+        self.say(f"held out, to measure the fit: {images} image{'s' if images != 1 else ''}")

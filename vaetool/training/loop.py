@@ -175,6 +175,8 @@ class Run:
                 self.reporter.say(words)
             if (advice := self.model.advice(progress.figures)) is not None:
                 self.reporter.warn(advice)
+            if not (self.model.closed_form or progress.step):
+                self.reporter.warn("there was no time for a single step, so nothing was learnt: give more --minutes")
             self._show()
             checkpoints.remove_state(self.output)  # last: a run that is killed before can be resumed
         return Result(self.output, progress.before, progress.figures, count, progress.step, progress.seconds)

@@ -1,0 +1,115 @@
+"""Salt and pepper: single samples that are black or white, replaced by the median of those around them.
+
+Defective sensors and lost data leave them. They say nothing of what was there, so they are no noise to be averaged: a
+network that keeps detail keeps many of them. Only extreme samples are touched, and only those that differ from their
+surroundings (after Hwang & Haddad 1995, "Adaptive median filters").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+STANDS_OUT = (0.2, 3.0, 1)
+"""How far from the median around it such a sample is, in 0..1, and in mean deviations of the samples there besides;
+and how many of the eight around it are as extreme as it is, at most: more are a letter, or a highlight.
+"""
+
+FEWEST = 0.0002
+"""Share of a picture's samples that stand out as black, and as white, in salt and pepper. Stars are white alone."""
+
+DIFFERS = (0.02, 1.5, 4)
+"""The same of those that are replaced, once there are enough that stand out: more are the edge of a black area."""
+
+MOST = 0.25
+"""Share that those that stand out are of these: of white noise that is clipped, few do."""
+
+NEAR, FAR = 1, 3
+"""How many pixels away the samples around one are: further where those closest are black or white themselves."""
+
+ENOUGH = 3
+"""Samples around one from which its own is told."""
+
+AT_ONCE = 2**18
+
+
+def without_impulses(pixels: np.ndarray) -> np.ndarray:
+    """Return pixels, (height, width, channels) of any type, without salt and pepper; themselves if there is none."""
+    top = np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else 1
+    black, white = pixels <= 0, pixels >= top
+    if min(black.mean(), white.mean()) < FEWEST:
+        return pixels  # as most pictures: nothing else to look at
+    extreme = black | white
+    places = np.flatnonzero(extreme)
+    parts = np.array_split(places, max(1, -(-len(places) // AT_ONCE)))
+    usual, deviation = np.concatenate([_usual(pixels, extreme, part) for part in parts], axis=1)
+    alike = np.concatenate([_alike(pixels, part) for part in parts])
+    difference = np.abs(pixels.flat[places].astype(np.float32) - usual)
+
+    def differs(least: float, deviations: float, most_alike: int) -> np.ndarray:
+        far = difference > least * top + deviations * deviation  # not where nothing is known: those are NaN
+        return far & (alike <= most_alike)
+
+    found, salt = differs(*DIFFERS), white.flat[places[differs(*STANDS_OUT)]]
+    if min(salt.sum(), (~salt).sum()) < FEWEST * pixels.size or len(salt) < MOST * found.sum():
+        return pixels
+    cleaned = pixels.copy()
+    cleaned.flat[places[found]] = usual[found] if pixels.dtype.kind == "f" else np.rint(usual[found])
+    return cleaned
+
+
+def _usual(pixels: np.ndarray, extreme: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return the median around each of some extreme samples, and the mean deviation from it: (2, places) float32.
+
+    Other extreme samples do not count, except in a black or white area, where there are no others.
+    """
+    found = np.full((2, len(places)), np.nan, np.float32)
+    for reach, in_area in ((NEAR, False), (FAR, False), (NEAR, True)):
+        unknown = np.isnan(found[0])
+        if unknown.any():
+            around = _around(pixels, extreme, places[unknown], reach, in_area=in_area)
+            found[:, unknown] = _median_and_deviation(around)
+    return found
+
+
+def _alike(pixels: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Return how many of the eight samples around each place are the same as that: (places,)."""
+    alike = np.full(len(places), -1)  # not itself
+    for inside, at in _neighbours(pixels, places, NEAR):
+        alike[inside] += pixels.flat[at] == pixels.flat[places[inside]]
+    return alike
+
+
+def _around(pixels: np.ndarray, extreme: np.ndarray, places: np.ndarray, reach: int, *, in_area: bool) -> np.ndarray:
+    """Return the samples of the same channel around each place, (samples, places), NaN for those that do not count.
+
+    Those are extreme ones, or with `in_area` those that are as extreme as the one in their middle.
+    """
+    own = pixels.flat[places]
+    found = np.full(((2 * reach + 1) ** 2, len(places)), np.nan, np.float32)
+    for values, (inside, at) in zip(found, _neighbours(pixels, places, reach), strict=True):
+        out = pixels.flat[at] == own[inside] if in_area else extreme.flat[at]
+        values[inside] = np.where(out, np.nan, pixels.flat[at])
+    return found
+
+
+def _neighbours(pixels: np.ndarray, places: np.ndarray, reach: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield, for each step of at most `reach` pixels, which places have a neighbour there, and the place of that."""
+    height, width, channels = pixels.shape
+    rows, columns = places // (width * channels), places // channels % width
+    steps = range(-reach, reach + 1)
+    for down in steps:
+        for right in steps:
+            row, column = rows + down, columns + right
+            inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
+            yield inside, (places + (down * width + right) * channels)[inside]
+
+
+def _median_and_deviation(samples: np.ndarray) -> np.ndarray:
+    """Return the median of samples, (samples, places), and their mean absolute deviation, NaN where there are few."""
+    few = np.isfinite(samples).sum(axis=0) < ENOUGH
+    samples = np.where(few, 0, samples)
+    median = np.nanmedian(samples, axis=0)
+    deviation = np.nanmean(np.abs(samples - median), axis=0)
+    return np.where(few, np.nan, np.stack([median, deviation]))
