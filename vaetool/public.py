@@ -126,6 +126,7 @@ def inpaint(
     fuzz: int = 48,
     auto: Sequence[str] = (),
     invert_mask: bool = False,
+    grow_to_edges: bool = False,
     dilate: int = 0,
     texture: bool = True,
     device: str = "auto",
@@ -140,7 +141,8 @@ def inpaint(
     from vaetool.inpainting.task import with_hole
 
     ways: dict[str, Any] = {"box": box, "alpha": alpha, "color": color, "fuzz": fuzz, "auto": auto}
-    image, hole = with_hole(image, mask, **ways, invert_mask=invert_mask, dilate=dilate, device=device)
+    extent: dict[str, Any] = {"invert_mask": invert_mask, "grow_to_edges": grow_to_edges, "dilate": dilate}
+    image, hole = with_hole(image, mask, **ways, **extent, device=device)
     return _model(model, ("mae",), device, precision).inpaint(image, hole, texture=texture)
 
 

@@ -80,6 +80,19 @@ def test_what_a_mask_leaves_is_said_and_filled_when_asked_for(here, vaetool):
     assert not where[:27].any()
 
 
+def test_what_is_painted_over_roughly_is_taken_in_whole(here, vaetool):
+    pixels = images.read("flower.png").pixels.copy()
+    pixels[22:58, 50:110] = (250, 240, 20)  # the mask misses eight pixels and more of it
+    Image.fromarray(pixels).save("marked.png")
+    rough = ("inpaint", "marked.png", "--box", "58,30,44,20", "--grow-to-edges")
+    assert vaetool(*rough, "--write-mask").stderr == "wrote marked_mask.png\n"
+    hole = images.read("marked_mask.png").pixels[:, :, 0] > 0
+    assert hole[22:58, 50:110].all()
+    assert hole.sum() <= 44 * 68
+    assert vaetool(*rough).stderr == "wrote marked.inpainted.png\n"
+    assert np.array_equal(changed("marked.png", "marked.inpainted.png") | hole, hole)
+
+
 def test_one_mask_serves_many_pictures(here, vaetool):
     names = ["china.jpg", "flower.png", "grey.png"]
     result = vaetool("inpaint", *names, "--mask", "mask.png", "-o", "whole/", "-j", "2")

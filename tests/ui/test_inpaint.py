@@ -101,6 +101,10 @@ def test_a_result_is_filled_further(session, opened):
 
 def test_the_mask_is_one_that_the_command_takes(session, opened, vaetool, photographs, tmp_path):
     photo = opened()
+    exact, grown = (mask(session, Fill(photo["id"], [STROKE], grow=grow)) for grow in (False, True))
+    marked, wider = (session.find(made["id"]).picture.pixels > 0 for made in (exact, grown))
+    assert (wider >= marked).all()
+    assert wider.sum() > marked.sum()
     found = mask(session, Fill(photo["id"], [STROKE], dilate=3))
     name, data = saved(session.find(found["id"]))
     assert name == "flower.mask.png"

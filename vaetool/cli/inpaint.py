@@ -101,6 +101,14 @@ WriteMask = Annotated[
     ),
 ]
 InvertMask = Annotated[bool, typer.Option("--invert-mask", help="Fill what is black in the mask, not what is white.")]
+GrowToEdges = Annotated[
+    bool,
+    typer.Option(
+        "--grow-to-edges",
+        help="Let holes grow to the edges of what they mark: for a thing that is painted over roughly, most of it. By "
+        "at most half of a hole's own width, or 12 pixels. Look at what is found with --write-mask.",
+    ),
+]
 Dilate = Annotated[
     int,
     typer.Option(
@@ -115,8 +123,8 @@ Texture = Annotated[
     bool,
     typer.Option(
         "--texture/--no-texture",
-        help="Give wide holes texture from elsewhere in the picture. Without it their middle is a blur: nearer to the "
-        "truth on average, and nothing is made up.",
+        help="Give wide holes texture from elsewhere in the picture, and all holes its grain. Without it they are "
+        "smooth, in the middle of wide ones a blur: nearer to the truth on average, and nothing is made up.",
     ),
 ]
 
@@ -133,6 +141,7 @@ def inpaint(
     fuzz: Fuzz = 48,
     auto: Auto = None,
     invert_mask: InvertMask = False,
+    grow_to_edges: GrowToEdges = False,
     dilate: Dilate = 0,
     texture: Texture = True,
     write_mask: WriteMask = False,
@@ -166,7 +175,9 @@ def inpaint(
         from vaetool.inpainting.task import Holes, inpaint_picture, mask_picture
 
         most = run.max_pixels or MAX_PIXELS
-        holes = Holes(mask, box or (), alpha, color, fuzz, auto or (), invert_mask, dilate, most, run.device)
+        ways: dict[str, Any] = {"box": box or (), "alpha": alpha, "color": color, "fuzz": fuzz, "auto": auto or ()}
+        extent: dict[str, Any] = {"invert_mask": invert_mask, "grow_to_edges": grow_to_edges, "dilate": dilate}
+        holes = Holes(mask, **ways, **extent, max_pixels=most, device=run.device)
         inpainter = load(model, kind="mae", device=run.device, precision=precision.value)
 
         def read(source: Path | bytes) -> MaskedPicture:

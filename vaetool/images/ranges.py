@@ -67,3 +67,9 @@ def used_range(pixels: np.ndarray) -> Range | None:
     if 0 <= low < high / 2:
         low = 0.0
     return Range(low, high if high > low else low + 1)
+
+
+def white(pixels: np.ndarray) -> float:
+    """Return the value that stands for white in pixels of an integer type: the upper end of the range that they use."""
+    found = used_range(pixels)
+    return float(np.iinfo(pixels.dtype).max) if found is None else found.high

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import ndimage
 
+from vaetool.images.ranges import white
 from vaetool.inpainting.holes import dilate_hole, windows
 
 NEAR = 1.5  # pixels from the hole, in which leftovers are looked for
@@ -49,7 +50,7 @@ def _likeness(pixels: np.ndarray, hole: np.ndarray, larger: np.ndarray) -> Itera
     The colours a of the surroundings and b of the inside are means around each pixel x: (x - a)·(b - a) / |b - a|².
     Where the two hardly differ, 0.
     """
-    scale = 255 / np.iinfo(pixels.dtype).max
+    scale = np.float32(255 / white(pixels))
     for window in windows(larger, 1):
         part, known = pixels[window.window()].astype(np.float32) * scale, ~larger[window.window()]
         distance = ndimage.distance_transform_edt(known) if not known.all() else np.full(known.shape, np.inf)

@@ -18,6 +18,7 @@ from vaetool.files.remote import Download, Remote
 from vaetool.images import MAX_PIXELS, Picture
 from vaetool.images.conversion import as_picture, check_hole, unpack, unpack_mask, white_part
 from vaetool.inpainting.drawn_flaws import FLAWS
+from vaetool.inpainting.growing import grow_hole
 from vaetool.inpainting.holes import count_holes, deepest_place, dilate_hole
 from vaetool.inpainting.leftovers import needed_dilation
 from vaetool.inpainting.mae import MAE
@@ -71,13 +72,15 @@ class MaskedPicture:
 class Holes:
     """Where the holes of pictures are, found in one way or in several: then in each of them there is a hole.
 
-    mask: an image that is white there, for all pictures; or a folder of masks, found by the names of pictures.
+    mask: an image of any kind that is white there, for all pictures; or a folder of masks, found by the names of
+    pictures.
     box: boxes (left, top, width, height), cut off at the picture's borders.
     alpha: where a picture is more transparent than not; it becomes opaque.
     color: where it is of about this colour, `#rrggbb` or a name.
     fuzz: by how much, of 255, each channel may differ from that colour.
     auto: kinds of flaws, of `FLAWS`, where the bundled model `scan-flaws` finds them, on `device`.
     invert_mask: black is filled, not white.
+    grow_to_edges: holes grow to the edges of what they mark, see `vaetool.inpainting.growing`.
     dilate: everything within so many pixels of a hole belongs to it.
     max_pixels: larger masks are refused.
     Raises UsageError for no way, text that names no colour, an unknown kind of flaw, and a mask file that cannot be
@@ -86,13 +89,14 @@ class Holes:
 
     def __init__(
         self,
-        mask: str | Path | None = None,
+        mask: Any = None,
         box: Sequence[Box] = (),
         alpha: bool = False,
         color: str | None = None,
         fuzz: int = FUZZ,
         auto: Sequence[str] = (),
         invert_mask: bool = False,
+        grow_to_edges: bool = False,
         dilate: int = 0,
         max_pixels: int = MAX_PIXELS,
         device: str = "auto",
@@ -101,12 +105,12 @@ class Holes:
             raise UsageError("where are the holes? Give --mask, --box, --alpha, --color or --auto")
         if invert_mask and mask is None:
             raise UsageError("--invert-mask inverts the picture of --mask: give both")
-        self._invert, self._radius, self._max_pixels = invert_mask, dilate, max_pixels
+        self._invert, self._grows, self._radius, self._max_pixels = invert_mask, grow_to_edges, dilate, max_pixels
         self._becomes_opaque, self._sought = alpha, tuple(dict.fromkeys(auto))
         self._painted = color is not None and mask is None and not box and not alpha and not auto
         self._ways: list[Marks] = []
         if mask is not None:
-            self._ways.append(self._by_masks(Path(mask)))
+            self._ways.append(self._by_masks(mask))
         if box:
             self._ways.append(lambda picture, source: _in_boxes(picture, box))
         if alpha:
@@ -123,10 +127,16 @@ class Holes:
         Raises ImageError if no hole can be found that way, FileError if there is no mask for it, or several.
         """
         marked = reduce(np.logical_or, (_fitting(way(picture, source), picture) for way in self._ways))
+        if self._grows:
+            marked = grow_hole(picture.pixels, marked)
         opaque = replace(picture, alpha=None) if self._becomes_opaque else picture
         return MaskedPicture(opaque, dilate_hole(marked, self._radius), self._painted, self._sought)
 
-    def _by_masks(self, place: Path) -> Marks:
+    def _by_masks(self, mask: Any) -> Marks:
+        if not isinstance(mask, str | Path):
+            white = unpack_mask(mask)
+            return lambda picture, source: ~white if self._invert else white
+        place = Path(mask)
         if place.is_dir():
             folder = MaskFolder(place)
             return lambda picture, source: self._read(_mask_of(folder, source, place))
@@ -181,26 +191,17 @@ def with_hole(
     fuzz: int = FUZZ,
     auto: Sequence[str] = (),
     invert_mask: bool = False,
+    grow_to_edges: bool = False,
     dilate: int = 0,
     device: str = "auto",
 ) -> tuple[Any, np.ndarray]:
     """Return an image of any kind, and its hole, (height, width) bool, found in the ways of `Holes`.
 
-    mask: an image of any kind that is white there. With `alpha` the image comes back without transparency, as a Pillow
-    image. Raises UsageError, ImageError.
+    With `alpha` the image comes back without transparency, as a Pillow image. Raises UsageError, ImageError.
     """
-    if mask is None or isinstance(mask, str | Path):
-        holes = Holes(mask, box, alpha, color, fuzz, auto, invert_mask, dilate, device=device)
-        holed = holes.of(as_picture(image))
-        return (images.to_pil(holed.picture) if alpha else image), holed.hole
-    white = unpack_mask(mask)
-    hole = dilate_hole(~white if invert_mask else white, dilate)
-    if box or alpha or color is not None or auto:
-        ways: dict[str, Any] = {"box": box, "alpha": alpha, "color": color, "fuzz": fuzz, "auto": auto}
-        image, other = with_hole(image, **ways, dilate=dilate, device=device)
-        check_hole(hole, other)
-        hole = hole | other
-    return image, hole
+    holes = Holes(mask, box, alpha, color, fuzz, auto, invert_mask, grow_to_edges, dilate, device=device)
+    holed = holes.of(as_picture(image))
+    return (images.to_pil(holed.picture) if alpha else image), holed.hole
 
 
 def _fitting(hole: np.ndarray, picture: Picture) -> np.ndarray:

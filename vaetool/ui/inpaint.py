@@ -11,6 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from vaetool.errors import UsageError
+from vaetool.inpainting.growing import grow_hole
 from vaetool.inpainting.holes import dilate_hole
 from vaetool.inpainting.task import MaskedPicture, inpaint_picture, mask_picture
 from vaetool.ui.session import Item, Session, renamed
@@ -34,10 +35,14 @@ class Mark:
 
 @dataclass(frozen=True)
 class Fill:
-    """A request to fill what is marked of a picture. dilate: everything within so many pixels is filled as well."""
+    """A request to fill what is marked of a picture.
+
+    grow: to the edges of what is marked, first. dilate: everything within so many pixels is filled as well.
+    """
 
     picture: str
     marks: list[Mark]
+    grow: bool = False
     dilate: int = 0
     model: str = "photo-inpaint"
 
@@ -104,7 +109,10 @@ def _marked(session: Session, request: Fill) -> tuple[Item, np.ndarray]:
     item = session.find(request.picture)
     if not 0 <= request.dilate <= 1000:
         raise UsageError(f"dilate must be from 0 to 1000, not {request.dilate}")
-    hole = dilate_hole(hole_of(request.marks, item.picture.height, item.picture.width), request.dilate)
+    hole = hole_of(request.marks, item.picture.height, item.picture.width)
+    if request.grow:
+        hole = grow_hole(item.picture.pixels, hole)
+    hole = dilate_hole(hole, request.dilate)
     if not hole.any():
         raise UsageError("nothing is marked: paint over what is to be removed")
     return item, hole

@@ -7,7 +7,7 @@ import {act, run, shownAt} from "./server.js";
 
 const tab = $("#inpaint");
 const sheet = $("#canvas"), stage = $(".stage", tab), save = $(".save", tab), words = $(".result", tab);
-const [undo, redo, clear, fill, brush, dilate] = ["#undo", "#redo", "#clear", "#fill", "#brush", "#dilate"].map((id) => $(id));
+const [undo, redo, clear, fill, brush, grow, dilate] = ["#undo", "#redo", "#clear", "#fill", "#brush", "#grow", "#dilate"].map((id) => $(id));
 
 const empty = placeholder();
 let history = [], now = -1;  // of {picture, marks, words}
@@ -42,7 +42,7 @@ function go(index) {
 }
 
 const request = () => ({
-  picture: history[now].picture.id, marks: history[now].marks, dilate: Number(dilate.value), model: $(".model", tab).value || undefined,
+  picture: history[now].picture.id, marks: history[now].marks, grow: grow.checked, dilate: Number(dilate.value), model: $(".model", tab).value || undefined,
 });
 
 async function fillNow() {
