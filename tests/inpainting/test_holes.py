@@ -11,10 +11,12 @@ from vaetool import images
 from vaetool.images import Picture
 from vaetool.images.conversion import white_part
 from vaetool.inpainting.holes import (
+    BATCH,
     BLOCK,
     CONTEXT,
     CORE,
     DEEP,
+    batches,
     count_holes,
     deep_part,
     deepest_place,
@@ -139,6 +141,34 @@ def test_thousands_of_holes_are_few_windows():
     hole = specks((1024, 1024), 0.001)
     assert count_holes(hole) > 900
     assert len(list(windows(hole, STRIDE))) <= 64
+
+
+def test_a_thin_line_across_is_cut_so_that_little_is_seen():
+    line = hole_of((1000, 1000))
+    line[np.arange(100, 900), np.arange(100, 900)] = True
+    seen = sum(np.prod([part.stop - part.start for part in window.window()]) for window in windows(line, STRIDE))
+    assert seen < 800 * 800 / 3
+    straight = list(windows(hole_of((1000, 1000), (500, 503, 200, 380)), STRIDE))
+    assert len(straight) == 1
+
+
+def test_windows_that_are_filled_together_are_of_one_size_and_do_not_see_each_other(hole):
+    single = list(windows(hole, STRIDE))
+    together = list(batches(single))
+    assert sorted(map(repr, single)) == sorted(repr(window) for batch in together for window in batch)
+    for batch in together:
+        sizes = {tuple(part.stop - part.start for part in window.window()) for window in batch}
+        assert len(sizes) == 1
+        assert len(batch) == 1 or len(batch) * np.prod(sizes.pop()) <= BATCH
+        seen = np.zeros(hole.shape, int)
+        for window in batch:
+            seen[window.window()] += 1
+        assert all((seen[window.kept()] == 1).all() for window in batch)
+
+
+def test_scattered_windows_are_filled_in_few_batches():
+    scattered = hole_of((1000, 1000), *[(row, row + 5, 50, 56) for row in range(30, 980, 100)])
+    assert [len(batch) for batch in batches(windows(scattered, STRIDE))] == [10]
 
 
 def test_where_there_is_no_hole_there_is_no_window():

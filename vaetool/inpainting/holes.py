@@ -18,6 +18,8 @@ BLOCK = 8  # pixels a side
 CORE = 192  # pixels a side, at most, that a window fills
 CONTEXT = (16, 64)  # pixels around them that are seen, at least (thin holes need no more) and at most
 CONTEXT_PER_DEPTH = 4
+PER_WINDOW = 1000  # pixels in whose time a window is begun
+BATCH = 256 * 256  # pixels that are computed at once; more are hardly faster
 BAND_ROWS = 256
 DEEP = 24  # pixels from what is known: a hole that reaches further is filled at half the size first
 
@@ -93,21 +95,46 @@ def with_surroundings(box: Box, shape: tuple[int, ...]) -> Box:
 def windows(hole: np.ndarray, stride: int, context: tuple[int, int] = CONTEXT, core: int = CORE) -> Iterator[Tile]:
     """Yield windows that together fill all of the hole, each in a box of up to `core` pixels a side.
 
-    A hole that is small enough lies in one window, and holes near each other share one. The deeper a hole is, the more
-    is seen around it, from the least to the most pixels of `context`: the least if no block lies in it entirely. The
-    sides of a window are multiples of `stride` where the picture is large enough.
+    They are chosen so that little is computed: holes near each other share one, a compact hole that is small enough
+    lies in one, and a long one across is cut. The deeper a hole is, the more is seen around it, from the least to the
+    most pixels of `context`: the least if no block lies in it entirely. The sides of a window are multiples of `stride`
+    where the picture is large enough.
     """
     blocks, depth = _blocks(hole, np.logical_or, False), _depth(hole)
-    for box in _grouped(_pieces(blocks, core), core):
+    labels, count = ndimage.label(blocks, TOUCHING)
+    depth = ndimage.maximum(depth, labels, np.arange(count + 1))[labels]  # so that no thin part sees less when cut off
+    for box in _boxes(blocks, depth, context, core):
         found = bounds(hole[_in_pixels(box)])
         if found is None:
             continue
         kept = _moved(found[0], BLOCK * box[0].start), _moved(found[1], BLOCK * box[1].start)
-        deepest = depth[box].max()
-        seen = int(np.clip(CONTEXT_PER_DEPTH * (deepest + BLOCK), *context)) if deepest else context[0]
-        rows, columns = widened(kept, seen, hole.shape)
+        rows, columns = widened(kept, int(_seen(depth[box].max(), context)), hole.shape)
         height, width = hole.shape
         yield Tile(_to_multiple(rows, stride, height), _to_multiple(columns, stride, width), *kept)
+
+
+def batches(tiles: Iterable[Tile]) -> Iterator[list[Tile]]:
+    """Yield windows of one size together, none of which sees what another one fills, up to `BATCH` pixels."""
+    begun: dict[tuple[int, int], list[list[Tile]]] = {}
+    for tile in tiles:
+        height, width = (part.stop - part.start for part in tile.window())
+        waiting = begun.setdefault((height, width), [])
+        batch = next((batch for batch in waiting if not any(_meet(tile, other) for other in batch)), None)
+        if batch is None:
+            waiting.append(batch := [])
+        batch.append(tile)
+        if (len(batch) + 1) * height * width > BATCH:
+            waiting.remove(batch)
+            yield batch
+    yield from (batch for waiting in begun.values() for batch in waiting)
+
+
+def _meet(one: Tile, other: Tile) -> bool:
+    """Return whether one of two windows sees what the other one fills."""
+    return any(
+        all(a.start < b.stop and b.start < a.stop for a, b in zip(seen.window(), filled.kept(), strict=True))
+        for seen, filled in ((one, other), (other, one))
+    )
 
 
 def _blocks(hole: np.ndarray, combine: np.ufunc, outside: bool) -> np.ndarray:
@@ -123,13 +150,60 @@ def _depth(hole: np.ndarray) -> np.ndarray:
     return BLOCK * ndimage.distance_transform_edt(_blocks(hole, np.logical_and, True))
 
 
-def _pieces(blocks: np.ndarray, core: int) -> Iterator[Box]:
-    """Yield boxes, in blocks, around each hole; those of larger holes are cut into parts, empty ones left out."""
-    for rows, columns in ndimage.find_objects(ndimage.label(blocks, TOUCHING)[0]):
-        for row in _cut(rows, core):
-            for column in _cut(columns, core):
-                if blocks[row, column].any():
-                    yield row, column
+def _seen(depth: np.ndarray, context: tuple[int, int]) -> np.ndarray:
+    """Return how many pixels around holes are seen that are so deep."""
+    return np.where(depth > 0, np.clip(CONTEXT_PER_DEPTH * (depth + BLOCK), *context), context[0])
+
+
+def _boxes(blocks: np.ndarray, depth: np.ndarray, context: tuple[int, int], core: int) -> Iterator[Box]:
+    """Yield boxes of blocks, of at most `core` pixels a side, around all blocks, so that windows around them are cheap.
+
+    A box is cut in two, where that is cheapest, as long as that costs less; what is still too large is cut evenly.
+    """
+    left = [(slice(0, blocks.shape[0]), slice(0, blocks.shape[1]))]
+    while left:
+        outer = left.pop()
+        found = bounds(blocks[outer])
+        if found is None:
+            continue
+        rows, columns = box = _moved(found[0], outer[0].start), _moved(found[1], outer[1].start)
+        whole = _costs(blocks[box], depth[box], context, core)[-1]
+        below = _cheapest_cut(blocks[box], depth[box], context, core)
+        beside = _cheapest_cut(blocks[box].T, depth[box].T, context, core)
+        if min(below, beside)[0] >= whole:
+            yield from ((row, column) for row in _cut(rows, core) for column in _cut(columns, core))
+        elif below <= beside:
+            middle = rows.start + below[1]
+            left += [(slice(middle, rows.stop), columns), (slice(rows.start, middle), columns)]
+        else:
+            middle = columns.start + beside[1]
+            left += [(rows, slice(middle, columns.stop)), (rows, slice(columns.start, middle))]
+
+
+def _cheapest_cut(blocks: np.ndarray, depth: np.ndarray, context: tuple[int, int], core: int) -> tuple[float, int]:
+    """Return the cost of the two parts above and below the row where it is cheapest to cut, and that row."""
+    if len(blocks) == 1:
+        return np.inf, 0
+    above = _costs(blocks, depth, context, core)[:-1]
+    below = _costs(blocks[::-1], depth[::-1], context, core)[-2::-1]
+    costs = above + below
+    cheapest = np.flatnonzero(costs == costs.min())
+    row = cheapest[abs(2 * cheapest + 2 - len(blocks)).argmin()]  # the one nearest to the middle
+    return float(costs[row]), int(row) + 1
+
+
+def _costs(blocks: np.ndarray, depth: np.ndarray, context: tuple[int, int], core: int) -> np.ndarray:
+    """Return for each row how many pixels windows see that fill it and all above: (rows,)."""
+    count, width = blocks.shape
+    any_ = blocks.any(axis=1)
+    height = np.maximum.accumulate(np.where(any_, np.arange(count) + 1, 0))
+    first = np.minimum.accumulate(np.where(any_, blocks.argmax(axis=1), width))
+    last = np.maximum.accumulate(np.where(any_, width - blocks[:, ::-1].argmax(axis=1), 0))
+    around = 2 * _seen(np.maximum.accumulate(depth.max(axis=1)), context)
+    sides = BLOCK * height, BLOCK * (last - first)
+    numbers = [np.ceil(side / core) for side in sides]
+    seen = [side + around * number for side, number in zip(sides, numbers, strict=True)]
+    return seen[0] * seen[1] + PER_WINDOW * numbers[0] * numbers[1]
 
 
 def _cut(part: slice, core: int) -> list[slice]:
@@ -138,20 +212,6 @@ def _cut(part: slice, core: int) -> list[slice]:
     count = -(-length * BLOCK // core)
     ends = [part.start + length * number // count for number in range(count + 1)]
     return [slice(start, stop) for start, stop in pairwise(ends)]
-
-
-def _grouped(boxes: Iterable[Box], core: int) -> Iterator[Box]:
-    """Group boxes, as many as fit into a core, from top to bottom and left to right; yield one around each group."""
-    most = core // BLOCK
-    left = np.array([(row.start, row.stop, column.start, column.stop) for row, column in boxes], int).reshape(-1, 4)
-    while len(left):
-        top, bottom, first, last = left.T
-        band = bottom <= top.min() + most
-        inside = band & (last <= first[band].min() + most)
-        chosen = left[inside]
-        (top, _, first, _), (_, bottom, _, last) = chosen.min(axis=0).tolist(), chosen.max(axis=0).tolist()
-        yield slice(top, bottom), slice(first, last)
-        left = left[~inside]
 
 
 def _in_pixels(box: Box) -> Box:

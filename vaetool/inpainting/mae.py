@@ -21,8 +21,9 @@ from vaetool.errors import ImageError
 from vaetool.images.conversion import from_unit, network_input, unpack, unpack_mask
 from vaetool.images.filling import fill_from, halved
 from vaetool.images.metrics import mean_psnr
+from vaetool.images.tiling import Tile
 from vaetool.inpainting.filling import push_pull
-from vaetool.inpainting.holes import CONTEXT, bounds, deep_part, dilate_hole, windows, with_surroundings
+from vaetool.inpainting.holes import CONTEXT, batches, bounds, deep_part, dilate_hole, windows, with_surroundings
 from vaetool.inpainting.masks import Masks, draw_masks
 from vaetool.inpainting.texture import add_texture, repaint
 from vaetool.nn.base import Batch, Losses, Model, register
@@ -175,7 +176,8 @@ class MAE(Model):
 
         mask: where the holes are, see `vaetool.images.conversion.unpack_mask`. dilate: everything within so many
         pixels of them is filled as well. texture: wide holes get texture from elsewhere in the picture, where the
-        network alone would leave a blur. Nothing else changes, and nothing of what was in the holes is used.
+        network alone would leave a blur, and all holes its grain. Nothing else changes, and nothing of what was in the
+        holes is used.
         Raises ImageError for a mask of another size or of the whole picture, and for colours in a model of grey
         pictures; UsageError for other types and shapes.
         """
@@ -227,18 +229,23 @@ class MAE(Model):
         """
         hole = hole.copy()
         parts = windows(wanted, self.stride, CONTEXT if mark == UNKNOWN else COARSE_CONTEXT)
-        for part in tracked(parts, "filling"):
-            x = network_input(pixels[part.window()], self.config.channels, self.stride, self.device)
-            inside = network_input(hole[part.window()].astype(np.float32)[..., None], 1, self.stride, self.device)
+        for batch in tracked(batches(parts), "filling"):
+            x = self._input(pixels, batch, self.config.channels)
+            inside = self._input(hole[..., None], batch, 1)
             filled = push_pull(x, inside) if mark == UNKNOWN else x
-            low, high = filled.min().clamp_max(0), filled.max().clamp_min(1)  # floats may be beyond 0..1
-            result = self.fill(filled, mark * inside).clamp(low, high)
+            low, high = filled.amin((1, 2, 3), True).clamp_max(0), filled.amax((1, 2, 3), True).clamp_min(1)
+            results = self.fill(filled, mark * inside).clamp(low, high)  # floats may be beyond 0..1
             if pixels.shape[2] == 1:
-                result = result.mean(dim=1, keepdim=True)
-            values = result[0].permute(1, 2, 0)[part.middle()].cpu().numpy()
-            chosen = wanted[part.kept()] & hole[part.kept()]
-            pixels[part.kept()][chosen] = from_unit(values[chosen], pixels.dtype)
-            hole[part.kept()] &= ~chosen
+                results = results.mean(dim=1, keepdim=True)
+            for part, result in zip(batch, results, strict=True):
+                values = result.permute(1, 2, 0)[part.middle()].cpu().numpy()
+                chosen = wanted[part.kept()] & hole[part.kept()]
+                pixels[part.kept()][chosen] = from_unit(values[chosen], pixels.dtype)
+                hole[part.kept()] &= ~chosen
+
+    def _input(self, pixels: np.ndarray, batch: list[Tile], channels: int) -> Tensor:
+        """Return windows of one size as the network takes them, (batch, channels, height, width)."""
+        return torch.cat([network_input(pixels[part.window()], channels, self.stride, self.device) for part in batch])
 
 
 def _blurred(x: Tensor, factor: int) -> Tensor:
