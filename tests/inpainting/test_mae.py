@@ -197,6 +197,17 @@ def test_memory_layout_does_not_matter(model, photo):
     assert np.array_equal(model.inpaint(photo[:, ::-1][:, ::-1], hole), model.inpaint(photo, hole))
 
 
+def test_twelve_bits_in_sixteen_are_filled_as_sixteen(model, photo):
+    hole = HOLES["in the middle"]
+    whole, twelve = as_type(photo, np.uint16), as_type(photo, np.uint16) >> 4
+    twelve[hole] = 65535  # does not count
+    filled = model.inpaint_pixels(twelve, hole, texture=False)
+    assert np.array_equal(filled[~hole], twelve[~hole])
+    difference = filled[hole] * 16.0 - model.inpaint_pixels(whole, hole, texture=False)[hole]
+    assert np.abs(difference).mean() < 2 * 257  # levels of eight bits
+    assert filled.max() < 4096
+
+
 def test_the_picture_itself_is_not_touched(model, photo):
     before, hole = photo.copy(), HOLES["specks"].copy()
     model.inpaint(photo, hole, dilate=3)

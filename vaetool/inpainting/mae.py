@@ -21,8 +21,10 @@ from vaetool.errors import ImageError
 from vaetool.images.conversion import from_unit, network_input, unpack, unpack_mask
 from vaetool.images.filling import fill_from, halved
 from vaetool.images.metrics import mean_psnr
+from vaetool.images.ranges import white
 from vaetool.images.tiling import Tile
 from vaetool.inpainting.filling import push_pull
+from vaetool.inpainting.grain import add_grain
 from vaetool.inpainting.holes import CONTEXT, batches, bounds, deep_part, dilate_hole, windows, with_surroundings
 from vaetool.inpainting.masks import Masks, draw_masks
 from vaetool.inpainting.texture import add_texture, repaint
@@ -195,9 +197,16 @@ class MAE(Model):
             raise ImageError("is covered by the hole entirely: nothing is left to fill it from")
         filled = pixels.copy()
         filled[hole] = 0
+        spare = 16 - int(white(filled)).bit_length() if filled.dtype == np.uint16 else 0
+        if spare:  # 12 bits in 16 are filled as the same picture of 16 bits, not as a dark one
+            filled <<= spare
         self._fill_holes(filled, hole, texture)
         if texture:
             add_texture(filled, hole)
+            add_grain(filled, hole)
+        if spare:
+            half = 1 << spare - 1
+            filled = filled.clip(max=np.iinfo(filled.dtype).max - half) + half >> spare
         return filled
 
     def _fill_holes(self, pixels: np.ndarray, hole: np.ndarray, texture: bool, halvings: int = 0) -> None:
