@@ -328,7 +328,9 @@ def scratched(here) -> Path:
 
 def test_scratches_are_found_and_filled(scratched, vaetool):
     result = vaetool("inpaint", "scan.png", "--auto", "scratches")
-    assert (result.exit_code, result.stderr) == (0, "wrote scan.inpainted.png\n")
+    found, end = result.stderr.splitlines()
+    assert found.startswith("scan.png: 1 place looks like scratches, 2.")
+    assert (result.exit_code, end) == (0, "wrote scan.inpainted.png")
     assert (images.read(scratched).pixels == 245).all(axis=2).sum() > 150
     assert not (images.read("scan.inpainted.png").pixels > 220).all(axis=2).any()
 

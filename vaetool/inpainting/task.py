@@ -55,14 +55,19 @@ class MaskedPicture:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The picture's own, and one if nothing is marked, or if what is marked goes on outside of the hole."""
+        """The picture's own; what was found of flaws; one if nothing is marked, or it goes on outside of the hole."""
         return (*self.picture.warnings, *self._about_the_hole())
 
     def _about_the_hole(self) -> Iterator[str]:
         if not self.hole.any():
             what = f"no {' or '.join(self.sought)} found" if self.sought else "nothing is marked to be filled"
             yield f"{what}: it stays as it is"
-        elif self.picture.pixels.dtype.kind == "f":
+            return
+        if self.sought:
+            look = "place looks" if (count := count_holes(self.hole)) == 1 else "places look"
+            share, kinds = f"{self.hole.mean():.2%}", " or ".join(self.sought)
+            yield f"{count} {look} like {kinds}, {share} of the picture; others may be left: see --write-mask"
+        if self.picture.pixels.dtype.kind == "f":
             return  # refused when it is to be filled
         elif radius := needed_dilation(self.picture.pixels, self.hole, self.painted):
             what = "a rim of the colour is left around" if self.painted else "what is marked shows just outside of"
