@@ -26,12 +26,12 @@ THREE = {
 }
 
 
-@pytest.fixture
-def model() -> MMVAE:
+@pytest.fixture(params=[1, 4, 8], ids="places={}".format)
+def model(request) -> MMVAE:
     """An untrained one of three modalities."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return MMVAE(MMVAEConfig(**SHAPE, **THREE)).eval()
+        return MMVAE(MMVAEConfig(**SHAPE, **THREE, places=request.param)).eval()
 
 
 @pytest.fixture
@@ -93,9 +93,49 @@ def test_private_units_are_told_from_their_own_modality_alone(model, batch):
     """What is told of masks from photos has to be in the shared code: noise of private units changes nothing."""
     seen = torch.tensor([[True, False, False]]).expand(8, -1)
     other = batch["noise"].clone()
-    other[:, model.config.shared + 3 :] += 1
+    other[:, model.shared + 3 * model.config.places**2 :] += 1
     first, again = (model.terms(batch["clean"], seen, noise)[0] for noise in (batch["noise"], other))
     assert torch.equal(first[:, 1], again[:, 1])
+
+
+# Places
+
+
+def at_places(model: MMVAE, code: torch.Tensor) -> torch.Tensor:
+    """Return codes as (batch, units, places, places)."""
+    return code.unflatten(1, (-1, model.config.places, model.config.places))
+
+
+@pytest.mark.parametrize("model", [8], indirect=True, ids="places={}".format)
+def test_a_code_keeps_where_something_is(model):
+    """What is changed in the last rows of a picture changes the last rows of its code most, and those of no other."""
+    x = torch.full((1, 5, 16, 16), 0.5)
+    x[:, 4] = 0
+    changed = x.clone()
+    changed[:, :3, 14:, :4] = 1
+    first, again = (at_places(model, model.posteriors(each, model.all_seen(each))[0].mean) for each in (x, changed))
+    differs = (again - first).square().sum(dim=(0, 1))
+    row, column = divmod(int(differs.argmax()), 8)
+    assert row >= 6
+    assert column <= 2
+
+
+@pytest.mark.parametrize("model", [8], indirect=True, ids="places={}".format)
+def test_a_place_of_a_code_is_decoded_there(model):
+    """Everywhere else only the normalisation over the picture sees it."""
+    code = torch.zeros((1, model.config.numbers))
+    changed = code.clone()
+    at_places(model, changed)[..., 0, -1] = 1
+    differs = (model.render(changed) - model.render(code))[:, :4].abs().mean(dim=(0, 1))
+    assert differs[:4, 12:].mean() > 3 * differs[8:].mean()
+
+
+@pytest.mark.parametrize("model", [4], indirect=True, ids="places={}".format)
+def test_a_label_has_the_same_code_at_all_places(model, batch):
+    seen = torch.tensor([[False, False, True]]).expand(8, -1)
+    mean = at_places(model, model.posteriors(batch["clean"], seen)[0].mean)
+    assert torch.equal(mean, mean[:, :, :1, :1].expand_as(mean))
+    assert mean.any()
 
 
 # Training
@@ -113,6 +153,7 @@ def test_modalities_channels_likelihoods_and_labels_are_found_in_the_data(pair, 
     assert pair.config.modalities == ("photos", "masks")
     assert (pair.config.planes, pair.config.likelihoods) == ((3, 1), ("gaussian", "bernoulli"))
     assert (pair.config.shared, pair.config.latent) == (4, 10)
+    assert (pair.config.places, labelled.config.places) == (4, 1)
     assert labelled.config.modalities == ("photos", "label")
     assert (labelled.config.planes, labelled.config.labels) == ((3, 0), ("disc", "square"))
 
@@ -142,6 +183,7 @@ def test_folders_are_labels_where_there_is_nothing_else(shapes, tmp_path):
     ("changed", "message"),
     [
         ({"private": 6}, "leaves nothing to share of a code of 12"),
+        ({"places": 5}, "model.places must be 1, 4, 8, not 5"),
         ({"planes": (3, 1)}, "must have one entry for each modality"),
         ({"labels": tuple(map(str, range(257)))}, "257 labels; 256 are possible"),
     ],
@@ -201,11 +243,11 @@ def test_p_values_of_held_out_pairs_are_in_the_file(pair, pairs):
 
 
 def test_samples_are_pictures_side_by_side_or_apart(pair, labelled):
-    codes = np.random.default_rng(0).standard_normal((3, 10)).astype(np.float32)
+    codes = np.random.default_rng(0).standard_normal((3, 10 * 4 * 4)).astype(np.float32)
     assert pair.decode(codes).shape == (3, 16, 32, 3)
     assert [each.shape for each in pair.decode_apart(codes)] == [(16, 16, 3), (16, 16, 1)] * 3
-    assert labelled.decode(codes).shape == (3, 16, 16, 3)
-    assert set(labelled.labels_of(codes)) <= {"disc", "square"}
+    assert labelled.decode(codes[:, :10]).shape == (3, 16, 16, 3)
+    assert set(labelled.labels_of(codes[:, :10])) <= {"disc", "square"}
 
 
 def test_modalities_that_do_not_fit_are_refused(labelled, pairs):
