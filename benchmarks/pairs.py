@@ -46,7 +46,7 @@ WRONG = 20
 SCORED = 6000
 TRAINED_TILES = 300
 SMALL = ["model.private=8", "model.widths=[24,48,96]", "training.batch=32"]
-TILES = ["model.widths=[16,32,64,96]", "training.batch=16", "data.mirror=true"]
+TILES = ["model.widths=[16,32,64,96]", "training.batch=16", "training.lr=0.001", "data.mirror=true"]
 UNITS = {"vaetool": (24, ["model.private=8"]), "one code for the picture": (64, ["model.private=16", "model.places=1"])}
 """`latent` and settings of models for tiles."""
 

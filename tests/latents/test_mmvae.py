@@ -16,6 +16,7 @@ from vaetool.latents.mmvae import MMVAE, MMVAEConfig, MMVAEObjective
 from vaetool.latents.modalities import product_of_experts
 from vaetool.latents.translate import translate_picture
 from vaetool.scoring import detection
+from vaetool.training.data import PixelStore
 
 SHAPE = {"size": 16, "latent": 12, "private": 3, "widths": (4, 8), "blocks": (0, 0), "decoder_widths": (8, 4)}
 THREE = {
@@ -141,12 +142,27 @@ def test_a_label_has_the_same_code_at_all_places(model, batch):
 # Training
 
 
-def test_the_weight_of_labels_is_that_of_the_objective(model, batch):
+@pytest.mark.parametrize(("name", "index"), [("mask_weight", 1), ("label_weight", 2)])
+def test_the_weight_of_a_modality_is_that_of_the_objective(model, batch, name, index):
     log_likelihoods, _ = model.terms(batch["clean"], batch["seen"], batch["noise"])
-    light, heavy = (
-        model.loss(batch, MMVAEObjective(label_weight=weight))["reconstruction"].item() for weight in (1.0, 11.0)
-    )
-    assert heavy - light == pytest.approx(10 * log_likelihoods[:, 2].mean().item(), rel=1e-4)
+    light, heavy = (model.loss(batch, MMVAEObjective(**{name: weight}))["reconstruction"].item() for weight in (1, 11))
+    assert heavy - light == pytest.approx(10 * log_likelihoods[:, index].mean().item(), rel=1e-4)
+
+
+def test_half_of_the_draws_go_to_masks_that_show_something():
+    pixels = np.zeros((10, 16, 16, 5), np.uint8)
+    pixels[:, ..., 0] = np.arange(10)[:, None, None]
+    pixels[7, :8, :, 3] = 255
+    store = PixelStore(list(pixels))
+    store.emphasis = MMVAE.emphasis(store, MMVAEConfig(**SHAPE, **THREE))
+    drawn = store.random_crops(2000, 16, torch.Generator().manual_seed(0))[:, 0, 0, 0].mul(255).round()
+    assert (drawn == 7).float().mean().item() == pytest.approx(0.55, abs=0.03)
+    assert (drawn == 2).float().mean().item() == pytest.approx(0.05, abs=0.02)
+
+
+def test_without_masks_all_are_drawn_alike():
+    kinds = {**THREE, "likelihoods": ("gaussian", "gaussian", "bernoulli")}
+    assert MMVAE.emphasis(PixelStore([np.zeros((16, 16, 5), np.uint8)]), MMVAEConfig(**SHAPE, **kinds)) is None
 
 
 def test_modalities_channels_likelihoods_and_labels_are_found_in_the_data(pair, labelled):

@@ -94,7 +94,7 @@ class MMVAEObjective(Section, name="objective"):
     beta: NotNegativeFloat = 1.0  # weight of the KL; 1 is the ELBO
     warmup: Share = 0.0  # share of the run over which that weight rises from zero
     label_weight: PositiveFloat = 50.0  # of the log-probability of a label, which is small beside that of a picture
-    mask_weight: PositiveFloat = 10.0  # of that of a mask, which may show a speck alone
+    mask_weight: PositiveFloat = 30.0  # of that of a mask, which may show a speck alone
     difference: NotNegativeFloat = 0.0
 
     def kl_weight(self, fraction: float) -> float:

@@ -2,8 +2,8 @@
 
 In a batch, a modality is planes of pixels, (batch, planes, size, size) in 0..1: those of a picture, or one in which
 every pixel is the number of a label, in 255ths. A code has the same units at each of its places, a grid of
-places · places, each for its part of a picture, so that where something is is kept; or at one, for the whole picture.
-Its numbers are in the order units, rows, columns.
+places · places that are each for their part of a picture, or one for all of it. Its numbers are in the order units, rows,
+columns.
 """
 
 from __future__ import annotations

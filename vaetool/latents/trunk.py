@@ -7,9 +7,9 @@ residual blocks. The decoder is the encoder in reverse. Sizes that are not multi
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice, pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import Meta
 from torch import Tensor, nn
@@ -153,21 +153,23 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """(batch, latent) → (batch, outputs, size, size)."""
 
-    def __init__(self, config: TrunkConfig, outputs: int) -> None:
+    def __init__(self, config: TrunkConfig, outputs: int, depth: int | None = None) -> None:
+        """Make a decoder; depth: of its last levels alone."""
         super().__init__()
         self.config = config
-        widths = (config.widths[-1], *config.decoder_widths)
-        self.head = self.make_head()
+        depth = depth or len(config.widths)
+        widths = (config.widths[-1], *config.decoder_widths)[-depth - 1 :]
+        self.head = self.make_head(widths[0])
         self.levels = nn.Sequential()
-        for (before, width), blocks in zip(pairwise(widths), reversed(config.blocks), strict=True):
+        for (before, width), blocks in zip(pairwise(widths), reversed(config.blocks[:depth]), strict=True):
             layers: list[nn.Module] = [Residual(before, config) for _ in range(blocks)]
             layers.append(_doubling(before, width, config.upsample))
             self.levels.append(nn.Sequential(*layers, *_activation(width, config)))
         self.tail = nn.Conv2d(widths[-1], outputs, 3, padding=1)
 
-    def make_head(self) -> nn.Module:
+    def make_head(self, width: int) -> nn.Module:
         """Return the layer before the lowest level."""
-        return nn.Linear(self.config.latent, self.config.widths[-1] * self.config.grid**2)
+        return nn.Linear(self.config.latent, width * self.config.grid**2)
 
     def forward(self, z: Tensor) -> Tensor:
         """Decode codes; shapes are those of the class."""
@@ -212,19 +214,16 @@ class PlacesDecoder(Decoder):
     """(batch, latent · places · places), in this order → (batch, outputs, size, size), by convolutions alone."""
 
     def __init__(self, config: TrunkConfig, outputs: int, places: int) -> None:
-        depth = config.grids.index(places) + 1
-        shape = {"widths": config.widths, "blocks": config.blocks}
-        highest: dict[str, Any] = {name: values[:depth] for name, values in shape.items()}
-        super().__init__(replace(config, **highest, decoder_widths=config.decoder_widths[-depth:]), outputs)
+        super().__init__(config, outputs, config.grids.index(places) + 1)
+        self.places = places
 
-    def make_head(self) -> nn.Module:
+    def make_head(self, width: int) -> nn.Module:
         """Return the layer before the lowest level."""
-        return nn.Conv2d(self.config.latent, self.config.widths[-1], 3, padding=1)
+        return nn.Conv2d(self.config.latent, width, 3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor:
         """Decode codes; shapes are those of the class."""
-        grid = self.config.grid
-        return self.paint(self.head(z.unflatten(1, (-1, grid, grid))))
+        return self.paint(self.head(z.unflatten(1, (-1, self.places, self.places))))
 
 
 def _activation(width: int, config: TrunkConfig) -> list[nn.Module]:
