@@ -13,7 +13,7 @@ from vaetool import load, train
 from vaetool.errors import ImageError, UsageError
 from vaetool.latents.likelihoods import gaussian_kl
 from vaetool.latents.mmvae import MMVAE, MMVAEConfig, MMVAEObjective
-from vaetool.latents.modalities import product_of_experts
+from vaetool.latents.modalities import dependence, product_of_experts
 from vaetool.latents.translate import translate_picture
 from vaetool.scoring import detection
 from vaetool.training.data import PixelStore
@@ -142,9 +142,26 @@ def test_a_label_has_the_same_code_at_all_places(model, batch):
 # Training
 
 
+def test_units_that_tell_the_same_depend_on_each_other():
+    noise = torch.randn((4000, 3), generator=torch.Generator().manual_seed(0))
+    shared, independent = noise[:, :1].clone().requires_grad_(), noise[:, 1:2]
+    private = (0.2 * noise[:, :1] + 0.96**0.5 * noise[:, 2:]).requires_grad_()  # with a correlation of 0.2
+    found = dependence(shared, [independent, private])
+    assert found.item() == pytest.approx(-0.5 * np.log(1 - 0.2**2), rel=0.2)
+    found.backward()
+    assert shared.grad is None
+    assert private.grad.any()
+
+
+def test_a_loss_by_the_difference_of_private_units(model, batch):
+    cost = model.terms(batch["clean"], batch["seen"], batch["noise"])[2].item()
+    losses = [model.loss(batch, MMVAEObjective(difference=weight))["loss"].item() for weight in (0, 1000)]
+    assert losses[1] - losses[0] == pytest.approx(1000 * cost / model.dims, rel=1e-3)
+
+
 @pytest.mark.parametrize(("name", "index"), [("mask_weight", 1), ("label_weight", 2)])
 def test_the_weight_of_a_modality_is_that_of_the_objective(model, batch, name, index):
-    log_likelihoods, _ = model.terms(batch["clean"], batch["seen"], batch["noise"])
+    log_likelihoods, *_ = model.terms(batch["clean"], batch["seen"], batch["noise"])
     light, heavy = (model.loss(batch, MMVAEObjective(**{name: weight}))["reconstruction"].item() for weight in (1, 11))
     assert heavy - light == pytest.approx(10 * log_likelihoods[:, index].mean().item(), rel=1e-4)
 

@@ -20,13 +20,7 @@ from torch import Tensor, nn
 from vaetool.images.sources import Source
 from vaetool.latents.autoencoder import Autoencoder
 from vaetool.latents.mmvae_config import MMVAEConfig, MMVAEObjective, arranged, emphasis, settled
-from vaetool.latents.modalities import (
-    Labels,
-    Modality,
-    Pictures,
-    numbers,
-    product_of_experts,
-)
+from vaetool.latents.modalities import Labels, Modality, Pictures, dependence, numbers, product_of_experts
 from vaetool.latents.vae import ACTIVE, LOG_VAR_LIMITS, Posterior
 from vaetool.nn.base import Batch, Facts, ImageStore, Losses, Nothing, TrainingImages, register
 from vaetool.scoring.scorer import Scorer
@@ -183,9 +177,13 @@ class MMVAE(Autoencoder, Scorer):
         noise = torch.randn((len(clean), self.config.numbers), generator=generator, device=device)
         return {"clean": clean, "seen": seen, "noise": noise}
 
-    def terms(self, x: Tensor, seen: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log p(modality given code), (batch, modalities), and the KL of all units, (batch,), in nats."""
+    def terms(self, x: Tensor, seen: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log p(modality given code), (batch, modalities), the KL of all units, (batch,), and the `dependence`.
+
+        All are in nats; the last is one number.
+        """
         shared, private = self.posteriors(x, seen)
+        shared_by_private = dependence(shared.mean, [posterior.mean for posterior in private])
         shared_noise, *private_noise = self.pieces(noise)
         z, kl = shared.sample(shared_noise), shared.kl().sum(dim=1)
         log_likelihoods = []
@@ -200,29 +198,20 @@ class MMVAE(Autoencoder, Scorer):
                     found[rows] = modality.log_likelihood(output[rows], planes[rows], seen=is_seen).float()
             log_likelihoods.append(found)
             kl = kl + posterior.kl().sum(dim=1) * mine
-        return torch.stack(log_likelihoods, dim=1), kl
+        return torch.stack(log_likelihoods, dim=1), kl, shared_by_private
 
     def loss(self, batch: Batch, objective: MMVAEObjective | None = None, fraction: float = 1.0) -> Losses:
         """Return the negative bound on the log-likelihood of all modalities, per dimension; see `VAE.loss`."""
         objective = objective or MMVAEObjective()
-        log_likelihoods, kl = self.terms(batch["clean"], batch["seen"], batch["noise"])
+        log_likelihoods, kl, shared_by_private = self.terms(batch["clean"], batch["seen"], batch["noise"])
         weights = [
             objective.label_weight if not planes else objective.mask_weight if is_mask else 1.0
             for planes, is_mask in zip(self.config.planes, self.config.are_masks, strict=True)
         ]
         reconstruction = (log_likelihoods * log_likelihoods.new_tensor(weights)).sum(dim=1).mean()
-        loss = objective.kl_weight(fraction) * kl.mean() - reconstruction
-        if objective.difference:
-            loss = loss + objective.difference * self.dependence(batch["clean"], batch["seen"])
-        loss = loss / self.dims
+        cost = objective.kl_weight(fraction) * kl.mean() + objective.difference * shared_by_private
+        loss = (cost - reconstruction) / self.dims
         return {"loss": loss, "reconstruction": reconstruction, "kl": kl.mean()}
-
-    def dependence(self, x: Tensor, seen: Tensor) -> Tensor:
-        shared, private = self.posteriors(x, seen)
-        z = shared.mean.detach()
-        z = z - z.mean(dim=0)
-        covariances = [z.T @ (w.mean - w.mean.mean(dim=0)) / len(x) for w in private]
-        return torch.stack([0.5 * each.square().sum() for each in covariances]).sum()
 
     def validate(self, batch: Batch) -> dict[str, float]:
         """Return the bound in nats, a mean over what is seen, and for all seen; active units; the accuracy of labels.
@@ -235,7 +224,7 @@ class MMVAE(Autoencoder, Scorer):
         parts = (batch[name].split(self.batch_size) for name in ("clean", "seen", "noise"))
         for x, seen, noise in zip(*parts, strict=True):
             for found, which in ((bounds, seen), (joint, self.all_seen(x))):
-                log_likelihoods, kl = self.terms(x, which, noise)
+                log_likelihoods, kl, _ = self.terms(x, which, noise)
                 found.append(log_likelihoods.sum(dim=1) - kl)
             means.append(self.posteriors(x, self.all_seen(x))[0].mean)
             if self.config.labels:

@@ -95,7 +95,7 @@ class MMVAEObjective(Section, name="objective"):
     warmup: Share = 0.0  # share of the run over which that weight rises from zero
     label_weight: PositiveFloat = 50.0  # of the log-probability of a label, which is small beside that of a picture
     mask_weight: PositiveFloat = 30.0  # of that of a mask, which may show a speck alone
-    difference: NotNegativeFloat = 0.0
+    difference: NotNegativeFloat = 0.0  # of what private units tell of the shared ones, in nats: see `dependence`
 
     def kl_weight(self, fraction: float) -> float:
         """Return the weight of the KL after a share of the run."""

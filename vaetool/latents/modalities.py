@@ -2,13 +2,16 @@
 
 In a batch, a modality is planes of pixels, (batch, planes, size, size) in 0..1: those of a picture, or one in which
 every pixel is the number of a label, in 255ths. A code has the same units at each of its places, a grid of
-places · places that are each for their part of a picture, or one for all of it. Its numbers are in the order units, rows,
-columns.
+places · places that are each for their part of a picture, or one for all of it. Its numbers are in the order of units,
+rows and columns.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -131,3 +134,16 @@ def product_of_experts(means: Tensor, log_vars: Tensor, seen: Tensor) -> tuple[T
     precisions = (-log_vars).exp() * seen.T[:, :, None]
     precision = 1 + precisions.sum(dim=0)
     return (precisions * means).sum(dim=0) / precision, -precision.log()
+
+
+def dependence(shared: Tensor, private: Sequence[Tensor]) -> Tensor:
+    """Return half the sum of the squared covariances, over a batch, of shared units with private ones: a number.
+
+    Of normal units with a variance of 1 that are little correlated, it is their mutual information in nats, −½ log(1 −
+    r²) for each two. It has no gradient for shared units: private ones are to give way. shared, private: means of
+    posteriors, (batch, numbers) each.
+    """
+    centred = [(each - each.mean(dim=0)) / len(shared) ** 0.5 for each in (shared.detach(), *private)]
+    # ‖ZᵀW‖² = Σ (ZZᵀ) ∘ (WWᵀ): a batch is shorter than a code of many places.
+    products = [each @ each.T for each in centred]
+    return 0.5 * torch.stack([(products[0] * each).sum() for each in products[1:]]).sum()
