@@ -13,7 +13,8 @@ clothes: 6,000 digits of MNIST, each with a piece of clothing of Fashion-MNIST: 
 test pictures, one in twenty has clothes of another class.
 tiles: 392 magnetic tiles with defects and 300 good ones, with their masks. A fifth of those with defects is held out:
 intersection over union of masks told from photos (the middle square of each, 64 pixels a side) with the true ones, over
-all pixels and as a mean over pictures; beside the mask that is usual in training.
+all pixels and as a mean over pictures; beside the mask that is usual in training, and a model with one code for the
+picture instead of one for each of 8 x 8 places. Wrong pairs are the photos held out, each with the mask of another.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ WRONG = 20
 SCORED = 6000
 TRAINED_TILES = 300
 SMALL = ["model.private=8", "model.widths=[24,48,96]", "training.batch=32"]
-TILES = ["model.private=16", "model.widths=[16,32,64,96]", "training.batch=16", "data.mirror=true"]
+TILES = ["model.widths=[16,32,64,96]", "training.batch=16", "training.lr=0.001", "data.mirror=true"]
+UNITS = {"vaetool": (24, ["model.private=8"]), "one code for the picture": (64, ["model.private=16", "model.places=1"])}
+"""`latent` and settings of models for tiles."""
 
 Row = dict[str, Any]
 
@@ -176,19 +179,24 @@ def write_outfits(data: Path, folder: Path, count: int, generator: np.random.Gen
 
 def tiles(data: Path, work: Path, minutes: float) -> Row:
     tested = write_tiles(data / "magnetic-tile", work)
-    path = work / "tiles.safetensors"
-    places = [work / "photos", work / "masks"]
-    model = trained(path, minutes, places, TILES, size=64, latent=64)
-    truth = np.stack([model.prepare((work / "test-photos" / n, work / "test-masks" / n))[1] > 0.5 for n in tested])
-    told = [translate_picture(model, work / "test-photos" / name, to="masks").pixels for name in tested]
-    masks = np.stack([pixels[:, :, 0] for pixels in told if pixels is not None]) > 127
     known = sorted((work / "masks").glob("[!g]*.png"))
+    found: Row = {"pictures": len(tested)}
+    for name, (latent, settings) in UNITS.items():
+        path = work / f"{name.replace(' ', '-')}.safetensors"
+        places = [work / "photos", work / "masks"]
+        model = trained(path, minutes, places, [*TILES, *settings], size=64, latent=latent)
+        pairs = [(work / "test-photos" / n, work / "test-masks" / n) for n in tested]
+        truth = np.stack([model.prepare(pair)[1] > 0.5 for pair in pairs])
+        told = [translate_picture(model, photo, to="masks").pixels for photo, _ in pairs]
+        masks = np.stack([pixels[:, :, 0] for pixels in told if pixels is not None]) > 127
+        wrong = [(photo, mask) for (photo, _), (_, mask) in zip(pairs, [*pairs[1:], pairs[0]], strict=True)]
+        scores = model.score([*pairs, *wrong])
+        auroc = float(roc_auc_score(np.arange(len(scores)) >= len(pairs), scores))
+        found[name] = {**overlap(masks, truth), "auroc_of_wrong_pairs": round(auroc, 4), "training": about(path)}
     usual = np.mean([model.prepare((mask, mask))[1].numpy() for mask in known], axis=0)
     return {
-        "pictures": len(tested),
-        "vaetool": overlap(masks, truth),
+        **found,
         "the usual mask": overlap(np.broadcast_to(usual > np.quantile(usual, 0.9), truth.shape), truth),
-        "training": about(path),
     }
 
 

@@ -103,6 +103,39 @@ def test_what_a_million_and_a_billion_pictures_cost(command, figures):
         assert float(cell.removesuffix(" $").replace(",", "")) == pytest.approx(value, abs=0.51 * 10**-digits)
 
 
+PAIRS = (ROOT / "docs/autoencoders.md").read_text(encoding="utf-8").split("## Pairs\n")[1]
+
+
+@pytest.mark.parametrize(
+    ("beginning", "modality", "name"),
+    [
+        ("labels of Fashion-MNIST, by", "labels", "vaetool"),
+        ("the same, by a logistic", "labels", "logistic regression, same codes"),
+        ("the same, on pixels", "labels", "logistic regression, pixels"),
+        ("digits paired with clothes", "clothes", "vaetool"),
+    ],
+)
+def test_wrong_labels_and_pairs(beginning, modality, name):
+    figures = stored("pairs")[modality][name]
+    wanted = [figures["auroc"], figures["precision_at_5_percent"]]
+    assert [float(cell) for cell in row(PAIRS, beginning)[1:]] == pytest.approx(wanted, abs=0.00051)
+
+
+@pytest.mark.parametrize(
+    ("beginning", "name"),
+    [
+        ("a code for each", "vaetool"),
+        ("one code for the picture", "one code for the picture"),
+        ("the usual mask", "the usual mask"),
+    ],
+)
+def test_masks_of_tiles(beginning, name):
+    figures = stored("pairs")["tiles"][name]
+    wanted = [figures[key] for key in ("iou", "mean_iou", "auroc_of_wrong_pairs") if key in figures]
+    wanted += [figures["training"]["steps"]] if "training" in figures else []
+    assert [float(cell) for cell in row(PAIRS, beginning)[1:] if cell] == pytest.approx(wanted, abs=0.00051)
+
+
 def test_killed_workers_lose_nothing():
     found = stored("cluster")
     assert found["workers killed"] == 20

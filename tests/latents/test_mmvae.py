@@ -13,9 +13,10 @@ from vaetool import load, train
 from vaetool.errors import ImageError, UsageError
 from vaetool.latents.likelihoods import gaussian_kl
 from vaetool.latents.mmvae import MMVAE, MMVAEConfig, MMVAEObjective
-from vaetool.latents.modalities import product_of_experts
+from vaetool.latents.modalities import dependence, product_of_experts
 from vaetool.latents.translate import translate_picture
 from vaetool.scoring import detection
+from vaetool.training.data import PixelStore
 
 SHAPE = {"size": 16, "latent": 12, "private": 3, "widths": (4, 8), "blocks": (0, 0), "decoder_widths": (8, 4)}
 THREE = {
@@ -26,12 +27,12 @@ THREE = {
 }
 
 
-@pytest.fixture
-def model() -> MMVAE:
+@pytest.fixture(params=[1, 4, 8], ids="places={}".format)
+def model(request) -> MMVAE:
     """An untrained one of three modalities."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return MMVAE(MMVAEConfig(**SHAPE, **THREE)).eval()
+        return MMVAE(MMVAEConfig(**SHAPE, **THREE, places=request.param)).eval()
 
 
 @pytest.fixture
@@ -93,26 +94,99 @@ def test_private_units_are_told_from_their_own_modality_alone(model, batch):
     """What is told of masks from photos has to be in the shared code: noise of private units changes nothing."""
     seen = torch.tensor([[True, False, False]]).expand(8, -1)
     other = batch["noise"].clone()
-    other[:, model.config.shared + 3 :] += 1
+    other[:, model.shared + 3 * model.config.places**2 :] += 1
     first, again = (model.terms(batch["clean"], seen, noise)[0] for noise in (batch["noise"], other))
     assert torch.equal(first[:, 1], again[:, 1])
+
+
+# Places
+
+
+def at_places(model: MMVAE, code: torch.Tensor) -> torch.Tensor:
+    """Return codes as (batch, units, places, places)."""
+    return code.unflatten(1, (-1, model.config.places, model.config.places))
+
+
+@pytest.mark.parametrize("model", [8], indirect=True, ids="places={}".format)
+def test_a_code_keeps_where_something_is(model):
+    """What is changed in the last rows of a picture changes the last rows of its code most, and those of no other."""
+    x = torch.full((1, 5, 16, 16), 0.5)
+    x[:, 4] = 0
+    changed = x.clone()
+    changed[:, :3, 14:, :4] = 1
+    first, again = (at_places(model, model.posteriors(each, model.all_seen(each))[0].mean) for each in (x, changed))
+    differs = (again - first).square().sum(dim=(0, 1))
+    row, column = divmod(int(differs.argmax()), 8)
+    assert row >= 6
+    assert column <= 2
+
+
+@pytest.mark.parametrize("model", [8], indirect=True, ids="places={}".format)
+def test_a_place_of_a_code_is_decoded_there(model):
+    """Everywhere else only the normalisation over the picture sees it."""
+    code = torch.zeros((1, model.config.numbers))
+    changed = code.clone()
+    at_places(model, changed)[..., 0, -1] = 1
+    differs = (model.render(changed) - model.render(code))[:, :4].abs().mean(dim=(0, 1))
+    assert differs[:4, 12:].mean() > 3 * differs[8:].mean()
+
+
+@pytest.mark.parametrize("model", [4], indirect=True, ids="places={}".format)
+def test_a_label_has_the_same_code_at_all_places(model, batch):
+    seen = torch.tensor([[False, False, True]]).expand(8, -1)
+    mean = at_places(model, model.posteriors(batch["clean"], seen)[0].mean)
+    assert torch.equal(mean, mean[:, :, :1, :1].expand_as(mean))
+    assert mean.any()
 
 
 # Training
 
 
-def test_the_weight_of_labels_is_that_of_the_objective(model, batch):
-    log_likelihoods, _ = model.terms(batch["clean"], batch["seen"], batch["noise"])
-    light, heavy = (
-        model.loss(batch, MMVAEObjective(label_weight=weight))["reconstruction"].item() for weight in (1.0, 11.0)
-    )
-    assert heavy - light == pytest.approx(10 * log_likelihoods[:, 2].mean().item(), rel=1e-4)
+def test_units_that_tell_the_same_depend_on_each_other():
+    noise = torch.randn((4000, 3), generator=torch.Generator().manual_seed(0))
+    shared, independent = noise[:, :1].clone().requires_grad_(), noise[:, 1:2]
+    private = (0.2 * noise[:, :1] + 0.96**0.5 * noise[:, 2:]).requires_grad_()  # with a correlation of 0.2
+    found = dependence(shared, [independent, private])
+    assert found.item() == pytest.approx(-0.5 * np.log(1 - 0.2**2), rel=0.2)
+    found.backward()
+    assert shared.grad is None
+    assert private.grad.any()
+
+
+def test_a_loss_by_the_difference_of_private_units(model, batch):
+    cost = model.terms(batch["clean"], batch["seen"], batch["noise"])[2].item()
+    losses = [model.loss(batch, MMVAEObjective(difference=weight))["loss"].item() for weight in (0, 1000)]
+    assert losses[1] - losses[0] == pytest.approx(1000 * cost / model.dims, rel=1e-3)
+
+
+@pytest.mark.parametrize(("name", "index"), [("mask_weight", 1), ("label_weight", 2)])
+def test_the_weight_of_a_modality_is_that_of_the_objective(model, batch, name, index):
+    log_likelihoods, *_ = model.terms(batch["clean"], batch["seen"], batch["noise"])
+    light, heavy = (model.loss(batch, MMVAEObjective(**{name: weight}))["reconstruction"].item() for weight in (1, 11))
+    assert heavy - light == pytest.approx(10 * log_likelihoods[:, index].mean().item(), rel=1e-4)
+
+
+def test_half_of_the_draws_go_to_masks_that_show_something():
+    pixels = np.zeros((10, 16, 16, 5), np.uint8)
+    pixels[:, ..., 0] = np.arange(10)[:, None, None]
+    pixels[7, :8, :, 3] = 255
+    store = PixelStore(list(pixels))
+    store.emphasis = MMVAE.emphasis(store, MMVAEConfig(**SHAPE, **THREE))
+    drawn = store.random_crops(2000, 16, torch.Generator().manual_seed(0))[:, 0, 0, 0].mul(255).round()
+    assert (drawn == 7).float().mean().item() == pytest.approx(0.55, abs=0.03)
+    assert (drawn == 2).float().mean().item() == pytest.approx(0.05, abs=0.02)
+
+
+def test_without_masks_all_are_drawn_alike():
+    kinds = {**THREE, "likelihoods": ("gaussian", "gaussian", "bernoulli")}
+    assert MMVAE.emphasis(PixelStore([np.zeros((16, 16, 5), np.uint8)]), MMVAEConfig(**SHAPE, **kinds)) is None
 
 
 def test_modalities_channels_likelihoods_and_labels_are_found_in_the_data(pair, labelled):
     assert pair.config.modalities == ("photos", "masks")
     assert (pair.config.planes, pair.config.likelihoods) == ((3, 1), ("gaussian", "bernoulli"))
     assert (pair.config.shared, pair.config.latent) == (4, 10)
+    assert (pair.config.places, labelled.config.places) == (4, 1)
     assert labelled.config.modalities == ("photos", "label")
     assert (labelled.config.planes, labelled.config.labels) == ((3, 0), ("disc", "square"))
 
@@ -142,6 +216,7 @@ def test_folders_are_labels_where_there_is_nothing_else(shapes, tmp_path):
     ("changed", "message"),
     [
         ({"private": 6}, "leaves nothing to share of a code of 12"),
+        ({"places": 5}, "model.places must be 1, 4, 8, not 5"),
         ({"planes": (3, 1)}, "must have one entry for each modality"),
         ({"labels": tuple(map(str, range(257)))}, "257 labels; 256 are possible"),
     ],
@@ -201,11 +276,11 @@ def test_p_values_of_held_out_pairs_are_in_the_file(pair, pairs):
 
 
 def test_samples_are_pictures_side_by_side_or_apart(pair, labelled):
-    codes = np.random.default_rng(0).standard_normal((3, 10)).astype(np.float32)
+    codes = np.random.default_rng(0).standard_normal((3, 10 * 4 * 4)).astype(np.float32)
     assert pair.decode(codes).shape == (3, 16, 32, 3)
     assert [each.shape for each in pair.decode_apart(codes)] == [(16, 16, 3), (16, 16, 1)] * 3
-    assert labelled.decode(codes).shape == (3, 16, 16, 3)
-    assert set(labelled.labels_of(codes)) <= {"disc", "square"}
+    assert labelled.decode(codes[:, :10]).shape == (3, 16, 16, 3)
+    assert set(labelled.labels_of(codes[:, :10])) <= {"disc", "square"}
 
 
 def test_modalities_that_do_not_fit_are_refused(labelled, pairs):

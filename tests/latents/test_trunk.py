@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from vaetool.errors import UsageError
-from vaetool.latents.trunk import Decoder, Encoder, Norm, TrunkConfig, Upsampling
+from vaetool.latents.trunk import Decoder, Encoder, Norm, PlacesDecoder, PlacesEncoder, TrunkConfig, Upsampling
 from vaetool.store import weights
 from vaetool.training.config import read_recipe
 
@@ -36,6 +36,16 @@ def test_sizes_that_are_no_power_of_two_come_back_whole(size):
     config = small(size=size, widths=(4, 4, 4), blocks=(0, 0, 0), decoder_widths=(4, 4, 4))
     z = Encoder(config, 3)(torch.rand(1, 1, size, size))
     assert Decoder(config, 2)(z).shape == (1, 2, size, size)
+
+
+@pytest.mark.parametrize("size", [16, 27, 28, 33])
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_codes_of_places_have_as_many_as_a_level_of_the_trunk(size, level):
+    config = small(size=size, widths=(4, 6, 8), blocks=(0, 1, 1), decoder_widths=(12, 10, 4))
+    places = config.grids[level]
+    z = PlacesEncoder(config, 3, places)(torch.rand(1, 1, size, size))
+    assert z.shape == (1, 3 * places**2)
+    assert PlacesDecoder(config, 2, places)(z).shape == (1, 2, size, size)
 
 
 @pytest.mark.parametrize("size", [16, 28, 32, 48, 64, 96, 128, 200, 256])

@@ -43,7 +43,7 @@ class Autoencoder(Generative):
 
     def __init__(self, config: TrunkConfig) -> None:
         super().__init__(config)
-        latent, components, names = config.latent, config.mixture, len(config.directions)
+        latent, components, names = config.numbers, config.mixture, len(config.directions)
         if components:
             self.register_buffer("mixture_weights", torch.zeros(components))
             self.register_buffer("mixture_means", torch.zeros(components, latent))
@@ -71,7 +71,7 @@ class Autoencoder(Generative):
         Raises ImageError if they are no numbers.
         """
         codes = torch.cat(
-            [torch.empty(0, self.config.latent), *(self.embed(x).cpu() for x in self.prepare_all(images))]
+            [torch.empty(0, self.config.numbers), *(self.embed(x).cpu() for x in self.prepare_all(images))]
         )
         require_numbers(codes)
         return codes.numpy()
@@ -167,7 +167,7 @@ class Autoencoder(Generative):
         """Return `pca_psnr`, the PSNR in dB of a linear code of the same width, as a plain value."""
         pictures = training.centre_crops(self.config.size, slice(MAX_NUMBERS // held_out[0].numel()))
         seen, unseen = (x.flatten(1).cpu().numpy() for x in (pictures, held_out))
-        return {"pca_psnr": round(pca_psnr(seen, unseen, self.config.latent), 2)}
+        return {"pca_psnr": round(pca_psnr(seen, unseen, self.config.numbers), 2)}
 
     def forget(self) -> None:
         """Drop the density and the directions: they describe codes that further training changes."""

@@ -63,8 +63,8 @@ class Generative(Model):
     def __init__(self, config: TrunkConfig) -> None:
         super().__init__(config)
         # Of the codes that it makes pictures of, (latent,) each: those of N(0, I) until others are found.
-        self.register_buffer("code_mean", torch.zeros(config.latent))
-        self.register_buffer("code_sigma", torch.ones(config.latent))
+        self.register_buffer("code_mean", torch.zeros(config.numbers))
+        self.register_buffer("code_sigma", torch.ones(config.numbers))
 
     def render(self, z: Tensor) -> Tensor:
         """Decode codes, (batch, latent), to pictures, (batch, channels, size, size) in 0..1."""

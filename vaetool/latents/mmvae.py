@@ -11,7 +11,6 @@ Daunhawer & Vogt 2023, section 3).
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,34 +19,14 @@ from torch import Tensor, nn
 
 from vaetool.images.sources import Source
 from vaetool.latents.autoencoder import Autoencoder
-from vaetool.latents.mmvae_config import MMVAEConfig, arranged, settled
-from vaetool.latents.modalities import (
-    Labels,
-    Modality,
-    Pictures,
-    numbers,
-    product_of_experts,
-)
+from vaetool.latents.mmvae_config import MMVAEConfig, MMVAEObjective, arranged, emphasis, settled
+from vaetool.latents.modalities import Labels, Modality, Pictures, dependence, numbers, product_of_experts
 from vaetool.latents.vae import ACTIVE, LOG_VAR_LIMITS, Posterior
 from vaetool.nn.base import Batch, Facts, ImageStore, Losses, Nothing, TrainingImages, register
-from vaetool.nn.sections import NotNegativeFloat, PositiveFloat, Section, Share
 from vaetool.scoring.scorer import Scorer
 
 CHANCE = 0.6
 """AUROC below which pairs are hardly told from others."""
-
-
-@dataclass(frozen=True)
-class MMVAEObjective(Section, name="objective"):
-    """How training modifies the bounds."""
-
-    beta: NotNegativeFloat = 1.0  # weight of the KL; 1 is the ELBO
-    warmup: Share = 0.0  # share of the run over which that weight rises from zero
-    label_weight: PositiveFloat = 50.0  # of the log-probability of a label, which is small beside that of a picture
-
-    def kl_weight(self, fraction: float) -> float:
-        """Return the weight of the KL after a share of the run."""
-        return self.beta * (min(1.0, fraction / self.warmup) if self.warmup else 1.0)
 
 
 @register("mmvae")
@@ -69,9 +48,9 @@ class MMVAE(Autoencoder, Scorer):
     def __init__(self, config: MMVAEConfig) -> None:
         super().__init__(config)
         self.parts = nn.ModuleList(
-            Pictures(config.trunk(planes), config.private, likelihood)
+            Pictures(config.trunk(planes), config.private, likelihood, config.places)
             if planes
-            else Labels(max(1, len(config.labels)), config.shared, config.size)
+            else Labels(max(1, len(config.labels)), config.shared, config.size, config.places)
             for planes, likelihood in zip(config.planes, config.likelihoods, strict=True)
         )
         self.register_buffer("ratio", torch.tensor([0.0, *(1.0 for _ in config.planes)]))  # see `fit_ratio`
@@ -86,6 +65,11 @@ class MMVAE(Autoencoder, Scorer):
         """Return the planes of all modalities of an image, (size, size, planes) uint8; see `Model.whole`."""
         pictures = (read() for read in (source.read, *source.others))
         return arranged([*pictures, *([source.label] if config.labels else [])], config)
+
+    @classmethod
+    def emphasis(cls, images: ImageStore, config: MMVAEConfig) -> Tensor | None:
+        """Return how often things are drawn, where there are masks; see `Model.emphasis`."""
+        return emphasis(images, config)
 
     def prepare(self, image: Any) -> Tensor:
         """Prepare modalities as input, (planes, size, size): a sequence of images of any kind, the label last.
@@ -110,6 +94,11 @@ class MMVAE(Autoencoder, Scorer):
         return x.split([max(1, planes) for planes in self.config.planes], dim=1)
 
     @property
+    def shared(self) -> int:
+        """Numbers of a code that all modalities share."""
+        return self.config.shared * self.config.places**2
+
+    @property
     def dims(self) -> int:
         """Values of all modalities of one thing."""
         return sum(self.modality(index).dims for index in range(len(self.parts)))
@@ -123,16 +112,16 @@ class MMVAE(Autoencoder, Scorer):
         for index, planes in enumerate(self.split(x)):
             mean, log_var = self.modality(index).encode(planes).float().chunk(2, dim=1)
             experts.append((mean, log_var.clamp(*LOG_VAR_LIMITS)))
-        shared = self.config.shared
+        shared = self.shared
         means, log_vars = (torch.stack([each[:, :shared] for each in kind]) for kind in zip(*experts, strict=True))
         return Posterior(*product_of_experts(means, log_vars, seen)), [
             Posterior(mean[:, shared:], log_var[:, shared:]) for mean, log_var in experts
         ]
 
     def pieces(self, code: Tensor) -> tuple[Tensor, ...]:
-        """Split codes, (..., latent), into shared units and the private ones of each modality."""
+        """Split codes, (..., numbers), into shared units and the private ones of each modality."""
         sizes = [self.modality(index).private for index in range(len(self.parts))]
-        return code.split([self.config.shared, *sizes], dim=-1)
+        return code.split([self.shared, *sizes], dim=-1)
 
     def all_seen(self, x: Tensor) -> Tensor:
         """Return what says that every modality is seen, (batch, modalities)."""
@@ -145,7 +134,7 @@ class MMVAE(Autoencoder, Scorer):
 
     def draw_codes(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Draw one code from each posterior given all modalities."""
-        noise = torch.randn((len(x), self.config.latent), generator=generator, device=x.device)
+        noise = torch.randn((len(x), self.config.numbers), generator=generator, device=x.device)
         posteriors = self.posteriors(x, self.all_seen(x))
         parts = zip((posteriors[0], *posteriors[1]), self.pieces(noise), strict=True)
         return torch.cat([posterior.sample(each) for posterior, each in parts], dim=1)
@@ -177,7 +166,7 @@ class MMVAE(Autoencoder, Scorer):
     def labels_of(self, codes: np.ndarray) -> list[str]:
         """Return the likeliest labels of codes, by name."""
         index = self.config.planes.index(0)
-        shared = torch.from_numpy(codes[:, : self.config.shared]).to(self.device)
+        shared = torch.from_numpy(codes[:, : self.shared]).to(self.device)
         return [self.config.labels[number] for number in self.modality(index).decode(shared).argmax(dim=1).tolist()]
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Nothing) -> Batch:
@@ -185,12 +174,16 @@ class MMVAE(Autoencoder, Scorer):
         count, device = len(self.parts), clean.device
         subset = torch.randint(1, 2**count, (len(clean), 1), generator=generator, device=device)
         seen = (subset >> torch.arange(count, device=device)) % 2 == 1
-        noise = torch.randn((len(clean), self.config.latent), generator=generator, device=device)
+        noise = torch.randn((len(clean), self.config.numbers), generator=generator, device=device)
         return {"clean": clean, "seen": seen, "noise": noise}
 
-    def terms(self, x: Tensor, seen: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log p(modality given code), (batch, modalities), and the KL of all units, (batch,), in nats."""
+    def terms(self, x: Tensor, seen: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log p(modality given code), (batch, modalities), the KL of all units, (batch,), and the `dependence`.
+
+        All are in nats; the last is one number.
+        """
         shared, private = self.posteriors(x, seen)
+        shared_by_private = dependence(shared.mean, [posterior.mean for posterior in private])
         shared_noise, *private_noise = self.pieces(noise)
         z, kl = shared.sample(shared_noise), shared.kl().sum(dim=1)
         log_likelihoods = []
@@ -205,15 +198,19 @@ class MMVAE(Autoencoder, Scorer):
                     found[rows] = modality.log_likelihood(output[rows], planes[rows], seen=is_seen).float()
             log_likelihoods.append(found)
             kl = kl + posterior.kl().sum(dim=1) * mine
-        return torch.stack(log_likelihoods, dim=1), kl
+        return torch.stack(log_likelihoods, dim=1), kl, shared_by_private
 
     def loss(self, batch: Batch, objective: MMVAEObjective | None = None, fraction: float = 1.0) -> Losses:
         """Return the negative bound on the log-likelihood of all modalities, per dimension; see `VAE.loss`."""
         objective = objective or MMVAEObjective()
-        log_likelihoods, kl = self.terms(batch["clean"], batch["seen"], batch["noise"])
-        weights = [1.0 if planes else objective.label_weight for planes in self.config.planes]
+        log_likelihoods, kl, shared_by_private = self.terms(batch["clean"], batch["seen"], batch["noise"])
+        weights = [
+            objective.label_weight if not planes else objective.mask_weight if is_mask else 1.0
+            for planes, is_mask in zip(self.config.planes, self.config.are_masks, strict=True)
+        ]
         reconstruction = (log_likelihoods * log_likelihoods.new_tensor(weights)).sum(dim=1).mean()
-        loss = (objective.kl_weight(fraction) * kl.mean() - reconstruction) / self.dims
+        cost = objective.kl_weight(fraction) * kl.mean() + objective.difference * shared_by_private
+        loss = (cost - reconstruction) / self.dims
         return {"loss": loss, "reconstruction": reconstruction, "kl": kl.mean()}
 
     def validate(self, batch: Batch) -> dict[str, float]:
@@ -227,7 +224,7 @@ class MMVAE(Autoencoder, Scorer):
         parts = (batch[name].split(self.batch_size) for name in ("clean", "seen", "noise"))
         for x, seen, noise in zip(*parts, strict=True):
             for found, which in ((bounds, seen), (joint, self.all_seen(x))):
-                log_likelihoods, kl = self.terms(x, which, noise)
+                log_likelihoods, kl, _ = self.terms(x, which, noise)
                 found.append(log_likelihoods.sum(dim=1) - kl)
             means.append(self.posteriors(x, self.all_seen(x))[0].mean)
             if self.config.labels:
@@ -238,7 +235,7 @@ class MMVAE(Autoencoder, Scorer):
         figures = {"elbo": torch.cat(bounds).mean().item(), "joint": torch.cat(joint).mean().item()}
         if right:
             figures["accuracy"] = torch.cat(right).float().mean().item()
-        active = float((units.var(dim=0) > ACTIVE).sum()) if len(units) > 1 else float(self.config.shared)
+        active = float((units.var(dim=0) > ACTIVE).sum()) if len(units) > 1 else float(self.shared)
         return figures | {"active_units": active}
 
     @torch.inference_mode()
@@ -273,7 +270,9 @@ class MMVAE(Autoencoder, Scorer):
         if that is hardly better than chance.
         """
         auroc = self.fit_ratio(held_out["clean"])
-        words, values = super().complete(images, held_out, corruption, generator)
+        # Codes of many places are too long for a density to be fitted: samples are drawn from N(0, I).
+        describe = super().complete if self.config.places == 1 else super(Autoencoder, self).complete
+        words, values = describe(images, held_out, corruption, generator)
         told = f"held-out pairs are told from pairs put together at random with an AUROC of {auroc:.3f}"
         values["pairs_auroc"] = round(auroc, 4)
         if auroc < CHANCE:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from vaetool.errors import ImageError, UsageError
 from vaetool.images.conversion import to_unit, unpack, whole_picture
@@ -15,11 +17,17 @@ from vaetool.images.modalities import number_of_label
 from vaetool.images.sources import Source
 from vaetool.latents.modalities import MAX_LABELS, plane_of_label
 from vaetool.latents.trunk import TrunkConfig
-from vaetool.nn.base import channels_of
-from vaetool.nn.sections import NotNegative
+from vaetool.nn.base import ImageStore, channels_of
+from vaetool.nn.sections import NotNegative, NotNegativeFloat, PositiveFloat, Section, Share
 
 SAMPLE = 32
 """Pictures of a modality, about, that are looked at to choose its likelihood."""
+
+BATCH = 256
+"""Things whose masks are looked at in one go."""
+
+DEPTH_OF_PLACES = 3
+"""Levels of the trunk above the places of a mask: each is for 8 x 8 pixels."""
 
 EXTREME, BINARY = 0.03, 0.95
 """Distance from black or white, of 1, within which a value counts as that, and the share of such values in a mask."""
@@ -27,9 +35,12 @@ EXTREME, BINARY = 0.03, 0.95
 
 @dataclass(frozen=True)
 class MMVAEConfig(TrunkConfig):
-    """The shape of a multimodal VAE; `latent` counts all units of a code, private ones included."""
+    """The shape of a multimodal VAE; `latent` counts all units of a code at each place, private ones included."""
 
     private: NotNegative = 16  # units for each modality of pictures that it alone has
+    # Places per side, each with a code of its own; 1: one for the whole picture. 0: chosen by the modalities, an eighth
+    # of the size where one is a mask beside another picture, else 1.
+    places: NotNegative = 0
     # These are found in the data if they are empty, as they should be in a recipe.
     modalities: tuple[str, ...] = ()  # names
     planes: tuple[Literal[0, 1, 3], ...] = ()  # channels of each; 0: labels
@@ -42,6 +53,10 @@ class MMVAEConfig(TrunkConfig):
         super().__post_init__()
         if not len(self.modalities) == len(self.planes) == len(self.likelihoods):
             raise UsageError("model.modalities, planes and likelihoods must have one entry for each modality")
+        if self.modalities and not self.places:
+            object.__setattr__(self, "places", 1)
+        if self.places > 1 and self.places not in self.grids:
+            raise UsageError(f"model.places must be 1, {', '.join(map(str, reversed(self.grids)))}, not {self.places}")
         if len(self.labels) > MAX_LABELS:
             raise UsageError(f"there are {len(self.labels)} labels; {MAX_LABELS} are possible")
         if self.shared < 1:
@@ -52,13 +67,39 @@ class MMVAEConfig(TrunkConfig):
 
     @property
     def shared(self) -> int:
-        """Units that all modalities share."""
+        """Units that all modalities share, at each place."""
         return self.latent - self.private * sum(planes > 0 for planes in self.planes)
+
+    @property
+    def numbers(self) -> int:
+        """Numbers of a code: units of all places."""
+        return self.latent * self.places**2
+
+    @property
+    def are_masks(self) -> tuple[bool, ...]:
+        """Which modalities are masks and the like, nearly all black or white."""
+        kinds = zip(self.planes, self.likelihoods, strict=True)
+        return tuple(planes > 0 and likelihood == "bernoulli" for planes, likelihood in kinds)
 
     def trunk(self, channels: int) -> TrunkConfig:
         """Return the shape of the trunk of a modality of pictures."""
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(TrunkConfig)}
         return TrunkConfig(**{**values, "channels": channels, "latent": self.shared + self.private})
+
+
+@dataclass(frozen=True)
+class MMVAEObjective(Section, name="objective"):
+    """How training modifies the bounds."""
+
+    beta: NotNegativeFloat = 1.0  # weight of the KL; 1 is the ELBO
+    warmup: Share = 0.0  # share of the run over which that weight rises from zero
+    label_weight: PositiveFloat = 50.0  # of the log-probability of a label, which is small beside that of a picture
+    mask_weight: PositiveFloat = 30.0  # of that of a mask, which may show a speck alone
+    difference: NotNegativeFloat = 0.0  # of what private units tell of the shared ones, in nats: see `dependence`
+
+    def kl_weight(self, fraction: float) -> float:
+        """Return the weight of the KL after a share of the run."""
+        return self.beta * (min(1.0, fraction / self.warmup) if self.warmup else 1.0)
 
 
 def settled(config: MMVAEConfig, sources: Sequence[Source], modalities: Sequence[str]) -> MMVAEConfig:
@@ -72,7 +113,24 @@ def settled(config: MMVAEConfig, sources: Sequence[Source], modalities: Sequence
         labels = {source.label for source in sources}
     found: dict[str, Any] = {"modalities": modalities, "planes": planes, "labels": sorted(labels)}
     found["likelihoods"] = config.likelihoods or likelihoods
+    if not config.places:
+        has_mask = len(readers) > 1 and "bernoulli" in found["likelihoods"][: len(readers)]
+        found["places"] = config.grids[:DEPTH_OF_PLACES][-1] if has_mask else 1
     return dataclasses.replace(config, **found)
+
+
+def emphasis(images: ImageStore, config: MMVAEConfig) -> Tensor | None:
+    """Return how often things are drawn in training, (things,), if some modality is a mask; else None.
+
+    Half of the time all are drawn alike, else by the spread of their masks: most masks of defects are nearly empty, and
+    teach little.
+    """
+    owners = [index for index, planes in enumerate(config.planes) for _ in range(max(1, planes))]
+    masks = [plane for plane, owner in enumerate(owners) if config.are_masks[owner]]
+    if not masks:
+        return None
+    spreads = torch.cat([x[:, masks].flatten(1).std(dim=1) for x in images.batches(config.size, BATCH)])
+    return 1 / len(spreads) + spreads / spreads.sum().clamp_min(1e-6)
 
 
 def _fitting_likelihood(pictures: Sequence[Callable[[], np.ndarray]]) -> str:

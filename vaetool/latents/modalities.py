@@ -1,17 +1,22 @@
 """The networks of one modality of a multimodal VAE: from what it shows to a posterior, and from a code to it.
 
 In a batch, a modality is planes of pixels, (batch, planes, size, size) in 0..1: those of a picture, or one in which
-every pixel is the number of a label, in 255ths.
+every pixel is the number of a label, in 255ths. A code has the same units at each of its places, a grid of
+places · places that are each for their part of a picture, or one for all of it. Its numbers are in the order of units,
+rows and columns.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaetool.latents.likelihoods import LIKELIHOODS
-from vaetool.latents.trunk import Decoder, Encoder, TrunkConfig
+from vaetool.latents.trunk import Decoder, Encoder, PlacesDecoder, PlacesEncoder, TrunkConfig
 
 MAX_LABELS = 256
 LABEL_WIDTH = 128
@@ -19,18 +24,18 @@ LABEL_WIDTH = 128
 
 
 class Modality(nn.Module):
-    """See the module's docstring. planes: of a batch. private: units of the code that it alone has. dims: values."""
+    """See the module's docstring. planes: of a batch. private: numbers of the code that it alone has. dims: values."""
 
     planes: int
     private: int
     dims: int
 
     def encode(self, x: Tensor) -> Tensor:
-        """Return means and log-variances of shared and private units, (batch, 2 · units), for (batch, planes, ...)."""
+        """Return means and log-variances of shared and private units, (batch, 2 · numbers)."""
         raise NotImplementedError
 
     def decode(self, z: Tensor) -> Tensor:
-        """Return what `log_likelihood` and `planes_of` take, for shared and private units, (batch, units)."""
+        """Return what `log_likelihood` and `planes_of` take, for shared and private units, (batch, numbers)."""
         raise NotImplementedError
 
     def log_likelihood(self, output: Tensor, x: Tensor, *, seen: bool) -> Tensor:
@@ -49,13 +54,19 @@ class Pictures(Modality):
     picture has a likelihood of its own, with a larger variance.
     """
 
-    def __init__(self, config: TrunkConfig, private: int, likelihood: str) -> None:
+    def __init__(self, config: TrunkConfig, private: int, likelihood: str, places: int) -> None:
         super().__init__()
-        self.planes, self.private = config.channels, private
+        self.planes, self.private = config.channels, private * places**2
         self.dims = config.channels * config.size**2
         self.seen, self.unseen = LIKELIHOODS[likelihood](), LIKELIHOODS[likelihood]()
-        self.encoder = Encoder(config, 2 * config.latent)
-        self.decoder = Decoder(config, config.channels * self.seen.outputs_per_channel)
+        outputs = config.channels * self.seen.outputs_per_channel
+        self.encoder: nn.Module
+        self.decoder: nn.Module
+        if places == 1:
+            self.encoder, self.decoder = Encoder(config, 2 * config.latent), Decoder(config, outputs)
+        else:
+            self.encoder = PlacesEncoder(config, 2 * config.latent, places)
+            self.decoder = PlacesDecoder(config, outputs, places)
 
     def encode(self, x: Tensor) -> Tensor:
         """Encode pictures; see `Modality.encode`."""
@@ -75,24 +86,25 @@ class Pictures(Modality):
 
 
 class Labels(Modality):
-    """Labels: a table of posteriors, and a small network with a categorical likelihood."""
+    """Labels: a table of posteriors, the same at all places, and a small network with a categorical likelihood."""
 
     planes, private, dims = 1, 0, 1
 
-    def __init__(self, labels: int, shared: int, size: int) -> None:
+    def __init__(self, labels: int, shared: int, size: int, places: int) -> None:
         super().__init__()
-        self.size = size
+        self.size, self.places = size, places
         self.encoder = nn.Embedding(labels, 2 * shared)
         self.decoder = nn.Sequential(nn.Linear(shared, LABEL_WIDTH), nn.SiLU(), nn.Linear(LABEL_WIDTH, labels))
         nn.init.normal_(self.encoder.weight, std=0.1)
 
     def encode(self, x: Tensor) -> Tensor:
         """Look labels up; see `Modality.encode`."""
-        return self.encoder(numbers(x).clamp_max(self.encoder.num_embeddings - 1))
+        units = self.encoder(numbers(x).clamp_max(self.encoder.num_embeddings - 1))
+        return units.repeat_interleave(self.places**2, dim=1)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Return the log-odds of labels, (batch, labels); see `Modality.decode`."""
-        return self.decoder(z)
+        """Return the log-odds of labels, (batch, labels), by the mean of all places; see `Modality.decode`."""
+        return self.decoder(z.unflatten(1, (-1, self.places**2)).mean(dim=2))
 
     def log_likelihood(self, output: Tensor, x: Tensor, *, seen: bool) -> Tensor:
         """Return the log-probability of labels; see `Modality.log_likelihood`."""
@@ -122,3 +134,16 @@ def product_of_experts(means: Tensor, log_vars: Tensor, seen: Tensor) -> tuple[T
     precisions = (-log_vars).exp() * seen.T[:, :, None]
     precision = 1 + precisions.sum(dim=0)
     return (precisions * means).sum(dim=0) / precision, -precision.log()
+
+
+def dependence(shared: Tensor, private: Sequence[Tensor]) -> Tensor:
+    """Return half the sum of the squared covariances, over a batch, of shared units with private ones: a number.
+
+    Of normal units with a variance of 1 that are little correlated, it is their mutual information in nats, −½ log(1 −
+    r²) for each two. It has no gradient for shared units: private ones are to give way. shared, private: means of
+    posteriors, (batch, numbers) each.
+    """
+    centred = [(each - each.mean(dim=0)) / len(shared) ** 0.5 for each in (shared.detach(), *private)]
+    # ‖ZᵀW‖² = Σ (ZZᵀ) ∘ (WWᵀ): a batch is shorter than a code of many places.
+    products = [each @ each.T for each in centred]
+    return 0.5 * torch.stack([(products[0] * each).sum() for each in products[1:]]).sum()

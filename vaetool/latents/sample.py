@@ -70,7 +70,7 @@ def draw(
     Raises UsageError, FileError.
     """
     if latents is not None:
-        codes = read_latents(latents, model.config.latent)
+        codes = read_latents(latents, model.config.numbers)
         return DrawnCodes(codes, "file", f"{len(codes)} codes from {latents}")
     if prior not in PRIORS:
         raise UsageError(f"prior must be {', '.join(PRIORS)}, not {prior!r}")
@@ -80,7 +80,7 @@ def draw(
     chosen = prior
     if prior == "auto":
         chosen = "gmm" if plain or (mixture is not None and mixture.is_better) else "normal"
-    density = mixture if chosen == "gmm" else Normal(model.config.latent)
+    density = mixture if chosen == "gmm" else Normal(model.config.numbers)
     if density is None:
         raise UsageError("no density was fitted to this model's codes: an ae or a vae gets one at the end of training")
     return DrawnCodes(

@@ -80,7 +80,7 @@ def translate_picture(
     seen[:, start] = True
     posterior, modality = model.posteriors(x, seen)[0], model.modality(end)
     generator = torch.Generator().manual_seed(seed)
-    z = posterior.sample(torch.randn((DRAWS, 1, config.shared), generator=generator).to(x.device))[:, 0]
+    z = posterior.sample(torch.randn((DRAWS, 1, model.shared), generator=generator).to(x.device))[:, 0]
     w = torch.randn((DRAWS, modality.private), generator=generator).to(x.device)
     usual = modality.decode(torch.cat([z, torch.zeros_like(w)], dim=1))
     if not isinstance(modality, Pictures):

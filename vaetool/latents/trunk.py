@@ -55,9 +55,19 @@ class TrunkConfig(Section, name="model"):
             raise UsageError(f"model.widths: {len(self.widths)} levels are too many for {self.size} pixels")
 
     @property
+    def numbers(self) -> int:
+        """Numbers of a code."""
+        return self.latent
+
+    @property
     def grid(self) -> int:
         """Positions per side at the lowest level."""
         return math.ceil(self.size / 2 ** len(self.widths))
+
+    @property
+    def grids(self) -> tuple[int, ...]:
+        """Positions per side after each level of the encoder."""
+        return tuple(self.grid * 2**level for level in reversed(range(len(self.widths))))
 
     @property
     def padding(self) -> tuple[int, int]:
@@ -121,7 +131,11 @@ class Encoder(nn.Module):
             layers: list[nn.Module] = [nn.Conv2d(before, width, 3, stride=2, padding=1)]
             layers += [Residual(width, config) for _ in range(blocks)]
             self.levels.append(nn.Sequential(*layers, *_activation(width, config)))
-        self.tail = nn.Linear(widths[-1] * config.grid**2, outputs)
+        self.tail = self.make_tail(outputs)
+
+    def make_tail(self, outputs: int) -> nn.Module:
+        """Return the layer after the lowest level."""
+        return nn.Linear(self.config.widths[-1] * self.config.grid**2, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode pictures; shapes are those of the class."""
@@ -139,17 +153,23 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """(batch, latent) → (batch, outputs, size, size)."""
 
-    def __init__(self, config: TrunkConfig, outputs: int) -> None:
+    def __init__(self, config: TrunkConfig, outputs: int, depth: int | None = None) -> None:
+        """Make a decoder; depth: of its last levels alone."""
         super().__init__()
         self.config = config
-        widths = (config.widths[-1], *config.decoder_widths)
-        self.head = nn.Linear(config.latent, widths[0] * config.grid**2)
+        depth = depth or len(config.widths)
+        widths = (config.widths[-1], *config.decoder_widths)[-depth - 1 :]
+        self.head = self.make_head(widths[0])
         self.levels = nn.Sequential()
-        for (before, width), blocks in zip(pairwise(widths), reversed(config.blocks), strict=True):
+        for (before, width), blocks in zip(pairwise(widths), reversed(config.blocks[:depth]), strict=True):
             layers: list[nn.Module] = [Residual(before, config) for _ in range(blocks)]
             layers.append(_doubling(before, width, config.upsample))
             self.levels.append(nn.Sequential(*layers, *_activation(width, config)))
         self.tail = nn.Conv2d(widths[-1], outputs, 3, padding=1)
+
+    def make_head(self, width: int) -> nn.Module:
+        """Return the layer before the lowest level."""
+        return nn.Linear(self.config.latent, width * self.config.grid**2)
 
     def forward(self, z: Tensor) -> Tensor:
         """Decode codes; shapes are those of the class."""
@@ -163,6 +183,47 @@ class Decoder(nn.Module):
         before, _ = self.config.padding
         end = before + self.config.size
         return self.tail(features)[:, :, before:end, before:end]
+
+
+class PlacesEncoder(Encoder):
+    """(batch, channels, size, size) in 0..1 → (batch, outputs · places · places), in this order, by convolutions alone.
+
+    To what a place shows, what lower levels see around it is added (compare Lin et al. 2017, section 3).
+    """
+
+    def __init__(self, config: TrunkConfig, outputs: int, places: int) -> None:
+        super().__init__(config, outputs)
+        self.depth = config.grids.index(places) + 1
+        self.near = nn.Conv2d(config.widths[self.depth - 1], outputs, 1)
+
+    def make_tail(self, outputs: int) -> nn.Module:
+        """Return the layer after the lowest level."""
+        return nn.Conv2d(self.config.widths[-1], outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode pictures; shapes are those of the class."""
+        features = self.features(x, self.depth)
+        near = self.near(features)
+        for level in islice(self.levels, self.depth, None):
+            features = level(features)
+        around = F.interpolate(self.tail(features), scale_factor=2.0 ** (len(self.levels) - self.depth))
+        return (near + around).flatten(1)
+
+
+class PlacesDecoder(Decoder):
+    """(batch, latent · places · places), in this order → (batch, outputs, size, size), by convolutions alone."""
+
+    def __init__(self, config: TrunkConfig, outputs: int, places: int) -> None:
+        super().__init__(config, outputs, config.grids.index(places) + 1)
+        self.places = places
+
+    def make_head(self, width: int) -> nn.Module:
+        """Return the layer before the lowest level."""
+        return nn.Conv2d(self.config.latent, width, 3, padding=1)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Decode codes; shapes are those of the class."""
+        return self.paint(self.head(z.unflatten(1, (-1, self.places, self.places))))
 
 
 def _activation(width: int, config: TrunkConfig) -> list[nn.Module]:

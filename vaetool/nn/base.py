@@ -185,6 +185,11 @@ class Model(nn.Module):
         """Return an image as a kind of whole pictures sees it, (size, size, channels) uint8. Raises ImageError."""
         return (squeezed if cls.squeezed else whole_picture)(source.read(), config.size, config.channels)
 
+    @classmethod
+    def emphasis(cls, images: ImageStore, config: Any) -> Tensor | None:
+        """Return how often each image is drawn in training, in any unit, (images,); None: all alike."""
+        return None
+
     def adopt(self, other: Model) -> bool:
         """Take over what is useful of a trained model of another kind; return whether anything was."""
         return False

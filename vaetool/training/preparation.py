@@ -168,4 +168,5 @@ def read_images(
     found = set_aside(load(training, scales), recipe.data.calibration, recipe.training.seed)
     if found.words is not None:
         warn(found.words)
+    found.training.emphasis = cls.emphasis(found.training, recipe.model)
     return Images(found.training, held_out, found.unseen, fingerprint)
