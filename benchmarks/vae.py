@@ -57,7 +57,8 @@ SEED = 0
 IMPORTANCE_SAMPLES = {"digits": 1000, "fashion": 100}
 IMPORTANCE_BATCH = 128  # fastest on a CPU, whose caches it fits
 SAMPLES = 10_000
-RESAMPLES = 50
+RESAMPLES = 20
+COMPARED = 5000  # samples and test pictures for precision and recall
 MORPHS, FRAMES = 100, 24
 Row = dict[str, Any]
 
@@ -214,7 +215,7 @@ def samples(subject: Subject) -> list[Row]:
     """Fréchet distance of 10,000 pictures to the test pictures in the judge's features, lower is better.
 
     ± is one standard error, over resamples of both. Precision is the share of samples among the test pictures, recall
-    that of test pictures among the samples.
+    that of test pictures among the samples, of half of both.
 
     The first two rows are floors: real pictures, and what the model makes of test pictures, which no density of its
     codes can be expected to better. Then vaetool's samples, those it draws by default first, and its peers, whose codes
@@ -230,7 +231,10 @@ def samples(subject: Subject) -> list[Row]:
         }.items()
     }
     distances = {name: frechet_distance(found, subject.test_features) for name, found in judged.items()}
-    shares = {name: precision_and_recall(subject.test_features, found) for name, found in judged.items()}
+    shares = {
+        name: precision_and_recall(subject.test_features[:COMPARED], found[:COMPARED])
+        for name, found in judged.items()
+    }
     errors = {name: standard_error(found, subject.test_features) for name, found in judged.items()}
     best = min(distances[name] for name in distances if name not in {*floors(subject), *subject.samples})
     return [
