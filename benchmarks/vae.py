@@ -232,8 +232,7 @@ def samples(subject: Subject) -> list[Row]:
     }
     distances = {name: frechet_distance(found, subject.test_features) for name, found in judged.items()}
     shares = {
-        name: precision_and_recall(subject.test_features[:COMPARED], found[:COMPARED])
-        for name, found in judged.items()
+        name: precision_and_recall(subject.test_features[:COMPARED], found[:COMPARED]) for name, found in judged.items()
     }
     errors = {name: standard_error(found, subject.test_features) for name, found in judged.items()}
     best = min(distances[name] for name in distances if name not in {*floors(subject), *subject.samples})
