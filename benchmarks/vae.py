@@ -57,6 +57,8 @@ SEED = 0
 IMPORTANCE_SAMPLES = {"digits": 1000, "fashion": 100}
 IMPORTANCE_BATCH = 128  # fastest on a CPU, whose caches it fits
 SAMPLES = 10_000
+RESAMPLES = 20
+COMPARED = 5000  # samples and test pictures for precision and recall
 MORPHS, FRAMES = 100, 24
 Row = dict[str, Any]
 
@@ -120,6 +122,13 @@ class Subject:
     def some_training_pictures(self) -> np.ndarray:
         """Random training pictures, as many as there are samples."""
         return np.random.default_rng(SEED).permutation(self.training[0])[:SAMPLES]
+
+    @functools.cached_property
+    def reconstructions(self) -> np.ndarray:
+        """Test pictures, from codes drawn from their posteriors."""
+        generator = torch.Generator(self.model.device).manual_seed(SEED)
+        codes = [self.model.draw_codes(x, generator).cpu() for x in self.model.prepare_all(self.test[0])]
+        return self.model.decode(torch.cat(codes).numpy())[..., 0]
 
     @functools.cached_property
     def samples(self) -> dict[str, np.ndarray]:
@@ -205,27 +214,33 @@ def importance_bound(model: Any, x: torch.Tensor, samples: int) -> np.ndarray:
 def samples(subject: Subject) -> list[Row]:
     """Fréchet distance of 10,000 pictures to the test pictures in the judge's features, lower is better.
 
-    Precision is the share of samples among the test pictures, recall that of test pictures among the samples.
+    ± is one standard error, over resamples of both. Precision is the share of samples among the test pictures, recall
+    that of test pictures among the samples, of half of both.
 
-    The first row is the floor, real pictures; then vaetool's, those it draws by default first, and its peers, whose
-    codes are as wide and whose mixtures are fitted alike. `of the best peer` is relative to the best one's distance.
+    The first two rows are floors: real pictures, and what the model makes of test pictures, which no density of its
+    codes can be expected to better. Then vaetool's samples, those it draws by default first, and its peers, whose codes
+    are as wide and whose mixtures are fitted alike. `of the best peer` is relative to the best one's distance.
     """
     print(f"{subject.name}: the judge finds {subject.judge.about['test accuracy']:.2%} of the test pictures' classes")
     judged = {
         name: subject.judge.features(pictures)
         for name, pictures in {
-            "training pictures": subject.some_training_pictures,
+            **floors(subject),
             **subject.samples,
             **peers(subject),
         }.items()
     }
     distances = {name: frechet_distance(found, subject.test_features) for name, found in judged.items()}
-    shares = {name: precision_and_recall(subject.test_features, found) for name, found in judged.items()}
-    best = min(value for name, value in distances.items() if name not in {"training pictures", *subject.samples})
+    shares = {
+        name: precision_and_recall(subject.test_features[:COMPARED], found[:COMPARED]) for name, found in judged.items()
+    }
+    errors = {name: standard_error(found, subject.test_features) for name, found in judged.items()}
+    best = min(distances[name] for name in distances if name not in {*floors(subject), *subject.samples})
     return [
         {
             "pictures": name,
             "distance": round(value, 2),
+            "±": round(errors[name], 2),
             "of the best peer": round(value / best, 3),
             "precision": round(shares[name][0], 3),
             "recall": round(shares[name][1], 3),
@@ -234,9 +249,24 @@ def samples(subject: Subject) -> list[Row]:
     ]
 
 
+def standard_error(a: np.ndarray, b: np.ndarray) -> float:
+    """Of the Fréchet distance of features, by the bootstrap."""
+    generator = rng()
+
+    def resampled(rows: np.ndarray) -> np.ndarray:
+        return rows[generator.integers(len(rows), size=len(rows))]
+
+    return float(np.std([frechet_distance(resampled(a), resampled(b)) for _ in range(RESAMPLES)], ddof=1))
+
+
+def floors(subject: Subject) -> dict[str, np.ndarray]:
+    """Pictures that samples can hardly be closer to the test pictures than."""
+    return {"training pictures": subject.some_training_pictures, "reconstructions": subject.reconstructions}
+
+
 def peers(subject: Subject) -> dict[str, np.ndarray]:
     """Pictures of simpler models with codes of the same width."""
-    pca, pictures = subject.pca, subject.some_training_pictures
+    pca, pictures = subject.pca, subject.training[0]
     gaussian = rng().standard_normal((SAMPLES, pca.n_components_)) * np.sqrt(pca.explained_variance_)
     found = {
         "PCA, Gaussian": pictures_of(pca.inverse_transform(gaussian)),
@@ -250,7 +280,7 @@ def peers(subject: Subject) -> dict[str, np.ndarray]:
 
 def drawn_like(codes: np.ndarray) -> np.ndarray:
     """New codes, from a mixture fitted to codes as vaetool fits its own."""
-    return fit_mixture(codes, codes, SEED).sample(SAMPLES, 1.0, rng())
+    return fit_mixture(codes, codes[:1], SEED).sample(SAMPLES, 1.0, rng())
 
 
 def trained_autoencoder(subject: Subject) -> Autoencoder | None:

@@ -5,8 +5,8 @@
         --licence "Apache-2.0 (weights); trained on CC0, CC BY and CC BY-SA photographs" \
         --data photos-a photos-b photos-c --figure "CBSD68 PSNR, sigma 15=33.5"
 
-Writes NAME.safetensors with the weights of its layers in half precision, or with --eight-bits in half of that (in the
-large ones alone, at coarse levels, that costs a denoiser next to nothing; loading
+Writes NAME.safetensors with the weights of its layers, and the covariances of a mixture, in half precision, or with
+--eight-bits in half of that (in the large ones alone, at coarse levels, that costs a denoiser next to nothing; loading
 makes them single precision again), and without the recipe, which is beside it as NAME.toml, and updates manifest.json.
 Figures of weights that are replaced are kept in LOG.md. Rounding can cost a little: measure the bundled file, then run
 this again with its figures.
@@ -61,7 +61,7 @@ def bundle(
         )
     small: dict[str, Tensor] = {}
     for key, tensor in model.state_dict().items():
-        of_layer = tensor.ndim == 4 or (tensor.ndim == 2 and key.endswith(".weight"))
+        of_layer = tensor.ndim >= 3 or (tensor.ndim == 2 and key.endswith(".weight"))
         if of_layer and eight_bits is not None and tensor.numel() >= eight_bits:
             small[key], small[key + SCALE] = weights.in_eight_bits(tensor)
         else:

@@ -140,3 +140,20 @@ def test_killed_workers_lose_nothing():
     found = stored("cluster")
     assert found["workers killed"] == 20
     assert found["the same bytes"] == found["results"] == found["files"] - 1  # one is damaged
+
+
+@pytest.mark.parametrize(
+    ("beginning", "name"),
+    [
+        ("reconstructions", "reconstructions"),
+        ("vaetool (mixture", "vaetool, prior gmm"),
+        ("plain autoencoder, mixture", "autoencoder, mixture"),
+        ("PCA of the same width, mixture", "PCA, mixture"),
+    ],
+)
+def test_new_pictures(beginning, name):
+    cells = row(section("New pictures"), beginning)[1:]
+    for cell, samples in zip(cells, stored("vae")["samples"].values(), strict=True):
+        [figures] = [each for each in samples["rows"] if each["pictures"] == name]
+        distance, error, precision, recall = (figures[key] for key in ("distance", "±", "precision", "recall"))
+        assert cell == f"{distance:.1f} ± {error:.1f}, {precision:.2f}, {recall:.2f}"

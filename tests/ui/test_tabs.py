@@ -122,6 +122,16 @@ def test_sliders_are_named_directions_and_the_units_that_change_most(session):
     assert min(map(change, units)) >= max(map(change, others))
 
 
+def test_a_gan_makes_pictures_and_has_sliders_but_no_codes(session, tiny_gan, opened):
+    name = str(tiny_gan)
+    found = samples(session, Draw(count=2, seed=3, temperature=0.7, model=name))
+    expected = sample(2, model=name, seed=3, temperature=0.7, device="cpu")
+    assert np.array_equal(np.stack([pixels_of(each) for each in found["pictures"]]), expected.squeeze(-1))
+    assert [axis["name"][0] for axis in axes(session, Axes(name))["axes"]] == ["z"] * 6
+    with pytest.raises(WrongKindError, match="this is a gan"):
+        encode(session, Encode(opened()["id"], name))
+
+
 @pytest.mark.parametrize("codes", [[], [[0.0]], [[float("nan")] * 128]])
 def test_codes_that_are_none_are_refused(session, codes):
     with pytest.raises(UsageError, match="codes"):

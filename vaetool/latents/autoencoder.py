@@ -26,6 +26,9 @@ from vaetool.nn.base import Batch, Facts, ImageStore, TrainingImages
 if TYPE_CHECKING:
     from vaetool.latents.priors import Mixture
 
+DESCRIBED = 10_000
+"""Training pictures that are described by their codes, at least; small ones, more: as many as `MAX_NUMBERS` allows."""
+
 FOUND = {"mixture_weights", "mixture_means", "mixture_factors", "prior_scores", "directions", "direction_aucs"}
 """Buffers that exist once training has ended."""
 
@@ -130,15 +133,16 @@ class Autoencoder(Generative):
     ) -> dict[str, Any]:
         """Keep the spread of codes, a mixture as their density, and directions for labels; return facts about them.
 
-        Uses ten thousand training images at most, altered as in training.
+        Uses sixty thousand training images at most, fewer if they are large, altered as in training.
         """
         self.forget()
-        batches = islice(training.batches(self.config.size, self.batch_size), -(-MAX_CODES // self.batch_size))
+        count = max(DESCRIBED, min(MAX_CODES, MAX_NUMBERS // held_out[0].numel()))
+        batches = islice(training.batches(self.config.size, self.batch_size), -(-count // self.batch_size))
         corrupted = (self.corrupt(x, generator, corruption)["clean"] for x in batches)
         means, drawn = self._codes(corrupted, generator)
         unseen = self._codes(held_out.split(self.batch_size), generator)[1]
         mixture = fit_mixture(drawn, unseen, generator.initial_seed() % 2**31)
-        directions = self.find_directions(means, training.labels[: len(means)])
+        directions = self.find_directions(means[:DESCRIBED], training.labels[:DESCRIBED])
         # The spread is that of drawn codes: the means of an inactive unit are all the same, yet it is no narrower.
         self.keep_spread(drawn)
         self.keep_mixture(mixture)

@@ -13,12 +13,13 @@ import numpy as np
 from vaetool.errors import UsageError
 from vaetool.images import Picture
 from vaetool.latents.sample import draw, sheet
-from vaetool.store.kinds import kinds_with_codes
+from vaetool.store.kinds import kinds_with_codes, kinds_with_pictures
 from vaetool.ui.session import Item, Session
 from vaetool.ui.views import inline, show
 
 if TYPE_CHECKING:
     from vaetool.latents.autoencoder import Autoencoder
+    from vaetool.latents.generative import Generative
 
 Code = list[float]
 
@@ -57,7 +58,7 @@ def samples(session: Session, request: Draw) -> dict[str, Any]:
     if request.count > MAX_COUNT:
         raise UsageError(f"the page shows at most {MAX_COUNT} pictures: `vaetool sample -n` makes more")
     with session.working():
-        model = autoencoder(session, request.model)
+        model = generator(session, request.model)
         drawn = draw(model, request.count, temperature=request.temperature, seed=request.seed)
         pictures = model.decode(drawn.codes)
     return {
@@ -71,7 +72,7 @@ def samples(session: Session, request: Draw) -> dict[str, Any]:
 def decode(session: Session, request: Decode) -> dict[str, Any]:
     """Decode codes to pictures. The answer describes the first as well, so that it can be saved."""
     with session.working():
-        model = autoencoder(session, request.model)
+        model = generator(session, request.model)
         pictures = model.decode(_codes(model, request.codes))
     return {
         **show(session, Item(f"{request.model}.sample.png", Picture(pictures[0]))),
@@ -85,7 +86,7 @@ def axes(session: Session, request: Axes) -> dict[str, Any]:
     These are the directions that the model knows by name, and the units that change its pictures most.
     """
     with session.working():
-        model = autoencoder(session, request.model)
+        model = generator(session, request.model)
         named = [
             {"name": name, "reach": 2.0, "vector": vector.tolist()}
             for name, (vector, _) in model.named_directions().items()
@@ -100,11 +101,17 @@ def axes(session: Session, request: Axes) -> dict[str, Any]:
 
 def autoencoder(session: Session, name: str) -> Autoencoder:
     """Return a model with codes. Raises as `vaetool.load` does."""
-    model: Autoencoder = session.model(name, kinds_with_codes())
+    model: Autoencoder = session.model(name, *kinds_with_codes())
     return model
 
 
-def _codes(model: Autoencoder, codes: list[Code]) -> np.ndarray:
+def generator(session: Session, name: str) -> Generative:
+    """Return a model that makes pictures, of which a `gan` has no codes. Raises as `vaetool.load` does."""
+    model: Generative = session.model(name, *kinds_with_pictures())
+    return model
+
+
+def _codes(model: Generative, codes: list[Code]) -> np.ndarray:
     lengths = {len(code) for code in codes}
     if lengths != {model.config.latent} or len(codes) > MAX_COUNT:
         raise UsageError(f"expected from 1 to {MAX_COUNT} codes of {model.config.latent} numbers")
@@ -114,7 +121,7 @@ def _codes(model: Autoencoder, codes: list[Code]) -> np.ndarray:
     return values
 
 
-def _strongest(model: Autoencoder) -> list[int]:
+def _strongest(model: Generative) -> list[int]:
     """Return the units that change the mean picture most, the strongest first."""
     mean, sigma = model.code_mean.cpu().numpy(), model.code_sigma.cpu().numpy()
     ends = [model.decode(mean + step * REACH * np.diag(sigma)).astype(np.float32) for step in (-1, 1)]

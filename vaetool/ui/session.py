@@ -109,10 +109,10 @@ class Session:
             self._items[key] = item
         return item
 
-    def model(self, name: str, kind: str | tuple[str, ...]) -> Any:
-        """Return a model, loaded once. Raises as `vaetool.load` does."""
-        if name not in self._models:
-            self._models[name] = load(name, device=self.device, kind=kind)
+    def model(self, name: str, *kinds: str) -> Any:
+        """Return a model of one of these kinds, loaded once. Raises as `vaetool.load` does."""
+        if name not in self._models or self._models[name].kind not in kinds:
+            self._models[name] = load(name, device=self.device, kind=kinds)
         return self._models[name]
 
     def forget(self, name: str) -> None:

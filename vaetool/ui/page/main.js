@@ -11,7 +11,7 @@ import "./morph.js";
 import "./score.js";
 
 const tabs = $$("[role=tab]");
-const DEFAULTS = {inpaint: "photo-inpaint", denoise: "photo-denoise", compress: "photo-codec", codes: "faces"};
+const DEFAULTS = {inpaint: "photo-inpaint", denoise: "photo-denoise", compress: "photo-codec", sample: "faces", codes: "faces"};
 
 function show(tab) {
   for (const each of tabs) {
