@@ -89,6 +89,7 @@ _NO_ROOM = (
     "failed to map segment",
     "std::bad_alloc",
     "can't start new thread",
+    "unable to create type object",  # pybind11, of which torch's modules are made
 )
 
 

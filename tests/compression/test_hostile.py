@@ -30,6 +30,7 @@ from vaetool.compression.container import (
     encode_stored,
     pack,
 )
+from vaetool.compression.decode import decompress_picture
 from vaetool.compression.unpacking import unpack
 from vaetool.errors import ImageError
 from vaetool.images import Picture
@@ -591,8 +592,6 @@ def with_its_symbols_checksum(content: Container, codec) -> Container:
 
 def timed_decompression(data: bytes, codec) -> tuple[float, bool]:
     """Seconds of this process, and whether a picture came of it."""
-    from vaetool.compression.decode import decompress_picture
-
     sound = False
     start = time.process_time()
     with contextlib.suppress(ImageError):
@@ -636,8 +635,6 @@ def peak_memory() -> int:
 
 @pytest.mark.parametrize("tile", [16, 64])
 def test_a_tiny_file_that_claims_a_huge_picture_is_refused_at_once(pictures, tile):
-    from vaetool.compression.decode import decompress_picture
-
     files, codec = pictures
     coded = unpack(files[0], LIMIT).coded
     assert coded is not None
@@ -657,6 +654,58 @@ def test_the_shortest_streams_that_we_write_are_long_enough(pictures, quality, l
     pixels = np.full((side, side, 1), level, np.uint8)
     coded, _ = codec.encode_pixels(pixels, quality)
     assert codec.decode_pixels(coded, side, side, 1).shape == pixels.shape
+
+
+@pytest.fixture(scope="module")
+def bounded(photographs):
+    """A 16-bit picture with alpha and bounded errors: it has a range, a correction and a checksum of each stream."""
+    import vaetool
+    from vaetool.compression.encode import compress
+
+    codec = vaetool.load("photo-codec", device="cpu")
+    pixels = np.asarray(photographs["china"])[:64, :96].astype(np.uint16) * 16
+    alpha = np.tile(np.linspace(0, 65535, 96).astype(np.uint16), (64, 1))
+    content = unpack(compress(Picture(pixels, alpha), codec, max_error=200), LIMIT)
+    assert None not in (content.coded, content.range)
+    assert b"" not in (content.correction, content.alpha)
+    return content, codec
+
+
+def with_zeros(content: Container) -> Container:
+    assert content.coded is not None
+    streams = tuple(bytes(len(stream)) for stream in content.coded.streams)
+    return replace(content, coded=replace(content.coded, streams=streams))
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["", "each with a checksum"])
+def test_streams_of_zeros_are_refused(bounded, sealed):
+    content, codec = bounded
+    data = pack(replace(with_zeros(content), has_checksums=sealed))
+    for salvage in (False, True):
+        with pytest.raises(ImageError, match=r"^damaged: its streams decode to different numbers from those encoded$"):
+            decompress_picture(data, codec, salvage=salvage)
+
+
+@pytest.mark.parametrize("quality", [1, 50, 100])
+def test_streams_of_zeros_whose_maker_says_that_they_are_right_are_a_picture_of_numbers(bounded, quality):
+    content, codec = bounded
+    zeros = with_zeros(replace(content, correction=b""))
+    zeros = replace(zeros, coded=replace(zeros.coded, quality=quality))
+    picture, _ = decompress_picture(pack(with_its_symbols_checksum(zeros, codec)), codec)
+    assert picture.pixels.min() < picture.pixels.max() <= content.range.high
+
+
+@pytest.mark.parametrize("part", ["alpha", "correction"])
+def test_other_parts_of_zeros_are_refused(bounded, part):
+    content, codec = bounded
+    data = pack(replace(content, **{part: bytes(len(getattr(content, part)))}))
+    with pytest.raises(ImageError, match=r"^damaged: a (lossless picture|correction) in it (is|does) not"):
+        decompress_picture(data, codec)
+
+
+def test_a_lossless_picture_of_zeros_is_refused():
+    with pytest.raises(ImageError, match=r"^damaged: a lossless picture in it does not have the size"):
+        decompress_picture(pack(Container(20, 24, 3, 8, stored=bytes(500))))
 
 
 def test_mutated_pictures_are_pictures_or_refused(pictures):

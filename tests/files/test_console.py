@@ -355,6 +355,24 @@ def test_a_small_address_space_is_one_line(here, photos, vaetool_process, megaby
     assert len(result.stderr.splitlines()) == 1
 
 
+def test_a_line_needs_no_memory_for_its_colours(python):
+    script = """
+    import sys
+    from vaetool.files.console import Console
+
+    class Full:
+        def find_spec(self, name, *rest):
+            if name == "rich.console":
+                raise MemoryError
+
+    sys.meta_path.insert(0, Full())
+    Console().error("two\\nlines.png: out of memory")
+    """
+    with python("-c", textwrap.dedent(script)) as process:
+        _, words = process.communicate(timeout=30)
+    assert (process.returncode, words.decode()) == (0, "two\\nlines.png: out of memory\n")
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 @pytest.mark.parametrize("swallow", ["pass", "raise RuntimeError('something else')"])
 def test_a_signal_whose_exception_is_lost_still_gives_the_exit_code(python, swallow):

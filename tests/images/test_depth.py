@@ -1,17 +1,21 @@
 """Sixteen bits a channel, in and out: what Pillow alone would halve."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import tifffile
 from PIL import ExifTags, Image
 
+import vaetool
 from tests.images.samples import ORIENTATION, SRGB, camera_exif, chunk, drawn, png
 from tests.images.test_reading import STORED
 from vaetool import images
+from vaetool.denoising.task import denoise_picture
 from vaetool.errors import ImageError
 from vaetool.images import Picture
+from vaetool.images.ranges import Range, used_range
 
 
 def sixteen(channels=3):
@@ -128,3 +132,54 @@ def test_a_pillow_image_gets_the_upper_eight_bits_and_says_so():
         image = images.to_pil(Picture(sixteen(), sixteen(1)[:, :, 0]))
     assert image.mode == "RGBA"
     assert np.abs(np.asarray(image)[:, :, :3] - sixteen() / 257).max() <= 0.51
+
+
+# The largest value that there may be
+
+
+def dark(channels=3):
+    """Samples of 12 bits of which 9 are used."""
+    return sixteen(channels) >> 7
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("code", [281, 341], ids=["MaxSampleValue", "SMaxSampleValue"])
+def test_a_tiff_that_names_its_largest_value_keeps_it(channels, code):
+    samples = dark(channels)
+    data = tiff(samples if channels == 3 else samples[:, :, 0], extratags=[(code, "H", channels, (4095,) * channels)])
+    picture = images.read(data)
+    assert used_range(picture.pixels) == Range(0, 511)
+    assert used_range(picture.pixels, picture.white) == Range(0, 4095)
+    again = images.read(images.encode(picture, "TIFF"))
+    assert (again.white, np.array_equal(again.pixels, samples)) == (4095, True)
+
+
+@pytest.mark.parametrize("largest", [65535, 100, 0])
+def test_a_largest_value_that_says_nothing_or_is_not_true_does_not_count(largest):
+    picture = images.read(tiff(dark(), extratags=[(281, "H", 3, (largest,) * 3)]))
+    assert used_range(picture.pixels, picture.white) == Range(0, 511)
+
+
+def test_pages_have_largest_values_of_their_own():
+    pages = (Picture(dark(), white=1023), Picture(dark(), white=4095))
+    first = images.read(images.encode(replace(pages[0], pages=pages[1:]), "TIFF"), whole=True)
+    assert [page.white for page in (first, *first.pages)] == [1023, 4095]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("shift", "found"), [(4, None), (0, Range(0, 4095))], ids=["scaled", "not scaled"])
+def test_the_bits_that_count_in_a_png_are_told_from_the_range_that_they_are_scaled_to(channels, shift, found):
+    samples = dark(channels) << shift
+    data = png(samples, 16, 2 if channels == 3 else 0)
+    data = data[:33] + chunk(b"sBIT", bytes([12] * channels)) + data[33:]
+    picture = images.read(data)
+    assert used_range(picture.pixels, picture.white) == found
+
+
+def test_denoising_takes_the_largest_value_that_a_file_names(photographs, tiny_dae):
+    model = vaetool.load(tiny_dae, device="cpu")
+    pixels = np.asarray(photographs["china"]).astype(np.uint16) << 1
+    pictures = Picture(pixels, white=4095), Picture(pixels << 4, white=65535), Picture(pixels)
+    stated, scaled, guessed = (denoise_picture(model, picture)[1]["sigma"] for picture in pictures)
+    assert stated == pytest.approx(scaled, rel=0.02)
+    assert guessed > 4 * stated

@@ -7,6 +7,7 @@ import threading
 import warnings
 
 import numpy as np
+import PIL
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -217,6 +218,7 @@ def test_lab_becomes_rgb_with_a_warning():
     assert picture.pixels.min() > 250
 
 
+@pytest.mark.skipif(int(PIL.__version__.partition(".")[0]) < 13, reason="Pillow 12 takes such files for cut off")
 def test_ycbcr_tiff_becomes_rgb_with_a_warning():
     ycbcr = Image.new("RGB", (4, 4), (255, 0, 0)).convert("YCbCr")
     picture = images.read(saved(ycbcr, "TIFF"))

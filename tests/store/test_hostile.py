@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import random
@@ -63,7 +64,7 @@ def mutated(data: bytes, source: random.Random) -> bytes:
         where = source.choice((about, about["config"], about["config"], header, header[source.choice(list(header))]))
         if isinstance(where, dict) and where and isinstance(about.get("config"), dict):
             key = source.choice([*(key for key in where if key != "__metadata__"), "other"])
-            where[key] = source.choice(VALUES)
+            where[key] = copy.deepcopy(source.choice(VALUES))  # which may be changed in turn
         if not isinstance(about.get("config"), dict):
             break
     header["__metadata__"]["vaetool"] = json.dumps(about)

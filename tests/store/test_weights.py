@@ -8,6 +8,7 @@ import pickle
 import shutil
 import struct
 import sys
+import textwrap
 import time
 import zipfile
 from pathlib import Path
@@ -140,6 +141,7 @@ def test_eight_bits_whose_scale_does_not_fit_are_refused(dae, tmp_path):
         weights.load(path)
 
 
+@pytest.mark.skipif(torch.__version__.startswith("2.10."), reason="this torch needs sympy for its device meta")
 def test_loading_is_quick_to_start(python, original):
     code = (
         "import sys, torch, vaetool.denoising.dae, safetensors.torch, vaetool.store.weights; "
@@ -448,3 +450,26 @@ def test_random_damage_never_leads_to_another_error_nor_takes_long(original, tmp
     except VaetoolError as error:
         assert str(error).startswith(f"{path}: ")  # noqa: PT017 - most damage is an error, some is not
     assert time.process_time() - start < 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of address space")
+def test_a_model_for_which_there_is_no_memory_is_not_called_damaged(python):
+    script = """
+    import resource
+    from pathlib import Path
+
+    from vaetool.errors import is_out_of_memory
+    from vaetool.store.catalogue import find
+    from vaetool.store.weights import load
+
+    load(find("photo-codec-0"), device="cpu")  # so that all modules are there
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + 12 * 2**20, resource.RLIM_INFINITY))
+    try:
+        load(find("photo-codec"), device="cpu")
+    except Exception as error:
+        print(is_out_of_memory(error))
+    """
+    with python("-c", textwrap.dedent(script)) as process:
+        answer, _ = process.communicate(timeout=60)
+    assert answer == b"True\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -75,3 +76,18 @@ def same_weights() -> Callable[[Path, Path], bool]:
         return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
     return compare
+
+
+@pytest.fixture
+def saved_step() -> Callable[[Path], int]:
+    """The step of a saved state, -1 without one."""
+
+    def read(state: Path) -> int:
+        try:
+            data = state.read_bytes()  # opened once: safe_open opens it twice, and a run replaces it in between
+        except FileNotFoundError:
+            return -1
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
+        return json.loads(header["__metadata__"]["vaetool-state"])["progress"]["step"]
+
+    return read

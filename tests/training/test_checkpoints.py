@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import time
-from pathlib import Path
 from random import Random
 
 import pytest
@@ -34,16 +33,6 @@ class Stopper(Reporter):
             signal.raise_signal(self.number)
 
 
-def saved_step(state: Path) -> int:
-    """-1 without a state. The file is opened once: safe_open opens it twice, and a run replaces it in between."""
-    try:
-        data = state.read_bytes()
-    except FileNotFoundError:
-        return -1
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    return json.loads(header["__metadata__"]["vaetool-state"])["progress"]["step"]
-
-
 @pytest.fixture
 def stopped(fit):
     """A run that was stopped by Ctrl-C after 7 of 20 steps."""
@@ -59,7 +48,7 @@ RECIPES = {
 
 @pytest.mark.parametrize("optimizer", [pytest.param("adamw", marks=pytest.mark.slow), "muon"])
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
-    fit, tiny, tmp_path, pictures, python, same_weights, optimizer
+    fit, tiny, tmp_path, pictures, python, same_weights, optimizer, saved_step
 ):
     settings = RECIPES[optimizer]
     flags = [word for setting in [*tiny, *settings] for word in ("--set", setting)]
@@ -307,13 +296,13 @@ def test_a_resumed_run_whose_best_weights_are_gone_writes_them_again(fit, stoppe
     assert fit("training.steps=20", resume=True).path.is_file()
 
 
-def test_a_run_begun_anew_forgets_the_state_of_the_one_before(fit, stopped, tmp_path):
+def test_a_run_begun_anew_forgets_the_state_of_the_one_before(fit, stopped, tmp_path, saved_step):
     with pytest.raises(KeyboardInterrupt):
         fit("training.steps=20", reporter=Stopper(1), force=True)
     assert saved_step(state_path(tmp_path / "mine.safetensors")) == 1
 
 
-def test_a_second_signal_acts_at_once(fit, tmp_path):
+def test_a_second_signal_acts_at_once(fit, tmp_path, saved_step):
     class Impatient(Stopper):
         def step(self, *arguments) -> None:
             super().step(*arguments)

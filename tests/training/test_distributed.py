@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
 import pytest
 import torch
 
 from vaetool.denoising.dae import DAE, DAEConfig
 from vaetool.errors import UsageError
+from vaetool.training.checkpoints import state_path
 from vaetool.training.distributed import Processes, is_first_process, join_processes
 
 
@@ -75,3 +83,41 @@ def test_two_processes_give_the_weights_of_one(fit, tiny, tmp_path, pictures, py
     assert words.decode().count("held-out image") == 1
     one, two = load_file(fit(*settings, name="one").path), load_file(output)
     assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-5
+
+
+def process_of(rank: int, parent: int) -> int | None:
+    """The process of a rank that `torchrun`, a parent, has started; None if there is none."""
+    for status in Path("/proc").glob("[0-9]*/status"):
+        with suppress(OSError):
+            words = (status.parent / "environ").read_bytes().split(b"\0")
+            if f"\nPPid:\t{parent}\n" in status.read_text() and f"RANK={rank}".encode() in words:
+                return int(status.parent.name)
+    return None
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+@pytest.mark.parametrize("killed", [0, 1])
+def test_when_a_process_is_killed_all_are_begun_again_and_go_on(
+    fit, tiny, tmp_path, pictures, python, saved_step, killed
+):
+    from safetensors.torch import load_file
+
+    settings = ["training.steps=150", "training.save_minutes=0.0"]
+    flags = [word for setting in [*tiny, *settings] for word in ("--set", setting)]
+    output = tmp_path / "killed.safetensors"
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2, "--max-restarts", 1)
+    command = ("-m", "vaetool", "train", "dae", pictures, "-o", output, "--device", "cpu", "--resume", *flags)
+    process = python(*torchrun, *command)
+    deadline = time.monotonic() + 120
+    while (step := saved_step(state_path(output))) < 20:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process_of(killed, process.pid), signal.SIGKILL)
+    _, words = process.communicate(timeout=300)
+    assert process.returncode == 0, words.decode()
+    assert step < 150
+    one, two = load_file(fit(*settings, name="one").path), load_file(output)
+    assert max((one[name] - two[name]).abs().max().item() for name in one) < 1e-5
+    assert not state_path(output).exists()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vaetool.cli import completion
 from vaetool.cli.engines import process
 from vaetool.cli.groups import with_options
 from vaetool.cli.options import Format, Inputs, Output, Quality, RunOptions
@@ -22,6 +23,7 @@ CodecName = Annotated[
         "-m",
         "--model",
         metavar="NAME|PATH",
+        autocompletion=completion.models,
         help="A codec to try first. A file says which codec it needs, and that one is looked up among the models.",
         show_default=False,
     ),

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from vaetool.cli import completion
 from vaetool.cli.facts import size
 from vaetool.cli.groups import WordOptions, with_options
 from vaetool.errors import UsageError
@@ -24,7 +25,12 @@ class Part(StrEnum):
 
 ModelArgument = Annotated[
     str | None,
-    typer.Argument(metavar="MODEL", help="A name from `vaetool models`, or a model file.", show_default=False),
+    typer.Argument(
+        metavar="MODEL",
+        help="A name from `vaetool models`, or a model file.",
+        autocompletion=completion.models,
+        show_default=False,
+    ),
 ]
 GraphFile = Annotated[
     Path | None,

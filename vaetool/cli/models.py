@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from vaetool.cli import completion
 from vaetool.cli.facts import show, size, table
 from vaetool.cli.groups import WordOptions, with_options
 from vaetool.errors import UsageError, VaetoolError, WeightsError
@@ -32,7 +33,12 @@ What = Annotated[
 ]
 Names = Annotated[
     list[str] | None,
-    typer.Argument(metavar="NAME", help="Names of models; for show, also model files.", show_default=False),
+    typer.Argument(
+        metavar="NAME",
+        help="Names of models; for show, also model files.",
+        autocompletion=completion.models,
+        show_default=False,
+    ),
 ]
 
 

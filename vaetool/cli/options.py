@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 import typer
 
-from vaetool.cli import plans
+from vaetool.cli import completion, plans
 from vaetool.cli.engine_options import EngineOptions
 from vaetool.cli.groups import WordOptions, between
 from vaetool.cli.pictures import picture_writer
@@ -44,7 +44,13 @@ Output = Annotated[
 ]
 ModelName = Annotated[
     str,
-    typer.Option("-m", "--model", metavar="NAME|PATH", help="A name from `vaetool models`, or a model file."),
+    typer.Option(
+        "-m",
+        "--model",
+        metavar="NAME|PATH",
+        help="A name from `vaetool models`, or a model file.",
+        autocompletion=completion.models,
+    ),
 ]
 Quality = Annotated[
     int | None,

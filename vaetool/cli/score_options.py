@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from vaetool.cli import completion
 from vaetool.cli.groups import between
 
 VERDICTS, RESULTS, EVALUATION = "Verdicts", "More results", "Evaluation"
@@ -17,6 +18,7 @@ Model = Annotated[
         "-m",
         "--model",
         metavar="NAME|PATH",
+        autocompletion=completion.models,
         help="A model trained on good pictures (features, defect or vae) or on pairs (mmvae): a name from "
         "`vaetool models`, or a file.",
         show_default=False,

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vaetool.cli import completion
 from vaetool.cli.groups import with_flags, with_options
 from vaetool.cli.options import ComputeOptions
 from vaetool.errors import UsageError
@@ -23,6 +24,7 @@ Words = Annotated[
         metavar="[KIND] DATA",
         help=f"The kind of model ({', '.join(KINDS)}), unless the recipe names it; then folders of images, "
         "zip files of them, or torchvision:NAME.",
+        autocompletion=completion.kinds,
         show_default=False,
     ),
 ]
@@ -46,7 +48,13 @@ Preset = Annotated[
 ]
 Init = Annotated[
     str | None,
-    typer.Option("--init", metavar="NAME|PATH", help="Start from the weights of this model.", rich_help_panel=RECIPE),
+    typer.Option(
+        "--init",
+        metavar="NAME|PATH",
+        help="Start from the weights of this model.",
+        autocompletion=completion.models,
+        rich_help_panel=RECIPE,
+    ),
 ]
 Settings = Annotated[
     list[str] | None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vaetool.cli import completion
 from vaetool.cli.engine_options import Engine
 from vaetool.cli.engines import process
 from vaetool.cli.facts import Lines
@@ -29,6 +30,7 @@ Model = Annotated[
         "-m",
         "--model",
         metavar="NAME|PATH",
+        autocompletion=completion.models,
         help="A multimodal VAE: a file that `vaetool train mmvae` wrote.",
         show_default=False,
     ),

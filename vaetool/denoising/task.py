@@ -49,7 +49,7 @@ def _clean(model: DAE, page: Picture, cleaning: Cleaning) -> tuple[Picture, np.n
     if cleaning.sigma is None and _has_few_colours(page):
         return page, constant_map(0)
     pixels = page.visible_pixels()
-    clean, noise = model.clean(pixels, used_range(pixels), cleaning)
+    clean, noise = model.clean(pixels, used_range(pixels, page.white), cleaning)
     return page.replace_pixels(clean), noise
 
 

@@ -62,7 +62,13 @@ class Console:
         return Words(stderr=True, force_terminal=_is_terminal(sys.stderr), highlight=False, emoji=False, markup=False)
 
     def _print(self, text: str, style: str | None = None) -> None:
-        self.screen.print(one_line(text), style=style, soft_wrap=True)
+        line = one_line(text)
+        try:
+            self.screen.print(line, style=style, soft_wrap=True)
+        except (MemoryError, OSError, ImportError) as error:
+            if not is_out_of_memory(error):
+                raise
+            os.write(2, f"{line}\n".encode())  # rich does not fit into what is left
 
     def error(self, text: str) -> None:
         """Print an error in one line, always."""
@@ -251,7 +257,7 @@ def reason(error: Exception, source: object = None) -> str:
     if isinstance(error, VaetoolError):
         return one_line(error)
     if is_out_of_memory(error):
-        return OUT_OF_ADDRESSES if isinstance(error, ImportError) else OUT_OF_MEMORY
+        return OUT_OF_ADDRESSES if _is_of_import(error) else OUT_OF_MEMORY
     if isinstance(error, OSError) and error.strerror:
         paths = [os.fsdecode(path) for path in (error.filename, error.filename2) if isinstance(path, str | bytes)]
         other = " -> ".join(path for path in paths if path != str(source))
@@ -259,6 +265,11 @@ def reason(error: Exception, source: object = None) -> str:
     first_line = str(error).strip().partition("\n")[0]
     name = type(error).__name__
     return one_line(f"internal error: {name}: {first_line} (run with -vv for a traceback)")
+
+
+def _is_of_import(error: Exception) -> bool:
+    frames = traceback.walk_tb(error.__traceback__)
+    return isinstance(error, ImportError) or any(frame.f_code.co_name == "<module>" for frame, _ in frames)
 
 
 def guarded(command: Callable[[], int], console: Console) -> int:

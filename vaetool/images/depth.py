@@ -63,6 +63,20 @@ def png_chunks(data: bytes) -> list[bytes]:
     return found
 
 
+def white_of_png(data: bytes, pixels: np.ndarray) -> int | None:
+    """Return the largest value that there may be among uint16 pixels of a PNG file, None if it does not say so.
+
+    Its chunk sBIT says how many bits there were before they were scaled to 16 (PNG, third edition, 13.12), after which
+    the lower ones of small values are zero. Where they are not, whoever wrote the file has not scaled them.
+    """
+    found = next((chunk[8:-4] for chunk in png_chunks(data) if chunk[4:8] == b"sBIT"), b"")
+    bits = max(found, default=0)
+    if not 8 <= bits < 16:
+        return None
+    is_scaled = pixels.max() >= 2**bits or not (pixels & (2 ** (16 - bits) - 1)).any()
+    return 65535 if is_scaled else 2**bits - 1
+
+
 def encode_ppm(pixels: np.ndarray) -> bytes:
     """Encode pixels, (height, width, 3) uint16, as PPM."""
     height, width, _ = pixels.shape

@@ -28,6 +28,7 @@ class Picture:
     jpeg: how a JPEG file was compressed, as options of Pillow for doing the same again (see `vaetool.images.jpeg`).
     exif: as a TIFF block with its `Exif` prefix, without orientation and thumbnail; xmp: without those, too.
     dpi: across and down. texts: keywords and texts, as PNG has them, at most 16 MiB of them, as there may be of XMP.
+    white: of 16 bits, the largest value that there may be, where the file says so.
     warnings: one sentence per loss on reading.
     pages: the pages after this one, of a TIFF file that was read whole.
     Raises ValueError when shapes or dtypes do not fit together.
@@ -41,6 +42,7 @@ class Picture:
     dpi: Dpi | None = None
     xmp: bytes | None = None
     texts: Texts = ()
+    white: int | None = None
     warnings: tuple[str, ...] = ()
     origin: Path | bytes | None = None
     jpeg: Mapping[str, Any] | None = None

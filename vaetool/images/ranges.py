@@ -48,17 +48,18 @@ def extremes(pixels: np.ndarray) -> Range | None:
     return None if (least, most) == (0, np.iinfo(pixels.dtype).max) else Range(least, most)
 
 
-def used_range(pixels: np.ndarray) -> Range | None:
+def used_range(pixels: np.ndarray, white: int | None = None) -> Range | None:
     """Return the range that pixels use; None if it is all of an integer type.
 
     Of uint16 it is that of so many bits as the largest value needs: data of 12 bits are the same as 8 or 16 bits of the
     same picture. Of floating point it is 0..1 if values are within that and reach its upper half, else what all but the
     rarest values are within, from 0 on if they begin near it.
+    white: see `Picture.white`; of uint16 it counts like a value of the pixels.
     """
     if pixels.dtype == np.uint8:
         return None
     if pixels.dtype == np.uint16:
-        bits = max(FEWEST_BITS, int(pixels.max(initial=0)).bit_length())
+        bits = max(FEWEST_BITS, int(pixels.max(initial=white or 0)).bit_length())
         return None if bits == 16 else Range(0, 2**bits - 1)
     least, most = float(pixels.min()), float(pixels.max())
     if least >= 0 and 0.5 < most <= 1:

@@ -237,6 +237,7 @@ def _decode(image: Image.Image, head: bytes, notes: list[str], stream: BinaryIO 
         dpi=metadata.dpi_to_carry(image),
         xmp=metadata.xmp_to_carry(image.info.get("xmp"), notes),
         texts=metadata.texts_to_carry(image, notes),
+        white=_white(image, bits, pixels, stream),
         jpeg=jpeg.options_of(image),
         warnings=tuple(dict.fromkeys(notes)),  # last: some of the others add to them
     )
@@ -254,6 +255,15 @@ def _is_beyond_pillow(image: Image.Image, bits: int) -> bool:
     if not image.mode.startswith("I;16"):
         return image.mode == "LAB"
     return bits < 16 or image.tag_v2.get(ExifTags.Base.PhotometricInterpretation) == WHITE_IS_ZERO
+
+
+def _white(image: Image.Image, bits: int, pixels: np.ndarray, stream: BinaryIO | None) -> int | None:
+    """Return the largest value that there may be among samples of 16 bits, None if the file does not say so."""
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return tiff.white_of(image.tag_v2, image.tag_v2.get(ExifTags.Base.PhotometricInterpretation), bits)
+    if image.format == "PNG" and pixels.dtype == np.uint16 and stream is not None:
+        return depth.white_of_png(_all_of(stream), pixels)
+    return None
 
 
 def _frames_left_out(image: Image.Image, stream: BinaryIO | None) -> list[str]:

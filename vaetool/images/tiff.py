@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +19,7 @@ from vaetool.images import raw
 from vaetool.images.exif import ExactText, parse
 from vaetool.images.metadata import Dpi, is_dpi, xmp_to_carry
 from vaetool.images.orientation import upright
-from vaetool.images.photometric import LAB, as_shown
+from vaetool.images.photometric import BLACK_IS_ZERO, LAB, RGB, as_shown
 from vaetool.images.picture import Picture
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -33,6 +33,8 @@ TEXTS_ALONE = "the EXIF data is left out but for its texts"
 DPI_PER_UNIT = {2: 1.0, 3: 2.54}  # of the unit of resolution: inches, centimetres
 EXACT = 2**24  # larger integers are not all exact in 32-bit floating point
 XMP = 700  # tag
+LARGEST_VALUES = 281, 341
+"""Tags, MaxSampleValue and SMaxSampleValue. Some writers mean the largest value that there is, others that may be."""
 _PROFILE, _UNIT, _DENSITIES = 34675, 296, (282, 283)
 _RESOLUTION_TAGS = {_UNIT, *_DENSITIES}
 _DIRECTORIES = {34665, 34853}  # of a camera's settings, of its place
@@ -54,6 +56,7 @@ class TiffPage(NamedTuple):
     xmp: bytes | None = None
     orientation: int = 1
     warnings: tuple[str, ...] = ()
+    white: int | None = None
 
 
 def page_samples(data: bytes, number: int) -> np.ndarray:
@@ -124,7 +127,9 @@ def _picture(page: TiffPage, floats: bool) -> Picture:
     pixels, alpha = upright(samples, page.orientation)
     if alpha is not None and alpha.dtype == np.float32:
         raise ImageError("holds floating-point values and transparency; convert it to 8 or 16 bits first")
-    return Picture(pixels, alpha, "TIFF", page.icc_profile, page.exif, page.dpi, page.xmp, warnings=page.warnings)
+    return Picture(
+        pixels, alpha, "TIFF", page.icc_profile, page.exif, page.dpi, page.xmp, white=page.white, warnings=page.warnings
+    )
 
 
 def _read_pages(data: bytes, max_pixels: int, count: int | None) -> list[TiffPage]:
@@ -201,7 +206,8 @@ def _page(page: Any) -> TiffPage:
         notes.append(f"{page.photometric.name} is converted to RGB")
     if note := scaling_note(page.bitspersample):
         notes.append(note)
-    return TiffPage(_samples(page), has_alpha, profile, block, dpi, xmp, orientation, tuple(notes))
+    white = white_of(tags, page.photometric, page.bitspersample)
+    return TiffPage(_samples(page), has_alpha, profile, block, dpi, xmp, orientation, tuple(notes), white)
 
 
 def _samples(page: Any) -> np.ndarray:
@@ -210,6 +216,18 @@ def _samples(page: Any) -> np.ndarray:
     found = page.asarray()
     stored = np.moveaxis(found, 0, -1) if page.axes == "SYX" else np.atleast_3d(found)
     return as_shown(stored, page.photometric, page.bitspersample)
+
+
+def white_of(tags: Mapping[int, Any], photometric: int | None, bits: int) -> int | None:
+    """Return the largest value that there may be among samples of 16 bits, None if a file does not say so.
+
+    65535 says nothing: it is what holds without a tag.
+    """
+    if bits != 16 or photometric not in (BLACK_IS_ZERO, RGB):
+        return None
+    found = [value for tag in LARGEST_VALUES for value in np.ravel(tags.get(tag, 0))]
+    largest = max((int(value) for value in found if isinstance(value, np.integer)), default=0)
+    return largest if 0 < largest < 65535 else None
 
 
 def scaling_note(bits: int) -> str | None:
@@ -255,7 +273,7 @@ def encode(pages: Sequence[TiffPage]) -> bytes:
                 iccprofile=page.icc_profile,
                 resolution=page.dpi,
                 resolutionunit=None if page.dpi is None else "INCH",
-                extratags=[*_text_tags(page.exif), *_xmp_tags(page.xmp)],
+                extratags=[*_text_tags(page.exif), *_xmp_tags(page.xmp), *_white_tags(page.white, channels)],
             )
     return file.getvalue()
 
@@ -274,3 +292,7 @@ def _text_tags(exif: bytes | None) -> list[tuple[int, str, int, bytes, bool]]:
 
 def _xmp_tags(xmp: bytes | None) -> list[tuple[int, str, int, bytes, bool]]:
     return [(XMP, "B", len(xmp), xmp, True)] if xmp else []
+
+
+def _white_tags(white: int | None, channels: int) -> list[tuple[int, str, int, tuple[int, ...], bool]]:
+    return [] if white is None else [(LARGEST_VALUES[0], "H", channels, (white,) * channels, True)]

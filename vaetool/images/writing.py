@@ -132,9 +132,11 @@ def _special_options(picture: Picture, format: str) -> dict[str, Any]:  # noqa: 
     """Return what Pillow's PNG and TIFF savers need in addition to, or instead of, `_options`."""
     if format == "PNG":
         return png_chunks(picture.xmp, picture.texts)
-    if format != "TIFF" or not (picture.exif or picture.xmp):
+    if format != "TIFF" or not (picture.exif or picture.xmp or picture.white):
         return {}
     tags = parse(picture.exif)
+    if picture.white:
+        tags[tiff.LARGEST_VALUES[0]] = picture.white
     if picture.xmp:
         tags[tiff.XMP] = picture.xmp
     # Pillow cannot write the parts of EXIF and a compression at once.
@@ -159,7 +161,15 @@ def _encode_without_pillow(picture: Picture, format: str, strip: bool) -> bytes:
     pages = [picture, *(page.without(METADATA) if strip else page for page in picture.pages)]
     return tiff.encode(
         [
-            tiff.TiffPage(_samples(page), page.alpha is not None, page.icc_profile, page.exif, page.dpi, page.xmp)
+            tiff.TiffPage(
+                _samples(page),
+                page.alpha is not None,
+                page.icc_profile,
+                page.exif,
+                page.dpi,
+                page.xmp,
+                white=page.white,
+            )
             for page in pages
         ]
     )

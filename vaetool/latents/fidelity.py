@@ -57,7 +57,7 @@ def frechet_distance(a: np.ndarray, b: np.ndarray) -> float:
 def _moments(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     samples = np.asarray(samples, np.float64)
     spare = min(1, len(samples) - 1)  # a single one has no covariance
-    return samples.mean(axis=0), np.atleast_2d(np.cov(samples, rowvar=False, ddof=spare))
+    return samples.mean(axis=0), np.atleast_2d(np.cov(samples.T, ddof=spare))
 
 
 def precision_and_recall(real: np.ndarray, samples: np.ndarray, neighbours: int = NEIGHBOURS) -> tuple[float, float]:

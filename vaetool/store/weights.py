@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vaetool.errors import DeviceError, WeightsError, WrongKindError
+from vaetool.errors import DeviceError, WeightsError, WrongKindError, is_out_of_memory
 from vaetool.store.catalogue import (
     bundled_folder,
     find,
@@ -202,6 +202,8 @@ def _fill(model: Model, header: Header) -> None:
     except OSError as error:
         raise WeightsError(f"{header.path}: cannot be read ({error.strerror})") from error
     except (SafetensorError, KeyError, RuntimeError) as error:  # or it was replaced since its header was read
+        if is_out_of_memory(error):
+            raise
         raise WeightsError(f"{header.path}: a damaged model file ({_brief(error)})") from error
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.rendezvous import rendezvous
 
 from vaetool.errors import UsageError
 from vaetool.nn.base import Batch
@@ -95,8 +96,13 @@ def join_processes(device: torch.device, batch: int) -> Iterator[Processes]:
     if device.type == "cuda":
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    store, rank, _ = next(rendezvous("env://"))
+    # torchrun keeps its store when it begins killed processes again; what is there of the dead must not be found.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    store = distributed.PrefixStore(attempt, store)  # type: ignore[attr-defined]
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    distributed.init_process_group(backend, store=store, rank=rank, world_size=count)
     try:
-        yield Processes(distributed.get_rank(), count, device)
+        yield Processes(rank, count, device)
     finally:
         distributed.destroy_process_group()

@@ -45,7 +45,7 @@ def formats(picture: Picture) -> list[str]:
 def preview(picture: Picture) -> bytes:
     """Encode a picture as a PNG for the browser: 8 bits, of the range in use, with its colour profile."""
     pixels, alpha = picture.pixels, picture.alpha
-    in_use = used_range(pixels)
+    in_use = used_range(pixels, picture.white)
     if in_use is not None:
         pixels = in_use.to_unit(pixels)
         alpha = None if alpha is None else in_use.to_unit(alpha)
