@@ -118,6 +118,8 @@ def read(data: bytes, max_pixels: int, *, whole: bool = False) -> Picture:
 
 def _picture(page: TiffPage, floats: bool) -> Picture:
     samples = page.samples
+    if not samples.size:
+        raise ImageError("is a damaged TIFF file (it has no pixels)")
     if samples.dtype not in (np.uint8, np.uint16):
         if not floats:
             raise ImageError(
