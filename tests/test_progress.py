@@ -46,5 +46,14 @@ def test_all_that_goes_through_a_large_picture_tells_how_far_it_is(large):
         load("photo-inpaint").inpaint(noisy, hole)
         coded, _ = codec.encode_pixels(large, 30)
         codec.decode_pixels(coded, *large.shape)
-    assert tasks.keys() == {"finding noise", "cleaning", "filling", "texture", "coding", "decoding", "painting"}
+    assert tasks.keys() == {
+        "finding noise",
+        "cleaning",
+        "filling",
+        "texture",
+        "grain",
+        "coding",
+        "decoding",
+        "painting",
+    }
     assert all(max(heard) > 1 for task, heard in tasks.items() if task != "texture")  # of which there is one place

@@ -81,3 +81,8 @@ def test_letters_are_not_touched(photo, size, colours):
 def test_small_pictures_are_no_trouble(shape):
     pixels = np.random.default_rng(0).choice(np.array([0, 128, 255], np.uint8), shape)
     assert without_impulses(pixels).shape == shape
+
+
+def test_noise_that_was_not_clipped_is_not_touched(photo):
+    noisy = np.random.default_rng(0).normal(photo / 255, 0.2).astype(np.float32)
+    assert without_impulses(noisy) is noisy

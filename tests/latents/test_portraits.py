@@ -41,8 +41,8 @@ def test_the_face_in_a_photo_is_found_and_aligned(faces, astronaut, found):
 
 def test_a_direction_changes_the_face_and_nothing_around_it(faces, astronaut, found):
     vector, _ = find_direction(faces, "old")
-    frames = change_portrait(faces, found, vector, frames=3)
-    assert frames.shape == (3, 512, 512, 3)
+    frames = change_portrait(faces, found, vector, frames=4)
+    assert frames.shape == (4, 512, 512, 3)
     assert np.abs(frames[1].astype(int) - astronaut).max() <= 1  # 0 is the photo itself
     reach = found.crop.side * np.sqrt(0.5)
     rows, columns = np.mgrid[:512, :512]
