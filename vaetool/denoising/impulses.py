@@ -38,18 +38,21 @@ def without_impulses(pixels: np.ndarray) -> np.ndarray:
     """Return pixels, (height, width, channels) of any type, without salt and pepper; themselves if there is none."""
     top = np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else 1
     black, white = pixels == 0, pixels == top  # not beyond: noise that was not clipped is none of this
-    if min(black.mean(), white.mean()) < FEWEST:
-        return pixels  # as most pictures: nothing else to look at
+    if min(np.count_nonzero(black), np.count_nonzero(white)) < FEWEST * pixels.size:
+        return pixels  # as most pictures: no need to look closer
+    alike = np.where(black, _around_each(black), _around_each(white))
     extreme = black | white
-    places = np.flatnonzero(extreme)
-    parts = np.array_split(places, max(1, -(-len(places) // AT_ONCE)))
+    alone = alike <= STANDS_OUT[2]
+    if min((black & alone).sum(), (white & alone).sum()) < FEWEST * pixels.size:
+        return pixels
+    places = np.flatnonzero(extreme & (alike <= DIFFERS[2]))
+    parts = np.array_split(places, -(-len(places) // AT_ONCE))
     usual, deviation = np.concatenate([_usual(pixels, extreme, part) for part in parts], axis=1)
-    alike = np.concatenate([_alike(pixels, part) for part in parts])
     difference = np.abs(pixels.flat[places].astype(np.float32) - usual)
 
     def differs(least: float, deviations: float, most_alike: int) -> np.ndarray:
         far = difference > least * top + deviations * deviation  # not where nothing is known: those are NaN
-        return far & (alike <= most_alike)
+        return far & (alike.flat[places] <= most_alike)
 
     found, salt = differs(*DIFFERS), white.flat[places[differs(*STANDS_OUT)]]
     if min(salt.sum(), (~salt).sum()) < FEWEST * pixels.size or len(salt) < MOST * found.sum():
@@ -57,6 +60,13 @@ def without_impulses(pixels: np.ndarray) -> np.ndarray:
     cleaned = pixels.copy()
     cleaned.flat[places[found]] = usual[found] if pixels.dtype.kind == "f" else np.rint(usual[found])
     return cleaned
+
+
+def _around_each(chosen: np.ndarray) -> np.ndarray:
+    """Return how many of the eight samples around each are chosen: uint8, of the same shape."""
+    padded = np.pad(chosen.view(np.uint8), ((1, 1), (1, 1), (0, 0)))
+    rows = padded[:-2] + padded[1:-1] + padded[2:]
+    return rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] - chosen
 
 
 def _usual(pixels: np.ndarray, extreme: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -71,14 +81,6 @@ def _usual(pixels: np.ndarray, extreme: np.ndarray, places: np.ndarray) -> np.nd
             around = _around(pixels, extreme, places[unknown], reach, in_area=in_area)
             found[:, unknown] = _median_and_deviation(around)
     return found
-
-
-def _alike(pixels: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """Return how many of the eight samples around each place are the same as that: (places,)."""
-    alike = np.full(len(places), -1)  # not itself
-    for inside, at in _neighbours(pixels, places, NEAR):
-        alike[inside] += pixels.flat[at] == pixels.flat[places[inside]]
-    return alike
 
 
 def _around(pixels: np.ndarray, extreme: np.ndarray, places: np.ndarray, reach: int, *, in_area: bool) -> np.ndarray:
