@@ -136,7 +136,11 @@ def test_a_mask_of_everything_is_an_error(here, vaetool):
 
 def test_boxes(here, vaetool):
     boxes = ("--box", "10,20,30,5", "--box", "-5,100,20,20")
-    assert vaetool("inpaint", "flower.png", *boxes).exit_code == 0
+    result = vaetool("inpaint", "flower.png", *boxes)
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (
+        0,
+        "flower.png: the box -5,100,20,20 is cut off at the borders of the picture, 160 x 107",
+    )
     where = changed("flower.png", "flower.inpainted.png")
     inside = np.zeros_like(where)
     inside[20:25, 10:40] = inside[100:, :15] = True

@@ -180,7 +180,17 @@ def test_files_that_did_not_change_are_told_with_the_reason(capfd):
         report.done("0.png", Path("out/0.png"), {"changed": False, "reason": "no noise found"})
         report.done("1.png", Path("out/1.png"), {"changed": True})
         report.done("2.png", Path("out/2.png"), {"changed": False, "reason": "no noise found"})
-    assert capfd.readouterr().err == "2 unchanged: no noise found\n3 done\n"
+    assert capfd.readouterr().err == "2 unchanged (0.png, 2.png): no noise found\n3 done\n"
+
+
+def test_of_many_files_that_did_not_change_the_first_are_named(capfd):
+    report = Report(Console())
+    with report.over(7):
+        for number in range(7):
+            report.done(f"{number}.png", Path(f"out/{number}.png"), {"changed": False, "reason": "no noise found"})
+    assert capfd.readouterr().err == (
+        "7 unchanged (0.png, 1.png, 2.png, 3.png, 4.png and 2 more): no noise found\n7 done\n"
+    )
 
 
 def test_one_file_that_did_not_change_is_told(capfd):

@@ -138,7 +138,16 @@ def test_opaque_alpha_is_no_transparency(photo):
     opaque = Picture(photo.astype(np.uint16) * 257, np.full(photo.shape[:2], 65535, np.uint16))
     for reference in (Picture(photo), Picture(photo, np.full(photo.shape[:2], 255, np.uint8))):
         pair = Pair(opaque, reference)
-        assert (pair.compare().identical, pair.warnings) == (True, ())
+        assert (pair.compare().identical, "transparency" in "".join(pair.warnings)) == (True, False)
+
+
+def test_other_depths_are_told(photo):
+    deep = Picture(photo.astype(np.uint16) * 257)
+    assert Pair(Picture(photo), deep).warnings == (
+        "it has 8 bits, its reference 16 bits: both are compared in 0..65535",
+    )
+    assert "32 bits of floating point" in Pair(Picture(photo), Picture(photo / np.float32(255))).warnings[0]
+    assert Pair(deep, deep).warnings == ()
 
 
 def test_pictures_that_share_no_visible_pixel_are_refused(photo):

@@ -270,6 +270,8 @@ class RunOptions(EngineOptions, FileOptions):
                 also_read=chain(self._lists(), plans.model_files(model), also_read),
             )
             plans.check_outputs(jobs, naming.extension, self.console, dry_run=self.dry_run)
+            if naming.extension is None:
+                plans.name_converted([job for job in jobs if str(job.output) != output], self.console)
         plans.end_without_work(jobs, self.console, dry_run=self.dry_run)
         return jobs
 

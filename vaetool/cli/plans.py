@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 import typer
@@ -77,6 +78,18 @@ def name_unread(paths: Sequence[Place], console: Console) -> None:
         from vaetool.files.unread import left_out
 
         console.warn(left_out(paths))
+
+
+def name_converted(jobs: Sequence[Job], console: Console) -> None:
+    """Say which inputs become files of another format, as theirs is read but not written."""
+    from vaetool.files.inputs import READ_ONLY
+    from vaetool.files.remote import Place
+
+    found = [PurePath(str(job.source)).suffix.lower() for job in jobs if isinstance(job.output, Place)]
+    for suffix, count in Counter(found).items():
+        if suffix in READ_ONLY:
+            what = "1 file is" if count == 1 else f"{count} files are"
+            console.say(f"{what} {suffix}, which is read but not written: --format says what to write instead of PNG")
 
 
 def end_without_work(jobs: Sequence[Job], console: Console, *, dry_run: bool) -> None:

@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import traceback
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from vaetool.errors import UsageError, VaetoolError, is_out_of_memory, one_line
 from vaetool.files import signals
-from vaetool.files.records import plain, sentence
+from vaetool.files.records import Named, plain, sentence
 from vaetool.files.remote import Remote
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Report:
         self.done_count = self.skipped_count = self.failed_count = 0
         self.code_when_done = 0  # a command with a finding sets another one: 3 for outliers
         self._last_line = ""
-        self._unchanged: Counter[str] = Counter()  # reasons
+        self._unchanged: defaultdict[str, Named] = defaultdict(Named)  # by the reason
         self._advance: Callable[[], None] = lambda: None
 
     @property
@@ -197,7 +197,7 @@ class Report:
             self._last_line = self._last_line and self.sizes.sentence(source, output, facts)
         self.console.note(sentence(source, output, facts))
         if facts.get("changed") is False and "reason" in facts:
-            self._unchanged[facts["reason"]] += 1
+            self._unchanged[facts["reason"]].add(source)
         if self.console.json:
             place = {} if output is None else {"output": str(output)}
             noted = {"warnings": list(warnings)} if warnings else {}
@@ -231,8 +231,8 @@ class Report:
         """Print the last line of a batch: how many of each; for a single file, where its result is."""
         seen = self.done_count + self.skipped_count + self.failed_count
         missing = max(0, self.total - seen)
-        for reason, count in self._unchanged.items():
-            self.console.say(f"unchanged: {reason}" if seen == 1 else f"{count} unchanged: {reason}")
+        for why, files in self._unchanged.items():
+            self.console.say(f"unchanged: {why}" if seen == 1 else f"{files.count} unchanged ({files}): {why}")
         if seen == 1 and not missing:
             if self.done_count and self._last_line:
                 self.console.say(self._last_line)

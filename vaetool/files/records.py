@@ -15,6 +15,26 @@ def sentence(source: object, output: object, facts: Mapping[str, Any]) -> str:
     return f"{source}{arrow}" + (f" ({details})" if details else "")
 
 
+class Named:
+    """Counts files of which the same is to be said, and names the first ones."""
+
+    MOST = 5
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._first: list[str] = []
+
+    def add(self, source: object) -> None:
+        """Count a file."""
+        self.count += 1
+        if self.count <= self.MOST:
+            self._first.append(str(source))
+
+    def __str__(self) -> str:
+        more = self.count - len(self._first)
+        return ", ".join(self._first) + (f" and {more} more" if more else "")
+
+
 def _short(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 

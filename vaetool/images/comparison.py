@@ -56,6 +56,7 @@ class Pair:
         if not visible.any():
             raise ImageError("has no pixel that is visible both in it and in its reference")
         self._visible = None if visible.all() else visible
+        self._depths = tuple(each.pixels.dtype for each in both)
         self._same_alpha = bool((alpha == reference_alpha).all())
         self._same_profile = len({each.icc_profile for each in both} - {None}) < 2
         channels = max(each.pixels.shape[2] for each in both)
@@ -66,7 +67,12 @@ class Pair:
         """What differs besides the colours, a sentence each."""
         alpha = "its transparency is not that of its reference: only what is visible in both is compared"
         profile = "its colour profile is not that of its reference: values are compared as they are"
-        return (*(() if self._same_alpha else (alpha,)), *(() if self._same_profile else (profile,)))
+        one, other = (
+            f"{8 * dtype.itemsize} bits{' of floating point' * (dtype.kind == 'f')}" for dtype in self._depths
+        )
+        depth = f"it has {one}, its reference {other}: both are compared in 0..{self.peak}"
+        told = ((alpha, self._same_alpha), (profile, self._same_profile), (depth, one == other))
+        return tuple(text for text, is_same in told if not is_same)
 
     def compare(self) -> Comparison:
         """Return how close the picture is to its reference."""

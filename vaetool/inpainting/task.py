@@ -45,17 +45,19 @@ Marks = Callable[[Picture, object], np.ndarray]
 class MaskedPicture:
     """A picture, and its hole, (height, width) bool: what `inpaint_picture` takes.
 
-    painted: the hole is where the picture has a certain colour. sought: kinds of flaws that were looked for.
+    painted: the hole is where the picture has a certain colour. sought: kinds of flaws that were looked for. boxes:
+    those that were to be filled.
     """
 
     picture: Picture
     hole: np.ndarray
     painted: bool = False
     sought: tuple[str, ...] = ()
+    boxes: tuple[Box, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The picture's own; what was found of flaws; one if nothing is marked, or it goes on outside of the hole."""
+        """The picture's own, and what is to be said of its hole: flaws found, boxes cut off, what it leaves over."""
         return (*self.picture.warnings, *self._about_the_hole())
 
     def _about_the_hole(self) -> Iterator[str]:
@@ -67,6 +69,10 @@ class MaskedPicture:
             look = "place looks" if (count := count_holes(self.hole)) == 1 else "places look"
             share, kinds = f"{self.hole.mean():.2%}", " or ".join(self.sought)
             yield f"{count} {look} like {kinds}, {share} of the picture; others may be left: see --write-mask"
+        height, width = self.hole.shape
+        for left, top, wide, high in self.boxes:
+            if left < 0 or top < 0 or left + wide > width or top + high > height:
+                yield f"the box {left},{top},{wide},{high} is cut off at the borders of the picture, {width} x {height}"
         if self.picture.pixels.dtype.kind == "f":
             return  # refused when it is to be filled
         elif radius := needed_dilation(self.picture.pixels, self.hole, self.painted):
@@ -111,7 +117,7 @@ class Holes:
         if invert_mask and mask is None:
             raise UsageError("--invert-mask inverts the picture of --mask: give both")
         self._invert, self._grows, self._radius, self._max_pixels = invert_mask, grow_to_edges, dilate, max_pixels
-        self._becomes_opaque, self._sought = alpha, tuple(dict.fromkeys(auto))
+        self._becomes_opaque, self._sought, self._boxes = alpha, tuple(dict.fromkeys(auto)), tuple(box)
         self._painted = color is not None and mask is None and not box and not alpha and not auto
         self._ways: list[Marks] = []
         if mask is not None:
@@ -135,7 +141,7 @@ class Holes:
         if self._grows:
             marked = grow_hole(picture.pixels, marked)
         opaque = replace(picture, alpha=None) if self._becomes_opaque else picture
-        return MaskedPicture(opaque, dilate_hole(marked, self._radius), self._painted, self._sought)
+        return MaskedPicture(opaque, dilate_hole(marked, self._radius), self._painted, self._sought, self._boxes)
 
     def _by_masks(self, mask: Any) -> Marks:
         if not isinstance(mask, str | Path):
