@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import struct
 import zlib
 
@@ -117,11 +118,30 @@ def test_hardly_anything_missing_from_a_jpeg_is_said(missing):
     assert "of its pixels are lost" in picture.warnings[0]
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_a_jpeg_of_which_more_is_missing_is_refused(share):
-    data = saved(photo(), "JPEG")
+@pytest.mark.parametrize(
+    "options", [{}, {"progressive": True}, {"restart_marker_rows": 1}, {"restart_marker_blocks": 3}]
+)
+@pytest.mark.parametrize("share", [0.03, 0.1, 0.5, 0.9])
+def test_a_jpeg_of_which_more_is_missing_is_refused(share, options):
+    data = saved(photo(1200, 900), "JPEG", quality=90, **options)
     with pytest.raises(ImageError, match="truncated"):
         images.read(data[: int(share * len(data))])
+
+
+@pytest.mark.parametrize("options", [{}, {"subsampling": 0}, {"restart_marker_rows": 1}, {"progressive": True}])
+def test_how_much_of_a_jpeg_is_lost_is_told(options):
+    data = saved(photo(1200, 900), "JPEG", quality=90, **options)
+    picture = images.read(data[: int(0.985 * len(data))])
+    lost = (picture.pixels != images.read(data).pixels).any(axis=2).mean()
+    told = re.search(r"([\d.]+)% of its pixels are lost", picture.warnings[0])
+    assert float(told[1]) / 100 == pytest.approx(lost, rel=0.1)
+
+
+def test_a_progressive_jpeg_without_its_last_scans_is_refused():
+    data = saved(photo(), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    with pytest.raises(ImageError, match="truncated"):
+        images.read(data[:last])
 
 
 def test_a_limit_of_pixels_holds_for_what_is_mended():

@@ -5,20 +5,30 @@ A PNG whose colour profile or text is damaged or huge, a JPEG whose last bytes a
 
 from __future__ import annotations
 
+import re
 import zlib
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFile
 
 from vaetool.images.depth import PNG_SIGNATURE, png_chunks
 
 JPEG_START, _JPEG_END = b"\xff\xd8\xff", b"\xff\xd9"
+_START_OF_SCAN = 0xDA
+_MARKER = re.compile(rb"\xff[\x01-\xcf\xda-\xfe]")  # of those that are followed by a length
 
 MAX_LOST = 0.05
 """The share of the pixels that may be missing from the end of a JPEG file: more is a file that was not copied whole."""
 
+_UNDRAWN_ROWS = 18
+"""Rows that a decoder keeps back though it has them: those of a block with half the colours, and two for smoothing."""
+
+_FILLER = 4 * _UNDRAWN_ROWS  # bytes for each pixel of a row: they reach further than the rows that are kept back
+
+_COEFFICIENTS = 64
 
 MAX_CHUNKS = 1000
 """So many chunks of a PNG file are looked at, besides those of its picture."""
@@ -72,17 +82,69 @@ def _is_sound(header: bytes, chunk: bytes, open_image: Callable[[bytes], Image.I
 
 
 def _with_its_end(data: bytes, open_image: Callable[[bytes], Image.Image]) -> Mended | None:
-    """Put an end to a JPEG file that has none, if hardly anything is missing.
-
-    What the decoder puts in place of missing pixels depends on what follows: so they are found.
-    """
+    """Put an end to a JPEG file that has none, if hardly anything is missing."""
     start = data.removesuffix(_JPEG_END[:1])
     mended = start + _JPEG_END
-    found, other = (
-        np.asarray(open_image(file)) for file in (mended, start + b"\x55" * (len(start) + 1024) + _JPEG_END)
-    )
-    lost = float((found != other).reshape(*found.shape[:2], -1).any(axis=2).mean())
+    found = np.asarray(open_image(mended))
+    missing = _missing_blocks(start, found, open_image)
+    image = open_image(start)
+    if image.info.get("progressive"):  # all rows are there from early on, but coarsely
+        missing |= not _has_all_scans(start)
+    else:
+        missing[_rows_drawn(image, found) + _UNDRAWN_ROWS :] = True
+    lost = float(missing.mean())
     if lost > MAX_LOST:
         return None
     what = f"{max(lost, 0.0001):.2%} of its pixels are lost" if lost else "all of its pixels are there"
     return Mended(mended, f"the end of the file is missing; {what}")
+
+
+def _missing_blocks(start: bytes, found: np.ndarray, open_image: Callable[[bytes], Image.Image]) -> np.ndarray:
+    """Return where pixels depend on what follows the start of a file, (height, width) bool, as far as that reaches.
+
+    found: the picture of the start alone. Beyond what follows, and beyond a restart marker that is missing, the decoder
+    puts the same grey in both.
+    """
+    filler = b"\x55" * max(len(start) + 1024, _FILLER * found.shape[1])
+    other = np.asarray(open_image(start + filler + _JPEG_END))
+    return (found != other).reshape(*found.shape[:2], -1).any(axis=2)
+
+
+def _rows_drawn(image: Image.Image, found: np.ndarray) -> int:
+    """Return how many rows of a picture a decoder draws that waits for the rest of the file.
+
+    found: the same picture, with whatever takes the place of the rest.
+    """
+    try:
+        image.load()
+    except OSError:
+        assert isinstance(image, ImageFile.ImageFile)
+        image.tile = []  # or it would try again
+    drawn = (np.asarray(image) == found).reshape(len(found), -1).all(axis=1)
+    return int(np.logical_and.accumulate(drawn).sum())
+
+
+def _has_all_scans(data: bytes) -> bool:
+    """Tell whether all coefficients of a progressive JPEG come, to their last bit (ITU-T T.81, B.2.3 and G.1.1.1).
+
+    The last scan may be cut off.
+    """
+    finished: defaultdict[int, set[int]] = defaultdict(set)  # coefficients, by component
+    for scan in _scans(data):
+        count = scan[0]
+        first, last, low_bit = scan[1 + 2 * count], scan[2 + 2 * count], scan[3 + 2 * count] & 15
+        if not low_bit:
+            for component in scan[1 : 1 + 2 * count : 2]:
+                finished[component].update(range(first, last + 1))
+    return bool(finished) and all(len(each) == _COEFFICIENTS for each in finished.values())
+
+
+def _scans(data: bytes) -> Iterator[bytes]:
+    """Yield the headers of the scans of a JPEG, without their lengths."""
+    place = len(JPEG_START) - 1
+    while found := _MARKER.search(data, place):
+        place = found.start() + 2
+        size = int.from_bytes(data[place : place + 2])
+        if found[0][1] == _START_OF_SCAN:
+            yield data[place + 2 : place + size]
+        place += size
