@@ -9,6 +9,7 @@ from PIL import Image
 
 import vaetool
 from tests.training.test_checkpoints import Stopper
+from tests.training.test_loop import Watcher
 from vaetool.errors import UsageError
 from vaetool.images.metrics import psnr
 from vaetool.images.ranges import used_range
@@ -63,6 +64,18 @@ def test_a_run_that_was_stopped_goes_on(noisy, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         learn(noisy, output, "training.steps=6", reporter=Stopper(3))
     assert learn(noisy, output, "training.steps=6", init=None, resume=True).steps == 6
+
+
+def test_weak_noise_tells_weights_apart(photographs, tmp_path):
+    """Cleaned pictures are so near to the truth that what is left is less than what is known of the noise."""
+    rng, photo = np.random.default_rng(0), np.asarray(photographs["flower"])
+    for number in range(10):
+        noisy = photo[:97, number : 97 + number] + rng.normal(0, 1.5, (97, 97, 3))
+        Image.fromarray(np.rint(noisy).clip(0, 255).astype(np.uint8)).save(tmp_path / f"{number}.png")
+    watcher = Watcher()
+    learn(tmp_path, tmp_path / "m.safetensors", "training.steps=6", reporter=watcher)
+    assert len(set(watcher.figures)) > 2
+    assert max(watcher.figures) < 50
 
 
 @pytest.mark.parametrize(

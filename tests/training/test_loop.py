@@ -134,6 +134,18 @@ def test_a_budget_of_minutes(fit):
     assert rates[-1] < 0.1 * rates[0]
 
 
+def test_a_run_that_gained_nothing_says_so(fit):
+    """With a rate of learning that no weight notices."""
+    watcher = Watcher()
+    result = fit("training.steps=3", "training.lr=1e-30", "training.lr_final=1e-30", reporter=watcher)
+    assert result.figures == result.before
+    assert watcher.warnings == [
+        "nothing was better on held-out images than the weights it began with: these are written"
+    ]
+    fit("training.steps=8", "training.warmup_steps=0", "training.lr=0.01", reporter=(better := Watcher()), force=True)
+    assert better.warnings == []
+
+
 def test_the_first_budget_to_be_spent_ends_the_run(fit):
     assert fit("training.steps=3", minutes=5).steps == 3
 

@@ -34,6 +34,7 @@ from vaetool.training.optimizers import follow, learning_rate_factor, make_optim
 from vaetool.training.prefetch import Prefetcher
 from vaetool.training.preparation import batch_size, find_images, new_model, read_images, settle, take_over
 from vaetool.training.report import Reporter
+from vaetool.training.words import no_gain
 
 SETTLED = 0.5  # share of a run after which it is said at once if it goes wrong: before, that may pass
 
@@ -160,8 +161,8 @@ class Run:
     def save_state(self) -> None:
         """Save everything that is needed to go on."""
         if self.processes.is_first:
-            path = checkpoints.state_path(self.output)
-            checkpoints.save_state(path, self._tensors(), self.optimizers, self.progress, self._identity())
+            state = self._tensors(), self.optimizers, self.progress, self._identity()
+            checkpoints.save_state(checkpoints.state_path(self.output), *state)
             self.has_saved = self.progress.step > 0
 
     def run(self) -> Result:
@@ -173,10 +174,8 @@ class Run:
             codes, held_out = self._generator("codes"), self.course.held_out
             for words in complete_file(self.best, self.output, self.images, held_out, self.recipe, codes):
                 self.reporter.say(words)
-            if (advice := self.model.advice(progress.figures)) is not None:
-                self.reporter.warn(advice)
-            if not (self.model.closed_form or progress.step):
-                self.reporter.warn("there was no time for a single step, so nothing was learnt: give more --minutes")
+            for words in filter(None, (self.model.advice(progress.figures), no_gain(progress))):
+                self.reporter.warn(words)
             self._show()
             checkpoints.remove_state(self.output)  # last: a run that is killed before can be resumed
         return Result(self.output, progress.before, progress.figures, count, progress.step, progress.seconds)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from vaetool.training.checkpoints import Progress
+
 UNITS = {"psnr": "dB", "sigma_error": "of 255"}
 FORMATS = {"psnr": ".2f", "sigma_error": ".2f", "loss": ".4g", "lr": ".1e", "images_per_second": ".0f"}
 NAMES = {"images_per_second": "images/s"}
@@ -28,6 +30,15 @@ def figure(name: str, value: float) -> str:
     """
     unit = f" {UNITS[name]}" if name in UNITS else ""
     return f"{NAMES.get(name, name)} {value:{FORMATS.get(name, '.5g')}}{unit}"
+
+
+def no_gain(progress: Progress) -> str | None:
+    """Say that the best weights of a run are those that it began with; None if they are not."""
+    if progress.figures != progress.before:
+        return None
+    if not progress.step:
+        return "there was no time for a single step, so nothing was learnt: give more --minutes"
+    return "nothing was better on held-out images than the weights it began with: these are written"
 
 
 def sentence(row: Mapping[str, float]) -> str:
