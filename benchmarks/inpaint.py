@@ -10,7 +10,7 @@ PSNR is that inside the hole, over all three channels, in dB, at most 50 for a p
 is that of the whole picture, with the hole filled. Energy is the sum of the squared differences of all pixels and their
 right and lower neighbours, where at least one of the two lies in the hole, over all pictures and channels, divided by
 the same sum of the true pictures: 1 is as much texture as there was, less is blur. Intervals hold 95 % of 10,000
-bootstrap samples of the pictures.
+bootstrap samples of the pictures. Guesses are holes of which the network says that it does not know what was there.
 
 The other methods are slow and deterministic: their figures are kept next to the masks, and measured again only for
 other pictures, masks or versions. `pip install '.[benchmarks]'` has them.
@@ -24,7 +24,7 @@ import json
 import multiprocessing
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -34,16 +34,22 @@ from typing import Any
 import numpy as np
 from drawn_holes import KINDS, SIDE, draw_mask
 from PIL import Image, ImageDraw
+from scipy import ndimage
+from sklearn.metrics import roc_auc_score
 
 from vaetool import images
 from vaetool.images.filling import fill_hidden
 from vaetool.images.metrics import mean_psnr, ssim
+from vaetool.inpainting.holes import BLOCK, TOUCHING, blocks_of
+from vaetool.inpainting.uncertainty import UNSURE
 
 OURS, WITHOUT, TELEA = "vaetool", "vaetool --no-texture", "OpenCV Telea, radius 3"
 SEED = 0
 RESAMPLES = 10_000
 PROCESSES = 2
 WORST = 5
+SMOOTH = 3.0  # pixels, sigma: errors of texture are no guesses
+LARGE_ERRORS = (15, 25, 35)
 GAP = 18  # pixels between the pictures of the sheet, for a line of text
 
 Row = dict[str, Any]
@@ -71,8 +77,8 @@ def main() -> None:
     write_masks(cases, place)
     theirs = others(cases, place)
     print(OURS, "...", flush=True)
-    filled = [model.inpaint_pixels(case.pixels, case.hole) for case in cases]
-    smooth = [model.inpaint_pixels(case.pixels, case.hole, texture=False) for case in cases]
+    filled = [model.inpaint_pixels(case.pixels, case.hole)[0] for case in cases]
+    smooth, spreads = zip(*(model.inpaint_pixels(case.pixels, case.hole, texture=False) for case in cases), strict=True)
     figures = {OURS: list(map(compare, filled, cases)), WITHOUT: list(map(compare, smooth, cases)), **theirs}
     names = [folder.name for folder in arguments.folders]
     results = {
@@ -80,6 +86,7 @@ def main() -> None:
         "masks": {name: masks_sha256(cases, name) for name in names},
         "hole share": hole_shares(cases),
         "seconds": seconds(model, cases),
+        "guesses": guesses(cases, smooth, spreads),
         "rows": {"all": summary(cases, figures)} | {name: summary(cases, figures, name) for name in names},
     }
     print_tables(results)
@@ -231,6 +238,34 @@ def gradient_energy(pixels: np.ndarray, hole: np.ndarray) -> float:
     return float(total)
 
 
+def guesses(cases: list[Case], smooth: Sequence[np.ndarray], spreads: Sequence[np.ndarray]) -> Row:
+    """Whether holes that are called guesses are those with large errors; both in 8-bit units, of smoothed colours."""
+    found = [pair for parts in zip(cases, smooth, spreads, strict=True) for pair in errors_and_spreads(*parts)]
+    errors, spread = np.array(found).T
+    named = spread > UNSURE
+    return {
+        "holes": len(errors),
+        "auroc": {
+            f"error above {least}": round(float(roc_auc_score(errors > least, spread)), 3) for least in LARGE_ERRORS
+        },
+        "named": round(float(named.mean()), 3),
+        "median error of named": round(float(np.median(errors[named])), 1),
+        "median error of others": round(float(np.median(errors[~named])), 1),
+    }
+
+
+def errors_and_spreads(case: Case, smooth: np.ndarray, spread: np.ndarray) -> Iterator[tuple[float, float]]:
+    """For each hole with blocks that lie in it entirely: the mean error, and the mean spread, over these."""
+    labels, _ = ndimage.label(case.hole, TOUCHING)
+    labels *= blocks_of(case.hole, np.logical_and, False).repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)
+    inside = case.hole[..., None].astype(np.float64)
+    blur = partial(ndimage.gaussian_filter, sigma=(SMOOTH, SMOOTH, 0))
+    error = blur((smooth - case.pixels.astype(np.float64)) * inside) / np.maximum(blur(inside), 1e-6)
+    size = np.sqrt(np.square(error).mean(axis=2))
+    for number in np.unique(labels[labels > 0]):
+        yield float(size[labels == number].mean()), 255 * float(spread[labels == number].mean())
+
+
 def summary(cases: list[Case], figures: dict[str, Figures], folder: str | None = None) -> dict[str, Row]:
     """By kind of mask: each method's means, with intervals, and how far ours is above the best of the others."""
     found = {}
@@ -309,7 +344,7 @@ def print_tables(results: Row) -> None:
         cells = [kind, f"{results['hole share'][kind]:.0%}", f"{ours['psnr']:.2f}"]
         cells += [f"{best['psnr']:.2f}, {row['best other']}", f"{row['gain']:+.2f} ({span(row['gain interval'])})"]
         print(f"| {' | '.join(cells)} | {ours['energy']:.2f} |")
-    print(f"\nseconds: {results['seconds']}\nsha256 of the masks: {results['masks']}")
+    print(f"\nguesses: {results['guesses']}\nseconds: {results['seconds']}\nsha256 of the masks: {results['masks']}")
 
 
 def span(bounds: list[float]) -> str:

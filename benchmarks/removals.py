@@ -53,7 +53,7 @@ def row_of(name: str, image: Image.Image, mark: Mark, is_drawn: bool, model: vae
         before[hole] = 20
     telea = cv2.inpaint(before, hole.astype(np.uint8), 3, cv2.INPAINT_TELEA)
     place = around(hole)
-    parts = {name: before, "Telea": telea, "vaetool": model.inpaint_pixels(before, hole)}
+    parts = {name: before, "Telea": telea, "vaetool": model.inpaint_pixels(before, hole)[0]}
     return {caption: pixels[place] for caption, pixels in parts.items()}
 
 

@@ -12,6 +12,8 @@ from PIL import Image, ImageDraw, PngImagePlugin
 
 from vaetool import images
 
+LOSSY = "a JPEG file changes a little everywhere when it is written: --format png keeps the rest as it is"
+
 
 @pytest.fixture
 def here(photos, tmp_path, tiny_mae, monkeypatch):
@@ -48,6 +50,15 @@ def test_what_is_marked_is_filled_and_nothing_else_changes(here, vaetool):
     where = changed("flower.png", "flower.inpainted.png")
     assert not where[~hole()].any()
     assert where[hole()].mean() > 0.9
+
+
+def test_a_jpeg_changes_everywhere_and_that_is_said(here, vaetool):
+    result = vaetool("inpaint", "china.jpg", "--mask", "mask.png")
+    assert (result.exit_code, result.stderr) == (0, f"{LOSSY}\nwrote china.inpainted.jpg\n")
+    assert (
+        vaetool("inpaint", "china.jpg", "--mask", "mask.png", "--format", "png").stderr == "wrote china.inpainted.png\n"
+    )
+    assert not changed("china.jpg", "china.inpainted.png")[~hole()].any()
 
 
 def test_what_goes_with_the_pixels_is_kept(here, vaetool, photographs):
@@ -96,7 +107,7 @@ def test_what_is_painted_over_roughly_is_taken_in_whole(here, vaetool):
 def test_one_mask_serves_many_pictures(here, vaetool):
     names = ["china.jpg", "flower.png", "grey.png"]
     result = vaetool("inpaint", *names, "--mask", "mask.png", "-o", "whole/", "-j", "2")
-    assert (result.exit_code, result.stderr) == (0, "3 done\n")
+    assert (result.exit_code, result.stderr) == (0, f"{LOSSY}\n3 done\n")
     assert sorted(path.name for path in (here / "whole").iterdir()) == names
     assert images.read(here / "whole/grey.png").pixels.shape == (107, 160, 1)
 
@@ -111,6 +122,7 @@ def test_a_folder_of_masks_is_matched_by_name_and_a_missing_one_fails_alone(here
     result = vaetool("inpaint", "scans", "-r", "--mask", "masks", "-o", "whole")
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
+        LOSSY,
         "scans/china.jpg: no mask in masks has its name, china.*",
         "scans/box/flower.png: nothing is marked to be filled: it stays as it is",
         "2 done, 1 failed",
@@ -204,7 +216,7 @@ def test_json_tells_the_share_and_the_number(here, vaetool):
     assert told.pop("seconds") > 0
     share = round(float(hole().mean()), 6)
     sizes = {key: (here / told[name]).stat().st_size for key, name in (("in_bytes", "path"), ("out_bytes", "output"))}
-    expected = {"path": "flower.png", "output": "flower.inpainted.png", "filled": share, "holes": 2}
+    expected = {"path": "flower.png", "output": "flower.inpainted.png", "filled": share, "holes": 2, "guessed": 0}
     assert told == {**expected, "changed": True, **sizes}
 
 

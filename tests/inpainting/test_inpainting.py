@@ -199,7 +199,7 @@ def model(tiny_mae):
 
 def test_the_share_and_the_number_of_holes_are_told(model):
     filled, facts = inpaint_picture(model, picture(), HOLE | box(0, 6, 0, 10))
-    assert facts == {"filled": round(260 / 4800, 6), "holes": 2}
+    assert facts == {"filled": round(260 / 4800, 6), "holes": 2, "guessed": 0}
     assert np.array_equal(filled.pixels, model.inpaint(picture(), HOLE | box(0, 6, 0, 10)).pixels)
 
 
@@ -207,7 +207,7 @@ def test_an_empty_hole_is_told_and_changes_nothing(model):
     holed = Holes(color="#ff00ff", fuzz=0).of(picture(warnings=("something else",)))
     assert holed.warnings == ("something else", "nothing is marked to be filled: it stays as it is")
     filled, facts = inpaint_picture(model, holed.picture, holed.hole)
-    assert facts == {"filled": 0.0, "holes": 0}
+    assert facts == {"filled": 0.0, "holes": 0, "guessed": 0}
     assert np.array_equal(filled.pixels, picture().pixels)
 
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from vaetool.images import Picture
 from vaetool.images.filling import fill_hidden
 from vaetool.images.metrics import psnr
+from vaetool.inpainting.task import inpaint_picture
 
 MODEL = "photo-inpaint"
 
@@ -104,3 +106,16 @@ def test_a_large_hole_is_filled_at_every_size(model, photo):
     assert np.array_equal(filled[~hole], large[~hole])
     smooth = fill_hidden(large, ~hole)
     assert np.abs(filled[hole].mean(axis=0) - smooth[hole].mean(axis=0)).max() < 60
+
+
+def test_a_guess_is_told_and_a_sky_is_none(model, photos):
+    sky = np.zeros((320, 480), bool)
+    sky[10:50, 380:440] = True
+    filled, facts = inpaint_picture(model, Picture(photos["china"][60:380, 80:560]), sky)
+    assert (facts["guessed"], filled.warnings) == (0, ())
+    squares = 20 + 200 * np.random.default_rng(0).integers(0, 2, (10, 15, 1), np.uint8).repeat(20, 0).repeat(20, 1)
+    hole = np.zeros((200, 300), bool)
+    hole[60:100, 120:160] = hole[20:60, 220:260] = True
+    filled, facts = inpaint_picture(model, Picture(squares), hole)
+    assert facts["guessed"] == 2
+    assert filled.warnings[0].endswith("is a guess, as in 1 more: look at it")

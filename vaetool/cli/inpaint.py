@@ -22,7 +22,7 @@ from vaetool.cli.options import (
     RunOptions,
     Suffix,
 )
-from vaetool.cli.plans import check_format, naming_of
+from vaetool.cli.plans import check_format, name_lossy, naming_of
 
 if TYPE_CHECKING:
     from vaetool.files.batch import Steps
@@ -167,6 +167,7 @@ def inpaint(
     naming = naming_of("_mask", suffix, format or "png") if write_mask else naming_of(".inpainted", suffix, format)
     jobs = run.jobs(inputs, output, naming=naming, model=model, also_read=_mask_files(mask))
     check_format(jobs, format)
+    name_lossy(jobs, run.console)
 
     def begin(run: RunOptions) -> Steps[MaskedPicture, Picture]:
         from vaetool import load

@@ -92,6 +92,20 @@ def name_converted(jobs: Sequence[Job], console: Console) -> None:
             console.say(f"{what} {suffix}, which is read but not written: --format says what to write instead of PNG")
 
 
+def name_lossy(jobs: Sequence[Job], console: Console) -> None:
+    """Say, for a command that is to change parts of pictures alone, which results are in a lossy format."""
+    from vaetool.files.remote import Place
+    from vaetool.images import format_for
+    from vaetool.images.formats import WRITABLE
+
+    found = {format_for(job.output.name) for job in jobs if isinstance(job.output, Place) and job.output.suffix}
+    for name in sorted(found):
+        if WRITABLE[name].quality is not None and WRITABLE[name].lossless is None:
+            console.say(
+                f"a {name} file changes a little everywhere when it is written: --format png keeps the rest as it is"
+            )
+
+
 def end_without_work(jobs: Sequence[Job], console: Console, *, dry_run: bool) -> None:
     """End the command when no work is left: see `RunOptions.jobs`."""
     if dry_run:

@@ -64,7 +64,7 @@ def deep_part(hole: np.ndarray, least: int = DEEP) -> np.ndarray:
     core = _depth(hole) > least
     if not core.any():
         return np.zeros_like(hole)
-    labels, count = ndimage.label(_blocks(hole, np.logical_or, False), TOUCHING)
+    labels, count = ndimage.label(blocks_of(hole, np.logical_or, False), TOUCHING)
     chosen = np.zeros(count + 1, bool)
     chosen[labels[core]] = True
     blocks = chosen[labels].repeat(BLOCK, axis=0).repeat(BLOCK, axis=1)
@@ -100,7 +100,7 @@ def windows(hole: np.ndarray, stride: int, context: tuple[int, int] = CONTEXT, c
     most pixels of `context`: the least if no block lies in it entirely. The sides of a window are multiples of `stride`
     where the picture is large enough.
     """
-    blocks, depth = _blocks(hole, np.logical_or, False), _depth(hole)
+    blocks, depth = blocks_of(hole, np.logical_or, False), _depth(hole)
     labels, count = ndimage.label(blocks, TOUCHING)
     depth = ndimage.maximum(depth, labels, np.arange(count + 1))[labels]  # so that no thin part sees less when cut off
     for box in _boxes(blocks, depth, context, core):
@@ -137,17 +137,17 @@ def _meet(one: Tile, other: Tile) -> bool:
     )
 
 
-def _blocks(hole: np.ndarray, combine: np.ufunc, outside: bool) -> np.ndarray:
-    """Combine each block into one value; its part beyond the picture counts as `outside`."""
-    below, beside = (-size % BLOCK for size in hole.shape)
-    padded = np.pad(hole, ((0, below), (0, beside)), constant_values=outside) if below or beside else hole
+def blocks_of(values: np.ndarray, combine: np.ufunc, outside: float) -> np.ndarray:
+    """Combine each block of a hole, or of values of pixels, into one; beyond the picture they are `outside`."""
+    below, beside = (-size % BLOCK for size in values.shape)
+    padded = np.pad(values, ((0, below), (0, beside)), constant_values=outside) if below or beside else values
     rows = combine.reduce(padded.reshape(-1, BLOCK, padded.shape[1]), axis=1)
     return combine.reduce(rows.reshape(len(rows), -1, BLOCK), axis=2)
 
 
 def _depth(hole: np.ndarray) -> np.ndarray:
     """Return about how many pixels each block is from what is known."""
-    return BLOCK * ndimage.distance_transform_edt(_blocks(hole, np.logical_and, True))
+    return BLOCK * ndimage.distance_transform_edt(blocks_of(hole, np.logical_and, True))
 
 
 def _seen(depth: np.ndarray, context: tuple[int, int]) -> np.ndarray:

@@ -28,6 +28,7 @@ from vaetool.inpainting.grain import add_grain
 from vaetool.inpainting.holes import CONTEXT, batches, bounds, deep_part, dilate_hole, windows, with_surroundings
 from vaetool.inpainting.masks import Masks, draw_masks
 from vaetool.inpainting.texture import add_texture, repaint
+from vaetool.inpainting.uncertainty import fill_in_orientations
 from vaetool.nn.base import Batch, Losses, Model, register
 from vaetool.nn.blocks import UNet
 from vaetool.nn.sections import Positive, Section, Some
@@ -185,13 +186,17 @@ class MAE(Model):
         """
         hole = dilate_hole(unpack_mask(mask), dilate)
         pixels, repack = unpack(image, hole)
-        return repack(self.inpaint_pixels(pixels, hole, texture))
+        return repack(self.inpaint_pixels(pixels, hole, texture)[0])
 
     @torch.inference_mode()
-    def inpaint_pixels(self, pixels: np.ndarray, hole: np.ndarray, texture: bool = True) -> np.ndarray:
-        """Return pixels, (height, width, channels) of any type, filled where `hole`, (height, width) bool, is true.
+    def inpaint_pixels(
+        self, pixels: np.ndarray, hole: np.ndarray, texture: bool = True
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return pixels, filled where `hole`, (height, width) bool, is true, and how unsure the network was of each.
 
-        texture: see `inpaint`. Raises ImageError if that is everywhere.
+        pixels: (height, width, channels) of any type. texture: see `inpaint`. The second result is (height, width),
+        see `vaetool.inpainting.uncertainty`; 0 in thin holes, where it is not measured.
+        Raises ImageError if the hole is everywhere.
         """
         if hole.all():
             raise ImageError("is covered by the hole entirely: nothing is left to fill it from")
@@ -200,22 +205,26 @@ class MAE(Model):
         spare = 16 - int(white(filled)).bit_length() if filled.dtype == np.uint16 else 0
         if spare:  # 12 bits in 16 are filled as the same picture of 16 bits, not as a dark one
             filled <<= spare
-        self._fill_holes(filled, hole, texture)
+        spread = np.zeros(hole.shape, np.float32)
+        self._fill_holes(filled, hole, spread, texture)
         if texture:
             add_texture(filled, hole)
             add_grain(filled, hole)
         if spare:
             half = 1 << spare - 1
             filled = filled.clip(max=np.iinfo(filled.dtype).max - half) + half >> spare
-        return filled
+        return filled, spread
 
-    def _fill_holes(self, pixels: np.ndarray, hole: np.ndarray, texture: bool, halvings: int = 0) -> None:
+    def _fill_holes(
+        self, pixels: np.ndarray, hole: np.ndarray, spread: np.ndarray, texture: bool, halvings: int = 0
+    ) -> None:
         """Fill in place: first the holes that are not deep, then the deep ones, from a version of half the size.
 
-        texture: very deep ones are repainted. halvings: how often the picture was halved.
+        spread: becomes that of what is filled. texture: very deep ones are repainted. halvings: how often the picture
+        was halved.
         """
         deep = deep_part(hole)
-        self._fill_windows(pixels, hole, hole & ~deep, UNKNOWN)
+        self._fill_windows(pixels, hole, hole & ~deep, UNKNOWN, spread)
         box = bounds(deep)
         if box is None:
             if texture:
@@ -226,30 +235,40 @@ class MAE(Model):
         top = np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else 1
         coarse, known = halved(region, ~deep)
         coarse /= top
-        self._fill_holes(coarse, ~known, texture, halvings + 1)
+        coarse_spread = np.zeros((*known.shape, 1), np.float32)
+        self._fill_holes(coarse, ~known, coarse_spread[..., 0], texture, halvings + 1)
         coarse *= top
         fill_from(coarse, region, ~deep)
-        self._fill_windows(region, deep, deep, COARSE)
+        self._fill_windows(region, deep, deep, COARSE, spread[part])
+        fill_from(coarse_spread, spread[part][..., None], ~deep)
 
-    def _fill_windows(self, pixels: np.ndarray, hole: np.ndarray, wanted: np.ndarray, mark: float) -> None:
+    def _fill_windows(
+        self, pixels: np.ndarray, hole: np.ndarray, wanted: np.ndarray, mark: float, spread: np.ndarray
+    ) -> None:
         """Fill the `wanted` part of a hole in place, window by window; each takes as known what those before it filled.
 
-        mark: `UNKNOWN` or `COARSE`, for the whole hole.
+        mark: `UNKNOWN` or `COARSE`, for the whole hole. spread: becomes that of wide holes of which nothing is known:
+        they are filled in several orientations.
         """
-        hole = hole.copy()
+        hole, wide = hole.copy(), deep_part(wanted, 0) if mark == UNKNOWN else np.zeros_like(hole)
         parts = windows(wanted, self.stride, CONTEXT if mark == UNKNOWN else COARSE_CONTEXT)
         for batch in tracked(batches(parts), "filling"):
             x = self._input(pixels, batch, self.config.channels)
             inside = self._input(hole[..., None], batch, 1)
             filled = push_pull(x, inside) if mark == UNKNOWN else x
             low, high = filled.amin((1, 2, 3), True).clamp_max(0), filled.amax((1, 2, 3), True).clamp_min(1)
-            results = self.fill(filled, mark * inside).clamp(low, high)  # floats may be beyond 0..1
+            if any(wide[part.kept()].any() for part in batch):
+                results, spreads = fill_in_orientations(self.fill, filled, mark * inside)
+            else:
+                results, spreads = self.fill(filled, mark * inside), torch.zeros_like(inside)
+            results = results.clamp(low, high)  # floats may be beyond 0..1
             if pixels.shape[2] == 1:
                 results = results.mean(dim=1, keepdim=True)
-            for part, result in zip(batch, results, strict=True):
+            for part, result, differing in zip(batch, results, spreads, strict=True):
                 values = result.permute(1, 2, 0)[part.middle()].cpu().numpy()
                 chosen = wanted[part.kept()] & hole[part.kept()]
                 pixels[part.kept()][chosen] = from_unit(values[chosen], pixels.dtype)
+                spread[part.kept()][chosen] = differing[0][part.middle()].cpu().numpy()[chosen]
                 hole[part.kept()] &= ~chosen
 
     def _input(self, pixels: np.ndarray, batch: list[Tile], channels: int) -> Tensor:

@@ -22,6 +22,7 @@ from vaetool.inpainting.growing import grow_hole
 from vaetool.inpainting.holes import count_holes, deepest_place, dilate_hole
 from vaetool.inpainting.leftovers import needed_dilation
 from vaetool.inpainting.mae import MAE
+from vaetool.inpainting.uncertainty import unsure_holes
 from vaetool.store.weights import load
 
 FINDER = "scan-flaws"
@@ -168,23 +169,28 @@ class Holes:
 def inpaint_picture(
     model: MAE, picture: Picture, hole: np.ndarray, texture: bool = True
 ) -> tuple[Picture, dict[str, Any]]:
-    """Return the picture with its hole filled, all else kept, with a warning if it is too deep, and facts for a report.
+    """Return the picture with its hole filled, all else kept, with warnings of what is a guess, and facts for a report.
 
-    hole: (height, width) bool. texture: see `MAE.inpaint`. Facts: `filled`, the share of the picture that was, and the
-    number of `holes`.
+    hole: (height, width) bool. texture: see `MAE.inpaint`. Facts: `filled`, the share of the picture that was, the
+    number of `holes`, and of those that are `guessed`: see `vaetool.inpainting.uncertainty`.
     Raises ImageError as `MAE.inpaint` does.
     """
     pixels, repack = unpack(picture, hole)
-    facts = {"filled": round(float(hole.mean()), 6), "holes": count_holes(hole)}
-    filled = repack(model.inpaint_pixels(pixels, hole, texture))
-    return replace(filled, warnings=(*filled.warnings, *_about_depth(hole, texture))), facts
+    result, spread = model.inpaint_pixels(pixels, hole, texture)
+    filled, guessed = repack(result), unsure_holes(hole, spread)
+    facts = {"filled": round(float(hole.mean()), 6), "holes": count_holes(hole), "guessed": len(guessed)}
+    return replace(filled, warnings=(*filled.warnings, *_about_guesses(hole, guessed, texture))), facts
 
 
-def _about_depth(hole: np.ndarray, texture: bool) -> Iterator[str]:
+def _about_guesses(hole: np.ndarray, guessed: Sequence[tuple[int, int]], texture: bool) -> Iterator[str]:
     row, column, depth = deepest_place(hole)
     if depth > TOO_DEEP:
         what = "texture, not objects" if texture else "a blur"
         yield f"the hole at {column},{row} is {depth} pixels deep: expect {what}"
+    if guessed:
+        row, column = guessed[0]
+        others = f", as in {len(guessed) - 1} more" if len(guessed) > 1 else ""
+        yield f"what was in the hole at {column},{row} is a guess{others}: look at it"
 
 
 def mask_picture(hole: np.ndarray) -> Picture:
