@@ -257,6 +257,7 @@ def test_a_stopped_run_has_its_own_exit_code_and_leaves_only_whole_files(slow_jo
     assert "Traceback" not in words.decode()
     written = list((here / "out").iterdir())
     assert 0 < len(written) < 200
+    assert f"{len(written)} done, {200 - len(written)} not finished" in words.decode()
     assert {path.suffix for path in written} == {".png"}
     assert {path.stat().st_size for path in written} == {len(PNG) * 1000 * 20}
 

@@ -92,6 +92,9 @@ def test_two_inputs_that_would_become_one_file_are_refused(here):
     touch("x/a.png", "y/a.png")
     with pytest.raises(UsageError, match=r"x/a.png and y/a.png would both become out/a.png"):
         planned("x/a.png", "y/a.png", output="out")
+    touch("x/b.png", "y/b.png")
+    with pytest.raises(UsageError, match=r"out/a.png \(one of 2 such pairs\)"):
+        planned("x", "y", output="out")
 
 
 def test_an_output_that_is_an_input_is_refused_under_any_name(here):

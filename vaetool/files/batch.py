@@ -26,6 +26,7 @@ from vaetool.files.outputs import is_in_the_way
 from vaetool.files.planning import Job, OnExisting
 from vaetool.files.reading import in_order
 from vaetool.files.remote import Place, Remote
+from vaetool.files.signals import Terminated
 from vaetool.files.streams import standard_input
 from vaetool.files.writing import is_special, write_atomically
 
@@ -126,17 +127,23 @@ def results(jobs: Sequence[Job], steps: Steps[T, U], *, threads: int = 1) -> Gen
     """Yield what becomes of each job, in order, once its file is written: see `run`."""
     side_by_side = steps.side_by_side if len(jobs) > 1 else None
     at_once, begin = (0, None) if side_by_side is None else (side_by_side.count, side_by_side.begin)
-    with _workers(threads) as writers, _workers(at_once or 1, begin) as workers:
-        writing: deque[Future[Result[T, U]]] = deque()
-        for item in read_all(jobs, steps.read, threads=threads, ahead=max(threads, at_once)):
-            if side_by_side is not None and item.value is not None and side_by_side.suits(item.value):
-                writing.append(workers.submit(lambda item: _write(_work(item, steps.work), steps.write), item))
-            else:
-                writing.append(writers.submit(_write, _work(item, steps.work), steps.write))
-            while len(writing) >= threads + at_once:
+    writing: deque[Future[Result[T, U]]] = deque()
+    try:
+        with _workers(threads) as writers, _workers(at_once or 1, begin) as workers:
+            for item in read_all(jobs, steps.read, threads=threads, ahead=max(threads, at_once)):
+                if side_by_side is not None and item.value is not None and side_by_side.suits(item.value):
+                    writing.append(workers.submit(lambda item: _write(_work(item, steps.work), steps.write), item))
+                else:
+                    writing.append(writers.submit(_write, _work(item, steps.work), steps.write))
+                while len(writing) >= threads + at_once:
+                    writing[0].result()  # one that Ctrl-C interrupts the waiting for stays among them
+                    yield writing.popleft().result()
+            while writing:
+                writing[0].result()
                 yield writing.popleft().result()
-        while writing:
-            yield writing.popleft().result()
+    except (KeyboardInterrupt, Terminated):  # what was being written is complete by now
+        yield from (each.result() for each in writing if not each.cancelled() and each.exception() is None)
+        raise
 
 
 def read_all(

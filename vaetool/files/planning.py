@@ -182,15 +182,16 @@ def _job(entry: Entry, output: Place | Stream | None, kind: FileKind) -> Job:
 
 def _refuse_collisions(jobs: Iterable[Job]) -> None:
     first: dict[str, Source] = {}
+    found: list[str] = []
     for job in jobs:
         if not isinstance(job.output, Place):
             continue
         other = first.setdefault(_identity(job.output), job.source)
         if other is not job.source and not is_special(job.output):
-            raise UsageError(
-                f"{other} and {job.source} would both become {job.output}: "
-                "rename one, or run them with different -o folders"
-            )
+            found.append(f"{other} and {job.source} would both become {job.output}")
+    if found:
+        more = f" (one of {len(found)} such pairs)" if len(found) > 1 else ""
+        raise UsageError(f"{found[0]}{more}: rename one of each, or run them by suffix with different -o folders")
 
 
 def _settle_existing(jobs: list[Job], *, force: bool, skip_existing: bool) -> list[Job]:
