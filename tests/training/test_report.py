@@ -129,3 +129,17 @@ def test_a_file_name_cannot_break_a_line():
     reporter = Reporter(console())
     reporter.warn("two\nlines[red].png: left out")
     assert said(reporter) == ["warning: two\\nlines[red].png: left out"]
+
+
+@pytest.mark.parametrize("patience", [0, 9])
+def test_a_run_that_gains_nothing_for_long_is_told_once(tmp_path, patience):
+    reporter, progress = Reporter(console(), files=False), Progress()
+    recipe = read_recipe(kind="dae", settings=[f"training.patience={patience}"])
+    with reporter.open(recipe, tmp_path / "mine.safetensors", 9, progress):
+        for minute in range(20):  # the third is the best
+            progress.seconds, progress.since_best = 60.0 * minute, max(0, minute - 3)
+            reporter.step(progress, minute / 20, {"loss": torch.zeros(())}, 0.1, 16)
+            reporter.validation(progress, {"elbo": -1.0 * minute})
+    lines = said(reporter)
+    told = [place for place, line in enumerate(lines) if line.startswith("no better since 3:00: ")]
+    assert [lines[place - 1][:15] for place in told] == ([] if patience else ["step 0 at 10:00"])

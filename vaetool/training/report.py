@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 LOG_EVERY_SECONDS = 10.0  # more often in the first minutes
 SHOW_EVERY_SECONDS = 60.0  # a line, where there is no terminal to redraw
 REDRAW_EVERY_SECONDS = 0.5
+STALE_SHARE, STALE_VALIDATIONS = 1 / 3, 5  # of the whole time, in a row: then a run that gains nothing is told
 SHOWN = ("loss", "discriminator")
 """Losses that are shown and logged; the others are parts of the first."""
 
@@ -58,6 +59,8 @@ class Reporter:
     _writer: Any = field(default=None, init=False)
     _window: list[tuple[float, int, dict[str, Tensor]]] = field(default_factory=list, init=False)
     _doubts: bool = field(default=False, init=False)
+    _fraction: float = field(default=0.0, init=False)  # of the budget
+    _best: float | None = field(default=None, init=False)  # seconds, of the best figure; None: of no interest
     _last: dict[str, float] = field(default_factory=dict, init=False)  # when something was last done
 
     def __post_init__(self) -> None:
@@ -79,6 +82,7 @@ class Reporter:
         self.output = output
         self._rows = _read_rows(log_path(output), progress.step) if self.files and progress.step else []
         self._window, self._last, self._columns = [], {}, []
+        self._fraction, self._best = 0.0, None if recipe.training.patience else progress.seconds
         resumed = f", from step {progress.step} on" if progress.step else ""
         self.say(f"training {with_article(recipe.kind)} on {images} images{resumed} → {output}")
         with ExitStack() as stack:
@@ -98,7 +102,7 @@ class Reporter:
 
     def step(self, progress: Progress, fraction: float, losses: dict[str, Tensor], lr: float, crop: int) -> None:
         """Report a training step; call it after every one, since only now and then does it cost anything."""
-        now = time.monotonic()
+        now, self._fraction = time.monotonic(), fraction
         self._window = [
             *self._window[-49:],
             (now, progress.crops, {name: losses[name] for name in SHOWN if name in losses}),
@@ -146,6 +150,16 @@ class Reporter:
         self._add(row)
         if self._live is None:
             self.say(sentence(row))
+        if self._best is None:
+            return
+        self._best = self._best if progress.since_best else progress.seconds
+        vain = (progress.seconds - self._best) / max(progress.seconds, 1e-9) * self._fraction
+        if progress.since_best >= STALE_VALIDATIONS and vain > STALE_SHARE:
+            self.say(
+                f"no better since {clock(self._best)}: the best weights are kept. Ctrl-C, and the same command with "
+                "--resume --set training.patience=1, finish it; with training.patience=N a run does so by itself"
+            )
+            self._best = None
 
     def doubt(self, words: str | None) -> None:
         """Warn of what goes wrong, once for as long as it does; None: nothing."""
