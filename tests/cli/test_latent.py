@@ -25,7 +25,7 @@ def names(folder) -> list[str]:
 
 
 def test_codes_are_a_table_beside_the_plots(here, vaetool, tiny_vae, digit_folders):
-    result = vaetool("latent", tiny_vae, digit_folders, "-o", "space", "--json")
+    result = vaetool("latent", digit_folders, "-m", tiny_vae, "-o", "space", "--json")
     assert result.exit_code == 0, result.stderr
     assert result.stderr == "wrote the codes of 72 pictures and 6 more files to space\n"
     assert names(here / "space") == ["codes.csv", *PLOTS]

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from vaetool.cli.groups import with_options
-from vaetool.cli.options import ComputeOptions
+from vaetool.cli.options import ComputeOptions, ModelName
 from vaetool.cli.plans import model_files
 from vaetool.errors import UsageError
 from vaetool.files.outputs import check_folder, refuse_inputs, size_of
@@ -26,9 +26,9 @@ class Format(StrEnum):
 Words = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="MODEL DATA...",
-        help="An ae or a vae by name or path; then folders of images, zip files of them, or torchvision:NAME. "
-        "Names of sub-folders are labels.",
+        metavar="[MODEL] DATA...",
+        help="An ae or a vae by name or path, if -m does not name it; then folders of images, zip files of them, or "
+        "torchvision:NAME. Names of sub-folders are labels.",
         show_default=False,
     ),
 ]
@@ -65,6 +65,7 @@ Force = Annotated[bool, typer.Option("--force", help="Replace files that exist."
 @with_options
 def latent(
     words: Words = None,
+    model: ModelName = "",
     output: Folder = None,
     format: FormatOption = Format.CSV,  # noqa: A002
     tsne: TSNE = False,
@@ -84,7 +85,9 @@ def latent(
     The plots: codes by label, a grid decoded from their plane, traversals of the most active units, the KL of each unit
     (of a vae), reconstructions, and samples. walk.html needs no network and no server: open it in a browser.
     """
-    model, *data = words or [""]
+    data = words or []
+    if not model:
+        model, *data = data or [""]
     if not data:
         raise UsageError("name a model, then folders of pictures, zip files or torchvision:NAME")
     if output is None:
