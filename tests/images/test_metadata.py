@@ -247,13 +247,22 @@ def test_a_text_that_unpacks_to_far_more_is_left_out():
     assert (picture.pixels == drawn()).all()
 
 
+@pytest.mark.parametrize("comment", ["Lac d'Annecy, été", "a" * 65533])
+def test_the_comment_of_a_jpeg_is_kept(comment):
+    picture = images.read(saved(Image.fromarray(drawn()), "JPEG", comment=comment.encode()))
+    for file_format in ("JPEG", "PNG"):
+        assert images.left_out(picture, file_format) is None
+        assert images.read(images.encode(picture, file_format)).texts == (("Comment", comment),)
+    assert images.left_out(Picture(drawn(), texts=(("Comment", comment + 65533 * "b"),)), "JPEG") is not None
+
+
 # What a format does not keep
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "WEBP", "AVIF", "TIFF"])
 def test_texts_are_named_where_there_is_no_place_for_them(file_format):
     picture = Picture(drawn(), texts=TEXTS, xmp=packet())
-    assert images.left_out(picture, file_format) == f"{file_format} does not keep its PNG texts"
+    assert images.left_out(picture, file_format) == f"{file_format} does not keep its texts or comment"
     assert images.left_out(picture, file_format, strip=True) is None
     assert images.read(images.encode(picture, file_format)).texts == ()
 
@@ -261,7 +270,7 @@ def test_texts_are_named_where_there_is_no_place_for_them(file_format):
 @pytest.mark.parametrize("file_format", ["BMP", "PPM"])
 def test_all_that_is_lost_is_named_in_one_sentence(file_format):
     picture = Picture(drawn(), icc_profile=SRGB, exif=camera_exif().tobytes(), dpi=(72, 72), xmp=packet(), texts=TEXTS)
-    told = f"{file_format} does not keep its colour profile, EXIF, XMP and PNG texts"
+    told = f"{file_format} does not keep its colour profile, EXIF, XMP and texts or comment"
     assert images.left_out(picture, file_format) == told
     assert images.left_out(Picture(drawn(), dpi=(72, 72)), file_format) is None
 
@@ -274,7 +283,7 @@ def test_a_grey_profile_that_is_lost_is_named():
 
 def test_texts_and_parts_of_exif_that_a_tiff_does_not_keep_are_one_line():
     picture = Picture(sixteen(), exif=camera_exif().tobytes(), texts=TEXTS)
-    told = "TIFF does not keep its PNG texts; the EXIF data is left out but for its texts"
+    told = "TIFF does not keep its texts or comment; the EXIF data is left out but for its texts"
     assert images.left_out(picture, "TIFF") == told
 
 

@@ -5,7 +5,7 @@ texts, dpi. What a file holds but a picture cannot (more frames, more bits, more
 what a picture holds but a format cannot is an `ImageError` that says which format to choose instead if it is pixels,
 and named by `left_out` if it is not.
 
-Nothing else is carried along with the pixels: IPTC, comments and gamma chunks are left behind.
+Nothing else is carried along with the pixels: IPTC and gamma chunks are left behind.
 """
 
 from vaetool.images.formats import format_for

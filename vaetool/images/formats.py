@@ -34,7 +34,7 @@ _PROFILE_EXIF_XMP = ("icc_profile", "exif", "xmp")
 WRITABLE = {
     "PNG": Writable((".png",), (*_PROFILE_EXIF_XMP, "dpi", "texts"), bits=16, alpha=True),
     "JPEG": Writable(
-        (".jpg", ".jpeg", ".jpe", ".jfif"), (*_PROFILE_EXIF_XMP, "dpi"), options={"subsampling": 0}, quality=95
+        (".jpg", ".jpeg", ".jpe", ".jfif"), (*_PROFILE_EXIF_XMP, "dpi", "texts"), options={"subsampling": 0}, quality=95
     ),
     # exact: keep the colours under alpha == 0, as PNG does.
     "WEBP": Writable(

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 Dpi = tuple[float, float]  # across, down
@@ -19,6 +20,9 @@ MAX_BYTES = 16 * 2**20
 """Limit for XMP, and for all texts together, with a byte after each keyword and text."""
 
 MAX_TEXTS = 4096
+
+COMMENT, MAX_COMMENT = "Comment", 65533
+"""The keyword of the one text that JPEG has, and the most bytes of that."""
 
 _MAX_DPI = 1e8  # what fits into a PNG
 _MAX_KEYWORD = 79  # characters
@@ -52,10 +56,17 @@ def xmp_to_carry(found: object, notes: list[str]) -> bytes | None:
 
 
 def texts_to_carry(image: Image.Image, notes: list[str]) -> Texts:
-    """Return the texts of an image that is loaded, if it is a PNG. What cannot be carried is left out, with a note."""
-    if not isinstance(image, PngImageFile):
-        return ()
-    found = [(keyword, str(text)) for keyword, text in image.text.items() if keyword not in _CARRIED_APART]
+    """Return the texts of a PNG that is loaded, or a JPEG's comment; what cannot be carried is left out with a note."""
+    found: list[tuple[str, str]] = []
+    comment = image.info.get("comment")
+    if isinstance(image, JpegImageFile) and isinstance(comment, bytes) and comment.strip(b"\0"):
+        try:
+            text = comment.decode()
+        except UnicodeDecodeError:
+            text = comment.decode("latin-1")
+        found = [(COMMENT, text.rstrip("\0"))]
+    elif isinstance(image, PngImageFile):
+        found = [(keyword, str(text)) for keyword, text in image.text.items() if keyword not in _CARRIED_APART]
     kept: list[tuple[str, str]] = []
     room = MAX_BYTES
     for pair in found:
@@ -99,6 +110,12 @@ def png_chunks(xmp: bytes | None, texts: Texts) -> dict[str, Any]:
     if xmp:
         chunks.add_itxt(_XMP_KEYWORD, xmp)
     return {"pnginfo": chunks}
+
+
+def jpeg_comment(texts: Texts) -> dict[str, Any]:
+    """Return texts as an option of Pillow for writing a JPEG; no option unless they are a comment that fits."""
+    comment = texts[0][1].encode() if [keyword for keyword, _ in texts] == [COMMENT] else b""
+    return {"comment": comment} if 0 < len(comment) <= MAX_COMMENT else {}
 
 
 def _is_text(keyword: str, text: str) -> bool:

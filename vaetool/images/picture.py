@@ -27,7 +27,7 @@ class Picture:
     origin: the file that it was read from, or its bytes, as long as it is that file's picture.
     jpeg: how a JPEG file was compressed, as options of Pillow for doing the same again (see `vaetool.images.jpeg`).
     exif: as a TIFF block with its `Exif` prefix, without orientation and thumbnail; xmp: without those, too.
-    dpi: across and down. texts: keywords and texts, as PNG has them, at most 16 MiB of them, as there may be of XMP.
+    dpi: across and down. texts: keywords and texts, as PNG has them, or a JPEG's comment; at most 16 MiB, as of XMP.
     white: of 16 bits, the largest value that there may be, where the file says so.
     warnings: one sentence per loss on reading.
     pages: the pages after this one, of a TIFF file that was read whole.

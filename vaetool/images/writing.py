@@ -16,14 +16,14 @@ from vaetool.errors import ImageError, UsageError
 from vaetool.images import depth, tiff
 from vaetool.images.exif import parse
 from vaetool.images.formats import GREY_AS_RGB, WRITABLE, listing, profile_space, reason
-from vaetool.images.metadata import png_chunks
+from vaetool.images.metadata import jpeg_comment, png_chunks
 from vaetool.images.picture import METADATA, Picture, as_pillow, rescale
 
 MAX_JPEG_EXIF = 65533
 MAX_JPEG_XMP = 65504  # bytes: a segment has 16 bits for its length
 MAX_JPEG_DPI = 65535
 
-_WORDS = {"icc_profile": "colour profile", "exif": "EXIF", "xmp": "XMP", "texts": "PNG texts"}
+_WORDS = {"icc_profile": "colour profile", "exif": "EXIF", "xmp": "XMP", "texts": "texts or comment"}
 
 
 def to_pil(picture: Picture) -> Image.Image:
@@ -117,6 +117,8 @@ def _lost(picture: Picture, format: str) -> list[str]:  # noqa: A002
         lost.append("icc_profile")
     if format == "JPEG" and len(picture.xmp or b"") > MAX_JPEG_XMP:
         lost.append("xmp")
+    if format == "JPEG" and picture.texts and not jpeg_comment(picture.texts):
+        lost.append("texts")
     if format == "JPEG" and picture.dpi and max(picture.dpi) > MAX_JPEG_DPI:
         lost.append("dpi")
     return lost
@@ -129,9 +131,11 @@ def _options(picture: Picture) -> dict[str, Any]:
 
 
 def _special_options(picture: Picture, format: str) -> dict[str, Any]:  # noqa: A002
-    """Return what Pillow's PNG and TIFF savers need in addition to, or instead of, `_options`."""
+    """Return what Pillow's PNG, JPEG and TIFF savers need in addition to, or instead of, `_options`."""
     if format == "PNG":
         return png_chunks(picture.xmp, picture.texts)
+    if format == "JPEG":
+        return jpeg_comment(picture.texts)
     if format != "TIFF" or not (picture.exif or picture.xmp or picture.white):
         return {}
     tags = parse(picture.exif)
