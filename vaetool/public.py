@@ -294,10 +294,10 @@ def score(
 
 
 def compare(image: Any, reference: Any) -> Comparison:
-    """Return how close an image is to its reference: PSNR, SSIM, MS-SSIM, the largest difference.
+    """Return how close an image is to its reference, on all pages: PSNR, SSIM, MS-SSIM, the largest difference.
 
-    Both are images of any kind, or paths of .vae files. How they are brought together: `vaetool.images.comparison`.
-    Raises UsageError, ImageError.
+    Both are images of any kind, a Pillow image being the frame that it is at, or paths, of .vae files, too.
+    How they are brought together: `vaetool.images.comparison`. Raises UsageError, ImageError.
     """
     from vaetool.images.comparison import Pair
 

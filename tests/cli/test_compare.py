@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 import vaetool as package
@@ -197,11 +198,16 @@ def test_what_has_no_partner_is_named_and_fails(here, vaetool):
         (["out/large.jpg", "notes.txt"], "out/large.jpg: its reference notes.txt: not a readable image"),
         (["out/deep/cut.vae", "ref/deep/grey.png"], "out/deep/cut.vae: "),
         (["out/large.jpg", "ref/large.png", "--max-pixels", "1000"], "--max-pixels"),
+        (["moving.png", "moving.png"], "moving.png: is animated, with 2 frames"),
+        (["stack.tif", "ref/small.png"], "stack.tif: has 2 pages, its reference 1"),
+        (["stack.tif", "stack.tif", "--difference", "d.png"], "stack.tif: has 2 pages, and PNG holds one"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_a_file_that_fails_is_one_line_and_exit_code_one(here, vaetool, arguments, message):
     Path("notes.txt").write_text("Dear diary")
+    for name in ("moving.png", "stack.tif"):
+        Image.new("L", (9, 9)).save(name, save_all=True, append_images=[Image.new("L", (9, 9), 9)])
     Path("out/deep/cut.vae").write_bytes(Path("out/deep/grey.vae").read_bytes()[:60])
     result = vaetool("compare", *arguments)
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
@@ -215,7 +221,7 @@ def test_a_file_that_fails_is_one_line_and_exit_code_one(here, vaetool, argument
         (["out", "ref/large.png"], "name two files or two folders"),
         (["out/large.jpg", "-"], "only the first of two files can be standard input"),
         (["out", "ref", "--difference", "-"], "give --difference a file or a folder"),
-        (["out/large.jpg", "ref/large.png", "--difference", "d.jpg"], "d.jpg: the difference is a .png file"),
+        (["out/large.jpg", "ref/large.png", "--difference", "d.jpg"], "d.jpg: the difference is a .png or .tif file"),
         (["out/large.jpg", "ref/large.png", "--difference", "out/small.png"], "out/small.png exists: --force replaces"),
         (["out/large.jpg", "ref/large.png", "--difference", "ref/large.png", "--force"], "ref/large.png is an input"),
         (["out/large.jpg", "ref/large.png", "--gain", "0"], "a number from 0.5 to 65535"),
@@ -272,6 +278,26 @@ def test_differences_within_the_folder_of_results_are_not_results(here, vaetool)
     for options in ([], ["--force"]):
         result = vaetool("compare", "out", "ref", "-r", "--difference", "out/maps/", *options)
         assert (result.exit_code, result.stdout.count("\n")) == (0, 4)
+
+
+# Stacks and floating point
+
+
+def test_all_pages_of_a_stack_count_and_smaller_copies_are_none(here, vaetool):
+    values = np.random.default_rng(0).normal(100, 10, (2, 40, 50)).astype(np.float32)
+    tifffile.imwrite("raw.tif", values, photometric="minisblack")
+    tifffile.imwrite("clean.tif", values + np.array([[[0]], [[5]]], np.float32), photometric="minisblack")
+    [told] = records(vaetool("compare", "clean.tif", "raw.tif", "--difference", "d.tif", "--json"))
+    assert (told["identical"], told["pages"]) == (False, 2)
+    assert told["max_difference"] == pytest.approx(5, abs=1e-4)
+    assert told["bpp"] == pytest.approx(8 * told["in_bytes"] / values.size, abs=1e-4)
+    assert package.compare("clean.tif", "raw.tif").psnr == told["psnr"]
+    assert [np.unique(page).tolist() for page in tifffile.imread("d.tif")] == [[128], [255]]
+    page = np.asarray(Image.open("ref/small.png"))
+    with tifffile.TiffWriter("scan.tif") as file:
+        file.write(page)
+        file.write(page[::4, ::4], subfiletype=1)
+    assert rows(vaetool("compare", "scan.tif", "ref/small.png"))[0][0] == "identical"
 
 
 # Start-up

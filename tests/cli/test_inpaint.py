@@ -61,6 +61,13 @@ def test_a_jpeg_changes_everywhere_and_that_is_said(here, vaetool):
     assert not changed("china.jpg", "china.inpainted.png")[~hole()].any()
 
 
+def test_stacks_and_animations_are_refused(here, vaetool):
+    for name in ("stack.tif", "moving.webp"):
+        Image.new("L", (9, 9)).save(name, save_all=True, append_images=[Image.new("L", (9, 9), 9)])
+    result = vaetool("inpaint", "stack.tif", "moving.webp", "--box", "1,1,3,3")
+    assert (result.exit_code, result.stderr.count("split it"), list(here.glob("*inp*"))) == (1, 2, [])
+
+
 def test_what_goes_with_the_pixels_is_kept(here, vaetool, photographs):
     info = PngImagePlugin.PngInfo()
     info.add_itxt("XML:com.adobe.xmp", "<x:xmpmeta/>")
@@ -72,7 +79,7 @@ def test_what_goes_with_the_pixels_is_kept(here, vaetool, photographs):
         assert getattr(after, name) == getattr(before, name)
     assert after.texts == (("Author", "Łódź"),)
     result = vaetool("inpaint", "all.png", "--mask", "mask.png", "-o", "all.webp")
-    assert result.stderr == "all.png: WEBP does not keep its PNG texts\nwrote all.webp\n"
+    assert result.stderr == "all.png: WEBP does not keep its texts or comment\nwrote all.webp\n"
 
 
 def test_what_a_mask_leaves_is_said_and_filled_when_asked_for(here, vaetool):

@@ -95,6 +95,32 @@ def test_integers_are_scaled_to_the_unit_range_beside_floating_point(dtype):
     assert found.psnr == pytest.approx(10 * np.log10(16), rel=1e-5)
 
 
+# Pages and floating point
+
+
+def test_all_pages_count(noisy, photo):
+    same, other = Picture(photo, pages=(Picture(photo),)), Picture(photo, pages=(Picture(noisy),))
+    found, alone = Pair(other, same).compare(), compare(noisy, photo)
+    assert found.psnr == pytest.approx(alone.psnr + 10 * np.log10(2))
+    assert (found.ssim, found.ms_ssim) == pytest.approx(((1 + alone.ssim) / 2, (1 + alone.ms_ssim) / 2))
+    assert (found.max_difference, found.identical, found.pages) == (alone.max_difference, False, 2)
+    assert Pair(other, other).compare().identical
+    with pytest.raises(ImageError, match="has 2 pages, its reference 1: "):
+        Pair(same, Picture(photo))
+    with pytest.raises(ImageError, match="page 2 is 200 x 9 pixels, its reference 200 x 190"):
+        Pair(Picture(photo, pages=(Picture(photo[:9]),)), same)
+
+
+def test_floating_point_is_measured_in_the_range_of_the_reference(noisy, photo):
+    unit, there = (each[..., :1] / np.float32(255) for each in (noisy, photo))
+    found, scaled = compare(unit, there), compare(20 * unit + 1000, 20 * there + 1000)
+    share = np.ptp(np.quantile(there, (0.001, 0.999)))
+    assert (found.peak, scaled.peak) == (1, pytest.approx(20 * share, rel=1e-3))
+    assert scaled.max_difference == pytest.approx(20 * found.max_difference, rel=1e-3)
+    assert scaled.psnr == pytest.approx(found.psnr + 20 * np.log10(share), abs=1e-3)
+    assert scaled.ssim == pytest.approx(found.ssim, abs=0.02)
+
+
 # Transparency
 
 

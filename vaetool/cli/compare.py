@@ -43,6 +43,8 @@ LEFT_OUT = {
 """What a mean is called, and why pairs are left out of it."""
 
 SUFFIX = ".png"
+FORMATS = {SUFFIX: "PNG", ".tif": "TIFF", ".tiff": "TIFF"}
+"""Of difference pictures, by suffix."""
 
 Image = Annotated[
     str,
@@ -55,8 +57,9 @@ Difference = Annotated[
     str | None,
     typer.Option(
         "--difference",
-        metavar="FILE.png|FOLDER",
-        help="Also write A minus B as a picture: what is equal is mid-grey, where A is brighter is brighter.",
+        metavar="FILE.png|FILE.tif|FOLDER",
+        help="Also write A minus B as a picture: what is equal is mid-grey, where A is brighter is brighter. That of a "
+        "stack is a TIFF file.",
         show_default=False,
     ),
 ]
@@ -90,8 +93,10 @@ def compare(
 
     A line for each pair: PSNR in dB, SSIM, MS-SSIM (— if a side has less than 176 pixels), the largest difference in a
     channel (of 255, or of 65535 with 16 bits), bytes and bits per pixel of A, and its name. A is the result, B the
-    reference; for the measures that makes no difference. 8 bits are scaled up to 16 if the other picture has those, and
-    grey is compared with colour as RGB. Pixels count that are visible in both pictures.
+    reference. 8 bits are scaled up to 16 if the other picture has those, and grey is compared with colour as RGB.
+    Pixels count that are visible in both pictures. Figures of TIFF stacks are those of all pages; animations are
+    refused. Floating point is compared in its own units, PSNR and SSIM relative to the range that B uses (`peak` in
+    --json); with integers, as 0..1.
     """
     from vaetool.compression.decode import PICTURES
     from vaetool.files.batch import read_all
@@ -149,8 +154,8 @@ def _plan(pairs: Pairs, difference: str | None, model: str | None, *, force: boo
     jobs = plan(pairs.inputs, difference, naming, force=True, also_read=read)
     written = [job.output for job in jobs if isinstance(job.output, Path) and not job.problem]
     for path in written:
-        if path.suffix.lower() != SUFFIX and not is_special(path):
-            raise UsageError(f"{path.name}: the difference is a {SUFFIX} file: give it that suffix")
+        if path.suffix.lower() not in FORMATS and not is_special(path):
+            raise UsageError(f"{path.name}: the difference is a {SUFFIX} or .tif file: give it such a suffix")
     if not force:
         refuse_existing(written)
     return jobs
@@ -179,8 +184,9 @@ def _work(
             raise ImageError(f"its reference {error}") from error
         pair = Pair(picture, reference)
         if isinstance(job.output, Path):
-            write_atomically(job.output, encode(pair.difference(gain), "PNG"), replace=run.force)
-        bpp = round(8 * len(data) / (picture.height * picture.width), 4)
+            form = FORMATS.get(job.output.suffix.lower(), "PNG")
+            write_atomically(job.output, encode(pair.difference(gain), form), replace=run.force)
+        bpp = round(8 * len(data) / sum(page.height * page.width for page in (picture, *picture.pages)), 4)
         facts = {**vars(pair.compare()), "in_bytes": len(data), "bpp": bpp}
         warnings = (*picture.warnings, *(f"its reference: {warning}" for warning in reference.warnings), *pair.warnings)
         return Compared(facts, warnings)
@@ -192,7 +198,7 @@ def _tell_means(rows: Sequence[Mapping[str, Any]], console: Console, lines: Line
     """Print the means of all pairs, and how many of them are left out of a mean."""
     known = {name: [row[name] for row in rows if _is_number(row[name])] for name in MEANS}
     if len({row["peak"] for row in rows}) > 1:
-        known["max_difference"] = []  # those of 8 and of 16 bits have no mean
+        known["max_difference"] = []  # those of 8 and of 16 bits, or of other ranges, have no mean
     means: dict[str, Any] = {name: fmean(values) if values else None for name, values in known.items()}
     means["identical"] = all(row["identical"] for row in rows)
     if console.json:

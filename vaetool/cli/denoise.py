@@ -122,7 +122,7 @@ def denoise(
             return picture.height * picture.width * (1 + len(picture.pages))
 
         return Steps(
-            read=partial(run.read_picture, whole=True),
+            read=partial(run.read_picture, whole=True, single=True),
             work=work,
             write=run.write_picture(quality, format),
             side_by_side=side_by_side(denoiser.device, pixels),

@@ -182,7 +182,7 @@ def inpaint(
         inpainter = load(model, kind="mae", device=run.device, precision=precision.value)
 
         def read(source: Path | bytes) -> MaskedPicture:
-            return holes.of(run.read_picture(source), source)
+            return holes.of(run.read_picture(source, single=True), source)
 
         def work(holed: MaskedPicture) -> tuple[Picture, dict[str, Any]]:
             return inpaint_picture(inpainter, holed.picture, holed.hole, texture)

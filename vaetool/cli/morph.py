@@ -26,7 +26,7 @@ from vaetool.cli.morph_options import (
 )
 from vaetool.cli.options import ComputeOptions, ModelName
 from vaetool.cli.plans import model_files, name_unread
-from vaetool.errors import UsageError
+from vaetool.errors import ImageError, UsageError
 from vaetool.store.headers import SUFFIX
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from vaetool.files.console import Console
     from vaetool.files.inputs import Source
+    from vaetool.images import Picture
     from vaetool.latents.generative import Generative
     from vaetool.latents.portraits import Portrait
 
@@ -151,7 +152,7 @@ def _portraits(generator: Generative, sources: list[Source], crops: list[Any], c
     """Return what is taken of each picture, and say so where a face was chosen."""
     from vaetool.latents.portraits import portraits
 
-    chosen = portraits(generator, [_read(source) for source in sources], crops, warn=console.warn)
+    chosen = portraits(generator, [_read(source, console) for source in sources], crops, warn=console.warn)
     for source, each in zip(sources, chosen, strict=True):
         if each.faces:
             console.say(f"{source}: took {each.words}")
@@ -232,11 +233,15 @@ def _default_output(source: Source | None, model: str) -> str:
     return str(source.with_name(f"{source.stem}.morph.gif")) if isinstance(source, Path) else "-"
 
 
-def _read(source: Source) -> Any:
-    """Return what `Autoencoder.encode` takes: a path, or the picture on standard input."""
-    if isinstance(source, Path):
-        return source
+def _read(source: Source, console: Console) -> Picture:
+    """Return a picture that was named, and say what is lost on reading it. Raises ImageError, with the path."""
     from vaetool import images
     from vaetool.files.streams import standard_input
 
-    return images.read(standard_input())
+    try:
+        picture = images.read(source if isinstance(source, Path) else standard_input())
+    except ImageError as error:
+        raise ImageError(f"{source}: {error}") from error
+    for warning in picture.warnings:
+        console.warn(f"{source}: {warning}")
+    return picture

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
+from statistics import fmean
 
 import numpy as np
 
@@ -11,18 +13,20 @@ from vaetool.errors import ImageError
 from vaetool.images.filling import fill_hidden
 from vaetool.images.metrics import MS_SSIM_SIDE, WINDOW, max_difference, psnr, ssim, ssim_and_ms_ssim
 from vaetool.images.picture import Picture, rescale
+from vaetool.images.ranges import Range, used_range
 
 MID_GREY = 128
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How close a picture is to its reference.
+    """How close a picture is to its reference, on all pages.
 
-    psnr: in dB; infinite if no visible colour differs.
-    ssim, ms_ssim: 1 for equal pictures; None if the pictures, or their visible parts, are too small for a window.
-    max_difference: the largest difference of one channel of a pixel, in 0..peak.
-    peak: 255, 65535 if either picture has 16 bits, or 1 if either is of floating point.
+    psnr: in dB, of the mean squared error of the pages; infinite if no visible colour differs.
+    ssim, ms_ssim: 1 for equal pictures, the mean of the pages; None if one, or its visible part, is too small.
+    max_difference: the largest difference of one channel of a pixel.
+    peak: 255, 65535 if either picture has 16 bits, or 1 if either is of floating point; if both are, the width of the
+    range that the reference uses (`vaetool.images.ranges.used_range`).
     identical: no visible colour differs, and no transparency.
     """
 
@@ -30,8 +34,9 @@ class Comparison:
     ssim: float | None
     ms_ssim: float | None
     max_difference: float
-    peak: int
+    peak: float
     identical: bool
+    pages: int = 1
 
 
 class Pair:
@@ -39,16 +44,26 @@ class Pair:
 
     The depth is the larger one: 8 bits are scaled up to 16, and integers to 0..1 if either picture is of floating
     point. Grey is compared with colour as RGB with equal channels. Pixels count that are visible in both pictures.
-    Raises ImageError if sizes differ, and if no pixel is visible in both.
+    used: the range of all pages, if these are pages of floating point.
+    Raises ImageError if sizes or numbers of pages differ, and if no pixel of a page is visible in both.
     """
 
-    def __init__(self, picture: Picture, reference: Picture) -> None:
+    def __init__(self, picture: Picture, reference: Picture, used: Range | None = None) -> None:
         both = (picture, reference)
+        pages, reference_pages = (len(each.pages) + 1 for each in both)
+        if pages != reference_pages:
+            raise ImageError(f"has {pages} pages, its reference {reference_pages}: only as many compare")
         size, reference_size = (f"{each.width} x {each.height}" for each in both)
         if size != reference_size:
             raise ImageError(f"is {size} pixels, its reference {reference_size}: only pictures of one size compare")
         dtype = np.result_type(picture.pixels, reference.pixels)
-        self.peak = int(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else 1
+        if picture.pixels.dtype == reference.pixels.dtype == np.float32:
+            values = [page.pixels.ravel() for page in (reference, *reference.pages)]
+            self._range = used or used_range(np.concatenate(values)) or Range(0, 1)
+        else:
+            self._range = Range(0, int(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else 1)
+        self.peak = self._range.high - self._range.low
+        self._others = list(self._later_pages(picture, reference))
         alpha, reference_alpha = (
             np.array(self.peak) if a is None else _scaled(a, dtype) for a in (p.alpha for p in both)
         )
@@ -70,26 +85,31 @@ class Pair:
         one, other = (
             f"{8 * dtype.itemsize} bits{' of floating point' * (dtype.kind == 'f')}" for dtype in self._depths
         )
-        depth = f"it has {one}, its reference {other}: both are compared in 0..{self.peak}"
+        depth = f"it has {one}, its reference {other}: both are compared in 0..{self.peak:g}"
         told = ((alpha, self._same_alpha), (profile, self._same_profile), (depth, one == other))
-        return tuple(text for text, is_same in told if not is_same)
+        others = (text for page in self._others for text in page.warnings)
+        return tuple(dict.fromkeys((*(text for text, is_same in told if not is_same), *others)))
 
     def compare(self) -> Comparison:
         """Return how close the picture is to its reference."""
-        pixels, reference = self._pixels, self._reference
-        if self._visible is not None:
-            pixels, reference = pixels[self._visible], reference[self._visible]
-        largest = max_difference(pixels, reference)
+        pages = [self, *self._others]
+        psnrs = [psnr(*page._visible_values(), self.peak) for page in pages]
+        error = fmean(10 ** (-value / 10) for value in psnrs)
+        largest = max(max_difference(*page._visible_values()) for page in pages)
+        structure = (fmean(values) for values in zip(*(page._structure() for page in pages), strict=True))
+        one_scale, all_scales = (None if math.isnan(value) else value for value in structure)
         return Comparison(
-            psnr(pixels, reference, self.peak),
-            *self._structure(),
-            max_difference=largest if self.peak == 1 else int(largest),
+            psnrs[0] if len(pages) == 1 else -10 * math.log10(error) if error else math.inf,
+            one_scale,
+            all_scales,
+            max_difference=largest if self._pixels.dtype == np.float32 else int(largest),
             peak=self.peak,
-            identical=largest == 0 and self._same_alpha,
+            identical=largest == 0 and all(page._same_alpha for page in pages),
+            pages=len(pages),
         )
 
     def difference(self, gain: float = 8.0) -> Picture:
-        """Return the picture minus its reference, times `gain`, on mid-grey, in 8 bits (clipped).
+        """Return the picture minus its reference, times `gain`, on mid-grey, in 8 bits (clipped), all pages.
 
         It is grey if both are. What is not visible in both is mid-grey.
         """
@@ -100,19 +120,29 @@ class Pair:
             row[:] = np.rint(MID_GREY + scale * difference).clip(0, 255)
         if self._visible is not None:
             shown[~self._visible] = MID_GREY
-        return Picture(shown)
+        return Picture(shown, pages=tuple(page.difference(gain) for page in self._others))
 
-    def _structure(self) -> tuple[float | None, float | None]:
-        """Return SSIM and MS-SSIM, None where no window fits."""
-        pair = self._pixels, self._reference, self.peak, self._visible
-        side = min(self._pixels.shape[:2])
-        found = (math.nan, math.nan)
+    def _later_pages(self, picture: Picture, reference: Picture) -> Iterator[Pair]:
+        for number, page in enumerate(zip(picture.pages, reference.pages, strict=True), start=2):
+            try:
+                yield Pair(*page, self._range)
+            except ImageError as error:
+                raise ImageError(f"page {number} {error}") from error
+
+    def _visible_values(self) -> tuple[np.ndarray, np.ndarray]:
+        shown = ... if self._visible is None else self._visible
+        return self._pixels[shown], self._reference[shown]
+
+    def _structure(self) -> tuple[float, float]:
+        """Return SSIM and MS-SSIM of this page, nan where no window fits."""
+        pixels, reference = self._pixels, self._reference
+        if low := np.float32(self._range.low):
+            pixels, reference = pixels - low, reference - low
+        pair = pixels, reference, self.peak, self._visible
+        side = min(pixels.shape[:2])
         if side >= MS_SSIM_SIDE:
-            found = ssim_and_ms_ssim(*pair)
-        elif side >= WINDOW:
-            found = ssim(*pair), math.nan
-        one_scale, all_scales = (None if math.isnan(value) else value for value in found)
-        return one_scale, all_scales
+            return ssim_and_ms_ssim(*pair)
+        return ssim(*pair) if side >= WINDOW else math.nan, math.nan
 
     def _prepared(self, pixels: np.ndarray, dtype: np.dtype, channels: int) -> np.ndarray:
         scaled = _scaled(pixels, dtype)

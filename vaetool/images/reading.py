@@ -29,6 +29,7 @@ from vaetool.images.picture import Picture
 
 MAX_PIXELS = 200_000_000  # default of --max-pixels
 HEAD = 4096  # bytes of a file that tell what it is
+_OF_PAGES = "TIFF", "MPO"  # the latter: a JPEG with a camera's previews and maps
 
 
 def read(
@@ -42,7 +43,8 @@ def read(
 
     The content decides the format, never the extension. Safe to call from several threads.
     whole: of a TIFF file read all pages, and values of any range, as float32.
-    single: refuse a TIFF file of several pages, of which else the first is read, with a warning.
+    single: refuse an animation and, unless `whole`, a TIFF file of several pages, of which else the first is read, with
+    a warning. Smaller copies of it are no pages then.
     Raises ImageError, without the path, when the source is missing, not an image, damaged, of a kind that would lose
     too much (floating point, 32 bits), or has more than `max_pixels` pixels (then nothing has been decoded).
     """
@@ -69,8 +71,11 @@ def _read(stream: BinaryIO, max_pixels: int, whole: bool, single: bool) -> Pictu
         raise ImageError(f"not a readable image ({RAW}, {name}: {advice(RAW)})")
     if whole and is_tiff and tiff.has_wide_values(_all_of(stream)):
         return tiff.read(_all_of(stream), max_pixels, whole=whole)
-    if single and is_tiff and not tiff.has_one_page(_all_of(stream)):
-        raise ImageError("has several pages, and the result would hold one: split it into files of one page")
+    if single and is_tiff:
+        is_one = tiff.has_one_page(_all_of(stream))
+        if not (is_one or whole):
+            raise ImageError("has several pages, and the result would hold one: split it into files of one page")
+        whole = not is_one
     stream.seek(0)
     notes: list[str] = []
     with _recorded(notes), _without_pillows_limits():
@@ -82,6 +87,8 @@ def _read(stream: BinaryIO, max_pixels: int, whole: bool, single: bool) -> Pictu
             if not is_tiff:
                 raise
             return tiff.read(_all_of(stream), max_pixels, whole=whole)
+    if single and image.format not in _OF_PAGES and (frames := getattr(image, "n_frames", 1)) > 1:
+        raise ImageError(f"is animated, with {frames} frames: split it into files of one frame")
     count = getattr(image, "n_frames", 1) if whole and is_tiff else 1
     tiff.check_size(_sizes(image, count), max_pixels)
     if count == 1:
@@ -274,6 +281,6 @@ def _frames_left_out(image: Image.Image, stream: BinaryIO | None) -> list[str]:
     if frames == 1:
         return []
     which = "the first" if image.tell() == 0 else "one"
-    if image.format in {"TIFF", "MPO"}:
+    if image.format in _OF_PAGES:
         return [f"several pages: only {which} of {frames} is used"]
     return [f"animated: only {which} of {frames} frames is used"]

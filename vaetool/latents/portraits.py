@@ -100,7 +100,8 @@ def portrait(
         if _suits(model, aligner, found, whole):
             return found
     if error > MAX_MISFIT:
-        name = f"{image}: " if isinstance(image, str | Path) else ""
+        origin = getattr(image, "origin", image)
+        name = f"{origin}: " if isinstance(origin, str | Path) else ""
         raise ImageError(f"{name}is not like the pictures that this model learned from: {_words(error)}; {advice}")
     return whole
 
