@@ -59,3 +59,9 @@ def test_the_site_loads_nothing_from_elsewhere(site):
     pages = list(site.rglob("*.html"))
     assert len(pages) > 20
     assert [page for page in pages if pattern.search(page.read_text(encoding="utf-8"))] == []
+
+
+def test_lines_of_the_documentation_are_no_longer_than_those_of_the_code():
+    for page in (ROOT / "README.md", *ROOT.glob("docs/**/*.md")):
+        text = re.sub(r"(?ms)^ *```.*?^ *```", "", page.read_text(encoding="utf-8"))
+        assert re.findall(r"(?m)^(?! *[|!]).{121,}", text) == [], page
