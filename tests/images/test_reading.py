@@ -239,7 +239,7 @@ def test_only_the_first_frame_of_an_animation_is_used_and_said_so(file_format):
     assert picture.warnings == ("animated: only the first of 3 frames is used",)
     assert picture.pixels.max() < 8
     with pytest.raises(ImageError, match="is animated, with 3 frames"):
-        images.read(saved(frames[0], file_format, save_all=True, append_images=frames[1:]), single=True)
+        images.read(saved(frames[0], file_format, save_all=True, append_images=frames[1:]), still=True)
 
 
 def test_only_the_first_page_of_a_document_is_used_and_said_so():

@@ -98,13 +98,13 @@ def decompress_picture(
 def read_picture(
     data: bytes, codec: Codec | None = None, *, device: str = "auto", max_pixels: int = MAX_PIXELS
 ) -> Picture:
-    """Return the picture in the bytes of an image file, with all of its pages, or of a .vae file.
+    """Return the picture in the bytes of an image file, with all of its pages, or of a .vae file; no animation.
 
     codec, device: see `decompress_picture`. Raises ImageError.
     """
     if container.is_vae(data):
         return decompress_picture(data, codec, device=device, max_pixels=max_pixels)[0]
-    return read(data, max_pixels=max_pixels, whole=True, single=True)
+    return read(data, max_pixels=max_pixels, whole=True, single=True, still=True)
 
 
 def open_picture(

@@ -38,30 +38,31 @@ def read(
     max_pixels: int = MAX_PIXELS,
     whole: bool = False,
     single: bool = False,
+    still: bool = False,
 ) -> Picture:
     """Decode one image: a path, the bytes of a file, or an open binary file (read from its start, left open).
 
     The content decides the format, never the extension. Safe to call from several threads.
     whole: of a TIFF file read all pages, and values of any range, as float32.
-    single: refuse an animation and, unless `whole`, a TIFF file of several pages, of which else the first is read, with
-    a warning. Smaller copies of it are no pages then.
+    single: refuse, unless `whole`, a TIFF file of several pages, of which else the first is read, with a warning; a
+    smaller copy of it is no page then. still: refuse an animation, of which else the first frame is read, likewise.
     Raises ImageError, without the path, when the source is missing, not an image, damaged, of a kind that would lose
     too much (floating point, 32 bits), or has more than `max_pixels` pixels (then nothing has been decoded).
     """
     with _decoding_errors(), _binary(source) as stream, libtiff.heard():
         try:
-            return replace(_read(stream, max_pixels, whole, single), origin=_origin(source))
+            return replace(_read(stream, max_pixels, whole, single, still), origin=_origin(source))
         except ImageError:
             raise
         except Exception:
             mended = mend(_all_of(stream), partial(_open, max_pixels=max_pixels))
             if mended is None:
                 raise
-            picture = _read(io.BytesIO(mended.data), max_pixels, whole, single)
+            picture = _read(io.BytesIO(mended.data), max_pixels, whole, single, still)
             return replace(picture, origin=mended.data, warnings=(mended.note, *picture.warnings))
 
 
-def _read(stream: BinaryIO, max_pixels: int, whole: bool, single: bool) -> Picture:
+def _read(stream: BinaryIO, max_pixels: int, whole: bool, single: bool, still: bool) -> Picture:
     """Decode what a stream at its start holds; see `read`. Raises anything."""
     head = stream.read(HEAD)
     if not head:
@@ -87,7 +88,7 @@ def _read(stream: BinaryIO, max_pixels: int, whole: bool, single: bool) -> Pictu
             if not is_tiff:
                 raise
             return tiff.read(_all_of(stream), max_pixels, whole=whole)
-    if single and image.format not in _OF_PAGES and (frames := getattr(image, "n_frames", 1)) > 1:
+    if still and image.format not in _OF_PAGES and (frames := getattr(image, "n_frames", 1)) > 1:
         raise ImageError(f"is animated, with {frames} frames: split it into files of one frame")
     count = getattr(image, "n_frames", 1) if whole and is_tiff else 1
     tiff.check_size(_sizes(image, count), max_pixels)
