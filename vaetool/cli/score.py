@@ -36,7 +36,8 @@ from vaetool.cli.score_options import (
     Sort,
     Top,
 )
-from vaetool.errors import UsageError
+from vaetool.errors import UsageError, WrongKindError
+from vaetool.store.kinds import kinds_with_modalities, kinds_with_scores
 
 if TYPE_CHECKING:
     from vaetool.files.inputs import Source
@@ -76,7 +77,7 @@ def score(
     vaetool score new/ --good good/                                   score, p-value, verdict, file
     vaetool score new/ --good good/ --heatmap maps                    and where they are unusual
     vaetool score new/ --good good/ --bad bad/ --save part.safetensors    once some defects are known
-    vaetool score -m part.safetensors new/ --fail-on-outlier --quiet   in a script: exit code 3
+    vaetool score -m part.safetensors new/ --fail-on-outlier --quiet   in a script: 0 only if there is none
     vaetool score -m part.safetensors new/ --report report.html       a page to look at, worst first
     vaetool score -m part.safetensors --normal good/ --outlier bad/   how good the scores are
     vaetool score -m pair.safetensors photos/ masks/ --sort            pairs that do not belong together
@@ -111,7 +112,7 @@ def score(
     }
     _check_files(named, force=run.force)
     pairs = None
-    if model is not None and _relates_modalities(model):
+    if model is not None and _kind(model) in kinds_with_modalities():
         if run.engine is not Engine.LOCAL:
             raise UsageError("pairs are scored in one process: leave out --engine")
         pairs = Pairing.of(model, inputs, labels, run, unusable=(*(normal or ()), *(outlier or ())))
@@ -126,6 +127,7 @@ def score(
     from vaetool.cli.scoring import Look, Session
     from vaetool.cli.verdicts import Order
     from vaetool.files.mask_folder import MaskFolder
+    from vaetool.images.contents import Contents
 
     title = f"Scores by {Path(model or good or '').name}"
     scorer = _scorer(model if good is None else str(_fitted(good, run)), bad, save, run)
@@ -134,7 +136,8 @@ def score(
     order = Order(sorted=sort or top is not None, top=top, header=header)
     session = Session(run, scorer, by, alpha, fdr, order, copies)
     places = MaskFolder(masks) if masks else None
-    look = Look(scorer, known, masks=places, heatmaps=heatmap is not None, raw=raw, page=report is not None)
+    seen = Contents(good) if good else None
+    look = Look(scorer, known, seen, masks=places, heatmaps=heatmap is not None, raw=raw, page=report is not None)
     verdicts = session.work(jobs, look, pairs)
     session.conclude(verdicts, look, report, roc, title=title)
     for count, words in (
@@ -146,12 +149,18 @@ def score(
     return session.exit_code(verdicts, fail_on_outlier=fail_on_outlier)
 
 
-def _relates_modalities(model: str) -> bool:
+def _kind(model: str) -> str:
+    """Return the kind of a model. Raises WrongKindError if it has no scores."""
     from vaetool.store.catalogue import find
-    from vaetool.store.headers import read_header
-    from vaetool.store.kinds import kinds_with_modalities
+    from vaetool.store.headers import read_header, with_article
 
-    return read_header(find(model)).kind in kinds_with_modalities()
+    kind = read_header(find(model)).kind
+    if kind not in kinds_with_scores() + kinds_with_modalities():
+        raise WrongKindError(
+            f"{model}: {with_article(kind)} gives no scores: name a model of features, a defect, vae or mmvae, "
+            "or a folder of good pictures with --good"
+        )
+    return kind
 
 
 def _plan(
@@ -221,7 +230,6 @@ def _scorer(model: str | None, bad: str | None, save: Path | None, run: RunOptio
     from vaetool import load
     from vaetool.scoring.detection import learn
     from vaetool.store import weights
-    from vaetool.store.kinds import kinds_with_modalities, kinds_with_scores
 
     device = run.device if run.engine is Engine.LOCAL else "cpu"  # from there it goes to the workers
     scorer = load(str(model), kind=kinds_with_scores() + kinds_with_modalities(), device=device)

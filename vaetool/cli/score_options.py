@@ -88,7 +88,13 @@ FDR = Annotated[
     ),
 ]
 FailOnOutlier = Annotated[
-    bool, typer.Option("--fail-on-outlier", help="Exit code 3 if there is an outlier.", rich_help_panel=VERDICTS)
+    bool,
+    typer.Option(
+        "--fail-on-outlier",
+        help="Exit code 3 if there is an outlier, but 1 if a file could not be judged, outliers or not: only 0 says "
+        "that there is none.",
+        rich_help_panel=VERDICTS,
+    ),
 ]
 Heatmap = Annotated[
     str | None,

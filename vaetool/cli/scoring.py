@@ -25,27 +25,20 @@ from vaetool.files.remote import Place
 from vaetool.files.writing import write_atomically
 from vaetool.images.conversion import from_unit, shrunk, to_unit
 from vaetool.scoring import heatmaps
-from vaetool.scoring.calibration import (
-    Calibration,
-    benjamini_hochberg,
-    calibration_of,
-    check_alpha,
-    drift,
-    false_alarm_bound,
-    false_alarm_rate,
-    usual_alpha,
-)
+from vaetool.scoring.calibration import calibration_of, drift
 from vaetool.scoring.curves import draw_curves
 from vaetool.scoring.detection import Score, score
-from vaetool.scoring.doubts import doubts
+from vaetool.scoring.doubts import doubts, fitted_to
 from vaetool.scoring.evaluation import Evaluation, PixelTally, evaluate
 from vaetool.scoring.labels import Labels, mask_for
+from vaetool.scoring.level import Level
 from vaetool.scoring.report import Page, ReportRow, thumbnail
 
 if TYPE_CHECKING:
     from vaetool.files.inputs import Source
     from vaetool.files.planning import Job
     from vaetool.images import Picture
+    from vaetool.images.contents import Contents
 
 BATCH_WITH_MAPS = 4
 """As long as their maps are awaited, pictures stay in memory."""
@@ -54,39 +47,6 @@ BATCH = 16
 """Pictures that are scored together: no line waits for more than these."""
 
 OUTLIERS_FOUND = 3
-
-
-class Level:
-    """The p-values that make outliers: those up to alpha, or those that a false discovery rate of the batch allows."""
-
-    def __init__(self, alpha: float | None, fdr: float | None, count: int) -> None:
-        """Raise UsageError for a level that p-values from `count` pictures cannot resolve."""
-        self.fdr = fdr
-        chosen = alpha if fdr is None else fdr
-        self.alpha = usual_alpha(count) if chosen is None else chosen
-        check_alpha(self.alpha, count)
-
-    def threshold(self, p_values: np.ndarray) -> float:
-        """Return the largest p-value that makes an outlier; -1 if none does."""
-        if self.fdr is None:
-            return self.alpha
-        return float(p_values[benjamini_hochberg(p_values, self.fdr)].max(initial=-1.0))
-
-    def words(self, calibration: Calibration, by: str) -> str:
-        """Return what the level promises with a calibration, in words."""
-        if self.fdr is not None:
-            promise = (
-                f"false discovery rate {self.fdr:g}: of 100 pictures reported as outliers, {100 * self.fdr:.3g} or "
-                "fewer are good ones, on average over batches"
-            )
-        else:
-            count = calibration.count(by)
-            mean, bound = false_alarm_rate(self.alpha, count), false_alarm_bound(self.alpha, count)
-            promise = (
-                f"alpha {self.alpha:g}: of 100 good pictures, about {100 * mean:.2g} are called outliers, and no more "
-                f"than {100 * bound:.2g}, with a confidence of 95 %"
-            )
-        return f"{promise}; calibrated with {calibration.words(by)}"
 
 
 @dataclass
@@ -98,19 +58,29 @@ class ScoredFile:
     thumbnail: bytes = b""
     heat: bytes = b""
     score: Score | None = None
+    is_good: bool = False  # one of those that the model was fitted to
     picture: Picture | None = None  # as long as it is needed
 
 
 class Look:
     """What is done with a picture besides scoring it.
 
-    masks: compare maps with these. heatmaps: write them where jobs say, as numbers if `raw`. page: keep what it shows.
+    good: note which are among these. masks: compare maps with these. heatmaps: write them where jobs say, as numbers
+    if `raw`. page: keep what it shows.
     """
 
     def __init__(
-        self, model: Any, known: Labels | None, *, masks: MaskFolder | None, heatmaps: bool, raw: bool, page: bool
+        self,
+        model: Any,
+        known: Labels | None,
+        good: Contents | None = None,
+        *,
+        masks: MaskFolder | None,
+        heatmaps: bool,
+        raw: bool,
+        page: bool,
     ) -> None:
-        self.model, self.known, self.masks = model, known, masks
+        self.model, self.known, self.good, self.masks = model, known, good, masks
         self.heatmaps, self.raw, self.page = heatmaps, raw, page
         self.has_maps = hasattr(model, "maps") and (heatmaps or masks is not None or page)
         self.pixels = PixelTally()
@@ -124,6 +94,7 @@ class Look:
     def before(self, scored: ScoredFile, picture: Picture) -> None:
         """Take of a picture what is needed before it is scored."""
         scored.label = self.known.of(scored.file.job.source) if self.known else None
+        scored.is_good = self.good is not None and picture.origin is not None and picture.origin in self.good
         if self.page:
             is_cut = self.model.whole_images and not (self.model.squeezed or self.model.has_modalities)
             scored.thumbnail = thumbnail(picture.visible_pixels(), square=is_cut)
@@ -225,16 +196,17 @@ class Session:
         self.by, self.calibration = calibration_of(model, by)
         self.level = Level(alpha, fdr, self.calibration.count(self.by))
         self.promise = self.level.words(self.calibration, self.by)
+        self.doubts = doubts(model, self.calibration, self.by, self.level)
         self.report = Report(run.console)
         self.tally = Tally()
-        self.heatmaps_written = 0
+        self.heatmaps_written = self.good = 0
         self.page = Page()
 
     def work(self, jobs: Iterable[Job], look: Look, pairs: Pairing | None = None) -> Verdicts:
         """Score the pictures of all jobs, or the pairs they belong to, and report verdicts; none stays in memory."""
         console = self.run.console
         console.say(self.promise)
-        for doubt in doubts(self.model, self.calibration, self.by):
+        for doubt in self.doubts:
             console.warn(doubt)
         at_once = self.level.fdr is None and not self.order.sorted
         verdicts = Verdicts(
@@ -280,6 +252,7 @@ class Session:
         else:
             self.tally.add(result.score, result.p_value, scored.label)
             self.heatmaps_written += job.output is not None
+            self.good += scored.is_good
             verdicts.take(scored.file, result, scored.label)
             if listed:
                 pictures = (scored.thumbnail, scored.heat)
@@ -298,8 +271,8 @@ class Session:
         found = f"outliers: {verdicts.outliers} of {len(scores)} pictures"
         warning = drift(p_values[labels != 1])
         console.say(found)
-        if warning is not None:
-            console.warn(warning)
+        for words in filter(None, (warning, fitted_to(self.good, len(scores)))):
+            console.warn(words)
         known = labels >= 0
         if evaluation is not None:
             tell_evaluation(console, evaluation)
@@ -327,9 +300,15 @@ class Session:
             console.say(f"wrote {page}")
 
     def exit_code(self, verdicts: Verdicts, *, fail_on_outlier: bool) -> int:
-        """Return 1 if a file failed, 3 if there are outliers and `fail_on_outlier` is set, else 0."""
+        """Return 1 if a file failed, 3 if there are outliers and `fail_on_outlier` is set, else 0.
+
+        Both are said, also if quiet: whoever waits for 3 alone must not miss the outliers.
+        """
         if fail_on_outlier and verdicts.outliers:
             self.report.code_when_done = OUTLIERS_FOUND
+            if failed := self.report.failed_count:
+                code = f"exit code {self.report.exit_code}, not {OUTLIERS_FOUND}"
+                self.run.console.error(f"{code}: {failed} failed; outliers among the others: {verdicts.outliers}")
         return self.report.exit_code
 
     def _evaluation(self, scores: np.ndarray, p_values: np.ndarray, labels: np.ndarray, look: Look) -> Evaluation:

@@ -82,6 +82,7 @@ class Codec(Model):
     lr_ratios: ClassVar[Mapping[str, float]] = {"prior": 6.0, "hyper_encoder": 6.0}
     """The transforms start close to where they should be, while the prior knows nothing yet."""
     stride = 64
+    defaults: ClassVar[dict[str, dict[str, Any]]] = {"training": {"crops": (128,)}}
 
     def __init__(self, config: CodecConfig) -> None:
         super().__init__(config)

@@ -82,7 +82,7 @@ class Calibration:
 
     def threshold(self, alpha: float, by: str) -> float:
         """Return the score above which p-values are alpha or less."""
-        allowed = _allowed(alpha, self.count(by))
+        allowed = rank(alpha, self.count(by))
         return float(self.held_out_scores(by)[-allowed]) if allowed else math.inf
 
     def held_out_scores(self, by: str) -> np.ndarray:
@@ -187,9 +187,8 @@ def calibration_of(model: Any, by: str | None) -> tuple[str, Calibration]:
     needed = TYPICAL if chosen == "typical" else (chosen,)
     if calibration is None or not set(needed) <= set(calibration.names):
         raise UsageError(
-            f"this {model.kind} model was not calibrated with good pictures, as is done at the end of training if "
-            "there are enough of them: train it with more that look different, or use "
-            "vaetool.scoring.detection.calibrate"
+            f"this {model.kind} model was not calibrated: the good pictures that it was trained with were too few, or "
+            "look too much alike; train it with more"
         )
     return chosen, calibration
 
@@ -203,7 +202,7 @@ def check_alpha(alpha: float, n: int) -> None:
     """Raise UsageError if alpha is not between 0 and 1, or is a level that n images cannot resolve."""
     if not 0 < alpha < 1:
         raise UsageError(f"alpha is a probability between 0 and 1, not {alpha:g}")
-    if _allowed(alpha, n) == 0:
+    if rank(alpha, n) == 0:
         raise UsageError(
             f"alpha {alpha:g} is too small: p-values come from {n} good images here, and the smallest one possible is "
             f"1/{n + 1} = {1 / (n + 1):.2g}. Take a larger alpha, or more good images, so that "
@@ -211,14 +210,14 @@ def check_alpha(alpha: float, n: int) -> None:
         )
 
 
-def _allowed(alpha: float, n: int) -> int:
-    """Count the p-values 1/(n + 1) ... 1 that are at most alpha."""
+def rank(alpha: float, n: int) -> int:
+    """Count the p-values 1/(n + 1) ... 1 that are at most alpha; 1: an outlier is less usual than all n images."""
     return int(np.count_nonzero(np.arange(1, n + 2) / (n + 1) <= alpha))
 
 
 def false_alarm_rate(alpha: float, n: int) -> float:
     """Return the share of good pictures that p ≤ alpha calls outliers, on average over calibrations with n images."""
-    return _allowed(alpha, n) / (n + 1)
+    return rank(alpha, n) / (n + 1)
 
 
 def false_alarm_bound(alpha: float, n: int) -> float:
@@ -228,7 +227,7 @@ def false_alarm_bound(alpha: float, n: int) -> float:
     """
     from scipy.stats import beta
 
-    allowed = _allowed(alpha, n)
+    allowed = rank(alpha, n)
     return float(beta.ppf(0.95, allowed, n + 1 - allowed)) if allowed else 0.0
 
 

@@ -137,7 +137,7 @@ def as_model(
 
 def _check_kind(name: str, kind: str, wanted: tuple[str, ...]) -> None:
     if kind not in wanted:
-        needed = " or ".join(map(with_article, wanted))
+        needed = " or ".join(filter(None, (", ".join(map(with_article, wanted[:-1])), with_article(wanted[-1]))))
         fitting = names_of(wanted)[:MAX_NAMED]
         examples = f", such as {' or '.join(fitting)}" if fitting else ""
         raise WrongKindError(f"{name}: this is {with_article(kind)}; {needed} is needed{examples}")

@@ -6,19 +6,24 @@ import atexit
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from vaetool.errors import VaetoolError
+import torch
+
+from vaetool.errors import UsageError, VaetoolError
 from vaetool.images.sources import Source, find_sources
+from vaetool.scoring.calibration import ALPHA
+from vaetool.scoring.doubts import count_for_two
+from vaetool.scoring.features import MIN_FOR_FOLDS
 from vaetool.store import weights
 from vaetool.store.headers import with_article
-from vaetool.training.checkpoints import Progress
-from vaetool.training.config import Recipe
-from vaetool.training.loop import train
-from vaetool.training.report import Reporter
+from vaetool.training.config import read_recipe
+from vaetool.training.data import load_store
+from vaetool.training.preparation import new_model
+from vaetool.training.splits import SetAside
 
 MAX_KEPT = 20
 """Models in the cache; the ones that were not used for longest are removed."""
@@ -59,9 +64,29 @@ def fitted(kind: str, place: str | Path, *, device: str = "auto", say: Callable[
 def fit(kind: str, place: str | Path, path: Path, *, device: str, say: Callable[[str], None]) -> None:
     """Fit a model of a kind in closed form to a folder or zip file of images, and write it to a new file.
 
-    say: as for `fitted`. Raises UsageError, TrainingError.
+    None is held out as in `train`: the figure of merit, on drawn defects, would say little of real ones. say: as for
+    `fitted`. Raises UsageError, also for images too few to calibrate with, and TrainingError.
     """
-    train(kind, place, output=path, device=device, reporter=_Saying(say))
+    sources = find_sources([place])
+    if len(sources) < MIN_FOR_FOLDS:
+        raise UsageError(
+            f"too few good pictures ({len(sources)}): at least {MIN_FOR_FOLDS} are needed, and with "
+            f"{count_for_two(ALPHA)} or more far more is found"
+        )
+    recipe = read_recipe(None, kind)
+    whole = partial(weights.model_class(kind).whole, config=recipe.model)
+    where = weights.resolve_device(device)
+    images = load_store(sources, recipe.data, recipe.model.size, whole=whole, device=where, warn=say)
+    say(f"fitting {with_article(kind)} to {images.sources} images")
+    started = time.monotonic()
+    model = new_model(recipe).requires_grad_(False).eval()
+    model.to(where, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    say(model.fit(images))
+    words, values = model.complete(SetAside(images), {}, recipe.corruption, torch.Generator())
+    for line in words:
+        say(line)
+    about = {"recipe": recipe.as_dict(), "data": [Path(place).name], "images": images.sources}
+    weights.save(path, model, {**about, "seconds": round(time.monotonic() - started, 1), **values})
 
 
 def _is_usable(path: Path) -> bool:
@@ -88,30 +113,3 @@ def fingerprint(sources: list[Source]) -> str:
         file = next((each for each in (path, *path.parents) if each.is_file()), None)  # a zip file, for what is in one
         facts.append((source.name, source.origin, file and (file.stat().st_size, file.stat().st_mtime_ns)))
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:24]
-
-
-class _Saying(Reporter):
-    """Passes on what is found out about the images, and writes no files.
-
-    The figure of merit is left out: the few pictures that are held out, with drawn defects, say little of real ones.
-    """
-
-    def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__(files=False)
-        self._say = say
-
-    def say(self, message: str) -> None:
-        self._say(message)
-
-    @contextmanager
-    def open(self, recipe: Recipe, output: Path, images: int, progress: Progress) -> Iterator[None]:
-        """Say what is fitted, but not where to, which is a folder for the time being."""
-        self.say(f"fitting {with_article(recipe.kind)} model to {images} images")
-        yield
-
-    def validation(self, *_: Any) -> None:
-        """Say nothing."""
-
-    def finished(self, name: str, progress: Progress, images: int, *_: Any) -> None:
-        """Say how many images were left out of the fit."""
-        self.say(f"held out, to measure the fit: {images} image{'s' if images != 1 else ''}")

@@ -59,7 +59,10 @@ def new_model(recipe: Recipe) -> Model:
     stride = getattr(model, "stride", 1)
     wrong = [size for size in recipe.training.crops if size % stride]
     if wrong:
-        raise UsageError(f"training.crops of {wrong[0]}: this model needs multiples of {stride}")
+        fitting = -(-wrong[0] // stride) * stride
+        raise UsageError(
+            f"training.crops of {wrong[0]}: this model needs multiples of {stride} (--set training.crops=[{fitting}])"
+        )
     return model
 
 
@@ -134,8 +137,10 @@ def read_images(
 ) -> Images:
     """Split and decode images.
 
-    Raises TrainingError if too few can be read.
+    Raises UsageError if there are too few, TrainingError if too few can be read.
     """
+    if len(sources) < 2:
+        raise UsageError("training needs at least two images: one is held out to measure on")
     crop = max(recipe.training.crops)
     cls = weights.model_class(recipe.kind)
     most = HELD_OUT_PICTURES if cls.whole_images else HELD_OUT_CROPS

@@ -39,4 +39,4 @@ def pack(session: Session, request: Pack) -> dict[str, Any]:
     if isinstance(origin, bytes):
         facts["in_bytes"] = len(origin)
     facts["file"] = session.keep(Item(renamed(item.name, "", SUFFIX), data))
-    return show(session, Item(renamed(item.name, "decompressed", ".png"), decoded)) | facts
+    return facts | show(session, Item(renamed(item.name, "decompressed", ".png"), decoded))

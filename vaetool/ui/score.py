@@ -11,11 +11,15 @@ import numpy as np
 
 from vaetool.errors import UsageError
 from vaetool.images import read
+from vaetool.images.contents import Contents
 from vaetool.images.conversion import shrunk
 from vaetool.images.picture import rescale
 from vaetool.progress import tracked
 from vaetool.scoring import detection
+from vaetool.scoring.calibration import calibration_of, drift
+from vaetool.scoring.doubts import doubts, fitted_to
 from vaetool.scoring.heatmaps import overlay, resized
+from vaetool.scoring.level import Level
 from vaetool.scoring.report import thumbnail
 from vaetool.training.cache import fit
 from vaetool.ui.session import Item, Session
@@ -36,9 +40,12 @@ class Clear:
 
 @dataclass(frozen=True)
 class Judge:
-    """A request to score the new pictures. alpha: the share of good pictures that may be called outliers."""
+    """A request to score the new pictures.
 
-    alpha: float = 0.05
+    alpha: the share of good pictures that may be called outliers; None: as the command chooses it.
+    """
+
+    alpha: float | None = None
 
 
 def add(session: Session, data: bytes, name: str, role: Role) -> dict[str, Any]:
@@ -67,10 +74,10 @@ def judge(session: Session, request: Judge) -> dict[str, Any]:
     """Score the new pictures by a model of features of the good ones, which is fitted if those have changed.
 
     The answer has `rows`, the most unusual first: `name`, `score`, `p_value`, `outlier`, the picture as a `thumbnail`
-    and where it is unusual as `heat`; and where the `model` is kept.
+    and where it is unusual as `heat`; where the `model` is kept; the `promise` of the level, and `doubts` about it.
     """
-    if not 0 <= request.alpha <= 1:
-        raise UsageError(f"alpha must be from 0 to 1, not {request.alpha:g}")
+    if request.alpha is not None and not 0 < request.alpha < 1:
+        raise UsageError(f"alpha must be between 0 and 1, not {request.alpha:g}")
     new = _files(session, "new")
     if not _files(session, "good"):
         raise UsageError("what is good? Add good pictures")
@@ -83,11 +90,23 @@ def judge(session: Session, request: Judge) -> dict[str, Any]:
             session.say(words)
             fit("features", _folder(session, "good"), path, device=session.device, say=lambda _: session.say(words))
         scorer = session.model(str(path), "features")
+        by, calibration = calibration_of(scorer, None)
+        level = Level(request.alpha, None, calibration.count(by))
         pictures = (read(file, max_pixels=session.max_pixels) for file in tracked(new, "scoring"))
-        scores = list(detection.score(scorer, pictures, alpha=request.alpha, maps=True))
+        scores = list(detection.score(scorer, pictures, alpha=level.alpha, maps=True))
         rows = [_row(session, file, score) for file, score in zip(new, scores, strict=True)]
     rows.sort(key=lambda row: -row["score"])
-    return {"rows": rows, "model": session.keep(Item(MODEL, path.read_bytes()))}
+    good = Contents(_folder(session, "good"))
+    about_batch = (
+        drift(np.array([score.p_value for score in scores])),
+        fitted_to(sum(file in good for file in new), len(new)),
+    )
+    return {
+        "rows": rows,
+        "model": session.keep(Item(MODEL, path.read_bytes())),
+        "promise": level.words(calibration, by),
+        "doubts": [*doubts(scorer, calibration, by, level), *filter(None, about_batch)],
+    }
 
 
 def _row(session: Session, file: Path, score: detection.Score) -> dict[str, Any]:

@@ -66,10 +66,12 @@ function row({name, score, p_value: p, outlier, thumbnail, heat}) {
 
 go.disabled = true;
 go.onclick = () => run(async () => {
-  const {rows, model} = await act("score/judge", {alpha: Number($("#alpha").value)});
+  const alpha = $("#alpha").value;
+  const {rows, model, promise, doubts} = await act("score/judge", {alpha: alpha ? Number(alpha) : null});
   $("tbody", table).replaceChildren(...rows.map(row));
   table.hidden = false;
-  words.textContent = `Outliers: ${rows.filter(({outlier}) => outlier).length} of ${rows.length} pictures.`;
+  words.textContent = `Outliers: ${rows.filter(({outlier}) => outlier).length} of ${rows.length} pictures. ${promise}.`;
+  $(".notes", tab).replaceChildren(...doubts.map((doubt) => make("li", {}, doubt)));
   save.replaceChildren(saveLink("Save model", model));
 });
 words.before(make("div", {class: "empty"}, make("span", {}, "Add pictures of good parts, and new ones to judge."), make("span", {}, "A table of verdicts will stand here.")));
