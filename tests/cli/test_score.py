@@ -203,7 +203,10 @@ def test_outliers_fail_only_if_wanted(here, vaetool, scorer):
     assert vaetool("score", "-m", scorer, "bad/0.png", "--fail-on-outlier", "--quiet").exit_code == 3
     assert vaetool("score", "-m", scorer, "good/01.png", "--fail-on-outlier", "--quiet").exit_code == 0
     Path("broken.png").write_bytes(b"\x89PNG not really")
-    assert vaetool("score", "-m", scorer, "bad/0.png", "broken.png", "--fail-on-outlier", "--quiet").exit_code == 1
+    result = vaetool("score", "-m", scorer, "bad/0.png", "broken.png", "--fail-on-outlier", "--quiet")
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[-1] == "exit code 1, not 3: 1 failed; outliers among the others: 1"
+    assert "exit code" not in vaetool("score", "-m", scorer, "good/01.png", "broken.png", "--fail-on-outlier").stderr
 
 
 def test_quiet_says_nothing_but_data(here, vaetool, scorer):
@@ -257,7 +260,7 @@ def test_a_batch_that_drifted_is_warned_about(here, vaetool, scorer):
         (["-m", "SCORER", "--normal", "good"], "need each other"),
         (["-m", "SCORER", "--normal", "good", "--outlier", "bad", "good"], "give no other inputs"),
         (["-m", "SCORER", "--normal", "good", "--outlier", "good"], "both normal and an outlier"),
-        (["-m", "DENOISER", "good"], "a defect or a model of features or a vae or an mmvae is needed"),
+        (["-m", "DENOISER", "good"], "a dae gives no scores: name a model of features"),
         (["-m", "UNCALIBRATED", "good"], "was not calibrated"),
         (["-m", "SCORER", "."], "no images in .; -r looks into sub-folders"),
     ],
@@ -467,10 +470,16 @@ def test_few_good_pictures_are_said(here, vaetool, tiny_vae, digit_folders, scor
     model = load(tiny_vae, device="cpu")
     detection.calibrate(model, sorted(digit_folders.rglob("*.png"))[:40])
     weights.save("few.safetensors", model, {"data": []})
-    words = vaetool("score", "-m", "few.safetensors", "bad").stderr
+    words = vaetool("score", "-m", "few.safetensors", "bad", "--fdr", "0.1").stderr
     assert "hardly calibrated: p-values come from 26 good pictures" in words
     assert "none is below 1/27" in words
     assert "hardly calibrated" not in vaetool("score", "-m", scorer, "bad").stderr
+    words = vaetool("score", "-m", "few.safetensors", "bad").stderr
+    assert "with 26 good pictures, only what is less usual than every one of them is an outlier at alpha 0.05" in words
+    assert "39 good pictures or more find more, and so does alpha 0.08" in words
+    for level in ("0.08", "0.1"):
+        assert "less usual than every" not in vaetool("score", "-m", "few.safetensors", "bad", "--alpha", level).stderr
+    assert "66 good pictures or more" in vaetool("score", "-m", scorer, "bad", "--alpha", "0.03").stderr
 
 
 def test_a_collapsed_posterior_is_said(here, vaetool, scorer):

@@ -203,13 +203,24 @@ def test_five_pictures_give_p_values_that_are_called_rough(tmp_path, vaetool_pro
     Image.fromarray(broken(parts(1, 9)[0])).save(new)
     result = vaetool_process("score", new, "--good", good, "--alpha", "0.2", "--json")
     assert result.exit_code == 0, result.stderr
-    assert "p-values are rough, and none is below 1/5" in result.stderr
-    assert json.loads(result.stdout)["p_value"] == 1 / 5
+    assert "p-values are rough, and none is below 1/6" in result.stderr
+    assert json.loads(result.stdout)["p_value"] == 1 / 6
     usual = vaetool_process("score", new, "--good", good, "--json")
-    assert "alpha 0.2: of 100 good pictures, about 20 are called outliers" in usual.stderr
+    assert "of 100 good pictures, about 17 are called outliers" in usual.stderr
+    assert "with 5 good pictures, only what is less usual than every one of them is an outlier" in usual.stderr
     assert json.loads(usual.stdout)["outlier"] is True
     refused = vaetool_process("score", new, "--good", good, "--alpha", "0.05")
     assert (refused.exit_code, "alpha 0.05 is too small" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_too_few_good_pictures_are_refused_before_a_fit(tmp_path, vaetool_process, count):
+    good = few_parts(tmp_path / "good", count)
+    result = vaetool_process("score", good, "--good", good)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"error: too few good pictures ({count}): at least 3 are needed, and with 39 or more far more is found\n"
+    )
 
 
 def test_without_a_place_for_the_cache_a_model_is_fitted_all_the_same(tmp_path, vaetool_process, monkeypatch):
@@ -219,6 +230,7 @@ def test_without_a_place_for_the_cache_a_model_is_fitted_all_the_same(tmp_path, 
     assert result.exit_code == 0, result.stderr
     assert "cannot be written" in result.stderr
     assert len(result.stdout.splitlines()) == 5
+    assert "5 of these 5 pictures are among the good ones that the model was fitted to" in result.stderr
 
 
 def test_p_values_in_folds_are_rarely_too_small(good):

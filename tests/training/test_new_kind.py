@@ -69,4 +69,4 @@ def test_other_commands_say_that_it_is_no_model_for_them(vaetool, pictures, tmp_
     vaetool("train", "scale", pictures, "-o", path, "--set", "training.steps=1", "--set", "training.crops=[16]")
     result = vaetool("score", pictures, "-m", path)
     assert result.exit_code == 2
-    assert "this is a scale; a defect or a model of features or a vae or an mmvae is needed" in result.stderr
+    assert "a scale gives no scores: name a model of features" in result.stderr

@@ -13,7 +13,7 @@ from PIL import Image
 from vaetool import compare, images, load, sample
 from vaetool import denoise as denoised
 from vaetool import morph as morphed
-from vaetool.errors import ImageError, TrainingError, UsageError, WrongKindError
+from vaetool.errors import ImageError, UsageError, WrongKindError
 from vaetool.images import Picture
 from vaetool.ui.compress import Pack, pack
 from vaetool.ui.denoise import Clean, clean
@@ -53,6 +53,7 @@ def test_a_photo_without_noise_is_saved_as_the_same_file(session, opened, photos
     found = clean(session, Clean(opened(data, "china.jpg")["id"], sigma=0.0))
     assert found["changed"] is False
     assert found["reason"]
+    assert "--" not in found["reason"]
     assert saved(session.find(found["id"])) == ("china.denoised.jpg", data)
 
 
@@ -74,6 +75,7 @@ def test_compressing_is_that_of_the_command_and_the_file_can_be_saved(session, o
     name, data = saved(session.find(found["file"]))
     assert name == "flower.vae"
     assert data == photos[1].with_suffix(".vae").read_bytes()
+    assert found["bits"] == 8
     assert (found["bytes"], found["quality"], found["in_bytes"]) == (len(data), 40, photos[1].stat().st_size)
     assert found["bpp"] == pytest.approx(8 * len(data) / (107 * 160), abs=1e-4)
     compared = compare(session.find(found["id"]).picture, session.find(photo["id"]).picture)
@@ -179,6 +181,13 @@ def test_new_pictures_are_judged_by_good_ones(session, parts):
     redness = heat[..., 0].astype(int) - heat[..., 2]
     assert redness[29, 32] > 60 > redness[5, 5]
     assert saved(session.find(found["model"]))[0].endswith(".safetensors")
+    assert "of 100 good pictures, about" in found["promise"]
+    (doubt,) = found["doubts"]
+    assert "only what is less usual than every one of them is an outlier" in doubt
+    add(session, parts(12)[0], "again.png", "new")
+    found = judge(session, Judge())  # few good pictures: the level is larger, as that of the command is
+    assert found["rows"][0]["outlier"]
+    assert found["doubts"][-1].startswith("1 of these 5 pictures is among the good ones")
 
     clear(session, Clear("new"))
     with pytest.raises(UsageError, match="what is to be judged"):
@@ -193,9 +202,9 @@ def test_what_is_missing_is_said(session, parts):
     data = parts(1)[0]
     add(session, data, "good.png", "good")
     add(session, data, "new.png", "new")
-    with pytest.raises((UsageError, TrainingError)):
+    with pytest.raises(UsageError, match=r"too few good pictures \(1\)"):
         judge(session, Judge())
-    with pytest.raises(UsageError, match="alpha must be from 0 to 1"):
+    with pytest.raises(UsageError, match="alpha must be between 0 and 1"):
         judge(session, Judge(alpha=2))
 
 

@@ -17,10 +17,11 @@ def doubts(model: Any, calibration: Calibration, by: str, level: Level) -> list[
     found = []
     count = calibration.count(by)
     if level.fdr is None and rank(level.alpha, count) == 1:
+        needed = count_for_two(min(level.alpha, ALPHA))
         found.append(
             f"with {count} good pictures, only what is less usual than every one of them is an outlier at alpha "
-            f"{level.alpha:.2g}, so many may be missed; {count_for_two(min(level.alpha, ALPHA))} good pictures or more, or alpha "
-            f"{alpha_for_two(count):g}, find more"
+            f"{level.alpha:.2g}, so many outliers may be missed: {needed} good pictures or more find more, and so does "
+            f"alpha {alpha_for_two(count):g}"
         )
     elif count < FEW:
         found.append(
