@@ -18,6 +18,7 @@ from PIL import Image
 
 from vaetool.cli.train import train
 from vaetool.store import weights
+from vaetool.store.kinds import KINDS
 
 SMALL = [
     "model.widths=[4,8]",
@@ -46,6 +47,14 @@ def here(tmp_path, photographs, monkeypatch):
     torch.set_num_threads(1)
     yield tmp_path
     torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"mmvae"}))
+def test_one_picture_is_too_few_for_any_kind(here, vaetool, kind):
+    shutil.copytree("photos", "one", ignore=shutil.ignore_patterns("[1-9].png"))
+    result = vaetool("train", kind, "one", "-o", "mine.safetensors")
+    assert (result.exit_code, os.listdir("one")) == (2, ["0.png"])
+    assert result.stderr.endswith("training needs at least two images: one is held out to measure on\n")
 
 
 def test_training_needs_no_more_than_torch_and_what_reads_and_shows(here, python):

@@ -269,10 +269,10 @@ class Session:
             return
         evaluation = self._evaluation(scores, p_values, labels, look) if look.known else None
         found = f"outliers: {verdicts.outliers} of {len(scores)} pictures"
-        warning = drift(p_values[labels != 1])
+        warnings = [*filter(None, (drift(p_values[labels != 1]), fitted_to(self.good, len(scores))))]
         console.say(found)
-        for words in filter(None, (warning, fitted_to(self.good, len(scores)))):
-            console.warn(words)
+        for warning in warnings:
+            console.warn(warning)
         known = labels >= 0
         if evaluation is not None:
             tell_evaluation(console, evaluation)
@@ -284,7 +284,7 @@ class Session:
                 )
                 console.say(f"wrote {roc}")
         if page is not None:
-            facts = [f"By {self.by}; {self.promise}.", f"{found}.", *([f"{warning}."] if warning else [])]
+            facts = [f"{words}." for words in (f"By {self.by}; {self.promise}", *self.doubts, found, *warnings)]
             content = self.page.write(
                 title,
                 facts,
