@@ -84,7 +84,7 @@ def score(
     vaetool score -m labelled.safetensors photos/ --labels labels.csv  labels that do not fit
 
     Made for pipes: find parts/ -name '*.png' -print0 | vaetool score -m part.safetensors --files-from - -0 --json |
-    jq -r 'select(.outlier).path'. `vaetool train features good/ -o part.safetensors` makes the model that --good makes.
+    jq -r 'select(.outlier).path'. `vaetool train features good/ -o part.safetensors` makes a model like that of --good.
     By a model of `vaetool train mmvae`, pairs are scored: of two folders by name, or pictures and labels, those of
     --labels or the names of the folders that pictures lie in.
     """

@@ -37,7 +37,7 @@ def fitted_to(count: int, total: int) -> str | None:
         return None
     return (
         f"{count} of these {total} pictures {'is' if count == 1 else 'are'} among the good ones that the model was "
-        "fitted to, and look more usual than new ones would: their verdicts say nothing"
+        "fitted to: what it knows looks more usual than something new would"
     )
 
 
