@@ -53,8 +53,7 @@ def here(tmp_path, photographs, monkeypatch):
 def test_one_picture_is_too_few_for_any_kind(here, vaetool, kind):
     shutil.copytree("photos", "one", ignore=shutil.ignore_patterns("[1-9].png"))
     result = vaetool("train", kind, "one", "-o", "mine.safetensors")
-    assert result.exit_code == 2
-    assert result.stderr.endswith("training needs at least two images: one is held out to measure on\n")
+    assert (result.exit_code, "at least two images" in result.stderr) == (2, True)
 
 
 def test_training_needs_no_more_than_torch_and_what_reads_and_shows(here, python):

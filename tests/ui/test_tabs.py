@@ -181,13 +181,11 @@ def test_new_pictures_are_judged_by_good_ones(session, parts):
     redness = heat[..., 0].astype(int) - heat[..., 2]
     assert redness[29, 32] > 60 > redness[5, 5]
     assert saved(session.find(found["model"]))[0].endswith(".safetensors")
-    assert "of 100 good pictures, about" in found["promise"]
-    (doubt,) = found["doubts"]
-    assert "only what is less usual than every one of them is an outlier" in doubt
+    assert "only what is less usual" in found["doubts"][0]
     add(session, parts(12)[0], "again.png", "new")
-    found = judge(session, Judge())  # few good pictures: the level is larger, as that of the command is
+    found = judge(session, Judge())  # at a level that so few allow
     assert found["rows"][0]["outlier"]
-    assert found["doubts"][-1].startswith("1 of these 5 pictures is among the good ones")
+    assert found["doubts"][-1].startswith("of these 5 pictures, the model was fitted to 1")
 
     clear(session, Clear("new"))
     with pytest.raises(UsageError, match="what is to be judged"):
@@ -202,7 +200,7 @@ def test_what_is_missing_is_said(session, parts):
     data = parts(1)[0]
     add(session, data, "good.png", "good")
     add(session, data, "new.png", "new")
-    with pytest.raises(UsageError, match=r"too few good pictures \(1\)"):
+    with pytest.raises(UsageError, match="too few good pictures, 1"):
         judge(session, Judge())
     with pytest.raises(UsageError, match="alpha must be between 0 and 1"):
         judge(session, Judge(alpha=2))

@@ -127,7 +127,7 @@ def score(
     from vaetool.cli.scoring import Look, Session
     from vaetool.cli.verdicts import Order
     from vaetool.files.mask_folder import MaskFolder
-    from vaetool.images.contents import Contents
+    from vaetool.images.sources import Contents
 
     title = f"Scores by {Path(model or good or '').name}"
     scorer = _scorer(model if good is None else str(_fitted(good, run)), bad, save, run)
@@ -136,8 +136,8 @@ def score(
     order = Order(sorted=sort or top is not None, top=top, header=header)
     session = Session(run, scorer, by, alpha, fdr, order, copies)
     places = MaskFolder(masks) if masks else None
-    seen = Contents(good) if good else None
-    look = Look(scorer, known, seen, masks=places, heatmaps=heatmap is not None, raw=raw, page=report is not None)
+    look = Look(scorer, known, masks=places, heatmaps=heatmap is not None, raw=raw, page=report is not None)
+    look.good = Contents(good) if good else None
     verdicts = session.work(jobs, look, pairs)
     session.conclude(verdicts, look, report, roc, title=title)
     for count, words in (

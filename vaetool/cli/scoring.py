@@ -25,20 +25,19 @@ from vaetool.files.remote import Place
 from vaetool.files.writing import write_atomically
 from vaetool.images.conversion import from_unit, shrunk, to_unit
 from vaetool.scoring import heatmaps
-from vaetool.scoring.calibration import calibration_of, drift
+from vaetool.scoring.calibration import Level, calibration_of, drift
 from vaetool.scoring.curves import draw_curves
 from vaetool.scoring.detection import Score, score
 from vaetool.scoring.doubts import doubts, fitted_to
 from vaetool.scoring.evaluation import Evaluation, PixelTally, evaluate
 from vaetool.scoring.labels import Labels, mask_for
-from vaetool.scoring.level import Level
 from vaetool.scoring.report import Page, ReportRow, thumbnail
 
 if TYPE_CHECKING:
     from vaetool.files.inputs import Source
     from vaetool.files.planning import Job
     from vaetool.images import Picture
-    from vaetool.images.contents import Contents
+    from vaetool.images.sources import Contents
 
 BATCH_WITH_MAPS = 4
 """As long as their maps are awaited, pictures stay in memory."""
@@ -65,22 +64,15 @@ class ScoredFile:
 class Look:
     """What is done with a picture besides scoring it.
 
-    good: note which are among these. masks: compare maps with these. heatmaps: write them where jobs say, as numbers
-    if `raw`. page: keep what it shows.
+    masks: compare maps with these. heatmaps: write them where jobs say, as numbers if `raw`. page: keep what it shows.
     """
 
+    good: Contents | None = None  # the pictures that the model was fitted to
+
     def __init__(
-        self,
-        model: Any,
-        known: Labels | None,
-        good: Contents | None = None,
-        *,
-        masks: MaskFolder | None,
-        heatmaps: bool,
-        raw: bool,
-        page: bool,
+        self, model: Any, known: Labels | None, *, masks: MaskFolder | None, heatmaps: bool, raw: bool, page: bool
     ) -> None:
-        self.model, self.known, self.good, self.masks = model, known, good, masks
+        self.model, self.known, self.masks = model, known, masks
         self.heatmaps, self.raw, self.page = heatmaps, raw, page
         self.has_maps = hasattr(model, "maps") and (heatmaps or masks is not None or page)
         self.pixels = PixelTally()
@@ -300,10 +292,7 @@ class Session:
             console.say(f"wrote {page}")
 
     def exit_code(self, verdicts: Verdicts, *, fail_on_outlier: bool) -> int:
-        """Return 1 if a file failed, 3 if there are outliers and `fail_on_outlier` is set, else 0.
-
-        Both are said, also if quiet: whoever waits for 3 alone must not miss the outliers.
-        """
+        """Return 1 if a file failed, 3 if there are outliers and `fail_on_outlier` is set, else 0; say if both hold."""
         if fail_on_outlier and verdicts.outliers:
             self.report.code_when_done = OUTLIERS_FOUND
             if failed := self.report.failed_count:

@@ -71,6 +71,25 @@ def files_in(data: Iterable[str | Path]) -> Iterator[Path]:
             yield from (source.file for source in find_sources([place]) if source.file is not None)
 
 
+class Contents:
+    """What the files of images in a folder or zip file hold; of a folder, those are read that may be ones asked for."""
+
+    def __init__(self, place: str | Path) -> None:
+        self._known: set[tuple[int, int]] = set()
+        self._files: dict[int, list[Path]] = {}
+        if zipfile.is_zipfile(place):
+            with zipfile.ZipFile(place) as archive:
+                self._known = {(member.file_size, member.CRC) for member in archive.infolist()}
+            return
+        for path in files_in([place]):
+            self._files.setdefault(path.stat().st_size, []).append(path)
+
+    def __contains__(self, file: Path | bytes) -> bool:
+        data = file if isinstance(file, bytes) else file.read_bytes()
+        self._known |= {(len(data), zlib.crc32(path.read_bytes())) for path in self._files.pop(len(data), ())}
+        return (len(data), zlib.crc32(data)) in self._known
+
+
 def find_pairs(data: Sequence[str | Path], root: str | Path = ".", *, whole: bool = False) -> list[Source]:
     """Return all images of the second of two places, each with the one of the same name in the first, its noisy one.
 

@@ -15,8 +15,6 @@ import torch
 
 from vaetool.errors import UsageError, VaetoolError
 from vaetool.images.sources import Source, find_sources
-from vaetool.scoring.calibration import ALPHA
-from vaetool.scoring.doubts import count_for_two
 from vaetool.scoring.features import MIN_FOR_FOLDS
 from vaetool.store import weights
 from vaetool.store.headers import with_article
@@ -70,8 +68,7 @@ def fit(kind: str, place: str | Path, path: Path, *, device: str, say: Callable[
     sources = find_sources([place])
     if len(sources) < MIN_FOR_FOLDS:
         raise UsageError(
-            f"too few good pictures ({len(sources)}): at least {MIN_FOR_FOLDS} are needed, and with "
-            f"{count_for_two(ALPHA)} or more far more is found"
+            f"too few good pictures, {len(sources)}: at least {MIN_FOR_FOLDS} are needed; 40 find far more"
         )
     recipe = read_recipe(None, kind)
     whole = partial(weights.model_class(kind).whole, config=recipe.model)

@@ -59,10 +59,7 @@ def new_model(recipe: Recipe) -> Model:
     stride = getattr(model, "stride", 1)
     wrong = [size for size in recipe.training.crops if size % stride]
     if wrong:
-        fitting = -(-wrong[0] // stride) * stride
-        raise UsageError(
-            f"training.crops of {wrong[0]}: this model needs multiples of {stride} (--set training.crops=[{fitting}])"
-        )
+        raise UsageError(f"training.crops of {wrong[0]}: this model needs multiples of {stride}")
     return model
 
 

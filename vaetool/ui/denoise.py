@@ -29,6 +29,6 @@ def clean(session: Session, request: Clean) -> dict[str, Any]:
     cleaning = Cleaning(request.sigma, request.strength, request.grain, request.colour_noise)
     with session.working(item.name):
         cleaned, facts = denoise_picture(session.model(request.model, "dae"), item.picture, cleaning)
-    if "reason" in facts:  # in the words of the command
+    if "reason" in facts:
         facts["reason"] = facts["reason"].partition(" (--")[0].replace("--", "")
     return show(session, Item(renamed(item.name, "denoised"), cleaned)) | facts

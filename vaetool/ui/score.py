@@ -11,15 +11,14 @@ import numpy as np
 
 from vaetool.errors import UsageError
 from vaetool.images import read
-from vaetool.images.contents import Contents
 from vaetool.images.conversion import shrunk
 from vaetool.images.picture import rescale
+from vaetool.images.sources import Contents
 from vaetool.progress import tracked
 from vaetool.scoring import detection
-from vaetool.scoring.calibration import calibration_of, drift
+from vaetool.scoring.calibration import Level, calibration_of, drift
 from vaetool.scoring.doubts import doubts, fitted_to
 from vaetool.scoring.heatmaps import overlay, resized
-from vaetool.scoring.level import Level
 from vaetool.scoring.report import thumbnail
 from vaetool.training.cache import fit
 from vaetool.ui.session import Item, Session
@@ -40,10 +39,7 @@ class Clear:
 
 @dataclass(frozen=True)
 class Judge:
-    """A request to score the new pictures.
-
-    alpha: the share of good pictures that may be called outliers; None: as the command chooses it.
-    """
+    """A request to score the new pictures. alpha: as for the command."""
 
     alpha: float | None = None
 
@@ -97,15 +93,12 @@ def judge(session: Session, request: Judge) -> dict[str, Any]:
         rows = [_row(session, file, score) for file, score in zip(new, scores, strict=True)]
     rows.sort(key=lambda row: -row["score"])
     good = Contents(_folder(session, "good"))
-    about_batch = (
-        drift(np.array([score.p_value for score in scores])),
-        fitted_to(sum(file in good for file in new), len(new)),
-    )
+    found = drift(np.array([score.p_value for score in scores])), fitted_to(sum(file in good for file in new), len(new))
     return {
         "rows": rows,
         "model": session.keep(Item(MODEL, path.read_bytes())),
         "promise": level.words(calibration, by),
-        "doubts": [*doubts(scorer, calibration, by, level), *filter(None, about_batch)],
+        "doubts": [*doubts(scorer, calibration, by, level), *filter(None, found)],
     }
 
 
