@@ -91,9 +91,9 @@ def test_noise_is_told_for_each_shade_from_the_calmest_parts():
 def test_grain_is_like_the_least_of_what_is_known():
     fine = np.random.default_rng(0).normal(0, 0.1, (*SHAPE, 3)).astype(np.float32)
     fine[:, :, 1] = fine[:, :, 0]
-    grain = grain_like(fine, ~HOLE, np.random.default_rng(0))
+    grain = grain_like(fine, ~HOLE, SHAPE, np.random.default_rng(0))
     assert np.square(grain).mean() == pytest.approx(1, abs=0.15)
     assert np.allclose(grain[:, :, 1], grain[:, :, 0], atol=1e-4)
     assert abs(np.corrcoef(grain[:, :, 0].ravel(), grain[:, :, 2].ravel())[0, 1]) < 0.2
-    assert grain_like(fine, np.zeros(SHAPE, bool), np.random.default_rng(0)) is None
-    assert grain_like(0 * fine, ~HOLE, np.random.default_rng(0)) is None
+    assert grain_like(fine, np.zeros(SHAPE, bool), SHAPE, np.random.default_rng(0)) is None
+    assert grain_like(0 * fine, ~HOLE, SHAPE, np.random.default_rng(0)) is None

@@ -52,11 +52,11 @@ def add_grain(pixels: np.ndarray, hole: np.ndarray) -> None:
         if usual.max() < INVISIBLE**2:
             continue
         missing = np.sqrt((usual - _least_energy(fine, inside)).clip(0))
-        grain = grain_like(fine, ~inside, rng)
+        grain = grain_like(fine, ~inside, kept.shape, rng)
         if grain is not None:
             low, high = values.min().clip(max=0), values.max().clip(min=1)  # floats may be beyond 0..1
-            grained = (values + missing[..., None] * grain).clip(low, high)
-            region[tile.middle()][kept] = from_unit(grained[tile.middle()][kept], pixels.dtype)
+            grained = (values[tile.middle()] + missing[tile.middle()][..., None] * grain).clip(low, high)
+            region[tile.middle()][kept] = from_unit(grained[kept], pixels.dtype)
 
 
 def noise_energy(pixels: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -81,8 +81,10 @@ def noise_energy(pixels: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.n
     return (seen + 0.5) / SHADES, (calm * STEEPEST ** abs(seen[:, None] - seen)).min(axis=1)
 
 
-def grain_like(fine: np.ndarray, known: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-    """Return grain of mean energy 1, of the shape of `fine`, like that of the squares with the least of it.
+def grain_like(
+    fine: np.ndarray, known: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator
+) -> np.ndarray | None:
+    """Return grain of mean energy 1, as many rows and columns as `shape` has, like the squares with the least of it.
 
     fine: (height, width, channels) float32, what changes fast. known: (height, width) bool. None where no square is
     known, or all are flat.
@@ -97,7 +99,7 @@ def grain_like(fine: np.ndarray, known: np.ndarray, rng: np.random.Generator) ->
     if not len(spots):
         return None
     kernel = spots.transpose(1, 0, 2, 3) / np.sqrt(np.square(spots).sum() / fine.shape[2])
-    noise = rng.standard_normal((len(spots), *(size + side - 1 for size in known.shape)), np.float32)
+    noise = rng.standard_normal((len(spots), *(size + side - 1 for size in shape)), np.float32)
     return F.conv2d(torch.from_numpy(noise)[None], torch.from_numpy(kernel))[0].permute(1, 2, 0).numpy()
 
 

@@ -18,7 +18,6 @@ from vaetool.files.remote import Download, Remote
 from vaetool.images import MAX_PIXELS, Picture
 from vaetool.images.conversion import as_picture, check_hole, unpack, unpack_mask, white_part
 from vaetool.inpainting.drawn_flaws import FLAWS
-from vaetool.inpainting.growing import grow_hole
 from vaetool.inpainting.holes import count_holes, deepest_place, dilate_hole
 from vaetool.inpainting.leftovers import needed_dilation
 from vaetool.inpainting.mae import MAE
@@ -140,6 +139,8 @@ class Holes:
         """
         marked = reduce(np.logical_or, (_fitting(way(picture, source), picture) for way in self._ways))
         if self._grows:
+            from vaetool.inpainting.growing import grow_hole  # takes half a second: SciPy's graphs
+
             marked = grow_hole(picture.pixels, marked)
         opaque = replace(picture, alpha=None) if self._becomes_opaque else picture
         return MaskedPicture(opaque, dilate_hole(marked, self._radius), self._painted, self._sought, self._boxes)
