@@ -85,7 +85,7 @@ def test_a_trained_model_is_calibrated_with_the_pictures(tiny_vae, digit_folders
 def test_a_model_that_gives_no_scores_is_refused(tmp_path, ones):
     path = tmp_path / "ae.safetensors"
     weights.save(path, AE(AEConfig(size=16, latent=3, channels=1)), {"data": []})
-    with pytest.raises(WrongKindError, match="this is an ae; a defect or a model of features or a vae is needed"):
+    with pytest.raises(WrongKindError, match="this is an ae; a defect, a model of features or a vae is needed"):
         OutlierDetector(path, peak=16, device="cpu").fit(ones)
 
 

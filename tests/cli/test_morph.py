@@ -200,7 +200,7 @@ def test_what_the_model_cannot_draw_is_refused(vaetool, here):
 def test_another_kind_of_model_is_named(vaetool, here, tiny_dae):
     result = vaetool("morph", "china.jpg", "flower.png", "-m", tiny_dae)
     assert result.exit_code == 2
-    assert "this is a dae; an ae or a gan or a vae is needed" in result.stderr
+    assert "this is a dae; an ae, a gan or a vae is needed" in result.stderr
 
 
 def test_a_broken_picture_is_an_error_of_its_own(morph, here):

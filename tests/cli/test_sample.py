@@ -180,7 +180,7 @@ def test_a_model_of_another_kind_is_refused(sample, tiny_dae, tiny_codec):
     for path, kind in ((tiny_dae, "a dae"), (tiny_codec, "a codec")):
         result = sample("-o", "x.png", model=str(path))
         assert result.exit_code == 2
-        assert f"this is {kind}; an ae or a gan or a vae or an mmvae is needed" in result.stderr
+        assert f"this is {kind}; an ae, a gan, a vae or an mmvae is needed" in result.stderr
 
 
 def test_a_file_of_codes_that_is_missing_fails(sample):
