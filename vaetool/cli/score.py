@@ -135,9 +135,9 @@ def score(
         raise UsageError(f"this {scorer.kind} scores whole pictures: --heatmap and --masks need features or defect")
     order = Order(sorted=sort or top is not None, top=top, header=header)
     session = Session(run, scorer, by, alpha, fdr, order, copies)
-    places = MaskFolder(masks) if masks else None
-    look = Look(scorer, known, masks=places, heatmaps=heatmap is not None, raw=raw, page=report is not None)
-    look.good = Contents(good) if good else None
+    places, fitted_to = MaskFolder(masks) if masks else None, Contents(good) if good else None
+    wanted = {"heatmaps": heatmap is not None, "raw": raw, "page": report is not None}
+    look = Look(scorer, known, good=fitted_to, masks=places, **wanted)
     verdicts = session.work(jobs, look, pairs)
     session.conclude(verdicts, look, report, roc, title=title)
     for count, words in (

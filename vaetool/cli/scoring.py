@@ -64,15 +64,22 @@ class ScoredFile:
 class Look:
     """What is done with a picture besides scoring it.
 
-    masks: compare maps with these. heatmaps: write them where jobs say, as numbers if `raw`. page: keep what it shows.
+    good: the pictures that the model was fitted to, which are counted. masks: compare maps with these. heatmaps: write
+    them where jobs say, as numbers if `raw`. page: keep what it shows.
     """
 
-    good: Contents | None = None  # the pictures that the model was fitted to
-
     def __init__(
-        self, model: Any, known: Labels | None, *, masks: MaskFolder | None, heatmaps: bool, raw: bool, page: bool
+        self,
+        model: Any,
+        known: Labels | None,
+        *,
+        good: Contents | None,
+        masks: MaskFolder | None,
+        heatmaps: bool,
+        raw: bool,
+        page: bool,
     ) -> None:
-        self.model, self.known, self.masks = model, known, masks
+        self.model, self.known, self.good, self.masks = model, known, good, masks
         self.heatmaps, self.raw, self.page = heatmaps, raw, page
         self.has_maps = hasattr(model, "maps") and (heatmaps or masks is not None or page)
         self.pixels = PixelTally()
