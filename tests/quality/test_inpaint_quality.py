@@ -18,7 +18,7 @@ MODEL = "photo-inpaint"
 
 GAIN = 0.4  # dB inside the hole over the smooth filling, on the mean of scratches and blots
 SEAM = 1.6  # the step across the edge of a hole, of the mean step between neighbours just outside
-COLOUR = 12 / 255  # by which the colour of what is filled may be further from the truth than a smooth filling's
+COLOUR = 0.75  # how far the colours of what is filled are from the truth, of how far a smooth filling's are
 
 
 @pytest.fixture(scope="module", params=["china", "flower"])
@@ -79,17 +79,23 @@ def test_there_is_no_seam(model, photo, hole):
     assert across < SEAM * outside
 
 
-@pytest.mark.parametrize("hole", MASKS.values(), ids=MASKS)
-def test_colours_do_not_shift(model, photo, hole):
-    """After a wide blur, hole by hole, what is filled is hardly further from the truth than the smooth filling is."""
-    labels, count = ndimage.label(hole)
+def test_colours_are_closer_to_the_truth_than_those_of_a_smooth_filling(model, photo):
+    """After a wide blur, on the mean of eight boxes: of one alone, the smooth filling may have guessed right."""
+    rng = np.random.default_rng(0)
 
-    def shift(pixels, channel: int) -> np.ndarray:
-        error = ndimage.gaussian_filter((pixels[..., channel] - photo[..., channel].astype(float)) / 255, 8)
-        return np.abs(ndimage.mean(error, labels, range(1, count + 1)))
+    def shift(pixels, hole) -> float:
+        error = (pixels.astype(float) - photo) / 255
+        return np.abs(ndimage.gaussian_filter(error, (8, 8, 0))[hole].mean(axis=0)).max()
 
-    filled, smooth = model.inpaint(photo, hole), fill_hidden(photo, ~hole)
-    assert max((shift(filled, channel) - shift(smooth, channel)).max() for channel in range(3)) < COLOUR
+    shifts = []
+    for _ in range(8):
+        height, width = rng.integers(30, 90, 2)
+        top, left = rng.integers(0, photo.shape[0] - height), rng.integers(0, photo.shape[1] - width)
+        hole = np.zeros(photo.shape[:2], bool)
+        hole[top : top + height, left : left + width] = True
+        shifts.append((shift(model.inpaint(photo, hole), hole), shift(fill_hidden(photo, ~hole), hole)))
+    filled, smooth = np.mean(shifts, axis=0)
+    assert filled < COLOUR * smooth  # measured: 0.53, 0.50
 
 
 def test_a_constant_picture_stays_about_constant(model):
@@ -115,7 +121,7 @@ def test_a_guess_is_told_and_a_sky_is_none(model, photos):
     assert (facts["guessed"], filled.warnings) == (0, ())
     squares = 20 + 200 * np.random.default_rng(0).integers(0, 2, (10, 15, 1), np.uint8).repeat(20, 0).repeat(20, 1)
     hole = np.zeros((200, 300), bool)
-    hole[60:100, 120:160] = hole[20:60, 220:260] = True
+    hole[60:110, 120:170] = hole[20:70, 220:270] = True
     filled, facts = inpaint_picture(model, Picture(squares), hole)
     assert facts["guessed"] == 2
     assert filled.warnings[0].endswith("is a guess, as in 1 more: look at it")
