@@ -1,12 +1,12 @@
 """AE, VAE, VAE with an adversary, and GAN side by side: how real their samples look, and how much of what is real.
 
-    python benchmarks/family.py --data FOLDER --models FOLDER [--sets digits fashion faces] [--sheets FOLDER]
+    python benchmarks/family.py --data FOLDER [--models FOLDER] [--sets digits fashion faces] [--sheets FOLDER]
         [--json FILE]
 
 Data: the folders MNIST and FashionMNIST of torchvision, and `faces`, of 64 x 64 pixels. Models: SET-KIND.safetensors,
-where KIND is ae, vae, adversary or gan; those that are missing are left out. Each set has a floor, real pictures
-beside other real ones, and two simpler models, principal components of as many numbers as the VAE's code has, with one
-Gaussian and with a mixture as the density.
+where KIND is ae, vae, adversary or gan, or else the bundled one; where there is neither, the kind is left out. Each set
+has a floor, real pictures beside other real ones, and two simpler models, principal components of as many numbers as
+the VAE's code has, with one Gaussian and with a mixture as the density.
 
 Fréchet distance, precision and recall (Kynkäänniemi et al. 2019, 3 neighbours) are of samples against test pictures, of
 faces against half of all, which models have seen. Features are of EfficientNet-Lite0 (see `vaetool.latents.fidelity`):
@@ -34,6 +34,7 @@ from vaetool.images import sources
 from vaetool.latents.fidelity import features, frechet_distance, precision_and_recall
 from vaetool.latents.priors import fit_mixture
 from vaetool.latents.sample import sample, sheet
+from vaetool.store.catalogue import bundled_folder
 from vaetool.store.weights import read_header, sha256
 
 DATA = {"digits": "MNIST", "fashion": "FashionMNIST"}
@@ -47,7 +48,7 @@ Row = dict[str, Any]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--models", type=Path, required=True)
+    parser.add_argument("--models", type=Path)
     parser.add_argument("--sets", nargs="+", choices=[*DATA, "faces"], default=[*DATA, "faces"])
     parser.add_argument("--temperature", type=float, default=1.0, help="of the samples of the models")
     parser.add_argument("--sheets", type=Path)
@@ -79,8 +80,7 @@ def measure(name: str, arguments: argparse.Namespace) -> Row:
     start = time.perf_counter()
     training, test = read(name, arguments)
     count = len(test)
-    models = {kind: arguments.models / f"{name}-{kind}.safetensors" for kind in KINDS}
-    models = {kind: path for kind, path in models.items() if path.exists()}
+    models = {kind: path for kind in KINDS if (path := model_file(name, kind, arguments.models))}
     others = training[1::2][:count]  # of faces, the other half
     latent = vaetool.load(models["vae"], device="cpu").config.latent if "vae" in models else 64
     drawn = {"real pictures": others, **simpler(training, latent, count)}
@@ -107,6 +107,14 @@ def measure(name: str, arguments: argparse.Namespace) -> Row:
             Image.fromarray(picture if picture.shape[2] == 3 else picture[..., 0]).save(path)
     about = {kind: model_facts(path) for kind, path in models.items()}
     return {"pictures": count, "seconds": round(time.perf_counter() - start, 1), "models": about, "rows": rows}
+
+
+def model_file(name: str, kind: str, folder: Path | None) -> Path | None:
+    """The model of a kind and a set: in the folder, or bundled."""
+    if folder and (path := folder / f"{name}-{kind}.safetensors").exists():
+        return path
+    bundled = bundled_folder() / {"vae": f"{name}.safetensors"}.get(kind, f"{name}-{kind}.safetensors")
+    return bundled if bundled.exists() else None
 
 
 def judged(pictures: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
     python benchmarks/vae.py --root FOLDER [--only SECTION ...] [--digits FILE] [--fashion FILE] [--json FILE]
 
+The samples of the bundled GANs, `digits-gan` and `fashion-gan`, are judged with theirs.
+
 FOLDER is torchvision's, with MNIST and FashionMNIST in it. Sections, each with a table of its own: likelihood, samples,
 memory, morphs, codes, training. Test pictures are those of the data sets; models have seen training pictures alone.
 
@@ -84,6 +86,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), metavar="SECTION")
     for name in DATA:
         parser.add_argument(f"--{name}", default=name, metavar="FILE", help="use this model instead of the bundled one")
+        parser.add_argument(f"--gan-{name}", default=f"{name}-gan", metavar="FILE", help="the same for the GAN")
         parser.add_argument(f"--ae-{name}", type=Path, metavar="FILE", help="an autoencoder that is already trained")
     parser.add_argument("--ae-minutes", type=float, help="minutes for the autoencoder; by default the VAE's; 0: none")
     parser.add_argument("--samples", type=int, help=f"samples of the IWAE bound; by default {IMPORTANCE_SAMPLES}")
@@ -132,12 +135,13 @@ class Subject:
 
     @functools.cached_property
     def samples(self) -> dict[str, np.ndarray]:
-        """Pictures from each prior of the model, those from the default one of `vaetool sample` first."""
+        """Pictures from each prior of the model, those of the default one first, and from the GAN."""
         priors = ["normal"] if self.model.mixture is None else ["normal", "gmm"]
         priors.sort(key=lambda prior: prior != draw(self.model, 1).prior)
-        return {
-            f"vaetool, prior {prior}": sample(self.model, SAMPLES, prior=prior, seed=SEED)[..., 0] for prior in priors
-        }
+        found = {f"vae, prior {prior}": sample(self.model, SAMPLES, prior=prior, seed=SEED) for prior in priors}
+        gan = vaetool.load(getattr(self.arguments, f"gan_{self.name}"), kind="gan", device=self.arguments.device)
+        found["gan"] = sample(gan, SAMPLES, seed=SEED)
+        return {name: pictures[..., 0] for name, pictures in found.items()}
 
     @functools.cached_property
     def pca(self) -> PCA:
@@ -218,8 +222,9 @@ def samples(subject: Subject) -> list[Row]:
     that of test pictures among the samples, of half of both.
 
     The first two rows are floors: real pictures, and what the model makes of test pictures, which no density of its
-    codes can be expected to better. Then vaetool's samples, those it draws by default first, and its peers, whose codes
-    are as wide and whose mixtures are fitted alike. `of the best peer` is relative to the best one's distance.
+    codes can be expected to better. Then vaetool's samples, those a VAE draws by default first, and its peers, whose
+    codes are as wide as the VAE's and whose mixtures are fitted alike. `of the best peer` is relative to the best one's
+    distance.
     """
     print(f"{subject.name}: the judge finds {subject.judge.about['test accuracy']:.2%} of the test pictures' classes")
     judged = {
@@ -313,22 +318,25 @@ def memory(subject: Subject) -> list[Row]:
 
     `closer` is the share of samples that are closer to one than 99 % of the test pictures are; by chance it is 1 %.
     """
-    drawn = next(iter(subject.samples.values()))
+    default = next(iter(subject.samples))
     spaces = {"pixels": rows_of, "the judge's features": subject.judge.features}
     rows = []
     for space, place in spaces.items():
         training = place(subject.training[0])
-        ours, theirs = (nearest_distances(place(pictures), training) for pictures in (drawn, subject.test[0]))
-        medians = [round(float(np.median(distances)), 3) for distances in (ours, theirs)]
-        rows.append(
-            {
-                "distance in": space,
-                "samples, median": medians[0],
-                "test pictures, median": medians[1],
-                "ratio": round(medians[0] / medians[1], 3),
-                "closer": round(float((ours < np.percentile(theirs, 1)).mean()), 4),
-            }
-        )
+        theirs = nearest_distances(place(subject.test[0]), training)
+        for name in (default, "gan"):
+            ours = nearest_distances(place(subject.samples[name]), training)
+            medians = [round(float(np.median(distances)), 3) for distances in (ours, theirs)]
+            rows.append(
+                {
+                    "samples of": name,
+                    "distance in": space,
+                    "samples, median": medians[0],
+                    "test pictures, median": medians[1],
+                    "ratio": round(medians[0] / medians[1], 3),
+                    "closer": round(float((ours < np.percentile(theirs, 1)).mean()), 4),
+                }
+            )
     return rows
 
 

@@ -200,11 +200,14 @@ def test_the_benchmark_of_vaes_fills_every_section(judge, digits, write_mnist, t
     settings = ["model.channels=1", "model.widths=[8,16]", "model.blocks=[0,0]", "model.decoder_widths=[16,8]"]
     settings += ["model.likelihood=bernoulli", "corruption.binarise=true", "training.steps=20"]
     train("vae", "torchvision:MNIST", output=model, size=28, latent=8, settings=settings, root=tmp_path, device="cpu")
+    gan, settings = tmp_path / "gan.safetensors", [*settings[:4], "training.steps=5"]
+    train("gan", "torchvision:MNIST", output=gan, size=28, latent=8, settings=settings, root=tmp_path, device="cpu")
     vae = importlib.import_module("vae")
     for name, value in {"SAMPLES": 300, "MORPHS": 5}.items():
         monkeypatch.setattr(vae, name, value)
     monkeypatch.setattr(judge, "EPOCHS", 1)
-    line = f"vae.py --root {tmp_path} --models digits --digits {model} --ae-minutes 0.02 --samples 3 --images 50"
+    line = f"vae.py --root {tmp_path} --models digits --digits {model} --gan-digits {gan} --ae-minutes 0.02 --samples 3"
+    line += " --images 50"
     monkeypatch.setattr(sys, "argv", [*line.split(), "--cache", str(tmp_path), "--json", str(results)])
     torch.manual_seed(0)
     vae.main()

@@ -146,7 +146,9 @@ def test_killed_workers_lose_nothing():
     ("beginning", "name"),
     [
         ("reconstructions", "reconstructions"),
-        ("vaetool (mixture", "vaetool, prior gmm"),
+        ("vaetool, `gan`", "gan"),
+        ("vaetool, `vae` (mixture", "vae, prior gmm"),
+        ("vaetool, `vae`, N(0, I)", "vae, prior normal"),
         ("plain autoencoder, mixture", "autoencoder, mixture"),
         ("PCA of the same width, mixture", "PCA, mixture"),
     ],
@@ -157,3 +159,23 @@ def test_new_pictures(beginning, name):
         [figures] = [each for each in samples["rows"] if each["pictures"] == name]
         distance, error, precision, recall = (figures[key] for key in ("distance", "±", "precision", "recall"))
         assert cell == f"{distance:.1f} ± {error:.1f}, {precision:.2f}, {recall:.2f}"
+
+
+@pytest.mark.parametrize(
+    ("beginning", "name"),
+    [
+        ("real pictures", "real pictures"),
+        ("principal components, Gaussian", "PCA, Gaussian"),
+        ("principal components, mixture", "PCA, mixture"),
+        ("ae, mixture", "ae"),
+        ("vae, bundled", "vae"),
+        ("gan, bundled", "gan"),
+    ],
+)
+def test_kinds_of_autoencoders_side_by_side(beginning, name):
+    page = (ROOT / "docs/autoencoders.md").read_text(encoding="utf-8")
+    cells = dict(zip(("digits", "fashion", "faces"), row(page, beginning)[1:], strict=True))
+    for data, cell in cells.items():
+        rows = [each for each in stored("family")[data]["rows"] if each["samples of"] == name]
+        wanted = ["{distance:.0f} / {precision:.2f} / {recall:.2f} / {detail:.2f}".format(**each) for each in rows]
+        assert [cell] == (wanted or ["not measured"])

@@ -64,6 +64,10 @@ def load(
     kind: None = ...,
 ) -> VAE: ...
 @overload
+def load(
+    name: Literal["digits-gan", "fashion-gan"], *, device: str = ..., precision: Precision = ..., kind: None = ...
+) -> GAN: ...
+@overload
 def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["dae"]) -> DAE: ...
 @overload
 def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["codec"]) -> Codec: ...
@@ -149,7 +153,7 @@ def inpaint(
 def sample(
     count: int = 64,
     *,
-    model: AnyModel = "fashion",
+    model: AnyModel = "fashion-gan",
     temperature: float = 1.0,
     prior: str = "auto",
     latents: str | Path | None = None,

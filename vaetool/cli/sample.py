@@ -69,7 +69,7 @@ Force = Annotated[bool, typer.Option("--force", help="Replace results that exist
 @with_options
 def sample(
     output: Output = None,
-    model: ModelName = "fashion",
+    model: ModelName = "fashion-gan",
     count: Count = 64,
     grid: Grid = False,
     temperature: Temperature = 1.0,
@@ -82,7 +82,7 @@ def sample(
 ) -> None:
     """Make new pictures.
 
-    vaetool sample                                a grid of 64, fashion.samples.png
+    vaetool sample                                a grid of 64, fashion-gan.samples.png
     vaetool sample -m faces -n 9 -o new/          nine files
     vaetool sample --temperature 0.7 --seed 5 -o usual.png
     vaetool sample -n 1 -o - > one.png            in a pipe
