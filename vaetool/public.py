@@ -160,13 +160,14 @@ def sample(
     seed: int = 0,
     device: str = "auto",
 ) -> np.ndarray:
-    """Return new pictures, (count, size, size, channels) uint8.
+    """Return new pictures, (count, size, size, channels) uint8; those of pairs side by side, (count, size, width, ...).
 
     The parameters are those of `vaetool.latents.sample.draw`. Raises UsageError, FileError.
     """
     from vaetool.latents import sample as sampling
+    from vaetool.store.kinds import kinds_with_modalities, kinds_with_pictures
 
-    generator = _with_pictures(model, device)
+    generator = _model(model, kinds_with_pictures() + kinds_with_modalities(), device)
     return sampling.sample(generator, count, temperature=temperature, prior=prior, latents=latents, seed=seed)
 
 

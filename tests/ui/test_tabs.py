@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vaetool import compare, images, load, sample
+from vaetool import compare, images, load, sample, train
 from vaetool import denoise as denoised
 from vaetool import morph as morphed
 from vaetool.errors import ImageError, UsageError, WrongKindError
@@ -132,6 +132,31 @@ def test_a_gan_makes_pictures_and_has_sliders_but_no_codes(session, tiny_gan, op
     assert [axis["name"][0] for axis in axes(session, Axes(name))["axes"]] == ["z"] * 6
     with pytest.raises(WrongKindError, match="this is a gan"):
         encode(session, Encode(opened()["id"], name))
+
+
+@pytest.mark.parametrize("name", ["pair", "labelled"])
+def test_pairs_are_shown_side_by_side(session, tiny_mmvaes, name):
+    name = str(tiny_mmvaes / f"{name}.safetensors")
+    found = samples(session, Draw(count=2, seed=3, model=name))
+    expected = sample(2, model=name, seed=3, device="cpu")
+    assert np.array_equal(np.stack([pixels_of(each) for each in found["pictures"]]), expected)
+    assert decode(session, Decode(found["codes"], name))["pictures"] == found["pictures"]
+    assert len(axes(session, Axes(name))["axes"]) == 8
+
+
+def test_codes_with_places_have_no_sliders(session, pairs, tmp_path):
+    output = tmp_path / "places.safetensors"
+    settings = [
+        "model.size=32",
+        "model.latent=20",
+        "model.private=2",
+        "model.places=8",
+        "model.widths=[8, 16]",
+        "model.blocks=[0, 0]",
+    ]
+    train("mmvae", [pairs / "photos", pairs / "masks"], output=output, settings=[*settings, "training.steps=1"])
+    assert samples(session, Draw(count=1, model=str(output)))["pictures"]
+    assert axes(session, Axes(str(output))) == {"axes": []}
 
 
 @pytest.mark.parametrize("codes", [[], [[0.0]], [[float("nan")] * 128]])

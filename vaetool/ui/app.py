@@ -27,7 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vaetool.errors import UsageError, VaetoolError
 from vaetool.files.console import reason
 from vaetool.files.records import plain
-from vaetool.store.kinds import kinds_with_codes, kinds_with_pictures
+from vaetool.store.kinds import kinds_with_codes, kinds_with_modalities, kinds_with_pictures
 from vaetool.ui import compress, denoise, inpaint, morph, sample, score, views
 from vaetool.ui.session import Session, models
 
@@ -176,6 +176,6 @@ def _models() -> dict[str, Any]:
         "inpaint": models(("mae",)),
         "denoise": models(("dae",)),
         "compress": models(("codec",)),
-        "sample": models(kinds_with_pictures()),
+        "sample": models(kinds_with_pictures() + kinds_with_modalities()),
         "codes": models(kinds_with_codes()),
     }

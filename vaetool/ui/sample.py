@@ -13,7 +13,7 @@ import numpy as np
 from vaetool.errors import UsageError
 from vaetool.images import Picture
 from vaetool.latents.sample import draw, sheet
-from vaetool.store.kinds import kinds_with_codes, kinds_with_pictures
+from vaetool.store.kinds import kinds_with_codes, kinds_with_modalities, kinds_with_pictures
 from vaetool.ui.session import Item, Session
 from vaetool.ui.views import inline, show
 
@@ -25,6 +25,7 @@ Code = list[float]
 
 MAX_COUNT = 256
 SHOWN_UNITS = 8
+MAX_UNITS = 1024  # of which all are tried to find those; a code with places has thousands, each of a small part
 REACH = 3.0  # standard deviations of a unit; a direction goes to 2, as in `vaetool morph`
 
 
@@ -106,15 +107,18 @@ def autoencoder(session: Session, name: str) -> Autoencoder:
 
 
 def generator(session: Session, name: str) -> Generative:
-    """Return a model that makes pictures, of which a `gan` has no codes. Raises as `vaetool.load` does."""
-    model: Generative = session.model(name, *kinds_with_pictures())
+    """Return a model that makes pictures or pairs; those have no codes of single pictures, nor has a `gan`.
+
+    Raises as `vaetool.load` does.
+    """
+    model: Generative = session.model(name, *kinds_with_pictures(), *kinds_with_modalities())
     return model
 
 
 def _codes(model: Generative, codes: list[Code]) -> np.ndarray:
     lengths = {len(code) for code in codes}
-    if lengths != {model.config.latent} or len(codes) > MAX_COUNT:
-        raise UsageError(f"expected from 1 to {MAX_COUNT} codes of {model.config.latent} numbers")
+    if lengths != {model.config.numbers} or len(codes) > MAX_COUNT:
+        raise UsageError(f"expected from 1 to {MAX_COUNT} codes of {model.config.numbers} numbers")
     values = np.array(codes, np.float32)
     if not np.isfinite(values).all():
         raise UsageError("codes must be numbers")
@@ -123,6 +127,8 @@ def _codes(model: Generative, codes: list[Code]) -> np.ndarray:
 
 def _strongest(model: Generative) -> list[int]:
     """Return the units that change the mean picture most, the strongest first."""
+    if model.config.numbers > MAX_UNITS:
+        return []
     mean, sigma = model.code_mean.cpu().numpy(), model.code_sigma.cpu().numpy()
     ends = [model.decode(mean + step * REACH * np.diag(sigma)).astype(np.float32) for step in (-1, 1)]
     change = np.abs(ends[1] - ends[0]).mean(axis=(1, 2, 3))
