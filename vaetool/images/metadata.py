@@ -112,10 +112,19 @@ def png_chunks(xmp: bytes | None, texts: Texts) -> dict[str, Any]:
     return {"pnginfo": chunks}
 
 
-def jpeg_comment(texts: Texts) -> dict[str, Any]:
-    """Return texts as an option of Pillow for writing a JPEG; no option unless they are a comment that fits."""
+def jpeg_comment(texts: Texts) -> bytes:
+    """Return texts as the comment of a JPEG; nothing unless they are a comment that fits."""
     comment = texts[0][1].encode() if [keyword for keyword, _ in texts] == [COMMENT] else b""
-    return {"comment": comment} if 0 < len(comment) <= MAX_COMMENT else {}
+    return comment if len(comment) <= MAX_COMMENT else b""
+
+
+def with_comment(file: bytes, comment: bytes) -> bytes:
+    """Return a JPEG file with a comment behind its first segment.
+
+    Pillow's own option fails with a long comment in a small picture: its buffer has no place for what follows.
+    """
+    end = 4 + int.from_bytes(file[4:6], "big")
+    return file[:end] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + file[end:]
 
 
 def _is_text(keyword: str, text: str) -> bool:

@@ -16,7 +16,7 @@ from vaetool.errors import ImageError, UsageError
 from vaetool.images import depth, tiff
 from vaetool.images.exif import parse
 from vaetool.images.formats import GREY_AS_RGB, WRITABLE, listing, profile_space, reason
-from vaetool.images.metadata import jpeg_comment, png_chunks
+from vaetool.images.metadata import jpeg_comment, png_chunks, with_comment
 from vaetool.images.picture import METADATA, Picture, as_pillow, rescale
 
 MAX_JPEG_EXIF = 65533
@@ -95,7 +95,8 @@ def encode(picture: Picture, format: str, *, quality: int | None = None, strip: 
     file = io.BytesIO()
     with _encoding_errors(format):
         image.save(file, format, **(options | _special_options(picture, format)))
-    return file.getvalue()
+    comment = jpeg_comment(picture.texts) if format == "JPEG" else b""
+    return with_comment(file.getvalue(), comment) if comment else file.getvalue()
 
 
 def left_out(picture: Picture, format: str, *, strip: bool = False) -> str | None:  # noqa: A002
@@ -131,11 +132,9 @@ def _options(picture: Picture) -> dict[str, Any]:
 
 
 def _special_options(picture: Picture, format: str) -> dict[str, Any]:  # noqa: A002
-    """Return what Pillow's PNG, JPEG and TIFF savers need in addition to, or instead of, `_options`."""
+    """Return what Pillow's PNG and TIFF savers need in addition to, or instead of, `_options`."""
     if format == "PNG":
         return png_chunks(picture.xmp, picture.texts)
-    if format == "JPEG":
-        return jpeg_comment(picture.texts)
     if format != "TIFF" or not (picture.exif or picture.xmp or picture.white):
         return {}
     tags = parse(picture.exif)
