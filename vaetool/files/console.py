@@ -31,7 +31,7 @@ OUT_OF_MEMORY = (
     "out of memory: smaller pictures, --tile 256, -j 1 or OMP_NUM_THREADS=1 need less; in training a smaller batch "
     "(--set training.batch=N)"
 )
-OUT_OF_ADDRESSES = "out of memory: torch takes more than the address space of this process (ulimit -v) has: allow 4 GB"
+OUT_OF_ADDRESSES = "out of memory: torch takes more than the address space of this process (ulimit -v) has: allow 6 GB"
 
 
 class Console:
