@@ -1,18 +1,17 @@
 """AE, VAE, VAE with an adversary, and GAN side by side: how real their samples look, and how much of what is real.
 
-    python benchmarks/family.py --data FOLDER [--models FOLDER] [--sets digits fashion faces] [--sheets FOLDER]
-        [--json FILE]
+    python benchmarks/family.py --data FOLDER [--models FOLDER] [--sets SET ...] [--sheets FOLDER] [--json FILE]
 
-Data: the folders MNIST and FashionMNIST of torchvision, and `faces`, of 64 x 64 pixels. Models: SET-KIND.safetensors,
-where KIND is ae, vae, adversary or gan, or else the bundled one; where there is neither, the kind is left out. Each set
-has a floor, real pictures beside other real ones, and two simpler models, principal components of as many numbers as
-the VAE's code has, with one Gaussian and with a mixture as the density.
+Data: the folders MNIST and FashionMNIST of torchvision (the sets digits and fashion), `faces` and `smiles`. Models:
+SET-KIND.safetensors, where KIND is ae, vae, adversary or gan, or else the bundled one; where there is neither, the kind
+is left out. Each set has a floor, real pictures beside other real ones, and two simpler models, principal components of
+as many numbers as the VAE's code has, with one Gaussian and with a mixture as the density.
 
 Fréchet distance, precision and recall (Kynkäänniemi et al. 2019, 3 neighbours) are of samples against test pictures, of
-faces against half of all, which models have seen. Features are of EfficientNet-Lite0 (see `vaetool.latents.fidelity`):
-no model was trained on them, but of a GAN's weights the best by them were kept, on other pictures. `detail` is the mean
-squared difference of neighbouring pixels over that of real pictures: below 1 for blur. --sheets writes samples of each
-as a picture. --json adds the sets to the file.
+faces and smiles against half of all, which models have seen. Features are of EfficientNet-Lite0 (see
+`vaetool.latents.fidelity`): no model was trained on them, but of a GAN's weights the best by them were kept, on other
+pictures. `detail` is the mean squared difference of neighbouring pixels over that of real pictures: below 1 for blur.
+--sheets writes samples of each as a picture. --json adds the sets to the file.
 """
 
 from __future__ import annotations
@@ -38,6 +37,7 @@ from vaetool.store.catalogue import bundled_folder
 from vaetool.store.weights import read_header, sha256
 
 DATA = {"digits": "MNIST", "fashion": "FashionMNIST"}
+FACES = ("faces", "smiles")
 KINDS = ("ae", "vae", "adversary", "gan")
 SAMPLES = 5000
 SHOWN = 64
@@ -49,7 +49,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--models", type=Path)
-    parser.add_argument("--sets", nargs="+", choices=[*DATA, "faces"], default=[*DATA, "faces"])
+    parser.add_argument("--sets", nargs="+", choices=[*DATA, *FACES], default=[*DATA, *FACES])
     parser.add_argument("--temperature", type=float, default=1.0, help="of the samples of the models")
     parser.add_argument("--sheets", type=Path)
     parser.add_argument("--json", type=Path)
@@ -70,7 +70,7 @@ def read(name: str, arguments: argparse.Namespace) -> tuple[np.ndarray, np.ndarr
         data = [getattr(torchvision.datasets, DATA[name])(arguments.data, train=part) for part in (True, False)]
         training, test = (part.data.numpy()[..., None] for part in data)
         return training, test[:SAMPLES]
-    faces = np.stack([source.read() for source in sources.find_sources([arguments.data / "faces"])])
+    faces = np.stack([source.read() for source in sources.find_sources([arguments.data / name])])
     faces = faces[np.random.default_rng(SEED).permutation(len(faces))]
     return faces, faces[::2]
 
@@ -113,8 +113,9 @@ def model_file(name: str, kind: str, folder: Path | None) -> Path | None:
     """The model of a kind and a set: in the folder, or bundled."""
     if folder and (path := folder / f"{name}-{kind}.safetensors").exists():
         return path
-    bundled = bundled_folder() / {"vae": f"{name}.safetensors"}.get(kind, f"{name}-{kind}.safetensors")
-    return bundled if bundled.exists() else None
+    bundled = name if kind == "vae" else f"{name}-{kind}"
+    path = bundled_folder() / f"{bundled}.safetensors"
+    return path if path.exists() else None
 
 
 def judged(pictures: np.ndarray) -> np.ndarray:

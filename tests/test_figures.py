@@ -174,7 +174,7 @@ def test_new_pictures(beginning, name):
 )
 def test_kinds_of_autoencoders_side_by_side(beginning, name):
     page = (ROOT / "docs/autoencoders.md").read_text(encoding="utf-8")
-    cells = dict(zip(("digits", "fashion", "faces"), row(page, beginning)[1:], strict=True))
+    cells = dict(zip(("digits", "fashion", "faces", "smiles"), row(page, beginning)[1:], strict=True))
     for data, cell in cells.items():
         rows = [each for each in stored("family")[data]["rows"] if each["samples of"] == name]
         wanted = ["{distance:.0f} / {precision:.2f} / {recall:.2f} / {detail:.2f}".format(**each) for each in rows]
