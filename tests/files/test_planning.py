@@ -65,6 +65,8 @@ def test_several_inputs_make_no_folder_with_the_name_of_a_file(here, arguments):
     touch("a.png", "b.png", "f/a.png")
     with pytest.raises(UsageError, match=r"one\.png is a name for a file: several inputs need a folder, such as one/"):
         planned(*arguments, output="one.png")
+    with pytest.raises(UsageError, match=r"several inputs \(mask\.png: no such file or folder\) need a folder"):
+        planned(*arguments, "mask.png", output="one.png")  # as after an option that takes no value
     assert len(planned(*arguments, output="v1.2/")) == len(arguments)
     Path("v1.2").mkdir()
     assert len(planned(*arguments, output="v1.2")) == len(planned(*arguments, output="new")) == len(arguments)

@@ -145,7 +145,8 @@ def _destination(
         return lambda entry, extension_of: target
     if from_stream:
         raise UsageError("standard input has no name to use in a folder: give -o FILE or -o -")
-    check_folder(output, "several inputs")
+    missing = "".join(f" ({entry.source}: {entry.problem})" for entry in inputs.entries[:9] if entry.problem)
+    check_folder(output, f"several inputs{missing}")
 
     def in_folder(entry: Entry, extension_of: ExtensionOf) -> Place:
         place = target / (PurePath(entry.place.name) if naming.flat else entry.place)
