@@ -147,11 +147,11 @@ class VAE(Autoencoder, Scorer):
         return self.likelihood.picture(self.decoder(z))
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Binarisation) -> Batch:
-        """Return pictures, and the noise with which their codes are drawn."""
-        if corruption.binarise:
-            clean = torch.bernoulli(clean, generator=generator)
+        """Return pictures, as they were if binarised, too, and the noise with which their codes are drawn."""
+        seen = torch.bernoulli(clean, generator=generator) if corruption.binarise else clean
         noise = torch.randn((len(clean), self.config.latent), generator=generator, device=clean.device)
-        return {"clean": clean, "noise": noise}
+        batch = {"clean": seen, "noise": noise}
+        return batch | {"real": clean} if corruption.binarise else batch
 
     def terms(self, x: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return log p(x given z), (batch,), the KL of units, (batch, latent), in nats, and the decoder's output."""

@@ -256,7 +256,8 @@ class Model(nn.Module):
     def loss_and_fakes(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> tuple[Losses, Tensor]:
         """Return the loss, and pictures of its own making that an adversary is to take for real ones.
 
-        There are about as many as in the batch; the real ones are `batch["clean"]`.
+        There are about as many as in the batch; the real ones are `batch["real"]`, or `batch["clean"]` where there are
+        none.
         """
         raise NotImplementedError
 

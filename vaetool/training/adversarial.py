@@ -18,12 +18,11 @@ from vaetool.training.distributed import Processes
 RISES = 0.1
 """Share of the run in which the weight rises from zero, once the model has learnt what the pictures show."""
 
-LR = 4e-4
-ALONE = 2.0
-"""Its learning rate over the model's, where there is no other loss and it has to keep ahead (Heusel et al. 2017)."""
+FASTER = 2.0
+"""Its learning rate over the model's: it has to keep ahead (Heusel et al. 2017)."""
 
 BETAS = (0.0, 0.99)  # no momentum: with it, the two chase each other (Mescheder et al. 2018, section 4)
-R1_WEIGHT = 1.0
+R1_WEIGHT = 0.3
 R1_EVERY = 8  # steps, and a factor of the penalty, which costs as much as two steps (Karras et al. 2020, section 3.1)
 
 
@@ -40,7 +39,7 @@ class Adversary:
             torch.default_generator.manual_seed(recipe.training.seed)
             self.network = model.discriminator()
         self.network.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        lr = ALONE * recipe.training.lr if model.only_adversary else LR
+        lr = FASTER * recipe.training.lr
         self.optimizer = torch.optim.AdamW(self.network.parameters(), lr=lr, betas=BETAS, weight_decay=0.0, fused=True)
         self.optimizer.param_groups[0]["base_lr"] = lr
 

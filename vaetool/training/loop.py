@@ -293,7 +293,8 @@ class Run:
         if adversary is not None:
             verdict = adversary.verdict(loss, fakes, self.model.last_layer, fraction, weight)
             loss = verdict if loss is None else loss + verdict
-            losses["discriminator"] = adversary.learn(share["clean"], fakes, self.progress.step, weight)
+            real = share.get("real", share["clean"])
+            losses["discriminator"] = adversary.learn(real, fakes, self.progress.step, weight)
             losses.setdefault("loss", loss)
         (loss * weight).backward()
         for parameter in self.model.resting(self.recipe.objective, fraction):
