@@ -91,9 +91,12 @@ def test_noise_is_told_for_each_shade_from_the_calmest_parts():
 def test_grain_is_like_the_least_of_what_is_known():
     fine = np.random.default_rng(0).normal(0, 0.1, (*SHAPE, 3)).astype(np.float32)
     fine[:, :, 1] = fine[:, :, 0]
-    grain = grain_like(fine, ~HOLE, SHAPE, np.random.default_rng(0))
+    everywhere, nowhere = np.ones(SHAPE, bool), np.zeros(SHAPE, bool)
+    grain = grain_like(fine, ~HOLE, everywhere, np.random.default_rng(0)).reshape(fine.shape)
     assert np.square(grain).mean() == pytest.approx(1, abs=0.15)
     assert np.allclose(grain[:, :, 1], grain[:, :, 0], atol=1e-4)
     assert abs(np.corrcoef(grain[:, :, 0].ravel(), grain[:, :, 2].ravel())[0, 1]) < 0.2
-    assert grain_like(fine, np.zeros(SHAPE, bool), SHAPE, np.random.default_rng(0)) is None
-    assert grain_like(0 * fine, ~HOLE, SHAPE, np.random.default_rng(0)) is None
+    assert grain_like(fine, nowhere, everywhere, np.random.default_rng(0)) is None
+    assert grain_like(0 * fine, ~HOLE, everywhere, np.random.default_rng(0)) is None
+    some = grain_like(fine, ~HOLE, HOLE, np.random.default_rng(0))
+    assert np.array_equal(some.round(4), grain[HOLE].round(4))  # whatever else is wanted

@@ -12,10 +12,8 @@ from __future__ import annotations
 from itertools import product
 
 import numpy as np
-import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from scipy import ndimage
-from torch.nn import functional as F
 
 from vaetool.images.conversion import from_unit, to_unit
 from vaetool.inpainting.holes import windows
@@ -48,15 +46,16 @@ def add_grain(pixels: np.ndarray, hole: np.ndarray) -> None:
         region, inside = pixels[tile.window()], hole[tile.window()]
         values, coarse = _with_coarse(region)
         fine, kept = values - coarse, inside[tile.middle()]
-        usual = np.interp(coarse.mean(axis=2), *noise).clip(max=_least_energy(fine, ~inside))
+        energy = _energy(fine)
+        usual = np.interp(coarse.mean(axis=2), *noise).clip(max=_least_energy(energy, ~inside))
         if usual.max() < INVISIBLE**2:
             continue
-        missing = np.sqrt((usual - _least_energy(fine, inside)).clip(0))
-        grain = grain_like(fine, ~inside, kept.shape, rng)
+        missing = np.sqrt((usual - _least_energy(energy, inside)).clip(0))
+        grain = grain_like(fine, ~inside, kept, rng)
         if grain is not None:
             low, high = values.min().clip(max=0), values.max().clip(min=1)  # floats may be beyond 0..1
-            grained = (values[tile.middle()] + missing[tile.middle()][..., None] * grain).clip(low, high)
-            region[tile.middle()][kept] = from_unit(grained[kept], pixels.dtype)
+            grained = values[tile.middle()][kept] + missing[tile.middle()][kept][:, None] * grain
+            region[tile.middle()][kept] = from_unit(grained.clip(low, high), pixels.dtype)
 
 
 def noise_energy(pixels: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +71,7 @@ def noise_energy(pixels: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.n
         usable = ~hole[part] & ((values > 0) & (values < 1)).all(axis=2)  # noise is cut off at black and white
         whole = _block_sums(usable) == BLOCK**2
         shades.append(_block_sums(coarse.mean(axis=2))[whole] / BLOCK**2)
-        energies.append(_block_sums(np.square(values - coarse).mean(axis=2))[whole] / BLOCK**2)
+        energies.append(_block_sums(_energy(values - coarse))[whole] / BLOCK**2)
     number, energy = (SHADES * np.concatenate(shades)).astype(int).clip(0, SHADES - 1), np.concatenate(energies)
     seen = np.flatnonzero(np.bincount(number, minlength=SHADES) >= LEAST_BLOCKS)
     if not seen.size:
@@ -81,13 +80,11 @@ def noise_energy(pixels: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.n
     return (seen + 0.5) / SHADES, (calm * STEEPEST ** abs(seen[:, None] - seen)).min(axis=1)
 
 
-def grain_like(
-    fine: np.ndarray, known: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator
-) -> np.ndarray | None:
-    """Return grain of mean energy 1, as many rows and columns as `shape` has, like the squares with the least of it.
+def grain_like(fine: np.ndarray, known: np.ndarray, wanted: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+    """Return grain of mean energy 1 at the pixels wanted, (count, channels), like the squares with the least of it.
 
-    fine: (height, width, channels) float32, what changes fast. known: (height, width) bool. None where no square is
-    known, or all are flat.
+    fine: (height, width, channels) float32, what changes fast. known: (height, width) bool. wanted: a bool array of any
+    other size. None where no square is known, or all are flat.
     """
     side = min(SPOT, *known.shape)
     grid = np.s_[:: side // 2 + 1, :: side // 2 + 1]
@@ -98,9 +95,13 @@ def grain_like(
     spots = spots[visible][energy[visible].argsort()[:SPOTS]]
     if not len(spots):
         return None
-    kernel = spots.transpose(1, 0, 2, 3) / np.sqrt(np.square(spots).sum() / fine.shape[2])
-    noise = rng.standard_normal((len(spots), *(size + side - 1 for size in shape)), np.float32)
-    return F.conv2d(torch.from_numpy(noise)[None], torch.from_numpy(kernel))[0].permute(1, 2, 0).numpy()
+    spots /= np.sqrt(np.square(spots).sum() / fine.shape[2])
+    grain = np.zeros((np.count_nonzero(wanted), fine.shape[2]), np.float32)
+    for spot in spots:  # only where grain is wanted: a thin hole is a small part of its window
+        noise = rng.standard_normal([size + side - 1 for size in wanted.shape], np.float32)
+        around = sliding_window_view(noise, (side, side))[wanted].reshape(len(grain), -1)
+        grain += around @ spot.reshape(len(spot), -1).T
+    return grain
 
 
 def _with_coarse(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -109,13 +110,18 @@ def _with_coarse(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values, ndimage.gaussian_filter(values, (COARSE, COARSE, 0), mode="nearest")
 
 
-def _least_energy(fine: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+def _energy(fine: np.ndarray) -> np.ndarray:
+    """Return the mean square over the channels: (height, width)."""
+    return np.einsum("ijk,ijk->ij", fine, fine) / fine.shape[2]
+
+
+def _least_energy(energy: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """Return the least mean energy of chosen pixels in a block near each pixel, (height, width).
 
     Where there are none, it is that of the nearest block that has some; 0 if none has.
     """
-    count, energy = _block_sums(chosen), _block_sums(np.square(fine).mean(axis=2) * chosen)
-    least = ndimage.minimum_filter(np.where(count < LEAST_PIXELS, np.inf, energy / count.clip(1)), 3, mode="nearest")
+    count, sums = _block_sums(chosen), _block_sums(energy * chosen)
+    least = ndimage.minimum_filter(np.where(count < LEAST_PIXELS, np.inf, sums / count.clip(1)), 3, mode="nearest")
     if np.isinf(least).all():
         return np.zeros(chosen.shape, np.float32)
     nearest = ndimage.distance_transform_edt(np.isinf(least), return_distances=False, return_indices=True)
