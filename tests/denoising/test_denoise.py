@@ -85,7 +85,7 @@ def test_noise_goes_down_on_photos_of_every_kind(model, photo, kind):
 @pytest.mark.parametrize("sigma", [10, 25, 50])
 def test_blind_is_close_to_knowing_sigma(model, photo, sigma):
     noisy = with_noise(photo, sigma)
-    assert psnr(model.denoise(noisy), photo) > psnr(model.denoise(noisy, sigma), photo) - 0.3
+    assert psnr(model.denoise(noisy), photo) > psnr(model.denoise(noisy, sigma), photo) - 0.4
 
 
 @pytest.mark.parametrize("sigma", [10, 15, 25, 50])

@@ -20,6 +20,7 @@ from torch.nn import functional as F
 
 from vaetool.denoising.cleaning import DEFAULT, Cleaning
 from vaetool.denoising.impulses import without_impulses
+from vaetool.denoising.margins import cut_off, margins_of, mirrored
 from vaetool.denoising.noise.learnt import LearntNoise
 from vaetool.denoising.noise.mixture import Noise
 from vaetool.denoising.sigma import (
@@ -294,6 +295,8 @@ class DAE(Model):
             return constant_map(0)
         height, width = pixels.shape[:2]
         scale = self.estimator.scale
+        if any(margins := margins_of(pixels, scale)):
+            return cut_off(self.noise_map(mirrored(pixels, margins), tile), margins, scale)
         found = torch.empty((4, 1, 1, -(-height // scale), -(-width // scale)))
         for part in tracked(self._tiles(pixels, tile, ESTIMATOR_HALO), "finding noise"):
             readings = self.estimator.readings(self._window(pixels[part.window()]))
@@ -309,6 +312,9 @@ class DAE(Model):
     @torch.inference_mode()
     def denoise_pixels(self, pixels: np.ndarray, noise: np.ndarray, cleaning: Cleaning = DEFAULT) -> np.ndarray:
         """Return pixels, (height, width, channels), without noise, given its map from `noise_map` or `constant_map`."""
+        if any(margins := margins_of(pixels, self.estimator.scale)):
+            noise = mirrored(noise, margins, self.estimator.scale)
+            return cut_off(self.denoise_pixels(mirrored(pixels, margins), noise, cleaning), margins)
         clean = np.empty_like(pixels)
         for part in tracked(self._tiles(pixels, cleaning.tile, HALO), "cleaning"):
             clean[part.kept()] = self._cleaned_tile(pixels, noise, part, cleaning)
