@@ -391,7 +391,7 @@ def test_a_finder_of_ones_own_is_used(scratched, vaetool, tmp_path, tiny_mae):
     assert with_hole(scratched, auto=["scratches"], finder=finder)[1].all()
     result = vaetool(*seek, tiny_mae, "--force")
     assert result.exit_code == 2
-    assert "this is a mae; a flaws model is needed" in result.stderr
+    assert "this is a mae; a model of flaws is needed, such as scan-flaws" in result.stderr
 
 
 def test_where_nothing_is_found_that_is_said_and_the_file_stays(here, vaetool):
