@@ -129,6 +129,7 @@ def inpaint(
     color: str | None = None,
     fuzz: int = 48,
     auto: Sequence[str] = (),
+    finder: AnyModel = "scan-flaws",
     invert_mask: bool = False,
     grow_to_edges: bool = False,
     dilate: int = 0,
@@ -146,7 +147,7 @@ def inpaint(
 
     ways: dict[str, Any] = {"box": box, "alpha": alpha, "color": color, "fuzz": fuzz, "auto": auto}
     extent: dict[str, Any] = {"invert_mask": invert_mask, "grow_to_edges": grow_to_edges, "dilate": dilate}
-    image, hole = with_hole(image, mask, **ways, **extent, device=device)
+    image, hole = with_hole(image, mask, **ways, **extent, device=device, finder=finder)
     return _model(model, ("mae",), device, precision).inpaint(image, hole, texture=texture)
 
 

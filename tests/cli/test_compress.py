@@ -156,6 +156,17 @@ def test_a_stack_is_refused_and_a_smaller_copy_is_none(here, compress):
     assert compress("scan.tif").exit_code == 0
 
 
+@pytest.mark.parametrize("suffix", ["gif", "webp", "png", "avif"])
+def test_an_animation_is_refused_as_a_stack_is(here, compress, suffix):
+    frames = [Image.new("RGB", (16, 16), (0, 0, 80 * number)) for number in range(3)]
+    frames[0].save(f"moving.{suffix}", save_all=True, append_images=frames[1:])
+    frames[0].save(f"still.{suffix}")
+    result = compress(f"moving.{suffix}", f"still.{suffix}", "--lossless")
+    assert result.exit_code == 1
+    assert f"moving.{suffix}: is animated, with 3 frames: split it into files of one frame" in result.stderr
+    assert [path.name for path in here.glob("*.vae")] == ["still.vae"]
+
+
 def test_what_is_whole_is_salvaged_and_the_rest_is_said(here, vaetool, compress):
     Image.effect_noise((1300, 80), 40).save("wide.png")
     compress("wide.png", "-q", "90")

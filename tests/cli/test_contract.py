@@ -208,6 +208,18 @@ def test_an_empty_list_is_nothing_to_do(vaetool):
     assert (result.exit_code, result.stderr) == (0, "no files: nothing to do\n")
 
 
+@pytest.mark.parametrize("command", ["denoise", "compress", "info"])
+def test_a_folder_that_delivered_nothing_is_a_failure_also_when_quiet(here, vaetool, command):
+    Image.new("L", (8, 8)).save("plain.png")
+    (here / "second camera").mkdir()
+    result = vaetool(command, "second camera", "plain.png", "--quiet")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("second camera: no ")
+    assert " in it" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert (here / f"plain{'.vae' if command == 'compress' else '.png'}").exists()
+
+
 def test_a_slurm_array_spreads_a_folder_but_not_a_single_file(here, vaetool):
     task = {
         f"SLURM_ARRAY_TASK_{name}": value for name, value in {"ID": "2", "MIN": "1", "MAX": "2", "COUNT": "2"}.items()

@@ -20,6 +20,8 @@ from vaetool.denoising.dae import DAE
 from vaetool.images import MAX_PIXELS
 from vaetool.images.animation import encode_frames
 from vaetool.images.comparison import Pair
+from vaetool.images.formats import WRITABLE
+from vaetool.images.jpeg import FINE
 from vaetool.inpainting.task import Holes, inpaint_picture
 from vaetool.latents.explore import explore
 from vaetool.latents.morph import find_direction, morph, morph_along
@@ -95,3 +97,10 @@ def test_a_command_has_the_parameters_and_defaults_of_its_function(name, functio
 def test_the_limit_of_pixels_that_help_tells_is_that_of_the_library(vaetool):
     (told,) = re.findall(r"default: \(?(\d+) million", " ".join(vaetool("denoise", "--help").stdout.split()))
     assert int(told) * 10**6 == MAX_PIXELS
+
+
+@pytest.mark.parametrize("command", ["denoise", "inpaint", "decompress", "translate"])
+def test_the_qualities_that_help_tells_are_those_of_the_library(vaetool, command):
+    page = " ".join(vaetool(command, "--help", env={"COLUMNS": "300"}).stdout.split())
+    (told,) = re.findall(r"JPEG (\d+), or as before .* at least (\d+)\); WebP lossless; AVIF (\d+)", page)
+    assert tuple(map(int, told)) == (WRITABLE["JPEG"].quality, FINE, WRITABLE["AVIF"].quality)

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw, PngImagePlugin
 
 from vaetool import images
+from vaetool.inpainting.flaws import Flaws, FlawsConfig
+from vaetool.inpainting.task import with_hole
+from vaetool.store import weights
 
 LOSSY = "a JPEG file changes a little everywhere when it is written: --format png keeps the rest as it is"
 
@@ -316,6 +320,7 @@ def test_a_model_of_another_kind_is_a_usage_error(here, vaetool, tiny_dae):
         (["china.jpg", "--mask", "mask.png", "-o", "link.png"], "mask.png"),
         (["china.jpg", "flower.png", "--mask", "masks", "-o", "masks"], "masks/flower.png"),
         (["china.jpg", "--box", "1,2,3,4", "-o", "model.png"], "model.png"),
+        (["china.jpg", "--box", "1,2,3,4", "--finder", "mask.png", "-o", "mask.png"], "mask.png"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -372,6 +377,21 @@ def test_a_mask_that_is_written_marks_the_same(scratched, vaetool):
     assert np.array_equal(np.unique(mask), [0, 255])
     assert vaetool("inpaint", "scan.png", "--mask", "scan_mask.png", "-o", "again.png").exit_code == 0
     assert not changed("again.png", "scan.inpainted.png").any()
+
+
+def test_a_finder_of_ones_own_is_used(scratched, vaetool, tmp_path, tiny_mae):
+    finder = Flaws(FlawsConfig(widths=(4, 4), dilations=(1,)))
+    torch.nn.init.constant_(finder.unet.tail.bias, 9)  # sees flaws everywhere
+    weights.save(tmp_path / "mine.safetensors", finder, {"data": []})
+    seek = ("inpaint", "scan.png", "--auto", "scratches", "--write-mask", "--json", "--finder")
+    (told,) = records(vaetool(*seek, "mine.safetensors"))
+    assert told["marked"] == 1
+    marked = with_hole(scratched, auto=["scratches"], finder=tmp_path / "mine.safetensors")[1]
+    assert marked.all()
+    assert with_hole(scratched, auto=["scratches"], finder=finder)[1].all()
+    result = vaetool(*seek, tiny_mae, "--force")
+    assert result.exit_code == 2
+    assert "this is a mae; a model of flaws is needed, such as scan-flaws" in result.stderr
 
 
 def test_where_nothing_is_found_that_is_said_and_the_file_stays(here, vaetool):

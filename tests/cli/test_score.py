@@ -207,6 +207,15 @@ def test_outliers_fail_only_if_wanted(here, vaetool, scorer):
     assert result.stderr.splitlines()[-1] == "exit code 1, not 3: 1 failed; outliers among the others: 1"
 
 
+@pytest.mark.parametrize("options", [(), ("--shard", "0/1")], ids=["as found", "planned"])
+def test_a_camera_that_delivered_nothing_does_not_pass(here, vaetool, scorer, options):
+    Path("second").mkdir()
+    both = ("score", "-m", scorer, "second", "good/01.png", "--fail-on-outlier", "--quiet", *options)
+    result = vaetool(*both)
+    assert (result.exit_code, len(result.stdout.splitlines())) == (1, 1)
+    assert result.stderr.startswith("second: no images in it; -r looks into sub-folders\n")
+
+
 def test_quiet_says_nothing_but_data(here, vaetool, scorer):
     result = vaetool("score", "-m", scorer, "good", "--quiet")
     assert (result.stderr, len(result.stdout.splitlines())) == ("", 24)

@@ -60,6 +60,27 @@ def test_missing_files_fail_alone(here):
     assert [entry.problem for entry in entries] == ["no such file or folder", None, "no file matches this pattern"]
 
 
+def test_a_folder_without_images_fails_alone_and_says_what_lies_in_it(here):
+    touch("a.png", "shots/b.jxl", "notes/c.txt", data=b"anything")
+    found = expand(["shots", "a.png", "notes", "shots/"], recursive=True)
+    problems = {str(entry.source): entry.problem for entry in found.entries}
+    assert problems == {
+        "a.png": None,
+        "shots": "no images in it; not read, so left out: 1 JPEG XL (shots/b.jxl; djxl or ImageMagick convert them)",
+        "notes": "no images in it",
+    }
+    assert found.unread == ()
+    assert expand(["notes", "a.png"]).entries[1].problem == "no images in it; -r looks into sub-folders"
+    with pytest.raises(UsageError, match="no images in notes, shots; not read, so left out: 1 JPEG XL"):
+        expand(["notes", "shots"], recursive=None)
+
+
+def test_an_empty_folder_that_results_are_to_go_into_is_none_of_the_inputs(here):
+    touch("a.png", "sub/b.png")
+    Path("out").mkdir()
+    assert sources("a.png", "out/", "sub", leave_out=[Path("out")]) == ["a.png", "sub/b.png"]
+
+
 def test_a_file_named_twice_is_worked_on_once(here):
     touch("f/a.png")
     assert sources("f/a.png", "f", "./f/a.png") == ["f/a.png"]

@@ -44,6 +44,15 @@ def test_sub_folders_are_mirrored(here):
     assert [str(job.output) for job in jobs] == ["out/a.png", "out/sub/a.png"]
 
 
+@pytest.mark.parametrize(("output", "result"), [(None, "empty.denoised.png"), ("out/", "out/empty.png")])
+def test_what_fails_has_no_result_to_be_in_the_way_of_another(here, output, result):
+    touch("empty.png")
+    Path("empty").mkdir()
+    assert planned("empty.png", "empty", ".", output=output) == {"empty.png": result, "empty": "None"}
+    Path("empty.png").rename("empty/a.png")
+    assert planned("empty/a.png", ".", output=output)["."] == "None"
+
+
 def test_several_inputs_into_one_file_are_refused(here):
     touch("a.png", "b.png", "out.png")
     with pytest.raises(UsageError, match="need a folder"):

@@ -125,7 +125,7 @@ def compress(
             return data, facts
 
         return Steps(
-            read=partial(run.read_picture, single=True),
+            read=partial(run.read_picture, single=True, still=True),
             work=work,
             write=lambda data, job: data,
             side_by_side=side_by_side(codec.device, lambda picture: picture.height * picture.width),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vaetool.cli import completion
 from vaetool.cli.engines import process
 from vaetool.cli.groups import between, with_options
 from vaetool.cli.groups import box as read_box
@@ -22,7 +24,7 @@ from vaetool.cli.options import (
     RunOptions,
     Suffix,
 )
-from vaetool.cli.plans import check_format, name_lossy, naming_of
+from vaetool.cli.plans import check_format, model_files, name_lossy, naming_of
 
 if TYPE_CHECKING:
     from vaetool.files.batch import Steps
@@ -93,6 +95,15 @@ Auto = Annotated[
         rich_help_panel=HOLES,
     ),
 ]
+Finder = Annotated[
+    str,
+    typer.Option(
+        "--finder",
+        metavar="NAME|PATH",
+        help="What finds flaws for --auto: a model's name, or the file that `vaetool train flaws` wrote.",
+        autocompletion=completion.models,
+    ),
+]
 WriteMask = Annotated[
     bool,
     typer.Option(
@@ -140,6 +151,7 @@ def inpaint(
     color: Color = None,
     fuzz: Fuzz = 48,
     auto: Auto = None,
+    finder: Finder = "scan-flaws",
     invert_mask: InvertMask = False,
     grow_to_edges: GrowToEdges = False,
     dilate: Dilate = 0,
@@ -165,7 +177,7 @@ def inpaint(
     format. Size, format, EXIF, XMP, texts, resolution, colour profile, transparency and 16 bits are kept.
     """
     naming = naming_of("_mask", suffix, format or "png") if write_mask else naming_of(".inpainted", suffix, format)
-    jobs = run.jobs(inputs, output, naming=naming, model=model, also_read=_mask_files(mask))
+    jobs = run.jobs(inputs, output, naming=naming, model=model, also_read=chain(_mask_files(mask), model_files(finder)))
     check_format(jobs, format)
     name_lossy(jobs, run.console)
 
@@ -178,7 +190,7 @@ def inpaint(
         most = run.max_pixels or MAX_PIXELS
         ways: dict[str, Any] = {"box": box or (), "alpha": alpha, "color": color, "fuzz": fuzz, "auto": auto or ()}
         extent: dict[str, Any] = {"invert_mask": invert_mask, "grow_to_edges": grow_to_edges, "dilate": dilate}
-        holes = Holes(mask, **ways, **extent, max_pixels=most, device=run.device)
+        holes = Holes(mask, **ways, **extent, max_pixels=most, device=run.device, finder=finder)
         inpainter = load(model, kind="mae", device=run.device, precision=precision.value)
 
         def read(source: Path | bytes) -> MaskedPicture:

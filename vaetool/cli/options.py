@@ -60,7 +60,7 @@ Quality = Annotated[
         metavar="1..100",
         parser=between(1, 100, int),
         help="Quality of JPEG, WebP and AVIF results; the other formats are lossless.",
-        show_default="JPEG as in the input, or 95; WebP lossless; AVIF 90",
+        show_default="JPEG 95, or as before if it was one (denoised: at least 90); WebP lossless; AVIF 90",
         rich_help_panel=FILES,
     ),
 ]
@@ -303,11 +303,14 @@ class RunOptions(EngineOptions, FileOptions):
 
         return jobs()
 
-    def read_picture(self, source: Path | bytes, *, whole: bool = False, single: bool = False) -> Picture:
-        """Decode one image within --max-pixels; whole, single: see `vaetool.images.read`. Raises ImageError."""
+    def read_picture(
+        self, source: Path | bytes, *, whole: bool = False, single: bool = False, still: bool = False
+    ) -> Picture:
+        """Decode one image within --max-pixels; whole, single, still: see `vaetool.images.read`. Raises ImageError."""
         from vaetool import images
 
-        return images.read(source, max_pixels=self.max_pixels or images.MAX_PIXELS, whole=whole, single=single)
+        limit = self.max_pixels or images.MAX_PIXELS
+        return images.read(source, max_pixels=limit, whole=whole, single=single, still=still)
 
     def write_picture(
         self, quality: int | None = None, format_name: str | None = None

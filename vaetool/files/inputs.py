@@ -21,6 +21,7 @@ from vaetool.errors import FileError, UsageError
 from vaetool.files.lists import read_list
 from vaetool.files.remote import Place, Remote, is_url, location
 from vaetool.files.unread import is_heic, kind_by_name, left_out, reads_heic
+from vaetool.files.walking import walk
 
 HEAD = 32  # bytes that tell the format of a file
 
@@ -160,9 +161,9 @@ def expand(
     earlier:    how names of this command's own results end, before the suffix: those are not taken from folders.
     leave_out:  folders, those of results, that are not searched.
 
-    A file that is missing becomes an entry with a problem: it fails alone. Raises UsageError when the request makes no
-    sense: nothing given, only folders without a file of the kind, `-` with other inputs, an unreadable list. An empty
-    list is not an error.
+    A file that is missing becomes an entry with a problem, and so does a folder without a file of the kind: it fails
+    alone. Raises UsageError when the request makes no sense: nothing given, only such folders, `-` with other inputs,
+    an unreadable list. An empty list is not an error.
     """
     folders: list[Place] = []
     unread: list[Place] = []
@@ -199,8 +200,15 @@ def stream(
     if list(arguments) == ["-"]:
         return iter([Entry(Stream.STANDARD, PurePath("stdin"))])
 
+    def lack(place: str, passed_over: Sequence[Place]) -> str:
+        more = f"; *{earlier}.* are earlier results" if earlier else ""
+        deeper = "; -r looks into sub-folders" if recursive is False else ""
+        others = f"; {left_out(passed_over)}" if passed_over else ""
+        return f"no {kind.name} in {place}{deeper}{more}{others}"
+
     def entries() -> Iterator[Entry]:
         found = False
+        barren: list[tuple[Place, list[Place]]] = []  # folders without a file of the kind, and what is unread in them
         listed = read_list(files_from, null) if files_from is not None else iter(())
         is_shared = files_from != "-"
         named = chain(
@@ -209,20 +217,26 @@ def stream(
         )
         for name, place, shared, few in named:
             for path, problem in _existing(name, kind, ask=few):
-                if problem is None and path.is_dir():
-                    folders.append(path)
-                    files = _folder(path, kind, bool(recursive), earlier, leave_out, unread)
-                else:
-                    files = iter([Entry(path, place or PurePath(path.name or "image"), problem, shared)])
-                for entry in files:
+                if problem is not None or not path.is_dir():
                     found = True
-                    yield entry
-        if folders and not found:
+                    yield Entry(path, place or PurePath(path.name or "image"), problem, shared)
+                    continue
+                folders.append(path)
+                passed_over: list[Place] = []
+                files = _folder(path, kind, bool(recursive), earlier, leave_out, passed_over)
+                if (first := next(files, None)) is None:
+                    barren.append((path, passed_over))
+                    continue
+                found = True
+                yield first
+                yield from files
+                unread.extend(passed_over)
+        if barren and not found:
             names = ", ".join(arguments) or "the folders listed"
-            more = f"; *{earlier}.* are earlier results" if earlier else ""
-            deeper = "; -r looks into sub-folders" if recursive is False else ""
-            others = f"; {left_out(unread)}" if unread else ""
-            raise UsageError(f"no {kind.name} in {names}{deeper}{more}{others}")
+            raise UsageError(lack(names, [path for _, passed_over in barren for path in passed_over]))
+        for path, passed_over in barren:
+            if path not in leave_out:
+                yield _failed(path, lack("it", passed_over))
 
     return entries()
 
@@ -263,50 +277,20 @@ def _folder(
     folder: Place, kind: FileKind, recursive: bool, earlier: str, leave_out: Sequence[Place], unread: list[Place]
 ) -> Iterator[Entry]:
     """Yield a folder's files in sorted order, before its sub-folders'; a folder that cannot be listed is a problem."""
-    failures: list[Entry] = []
-    found: Iterator[tuple[Place, PurePath]]
-    if isinstance(folder, Remote):
-        found = _walk_remote(folder, recursive, leave_out, failures)
-    else:
-        found = _walk(folder, recursive, leave_out, failures)
-    for path, place in found:
+    failures: list[tuple[Place, str]] = []
+    for path, place in walk(folder, failures, recursive=recursive, leave_out=leave_out):
         if path.name.startswith(".") or _is_earlier(path, earlier):
             continue
         if kind.holds_pictures and kind_by_name(path):
             unread.append(path)
         elif _is_kind(path, kind):
             yield Entry(path, place, shared=True)
-    yield from failures
+    for path, problem in failures:
+        yield _failed(path, problem)
 
 
-def _walk(
-    folder: Path, recursive: bool, leave_out: Sequence[Place], failures: list[Entry]
-) -> Iterator[tuple[Path, PurePath]]:
-    """Yield all files of a folder, each with its place below it."""
-    errors: list[OSError] = []
-    excluded = {os.path.realpath(each) for each in leave_out if isinstance(each, Path)}
-    for parent, folders, files in os.walk(folder, onerror=errors.append):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if recursive and not name.startswith(".") and os.path.realpath(Path(parent, name)) not in excluded
-        )
-        for path in (Path(parent, name) for name in sorted(files)):
-            yield path, path.relative_to(folder)
-    for error in errors:
-        path = Path(error.filename)
-        failures.append(Entry(path, PurePath(path.name or "folder"), error.strerror or "cannot be listed", shared=True))
-
-
-def _walk_remote(
-    folder: Remote, recursive: bool, leave_out: Sequence[Place], failures: list[Entry]
-) -> Iterator[tuple[Remote, PurePath]]:
-    """Do as `_walk` with a folder at a URL."""
-    excluded = [each for each in leave_out if isinstance(each, Remote)]
-    try:
-        yield from folder.files(recursive=recursive, leave_out=excluded)
-    except FileError as error:
-        failures.append(Entry(folder, PurePath(folder.name or "folder"), str(error), shared=True))
+def _failed(folder: Place, problem: str) -> Entry:
+    return Entry(folder, PurePath(folder.name or "folder"), problem, shared=True)
 
 
 def _is_earlier(path: Place, earlier: str) -> bool:

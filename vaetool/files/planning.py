@@ -125,7 +125,7 @@ ExtensionOf = Callable[[Source, FileKind], str]
 def _destination(
     inputs: Inputs, output: str | None, naming: Naming
 ) -> Callable[[Entry, ExtensionOf], Place | Stream | None]:
-    """Return the function that gives an entry its output."""
+    """Return the function that gives an entry its output; one of many that has a problem has none."""
     from_stream = any(entry.source is Stream.STANDARD for entry in inputs.entries)
 
     def named(entry: Entry, path: Place, extension_of: ExtensionOf, suffix: str) -> Place:
@@ -139,7 +139,13 @@ def _destination(
             raise UsageError("-o - takes the result of one file: give a folder for several")
         return lambda entry, extension_of: Stream.STANDARD
     if output is None:
-        return lambda entry, extension_of: named(entry, location(str(entry.source)), extension_of, naming.suffix)
+
+        def beside(entry: Entry, extension_of: ExtensionOf) -> Place | None:
+            if entry.problem:
+                return None
+            return named(entry, location(str(entry.source)), extension_of, naming.suffix)
+
+        return beside
     target = location(output)
     if not (inputs.many or is_folder(output)):
         return lambda entry, extension_of: target
@@ -148,7 +154,9 @@ def _destination(
     missing = "".join(f" ({entry.source}: {entry.problem})" for entry in inputs.entries[:9] if entry.problem)
     check_folder(output, f"several inputs{missing}")
 
-    def in_folder(entry: Entry, extension_of: ExtensionOf) -> Place:
+    def in_folder(entry: Entry, extension_of: ExtensionOf) -> Place | None:
+        if entry.problem:
+            return None
         place = target / (PurePath(entry.place.name) if naming.flat else entry.place)
         return named(entry, place, extension_of, naming.suffix_in_folder)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
+from os import PathLike
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -22,7 +23,8 @@ from vaetool.inpainting.holes import count_holes, deepest_place, dilate_hole
 from vaetool.inpainting.leftovers import needed_dilation
 from vaetool.inpainting.mae import MAE
 from vaetool.inpainting.uncertainty import unsure_holes
-from vaetool.store.weights import load
+from vaetool.nn.base import Model
+from vaetool.store.weights import as_model
 
 FINDER = "scan-flaws"
 """The bundled model that finds flaws of scans."""
@@ -89,13 +91,13 @@ class Holes:
     alpha: where a picture is more transparent than not; it becomes opaque.
     color: where it is of about this colour, `#rrggbb` or a name.
     fuzz: by how much, of 255, each channel may differ from that colour.
-    auto: kinds of flaws, of `FLAWS`, where the bundled model `scan-flaws` finds them, on `device`.
+    auto: kinds of flaws, of `FLAWS`, where `finder` finds them, a model, or its name or path.
     invert_mask: black is filled, not white.
     grow_to_edges: holes grow to the edges of what they mark, see `vaetool.inpainting.growing`.
     dilate: everything within so many pixels of a hole belongs to it.
-    max_pixels: larger masks are refused.
+    max_pixels: larger masks are refused. device: where the finder works.
     Raises UsageError for no way, text that names no colour, an unknown kind of flaw, and a mask file that cannot be
-    read.
+    read; with `auto` what `vaetool.load` raises.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class Holes:
         dilate: int = 0,
         max_pixels: int = MAX_PIXELS,
         device: str = "auto",
+        finder: str | PathLike[str] | Model = FINDER,
     ) -> None:
         if mask is None and not box and not alpha and color is None and not auto:
             raise UsageError("where are the holes? Give --mask, --box, --alpha, --color or --auto")
@@ -130,7 +133,7 @@ class Holes:
             colour = _colour(color)
             self._ways.append(lambda picture, source: _of_colour(picture, colour, fuzz))
         if auto:
-            self._ways.append(_flawed(self._sought, device))
+            self._ways.append(_flawed(self._sought, finder, device))
 
     def of(self, picture: Picture, source: object = None) -> MaskedPicture:
         """Return a picture with its hole; source: its path, by which its mask is found in a folder.
@@ -212,12 +215,14 @@ def with_hole(
     grow_to_edges: bool = False,
     dilate: int = 0,
     device: str = "auto",
+    finder: str | PathLike[str] | Model = FINDER,
 ) -> tuple[Any, np.ndarray]:
     """Return an image of any kind, and its hole, (height, width) bool, found in the ways of `Holes`.
 
     With `alpha` the image comes back without transparency, as a Pillow image. Raises UsageError, ImageError.
     """
-    holes = Holes(mask, box, alpha, color, fuzz, auto, invert_mask, grow_to_edges, dilate, device=device)
+    extent: dict[str, Any] = {"invert_mask": invert_mask, "grow_to_edges": grow_to_edges, "dilate": dilate}
+    holes = Holes(mask, box, alpha, color, fuzz, auto, **extent, device=device, finder=finder)
     holed = holes.of(as_picture(image))
     return (images.to_pil(holed.picture) if alpha else image), holed.hole
 
@@ -257,11 +262,11 @@ def _transparent(picture: Picture) -> np.ndarray:
     return picture.alpha <= np.iinfo(picture.alpha.dtype).max / 2
 
 
-def _flawed(flaws: tuple[str, ...], device: str) -> Marks:
+def _flawed(flaws: tuple[str, ...], name: str | PathLike[str] | Model, device: str) -> Marks:
     """Return what finds flaws. Raises UsageError for an unknown kind."""
     if unknown := set(flaws) - set(FLAWS):
         raise UsageError(f"--auto {min(unknown)}: expected {', '.join(FLAWS[:-1])} or {FLAWS[-1]}")
-    finder = load(FINDER, kind="flaws", device=device)
+    finder = as_model(name, kind=("flaws",), device=device)
     return lambda picture, source: finder.mark(picture.pixels, flaws)
 
 
