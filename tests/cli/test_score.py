@@ -236,6 +236,8 @@ def test_the_false_discovery_rate_is_of_the_whole_batch(here, vaetool, scorer):
     assert [record["outlier"] for record in records(alone.stdout)] == [True] * 6
     among = vaetool("score", "-m", scorer, "good", "bad/0.png", "--fdr", "0.05", "--json")
     assert not any(record["outlier"] for record in records(among.stdout))
+    assert "less usual than all" in among.stderr.splitlines()[-1]
+    assert "less usual than all" not in alone.stderr
 
 
 def test_the_default_level_is_that_of_the_library():
@@ -254,6 +256,7 @@ def test_a_batch_that_drifted_is_warned_about(here, vaetool, scorer):
     ("arguments", "message"),
     [
         (["good"], "what is good"),
+        (["-m", "SCORER", "--good", "good", "bad"], "one that there is: give one of them"),
         (["-m", "SCORER"], "nothing to read"),
         (["-m", "SCORER", "good", "--by", "elbow"], "no method 'elbow'"),
         (["-m", "SCORER", "good", "--alpha", "1.5"], "from 0 to 1"),

@@ -261,10 +261,22 @@ def test_a_folder_is_fitted_to_once(few, vaetool_process, tmp_path, monkeypatch)
     first = vaetool_process("score", new, "--good", few, "--save", saved, "--json")
     assert first.exit_code == 0, first.stderr
     assert "fitted to" in first.stderr
+    assert "far from" not in first.stderr
     second = vaetool_process("score", new, "--good", few, "--json")
     assert (second.stdout, "fitted to" in second.stderr) == (first.stdout, False)
     third = vaetool_process("score", new, "-m", saved, "--json")
     assert third.stdout == first.stdout
+
+
+def test_a_photograph_among_good_parts_is_named(few, photographs, vaetool_process, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    folder = Path(shutil.copytree(few, tmp_path / "good"))
+    photographs["flower"].save(folder / "flower.png")
+    saved = tmp_path / "part.safetensors"
+    fitted = vaetool_process("score", folder / "00.png", "--good", folder, "--save", saved)
+    words = "flower.png is far from all other good pictures: is it one?"
+    assert (fitted.exit_code, fitted.stderr.count(words)) == (0, 1), fitted.stderr
+    assert vaetool_process("score", folder / "00.png", "-m", saved).stderr.count(words) == 1
 
 
 def test_the_package_fits_to_a_folder_as_well(few, tmp_path, monkeypatch):

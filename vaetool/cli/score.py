@@ -90,8 +90,9 @@ def score(
     """
     mistakes = {
         "what is good? Name a folder of good pictures with --good, or a model trained on them with -m": (
-            (model is None) == (good is None)
+            model is None and good is None
         ),
+        "--good fits a model, and -m names one that there is: give one of them": model is not None and good is not None,
         "--save writes the model that is fitted to --good or learns from --bad: give one of them": (
             save is not None and good is None and bad is None
         ),

@@ -28,7 +28,7 @@ from vaetool.scoring import heatmaps
 from vaetool.scoring.calibration import Level, calibration_of, drift
 from vaetool.scoring.curves import draw_curves
 from vaetool.scoring.detection import Score, score
-from vaetool.scoring.doubts import doubts, fitted_to
+from vaetool.scoring.doubts import doubts, fitted_to, too_few_for
 from vaetool.scoring.evaluation import Evaluation, PixelTally, evaluate
 from vaetool.scoring.labels import Labels, mask_for
 from vaetool.scoring.report import Page, ReportRow, thumbnail
@@ -268,7 +268,12 @@ class Session:
             return
         evaluation = self._evaluation(scores, p_values, labels, look) if look.known else None
         found = f"outliers: {verdicts.outliers} of {len(scores)} pictures"
-        warnings = [*filter(None, (drift(p_values[labels != 1]), fitted_to(self.good, len(scores))))]
+        told = (
+            drift(p_values[labels != 1]),
+            fitted_to(self.good, len(scores)),
+            too_few_for(self.level, p_values, self.calibration.count(self.by)),
+        )
+        warnings = [*filter(None, told)]
         console.say(found)
         for warning in warnings:
             console.warn(warning)

@@ -37,9 +37,10 @@ def stacked(tensors: Iterable[Tensor], count: int) -> Iterator[Tensor]:
 
 
 class ImageStore(Protocol):
-    """Decoded images, and a label for each."""
+    """Decoded images, and of each, if they are known, its label and where it is from."""
 
     labels: tuple[str, ...]
+    origins: tuple[Source, ...]
 
     def __len__(self) -> int:
         """Return how many there are."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from vaetool.scoring.calibration import ALPHA, Calibration, Level, rank
 
 FEW = 30
@@ -35,3 +37,20 @@ def fitted_to(count: int, total: int) -> str | None:
         f"of these {total} pictures, the model was fitted to {count}: what it knows looks more usual than what is new"
     )
     return words if count else None
+
+
+def too_few_for(level: Level, p_values: np.ndarray, count: int) -> str | None:
+    """Return a warning if the least p-values of a batch, which make no outliers, would do so with more good pictures.
+
+    p_values: of all m pictures of the batch, based on `count` good pictures. With n of these, k pictures of
+    p = 1/(n + 1) are outliers if that is no more than fdr k/m (Benjamini & Hochberg 1995).
+    """
+    least = int(np.count_nonzero(p_values <= 1 / (count + 1)))
+    if level.fdr is None or not least or level.threshold(p_values) >= 0:
+        return None
+    needed = math.ceil(len(p_values) / (level.fdr * least)) - 1
+    return (
+        f"{least} of these {len(p_values)} pictures {'is' if least == 1 else 'are'} less usual than all {count} good "
+        f"ones, but among so many p = 1/{count + 1} makes no outlier at a false discovery rate of {level.fdr:g}: that "
+        f"takes {needed} good pictures or more"
+    )

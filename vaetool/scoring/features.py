@@ -30,6 +30,7 @@ from vaetool.scoring.doubts import FEW
 from vaetool.scoring.drawn import Defects, add_defects
 from vaetool.scoring.energies import LEARNT, PARTS, Energy, components, resized
 from vaetool.scoring.examples import Copy, Examples, see_copies, usual_copies
+from vaetool.scoring.foreign import foreign, names_in_folds
 from vaetool.scoring.heatmaps import SCALE, STEPS, levels, log_p
 from vaetool.scoring.labelled import learn
 from vaetool.scoring.measurement import measure, take_good
@@ -203,8 +204,7 @@ class Features(Scorer):
 
     def _energies_in_folds(self, good: Examples) -> Energy:
         """Return the energies of good pictures, each by a fit to the other folds."""
-        count = len(good)
-        folds = torch.arange(count) % FOLDS
+        folds = torch.arange(len(good)) % FOLDS
         parts = []
         for fold in folds.unique():
             self._fit(good.part(folds != fold))
@@ -259,13 +259,15 @@ class Features(Scorer):
         if images.unseen:
             return facts
         count = len(images.training)
-        if not self.config.calibration:
+        if (calibration := self.calibration) is None:
             found = f"p-values need {MIN_FOR_FOLDS} pictures that look different: these {count} are fewer, or copies"
             return Facts([f"not calibrated: {found}"], facts.values)
         words = f"calibrated with the {self.config.calibration} images it was fitted to, each by a fit to others"
         if self.config.calibration < FEW:
             words += f"; with so few, p-values are rough, and none is below 1/{self.config.calibration + 1}"
-        return Facts([words], facts.values | {"calibrated_in_folds": min(self.config.calibration, FOLDS)})
+        doubt = foreign(calibration, names_in_folds(images.training, FOLDS))
+        values = {"calibrated_in_folds": min(self.config.calibration, FOLDS), "doubt": doubt}
+        return Facts([words, *filter(None, [doubt])], facts.values | values)
 
     def forget(self) -> None:
         """Drop what is known about good images, and about bad ones."""

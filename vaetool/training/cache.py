@@ -81,7 +81,8 @@ def fit(kind: str, place: str | Path, path: Path, *, device: str, say: Callable[
     say(model.fit(images))
     words, values = model.complete(SetAside(images), {}, recipe.corruption, torch.Generator())
     for line in words:
-        say(line)
+        if line != values.get("doubt"):  # whoever uses the model says that
+            say(line)
     about = {"recipe": recipe.as_dict(), "data": [Path(place).name], "images": images.sources}
     weights.save(path, model, {**about, "seconds": round(time.monotonic() - started, 1), **values})
 

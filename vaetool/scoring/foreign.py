@@ -1,0 +1,65 @@
+"""Pictures among the good ones that may be none: a photograph in a folder of parts, for instance.
+
+Each good picture is scored by a fit to others, so a foreign one scores higher than defects do, and p-values that are
+based on it find none. Where a few are far from the bulk, as whole pictures, it is said.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from vaetool.nn.base import ImageStore
+from vaetool.scoring.calibration import Calibration
+from vaetool.scoring.copies import without_copies
+from vaetool.scoring.whole import WHOLE
+
+FACTOR = 7.0
+"""A picture is far if its score is so many times the median: in honest folders it was up to 5 times, and that of
+photographs among parts 10 times and more; see docs/scoring.md."""
+
+FAR = 3.5
+"""And if its logarithm is so many spreads above: the modified z-score of Iglewicz & Hoaglin 1993."""
+
+SPREAD = 1.4826
+"""The standard deviation of normal variables, in units of their median absolute deviation."""
+
+MIN_TO_TELL = 10
+"""Good pictures; of fewer, none can be told from the bulk."""
+
+MAX_NAMED = 3
+MAX_NAME = 80
+"""Pictures that are named, and how many characters, at most, each name has: a model's file keeps the words."""
+
+
+def names_in_folds(images: ImageStore, folds: int) -> list[str]:
+    """Return the names of images that look different, fold after fold, as they are scored; none if they have none."""
+    different = without_copies(images.thumbnails()) if images.origins else []
+    return [images.origins[index].name for fold in range(folds) for index in different[fold::folds]]
+
+
+def foreign(calibration: Calibration, names: Sequence[str]) -> str | None:
+    """Return a warning that names the good pictures that are far from all others, the farthest first, or None.
+
+    calibration: of good pictures, each scored by a fit to others. names: of these pictures, in the same order.
+    """
+    if len(names) < MIN_TO_TELL:
+        return None
+    scores = np.log(calibration.columns([WHOLE])[:, 0])
+    above = scores - np.median(scores)
+    least = max(np.log(FACTOR), FAR * SPREAD * np.median(np.abs(above)))
+    far = [names[index] for index in np.argsort(-above) if above[index] > least]
+    if not far:
+        return None
+    named = ", ".join(name if len(name) <= MAX_NAME else f"…{name[1 - MAX_NAME :]}" for name in far[:MAX_NAMED])
+    if len(far) == 1:
+        return (
+            f"{named} is far from all other good pictures: is it one? If not, leave it out, or defects that are nearer "
+            "pass for good"
+        )
+    count = f" and {len(far) - MAX_NAMED} more" if len(far) > MAX_NAMED else ""
+    return (
+        f"{named}{count} are far from all other good pictures: are they good? If not, leave them out, or defects that "
+        "are nearer pass for good"
+    )
