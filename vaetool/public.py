@@ -126,7 +126,7 @@ def inpaint(
     model: AnyModel = "photo-inpaint",
     box: Sequence[Box] = (),
     alpha: bool = False,
-    color: str | None = None,
+    color: str | Sequence[str] | None = None,
     fuzz: int = 48,
     auto: Sequence[str] = (),
     finder: AnyModel = "scan-flaws",

@@ -195,18 +195,31 @@ def test_a_colour(here, vaetool):
     assert not (after == (255, 0, 255)).all(axis=2).any()
 
 
-def test_a_painted_disc_in_a_jpeg_is_found_and_its_rim_is_named(here, vaetool, photographs):
+def test_a_painted_disc_in_a_jpeg_is_found_and_its_rim_taken_in(here, vaetool, photographs):
     painted = photographs["china"].copy()
     ImageDraw.Draw(painted).ellipse((60, 30, 100, 70), fill="magenta")
     painted.save("painted.jpg", quality=85)
-    result = vaetool("inpaint", "painted.jpg", "--color", "magenta", "-o", "rim.png")
-    assert result.stderr.splitlines()[0] == (
-        "painted.jpg: a rim of the colour is left around the hole: --dilate 3 would take it in"
+    result = vaetool("inpaint", "painted.jpg", "--color", "magenta", "-o", "whole.png")
+    assert (result.exit_code, result.stderr.splitlines()) == (
+        0,
+        [
+            "painted.jpg: the hole takes in 3 pixels around the colour, which are tinged with it",
+            "wrote whole.png",
+        ],
     )
-    result = vaetool("inpaint", "painted.jpg", "--color", "magenta", "--dilate", "3", "-o", "whole.png")
-    assert (result.exit_code, result.stderr) == (0, "wrote whole.png\n")
     red, green, blue = images.read("whole.png").pixels[25:75, 55:105].astype(int).transpose(2, 0, 1)
     assert not ((red - green > 60) & (blue - green > 60)).any()
+    result = vaetool("inpaint", "painted.jpg", "--color", "magenta", "--dilate", "1", "-o", "rim.png")
+    assert "a rim of the colour is left around the hole: --dilate 2 would take it in" in result.stderr
+
+
+def test_several_colours_are_all_filled(here, vaetool):
+    pixels = images.read("flower.png").pixels.copy()
+    pixels[20:30, 20:30], pixels[40:50, 60:70] = (255, 0, 255), (0, 255, 0)
+    Image.fromarray(pixels).save("painted.png")
+    result = vaetool("inpaint", "painted.png", "--color", "#ff00ff", "--color", "lime", "--fuzz", "0", "--json")
+    (told,) = records(result)
+    assert (told["filled"], told["holes"]) == (round(200 / pixels[..., 0].size, 6), 2)
 
 
 def test_boxes_and_a_colour_together(here, vaetool):

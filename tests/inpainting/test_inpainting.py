@@ -48,6 +48,30 @@ def test_a_mask_of_any_mode_is_white_where_the_hole_is(tmp_path, mode):
     assert np.array_equal(marked(mask=tmp_path / "mask.png"), HOLE)
 
 
+@pytest.mark.parametrize("drawn", ["labels", "palette", "12 bits", "red strokes", "black strokes"])
+def test_a_mask_without_white_is_a_map_of_labels_or_a_layer_of_strokes(tmp_path, drawn):
+    path, marks = tmp_path / "mask.png", HOLE.astype(np.uint8)
+    if "strokes" in drawn:
+        layer = np.zeros((*SIZE, 4), np.uint8)
+        layer[HOLE] = (200 if drawn == "red strokes" else 0, 0, 0, 255)
+        Image.fromarray(layer).save(path)
+    elif drawn == "palette":
+        labels = Image.fromarray(marks).convert("P")
+        labels.putpalette([0, 0, 0, 128, 0, 0])
+        labels.save(path)
+    else:
+        Image.fromarray(marks if drawn == "labels" else marks.astype(np.uint16) * 4095).save(path)
+    assert np.array_equal(marked(mask=path), HOLE)
+
+
+def test_a_mask_of_nothing_is_none(tmp_path):
+    Image.fromarray(np.full(SIZE, 3, np.uint8)).save(tmp_path / "dark.png")
+    Image.fromarray(np.zeros((*SIZE, 4), np.uint8)).save(tmp_path / "clear.png")
+    Image.fromarray(HOLE.astype(np.uint8)).save(tmp_path / "noise.jpg", quality=100)
+    for name in ("dark.png", "clear.png", "noise.jpg"):
+        assert not marked(mask=tmp_path / name).any()
+
+
 def test_the_fringe_of_a_jpeg_mask_does_not_matter(tmp_path):
     save_mask(tmp_path / "mask.jpg", quality=90)
     assert (marked(mask=tmp_path / "mask.jpg") != HOLE).mean() < 0.01

@@ -65,11 +65,11 @@ Alpha = Annotated[
     ),
 ]
 Color = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--color",
         metavar="'#ff00ff'",
-        help="Fill what has about this colour: paint it over what is to be removed.",
+        help="Fill what has about this colour: paint it over what is to be removed. Can be given more than once.",
         show_default=False,
         rich_help_panel=HOLES,
     ),
@@ -188,7 +188,13 @@ def inpaint(
         from vaetool.inpainting.task import Holes, inpaint_picture, mask_picture
 
         most = run.max_pixels or MAX_PIXELS
-        ways: dict[str, Any] = {"box": box or (), "alpha": alpha, "color": color, "fuzz": fuzz, "auto": auto or ()}
+        ways: dict[str, Any] = {
+            "box": box or (),
+            "alpha": alpha,
+            "color": color or (),
+            "fuzz": fuzz,
+            "auto": auto or (),
+        }
         extent: dict[str, Any] = {"invert_mask": invert_mask, "grow_to_edges": grow_to_edges, "dilate": dilate}
         holes = Holes(mask, **ways, **extent, max_pixels=most, device=run.device, finder=finder)
         inpainter = load(model, kind="mae", device=run.device, precision=precision.value)

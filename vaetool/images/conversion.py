@@ -87,11 +87,21 @@ def check_hole(hole: np.ndarray | None, pixels: np.ndarray) -> None:
 
 
 def white_part(mask: Picture) -> np.ndarray:
-    """Return the hole that a mask shows: where it is nearer to white than to black; transparent counts as black."""
+    """Return the hole that a mask shows: where it is nearer to white than to black; transparent counts as black.
+
+    Where nothing is white, it is what is opaque, as in a layer of strokes of any colour; or else, if there are just two
+    values, the brighter one, as in a map of labels. A JPEG is no such map.
+    """
     top = np.iinfo(mask.pixels.dtype).max
     grey = mask.pixels[:, :, 0] if mask.pixels.shape[2] == 1 else mask.pixels @ np.array(LUMA, np.float32)
-    white = grey > top / 2
-    return white if mask.alpha is None else white & (mask.alpha > top / 2)
+    opaque = np.ones(grey.shape, bool) if mask.alpha is None else mask.alpha > top / 2
+    hole = (grey > top / 2) & opaque
+    if hole.any() or mask.format == "JPEG":
+        return hole
+    if not opaque.all():
+        return opaque
+    dark, bright = grey.min(), grey.max()
+    return (grey == bright) & (bright > dark) & ((grey == dark) | (grey == bright)).all()
 
 
 def _open(image: Any) -> tuple[Picture, Callable[[Picture], Any]]:

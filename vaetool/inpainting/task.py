@@ -47,13 +47,14 @@ Marks = Callable[[Picture, object], np.ndarray]
 class MaskedPicture:
     """A picture, and its hole, (height, width) bool: what `inpaint_picture` takes.
 
-    painted: the hole is where the picture has a certain colour. sought: kinds of flaws that were looked for. boxes:
-    those that were to be filled.
+    painted: the hole is where the picture has certain colours. rim: pixels around these that it takes in, too. sought:
+    kinds of flaws that were looked for. boxes: those that were to be filled.
     """
 
     picture: Picture
     hole: np.ndarray
     painted: bool = False
+    rim: int = 0
     sought: tuple[str, ...] = ()
     boxes: tuple[Box, ...] = ()
 
@@ -75,6 +76,8 @@ class MaskedPicture:
         for left, top, wide, high in self.boxes:
             if left < 0 or top < 0 or left + wide > width or top + high > height:
                 yield f"the box {left},{top},{wide},{high} is cut off at the borders of the picture, {width} x {height}"
+        if self.rim:
+            yield f"the hole takes in {self.rim} pixels around the colour, which are tinged with it"
         if self.picture.pixels.dtype.kind == "f":
             return  # refused when it is to be filled
         elif radius := needed_dilation(self.picture.pixels, self.hole, self.painted):
@@ -89,8 +92,9 @@ class Holes:
     pictures.
     box: boxes (left, top, width, height), cut off at the picture's borders.
     alpha: where a picture is more transparent than not; it becomes opaque.
-    color: where it is of about this colour, `#rrggbb` or a name.
-    fuzz: by how much, of 255, each channel may differ from that colour.
+    color: where it is of about one of these colours, `#rrggbb` or names, or of about this one.
+    fuzz: by how much, of 255, each channel may differ from that colour. Above 0, without other ways, and if the hole is
+        not to grow otherwise, it takes in a rim that is tinged with the colour, as JPEG leaves it.
     auto: kinds of flaws, of `FLAWS`, where `finder` finds them, a model, or its name or path.
     invert_mask: black is filled, not white.
     grow_to_edges: holes grow to the edges of what they mark, see `vaetool.inpainting.growing`.
@@ -105,7 +109,7 @@ class Holes:
         mask: Any = None,
         box: Sequence[Box] = (),
         alpha: bool = False,
-        color: str | None = None,
+        color: str | Sequence[str] | None = None,
         fuzz: int = FUZZ,
         auto: Sequence[str] = (),
         invert_mask: bool = False,
@@ -115,13 +119,15 @@ class Holes:
         device: str = "auto",
         finder: str | PathLike[str] | Model = FINDER,
     ) -> None:
-        if mask is None and not box and not alpha and color is None and not auto:
+        colours = [_colour(text) for text in ([color] if isinstance(color, str) else color or ())]
+        if mask is None and not box and not alpha and not colours and not auto:
             raise UsageError("where are the holes? Give --mask, --box, --alpha, --color or --auto")
         if invert_mask and mask is None:
             raise UsageError("--invert-mask inverts the picture of --mask: give both")
         self._invert, self._grows, self._radius, self._max_pixels = invert_mask, grow_to_edges, dilate, max_pixels
         self._becomes_opaque, self._sought, self._boxes = alpha, tuple(dict.fromkeys(auto)), tuple(box)
-        self._painted = color is not None and mask is None and not box and not alpha and not auto
+        self._painted = bool(colours) and mask is None and not box and not alpha and not auto
+        self._takes_rim = self._painted and fuzz > 0 and not grow_to_edges and not dilate
         self._ways: list[Marks] = []
         if mask is not None:
             self._ways.append(self._by_masks(mask))
@@ -129,9 +135,7 @@ class Holes:
             self._ways.append(lambda picture, source: _in_boxes(picture, box))
         if alpha:
             self._ways.append(lambda picture, source: _transparent(picture))
-        if color is not None:
-            colour = _colour(color)
-            self._ways.append(lambda picture, source: _of_colour(picture, colour, fuzz))
+        self._ways += [_coloured(colour, fuzz) for colour in colours]
         if auto:
             self._ways.append(_flawed(self._sought, finder, device))
 
@@ -145,8 +149,10 @@ class Holes:
             from vaetool.inpainting.growing import grow_hole  # takes half a second: SciPy's graphs
 
             marked = grow_hole(picture.pixels, marked)
+        rim = needed_dilation(picture.pixels, marked, painted=True) if self._takes_rim else 0
         opaque = replace(picture, alpha=None) if self._becomes_opaque else picture
-        return MaskedPicture(opaque, dilate_hole(marked, self._radius), self._painted, self._sought, self._boxes)
+        hole = dilate_hole(marked, self._radius or rim)
+        return MaskedPicture(opaque, hole, self._painted, rim, self._sought, self._boxes)
 
     def _by_masks(self, mask: Any) -> Marks:
         if not isinstance(mask, str | Path):
@@ -208,7 +214,7 @@ def with_hole(
     *,
     box: Sequence[Box] = (),
     alpha: bool = False,
-    color: str | None = None,
+    color: str | Sequence[str] | None = None,
     fuzz: int = FUZZ,
     auto: Sequence[str] = (),
     invert_mask: bool = False,
@@ -277,6 +283,10 @@ def _colour(text: str) -> tuple[int, ...]:
         except ValueError:
             pass
     raise UsageError(f"--color {text}: expected a colour such as '#ff00ff' or magenta")
+
+
+def _coloured(colour: tuple[int, ...], fuzz: int) -> Marks:
+    return lambda picture, source: _of_colour(picture, colour, fuzz)
 
 
 def _of_colour(picture: Picture, colour: tuple[int, ...], fuzz: int) -> np.ndarray:
