@@ -169,6 +169,7 @@ def test_new_pictures(beginning, name):
         ("principal components, mixture", "PCA, mixture"),
         ("ae, mixture", "ae"),
         ("vae, bundled", "vae"),
+        ("vae --adversarial", "adversary"),
         ("gan, bundled", "gan"),
     ],
 )
