@@ -68,7 +68,10 @@ def test_a_mask_of_nothing_is_none(tmp_path):
     Image.fromarray(np.full(SIZE, 3, np.uint8)).save(tmp_path / "dark.png")
     Image.fromarray(np.zeros((*SIZE, 4), np.uint8)).save(tmp_path / "clear.png")
     Image.fromarray(HOLE.astype(np.uint8)).save(tmp_path / "noise.jpg", quality=100)
-    for name in ("dark.png", "clear.png", "noise.jpg"):
+    erased = np.zeros((*SIZE, 4), np.uint8)
+    erased[..., 3] = np.where(HOLE, 0, 255)  # a black layer with a hole in it is not all a hole
+    Image.fromarray(erased).save(tmp_path / "erased.png")
+    for name in ("dark.png", "clear.png", "noise.jpg", "erased.png"):
         assert not marked(mask=tmp_path / name).any()
 
 

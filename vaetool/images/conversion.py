@@ -89,8 +89,8 @@ def check_hole(hole: np.ndarray | None, pixels: np.ndarray) -> None:
 def white_part(mask: Picture) -> np.ndarray:
     """Return the hole that a mask shows: where it is nearer to white than to black; transparent counts as black.
 
-    Where nothing is white, it is what is opaque, as in a layer of strokes of any colour; or else, if there are just two
-    values, the brighter one, as in a map of labels. A JPEG is no such map.
+    Where nothing is white, it is what is opaque, if that is less than half, as in a layer of strokes of any colour; or
+    if all is opaque and there are just two values, the brighter one, as in a map of labels. A JPEG is no such map.
     """
     top = np.iinfo(mask.pixels.dtype).max
     grey = mask.pixels[:, :, 0] if mask.pixels.shape[2] == 1 else mask.pixels @ np.array(LUMA, np.float32)
@@ -99,7 +99,7 @@ def white_part(mask: Picture) -> np.ndarray:
     if hole.any() or mask.format == "JPEG":
         return hole
     if not opaque.all():
-        return opaque
+        return opaque if opaque.mean() < 0.5 else hole
     dark, bright = grey.min(), grey.max()
     return (grey == bright) & (bright > dark) & ((grey == dark) | (grey == bright)).all()
 
