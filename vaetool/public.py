@@ -124,7 +124,7 @@ def inpaint(
     mask: Any = None,
     *,
     model: AnyModel = "photo-inpaint",
-    box: Sequence[Box] = (),
+    box: Box | Sequence[Box] = (),
     alpha: bool = False,
     color: str | Sequence[str] | None = None,
     fuzz: int = 48,

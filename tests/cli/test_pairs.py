@@ -178,7 +178,7 @@ def test_a_picture_without_a_partner_or_label_fails_alone(vaetool, few):
     Path("few.csv").write_text("path,label\n000.png,disc\n001.png,star\n")
     result = vaetool("score", "-m", "labelled.safetensors", "photos", "--labels", "few.csv")
     assert (result.exit_code, len(rows(result.stdout))) == (1, 1)
-    assert "its label star is none that the model knows: disc, square" in result.stderr
+    assert "its label star is not one that the model knows: disc, square" in result.stderr
     assert "photos/002.png: has no label in few.csv" in result.stderr
 
 

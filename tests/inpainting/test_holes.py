@@ -214,5 +214,11 @@ def test_what_is_nearer_to_black_or_transparent_is_not(mask):
     assert white_part(images.from_pil(mask)).tolist() == [[False]]
 
 
+def test_a_mask_of_floating_point_is_white_above_half():
+    assert white_part(Picture(np.array([[[0.0], [0.4], [0.6], [1.0]]], np.float32))).tolist() == [
+        [False, False, True, True]
+    ]
+
+
 def test_a_mask_has_the_shape_of_its_picture():
     assert white_part(Picture(np.zeros((3, 5, 3), np.uint8))).shape == (3, 5)

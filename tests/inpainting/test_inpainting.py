@@ -128,7 +128,14 @@ def test_a_mask_that_cannot_be_read_is_named(tmp_path):
 
 def test_boxes_are_holes(tmp_path):
     assert np.array_equal(marked(box=[(40, 20, 20, 10)]), HOLE)
+    assert np.array_equal(marked(box=(40, 20, 20, 10)), HOLE)
     assert np.array_equal(marked(box=[(40, 20, 20, 10), (0, 0, 5, 7)]), HOLE | box(0, 7, 0, 5))
+
+
+@pytest.mark.parametrize("wrong", [(1, 2, 3), [(1, 2, 3, 4, 5)], [[(1, 2, 3, 4)]]], ids=str)
+def test_a_box_of_other_than_four_numbers_is_refused(wrong):
+    with pytest.raises(UsageError, match="a box is left, top, width and height, not"):
+        marked(box=wrong)
 
 
 def test_a_box_is_cut_off_at_the_borders():

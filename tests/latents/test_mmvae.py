@@ -285,7 +285,7 @@ def test_samples_are_pictures_side_by_side_or_apart(pair, labelled):
 
 def test_modalities_that_do_not_fit_are_refused(labelled, pairs):
     photo = pairs / "photos/000.png"
-    with pytest.raises(ImageError, match="its label star is none that the model knows: disc, square"):
+    with pytest.raises(ImageError, match="its label star is not one that the model knows: disc, square"):
         labelled.prepare([photo, "star"])
     with pytest.raises(UsageError, match="2 modalities are needed, photos, label"):
         labelled.prepare([photo])

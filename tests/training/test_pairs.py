@@ -6,6 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 
@@ -15,6 +16,7 @@ from vaetool.images.metrics import psnr
 from vaetool.images.sources import find_pairs
 from vaetool.training.data import DataConfig, load_store
 
+STACKS = (("noisy", 0), ("clean", 1))
 NETWORK = ("model.widths=[8,16]", "model.blocks=1", "model.estimator_widths=[4,8]", "training.crops=[64]")
 
 
@@ -51,6 +53,25 @@ def test_pairs_have_the_same_name(folders):
             assert np.array_equal(read(), np.asarray(Image.open(folders / folder / source.name)))
 
 
+def test_pages_are_paired_by_number(tmp_path):
+    stacks = {name: np.random.default_rng(seed).integers(0, 256, (3, 16, 16), np.uint8) for name, seed in STACKS}
+    for name, stack in stacks.items():
+        (tmp_path / name).mkdir()
+        tifffile.imwrite(tmp_path / name / "stack.tif", stack, photometric="minisblack")
+    sources = find_pairs([tmp_path / "noisy", tmp_path / "clean"], whole=True)
+    assert [source.name for source in sources] == [f"stack.tif, page {page}" for page in (1, 2, 3)]
+    for number, source in enumerate(sources):
+        assert np.array_equal(source.read()[..., 0], stacks["clean"][number])
+        assert np.array_equal(source.read_noisy()[..., 0], stacks["noisy"][number])
+
+
+def test_two_pictures_of_one_name_are_refused(folders, tmp_path):
+    for suffix in ("png", "bmp"):
+        save(tmp_path / "clean", f"0.{suffix}", np.asarray(Image.open(folders / "clean" / "0.png")))
+    with pytest.raises(UsageError, match=r"0.bmp and 0.png: both are 0"):
+        find_pairs([folders / "noisy", tmp_path / "clean"])
+
+
 def test_pairs_may_lie_in_zip_files_and_have_other_suffixes(folders, tmp_path):
     with zipfile.ZipFile(tmp_path / "clean.zip", "w") as archive:
         for path in (folders / "clean").iterdir():
@@ -69,7 +90,7 @@ def test_crops_of_a_pair_are_of_the_same_place(folders):
 
 def test_a_picture_without_a_partner_is_a_usage_error(folders, tmp_path):
     save(tmp_path / "noisy", "7.png", np.zeros((96, 96, 3), np.uint8))
-    with pytest.raises(UsageError, match=r"0 is not in both of .*, nor 10 others"):
+    with pytest.raises(UsageError, match=r"0 and 10 others are not in both of"):
         find_pairs([tmp_path / "noisy", folders / "clean"])
 
 

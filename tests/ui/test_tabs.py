@@ -250,6 +250,8 @@ def test_twelve_bits_are_shown_in_their_range():
 def test_transparency_is_shown():
     picture = Picture(np.zeros((4, 4, 3), np.uint8), np.full((4, 4), 128, np.uint8))
     assert (images.read(preview(picture)).alpha == 128).all()
+    twelve_bits = Picture(np.full((4, 4, 3), 4095, np.uint16), np.full((4, 4), 128 * 257, np.uint16))
+    assert (images.read(preview(twelve_bits)).alpha == 128).all()
 
 
 def test_a_huge_picture_is_shown_smaller():

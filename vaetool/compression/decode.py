@@ -51,14 +51,14 @@ PICTURES = FileKind(
 
 
 def decompress(
-    source: bytes | str | os.PathLike[str], codec: Codec | None = None, *, device: str = "auto"
+    source: bytes | bytearray | memoryview | str | os.PathLike[str], codec: Codec | None = None, *, device: str = "auto"
 ) -> Image.Image:
     """Return the picture in a .vae file, its bytes or its path, as a Pillow image with all that goes with it.
 
     codec, device: see `decompress_picture`. Raises ImageError; also for 16-bit colour, which Pillow cannot hold.
     """
-    if isinstance(source, bytes):
-        return to_pil(decompress_picture(source, codec, device=device)[0])
+    if isinstance(source, bytes | bytearray | memoryview):
+        return to_pil(decompress_picture(bytes(source), codec, device=device)[0])
     with _named(source):
         return to_pil(decompress_picture(Path(source).read_bytes(), codec, device=device)[0])
 

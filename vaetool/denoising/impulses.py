@@ -11,6 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from vaetool.images.picture import full_scale
+
 STANDS_OUT = (0.2, 3.0, 1)
 """How far from the median around it such a sample is, in 0..1, and in mean deviations of the samples there besides;
 and how many of the eight around it are as extreme as it is, at most: more are a letter, or a highlight.
@@ -36,7 +38,7 @@ AT_ONCE = 2**18
 
 def without_impulses(pixels: np.ndarray) -> np.ndarray:
     """Return pixels, (height, width, channels) of any type, without salt and pepper; themselves if there is none."""
-    top = np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else 1
+    top = full_scale(pixels.dtype)
     black, white = pixels == 0, pixels == top  # not beyond: noise that was not clipped is none of this
     if min(np.count_nonzero(black), np.count_nonzero(white)) < FEWEST * pixels.size:
         return pixels  # as most pictures: no need to look closer

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vaetool.images.picture import full_scale
 from vaetool.nn.blocks import UNet
 from vaetool.nn.filters import local_mean
 
@@ -92,7 +93,7 @@ def has_salt_and_pepper(pixels: np.ndarray) -> bool:
     Those count whose four neighbours are not even nearly so. A picture of fewer than 3 x 3 pixels has none. Grey noise
     of sigma 50 that was clipped has some, too, and is as little like texture.
     """
-    top = np.iinfo(pixels.dtype).max if np.issubdtype(pixels.dtype, np.integer) else 1.0
+    top = full_scale(pixels.dtype)
     black, white = np.all(pixels <= 0, axis=2), np.all(pixels >= top, axis=2)
     if min(black.mean(), white.mean()) < IMPULSES:
         return False  # as most pictures: nothing else to look at

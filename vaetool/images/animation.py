@@ -18,6 +18,9 @@ from vaetool.images.picture import as_pillow
 FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
 """By suffix; a PNG is a strip. A path without a suffix is a folder, or a GIF if it is a device or a pipe."""
 
+MAX_PIXELS = 100_000_000
+"""Of all frames together: 300 MB in memory, and a file that few programs show."""
+
 MARGIN = 2
 """White pixels between the frames of a strip."""
 
@@ -70,10 +73,20 @@ def _frames_in(folder: str | Path) -> list[Path]:
     return [path for path in Path(folder).glob("frame-*.png") if re.fullmatch(r"frame-\d{4,}\.png", path.name)]
 
 
+def check_size(count: int, height: int, width: int) -> None:
+    """Raise UsageError if so many frames of this height and width have more than `MAX_PIXELS` together."""
+    if count * height * width > MAX_PIXELS:
+        raise UsageError(f"{count} frames of {width} x {height} pixels are too large: give --size N, or fewer --frames")
+
+
 def resize(frames: np.ndarray, size: int) -> np.ndarray:
-    """Resize frames, (frames, height, width, channels) uint8, so that the longer side has `size` pixels (Lanczos)."""
+    """Resize frames, (frames, height, width, channels) uint8, so that the longer side has `size` pixels (Lanczos).
+
+    Raises UsageError as `check_size`.
+    """
     count, *shape, channels = frames.shape
     height, width = (max(1, round(side * size / max(shape))) for side in shape)
+    check_size(count, height, width)
     resized = [np.asarray(as_pillow(frame).resize((width, height), Image.Resampling.LANCZOS)) for frame in frames]
     return np.stack(resized).reshape(count, height, width, channels)
 

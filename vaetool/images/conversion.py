@@ -18,7 +18,7 @@ from torch import Tensor
 from vaetool import images
 from vaetool.errors import ImageError, UsageError
 from vaetool.images import Picture
-from vaetool.images.picture import as_pillow, rescale
+from vaetool.images.picture import as_pillow, full_scale, rescale
 from vaetool.images.tiling import pad_to_multiple
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as in Pillow
@@ -92,9 +92,9 @@ def white_part(mask: Picture) -> np.ndarray:
     Where nothing is white, it is what is opaque, if that is less than half, as in a layer of strokes of any colour; or
     if all is opaque and there are just two values, the brighter one, as in a map of labels. A JPEG is no such map.
     """
-    top = np.iinfo(mask.pixels.dtype).max
+    top = full_scale(mask.pixels.dtype)
     grey = mask.pixels[:, :, 0] if mask.pixels.shape[2] == 1 else mask.pixels @ np.array(LUMA, np.float32)
-    opaque = np.ones(grey.shape, bool) if mask.alpha is None else mask.alpha > top / 2
+    opaque = np.ones(grey.shape, bool) if mask.alpha is None else mask.alpha > full_scale(mask.alpha.dtype) / 2
     hole = (grey > top / 2) & opaque
     if hole.any() or mask.format == "JPEG":
         return hole

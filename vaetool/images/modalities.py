@@ -33,12 +33,10 @@ def find_modalities(data: Sequence[str | Path], table: str | Path | None, root: 
     Modalities are named after their places, and `LABEL`. Raises UsageError as `find_sources`, for an image that is not
     in all places or has no label, and if all have the same label.
     """
-    first, *others = (by_name(find_sources([place], root)) for place in data)
-    missing = {name for other in others for name in first.keys() ^ other.keys()}
-    refuse_alone(missing, f"all of {', '.join(map(str, data))}")
-    sources = [replace(source, others=tuple(other[name].read for other in others)) for name, source in first.items()]
+    places = [find_sources([place], root) for place in data]
+    sources = places[0] if len(places) == 1 else _grouped(places, f"all of {', '.join(map(str, data))}")
     names = [_name(place) for place in data]
-    if table is not None or not others:
+    if table is not None or len(places) == 1:
         names.append(LABEL)
         sources = sources if table is None else _labelled(sources, LabelTable(table))
         if len({source.label for source in sources}) < 2:
@@ -74,11 +72,18 @@ class LabelTable:
         return self._labels.get(os.path.relpath(file, self.path.parent.resolve()), self._labels.get(name))
 
 
+def _grouped(places: list[list[Source]], named: str) -> list[Source]:
+    """Return the images of the first place, each with those of the same name in the others."""
+    first, *others = map(by_name, places)
+    refuse_alone({name for other in others for name in first.keys() ^ other.keys()}, named)
+    return [replace(source, others=tuple(other[name].read for other in others)) for name, source in first.items()]
+
+
 def number_of_label(label: str, labels: Sequence[str]) -> int:
     """Return the place of a label among those that a model knows. Raises ImageError if it is none of them."""
     if label not in labels:
         known = ", ".join(labels[:NAMED]) + (", ..." if len(labels) > NAMED else "")
-        raise ImageError(f"its label {label} is none that the model knows: {known}")
+        raise ImageError(f"its label {label} is not one that the model knows: {known}")
     return list(labels).index(label)
 
 

@@ -111,6 +111,11 @@ def as_pillow(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else np.ascontiguousarray(pixels))
 
 
+def full_scale(dtype: np.dtype) -> float:
+    """Return the value of white in pixels of a type, and of opaque in transparency: 1 if it is floating point."""
+    return float(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else 1.0
+
+
 def rescale(pixels: np.ndarray, dtype: np.dtype | type[np.integer]) -> np.ndarray:
     """Return pixels, floats in 0..1 (clipped), uint8 or uint16, as uint8 or uint16, scaled and rounded.
 

@@ -38,13 +38,23 @@ Load = Callable[[], Path | bytes]
 class Source:
     """One image that can be read: its name, its label (the folder it lies in), where it is, and how to read it."""
 
-    name: str
+    file_name: str
     label: str
     origin: str  # the same for the same file, so that none is taken twice
     read: Callable[[], np.ndarray]  # → (height, width, 1 or 3) uint8, uint16 or float32; raises ImageError
+    page: int | None = None  # from 1 on; None if it is all that its file holds
     read_noisy: Callable[[], np.ndarray] | None = None  # the same picture with noise, if it is one of a pair
     file: Path | None = None  # the image's own, or the zip file that it is in
     others: tuple[Callable[[], np.ndarray], ...] = ()  # pictures of the same thing: see `vaetool.images.modalities`
+
+    @property
+    def name(self) -> str:
+        """The file's name in its place, and the page."""
+        return _page_name(self.file_name, self.page)
+
+
+def _page_name(name: str, page: int | None) -> str:
+    return name if page is None else f"{name}, page {page}"
 
 
 def find_sources(data: Iterable[str | Path], root: str | Path = ".", *, whole: bool = False) -> list[Source]:
@@ -93,7 +103,8 @@ class Contents:
 def find_pairs(data: Sequence[str | Path], root: str | Path = ".", *, whole: bool = False) -> list[Source]:
     """Return all images of the second of two places, each with the one of the same name in the first, its noisy one.
 
-    Suffixes may differ. Raises UsageError as `find_sources`, for another number of places, and if one has no partner.
+    Suffixes may differ; pages of TIFF files go by their numbers. Raises UsageError as `find_sources` and `by_name`, for
+    another number of places, and if one has no partner.
     """
     if len(data) != 2:
         raise UsageError(
@@ -107,16 +118,25 @@ def find_pairs(data: Sequence[str | Path], root: str | Path = ".", *, whole: boo
 def refuse_alone(names: Collection[str], places: str) -> None:
     """Raise UsageError if there are names of images that are not in all places where pairs are looked for."""
     if names:
-        more = f", nor {len(names) - 1} others" if len(names) > 1 else ""
-        raise UsageError(f"{min(names)} is not in {places}{more}: pairs have the same names")
+        more = f" and {len(names) - 1} others are" if len(names) > 1 else " is"
+        raise UsageError(f"{min(names)}{more} not in {places}: pairs have the same names")
 
 
 def by_name(sources: list[Source]) -> dict[str, Source]:
-    """Return images by what those of a pair have in common: the name without suffix, and without a folder of all."""
-    names = [PurePosixPath(source.name).with_suffix("") for source in sources]
+    """Return images by what those of a pair have in common: name without suffix, and without a folder of all; page.
+
+    Raises UsageError if two images have that in common.
+    """
+    names = [PurePosixPath(source.file_name).with_suffix("") for source in sources]
     while len({name.parts[0] for name in names}) == 1 and all(len(name.parts) > 1 for name in names):
         names = [PurePosixPath(*name.parts[1:]) for name in names]
-    return dict(zip(map(str, names), sources, strict=True))
+    found: dict[str, Source] = {}
+    for name, source in zip(names, sources, strict=True):
+        key = _page_name(str(name), source.page)
+        if key in found:
+            raise UsageError(f"{found[key].name} and {source.name}: both are {key}, and pairs go by names; rename one")
+        found[key] = source
+    return found
 
 
 def _sources_in(place: str, root: Path, whole: bool) -> list[Source]:
@@ -153,11 +173,14 @@ def _file_sources(name: PurePosixPath, origin: str, load: Load, whole: bool) -> 
     if count == 1 or count > MAX_PAGES:
         return [Source(str(name), name.parent.name, origin, lambda: images.read(load(), whole=whole).visible_pixels())]
 
-    def source(number: int) -> Source:
-        page = f", page {number + 1}"
-        return Source(f"{name}{page}", name.parent.name, origin + page, lambda: _pages(load)[number].visible_pixels())
+    def source(page: int) -> Source:
+        return Source(str(name), name.parent.name, _page_name(origin, page), partial(_page_pixels, load, page), page)
 
-    return [source(number) for number in range(count)]
+    return [source(page) for page in range(1, count + 1)]
+
+
+def _page_pixels(load: Load, page: int) -> np.ndarray:
+    return _pages(load)[page - 1].visible_pixels()
 
 
 @lru_cache(maxsize=2)  # pages are read one after the other

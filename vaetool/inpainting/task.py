@@ -90,7 +90,7 @@ class Holes:
 
     mask: an image of any kind that is white there, for all pictures; or a folder of masks, found by the names of
     pictures.
-    box: boxes (left, top, width, height), cut off at the picture's borders.
+    box: one or several (left, top, width, height), cut off at the picture's borders.
     alpha: where a picture is more transparent than not; it becomes opaque.
     color: where it is of about one of these colours, `#rrggbb` or names, or of about this one.
     fuzz: by how much, of 255, each channel may differ from that colour. Above 0, without other ways, and if the hole is
@@ -100,14 +100,14 @@ class Holes:
     grow_to_edges: holes grow to the edges of what they mark, see `vaetool.inpainting.growing`.
     dilate: everything within so many pixels of a hole belongs to it.
     max_pixels: larger masks are refused. device: where the finder works.
-    Raises UsageError for no way, text that names no colour, an unknown kind of flaw, and a mask file that cannot be
-    read; with `auto` what `vaetool.load` raises.
+    Raises UsageError for no way, a box of other than four numbers, text that names no colour, an unknown kind of flaw,
+    and a mask file that cannot be read; with `auto` what `vaetool.load` raises.
     """
 
     def __init__(
         self,
         mask: Any = None,
-        box: Sequence[Box] = (),
+        box: Box | Sequence[Box] = (),
         alpha: bool = False,
         color: str | Sequence[str] | None = None,
         fuzz: int = FUZZ,
@@ -120,19 +120,20 @@ class Holes:
         finder: str | PathLike[str] | Model = FINDER,
     ) -> None:
         colours = [_colour(text) for text in ([color] if isinstance(color, str) else color or ())]
-        if mask is None and not box and not alpha and not colours and not auto:
+        boxes = _boxes(box)
+        if mask is None and not boxes and not alpha and not colours and not auto:
             raise UsageError("where are the holes? Give --mask, --box, --alpha, --color or --auto")
         if invert_mask and mask is None:
             raise UsageError("--invert-mask inverts the picture of --mask: give both")
         self._invert, self._grows, self._radius, self._max_pixels = invert_mask, grow_to_edges, dilate, max_pixels
-        self._becomes_opaque, self._sought, self._boxes = alpha, tuple(dict.fromkeys(auto)), tuple(box)
-        self._painted = bool(colours) and mask is None and not box and not alpha and not auto
+        self._becomes_opaque, self._sought, self._boxes = alpha, tuple(dict.fromkeys(auto)), boxes
+        self._painted = bool(colours) and mask is None and not boxes and not alpha and not auto
         self._takes_rim = self._painted and fuzz > 0 and not grow_to_edges and not dilate
         self._ways: list[Marks] = []
         if mask is not None:
             self._ways.append(self._by_masks(mask))
-        if box:
-            self._ways.append(lambda picture, source: _in_boxes(picture, box))
+        if boxes:
+            self._ways.append(lambda picture, source: _in_boxes(picture, boxes))
         if alpha:
             self._ways.append(lambda picture, source: _transparent(picture))
         self._ways += [_coloured(colour, fuzz) for colour in colours]
@@ -212,7 +213,7 @@ def with_hole(
     image: Any,
     mask: Any = None,
     *,
-    box: Sequence[Box] = (),
+    box: Box | Sequence[Box] = (),
     alpha: bool = False,
     color: str | Sequence[str] | None = None,
     fuzz: int = FUZZ,
@@ -248,6 +249,15 @@ def _mask_of(folder: MaskFolder, source: object, place: Path) -> Path:
     if path is None:
         raise FileError(f"no mask in {place} has its name, {PurePath(str(source)).stem}.*")
     return path
+
+
+def _boxes(box: Box | Sequence[Box]) -> tuple[Box, ...]:
+    """Return boxes, given one or several. Raises UsageError for one that has not four numbers."""
+    several: Sequence[Any] = (box,) if len(box) and np.ndim(box[0]) == 0 else box
+    for each in several:
+        if np.shape(each) != (4,):
+            raise UsageError(f"a box is left, top, width and height, not {each}")
+    return tuple(several)
 
 
 def _in_boxes(picture: Picture, boxes: Sequence[Box]) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vaetool.errors import UsageError
-from vaetool.images.animation import resize
+from vaetool.images.animation import check_size, resize
 from vaetool.images.conversion import LUMA
 from vaetool.images.metrics import psnr
 from vaetool.images.sources import find_sources
@@ -25,9 +25,6 @@ from vaetool.store.kinds import kinds_with_codes
 
 FRAME_SIZE = 256
 """Smallest side, in pixels, of frames if nothing is said: those of a small model are hard to see."""
-
-MAX_FRAME_PIXELS = 100_000_000
-"""Of all frames together: 300 MB in memory, and a file that few programs show."""
 
 
 def morph(
@@ -111,7 +108,7 @@ def change_portrait(
     What changes in the reconstruction of its crop is added to its picture, so that nothing else changes and details
     stay; 0 is the picture itself. Without a crop, frames are what `morph_along` gives. size: pixels of the longer side,
     instead of the picture's, or of `frame_size` without a crop.
-    Raises UsageError, also for more than `MAX_FRAME_PIXELS`.
+    Raises UsageError, as `check_size`.
     """
     moved = morph_along(model, chosen.seen(model), vector, alpha=alpha, frames=frames, loop=loop)
     if chosen.crop is None:
@@ -119,10 +116,7 @@ def change_portrait(
     shown = chosen.resized(size)
     assert shown.crop is not None
     height, width, channels = shown.pixels.shape
-    if frames * height * width > MAX_FRAME_PIXELS:
-        raise UsageError(
-            f"{frames} frames of {width} x {height} pixels are too large: give --size N, or fewer --frames"
-        )
+    check_size(frames, height, width)
     start = model.decode(model.encode([chosen.seen(model)]))[0].astype(np.float32)
     changes = (_in_channels(frame - start, channels) for frame in moved)
     return np.stack([shown.crop.put_back(shown.pixels, change) for change in changes])

@@ -44,14 +44,10 @@ def formats(picture: Picture) -> list[str]:
 
 def preview(picture: Picture) -> bytes:
     """Encode a picture as a PNG for the browser: 8 bits, of the range in use, with its colour profile."""
-    pixels, alpha = picture.pixels, picture.alpha
-    in_use = used_range(pixels, picture.white)
-    if in_use is not None:
-        pixels = in_use.to_unit(pixels)
-        alpha = None if alpha is None else in_use.to_unit(alpha)
-    shown = rescale(pixels, np.uint8)
-    if alpha is not None:
-        shown = np.dstack([shown, rescale(alpha, np.uint8)])
+    in_use = used_range(picture.pixels, picture.white)
+    shown = rescale(picture.pixels if in_use is None else in_use.to_unit(picture.pixels), np.uint8)
+    if picture.alpha is not None:  # uses all of its type's range, whatever the colours do
+        shown = np.dstack([shown, rescale(picture.alpha, np.uint8)])
     image = as_pillow(shown)
     if image.width * image.height > SHOWN_PIXELS:
         factor = (SHOWN_PIXELS / (image.width * image.height)) ** 0.5
