@@ -203,14 +203,14 @@ def test_a_painted_disc_in_a_jpeg_is_found_and_its_rim_taken_in(here, vaetool, p
     assert (result.exit_code, result.stderr.splitlines()) == (
         0,
         [
-            "painted.jpg: the hole takes in 3 pixels around the colour, which are tinged with it",
+            "painted.jpg: the hole takes in 4 pixels around the colour, which are tinged with it",
             "wrote whole.png",
         ],
     )
     red, green, blue = images.read("whole.png").pixels[25:75, 55:105].astype(int).transpose(2, 0, 1)
     assert not ((red - green > 60) & (blue - green > 60)).any()
     result = vaetool("inpaint", "painted.jpg", "--color", "magenta", "--dilate", "1", "-o", "rim.png")
-    assert "a rim of the colour is left around the hole: --dilate 2 would take it in" in result.stderr
+    assert "a rim of the colour is left around the hole: --dilate 3 would take it in" in result.stderr
 
 
 def test_several_colours_are_all_filled(here, vaetool):

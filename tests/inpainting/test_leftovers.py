@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw, ImageFilter
 from scipy import ndimage
 
 from vaetool.inpainting.holes import dilate_hole
@@ -53,6 +56,30 @@ def test_of_a_painted_colour_even_a_tinge_is_found(photo):
     radius = needed_dilation(painted, hole, painted=True)
     assert 2 <= radius <= 3
     assert needed_dilation(painted, dilate_hole(hole, radius), painted=True) == 0
+
+
+@pytest.mark.parametrize("quality", [60, 75, 85])
+def test_beside_a_line_in_a_jpeg_hardly_a_tinge_is_left(photographs, quality):
+    magenta = np.array([255, 0, 255])
+    for photo in photographs.values():
+        line = Image.new("L", photo.size)
+        ImageDraw.Draw(line).line((20, 90, 140, 15), fill=255, width=7)
+        painted = Image.composite(
+            Image.new("RGB", photo.size, "magenta"), photo, line.filter(ImageFilter.GaussianBlur(1))
+        )
+        with_line, without = (saved(image, quality) for image in (painted, photo))
+        hole = (np.abs(with_line - magenta) <= 48).all(axis=2)
+        hole = dilate_hole(hole, needed_dilation(with_line.astype(np.uint8), hole, painted=True))
+        edge = dilate_hole(hole, 1) & ~hole
+        way = (magenta - without)[edge]
+        shares = ((with_line - without)[edge] * way).sum(axis=1) / (way**2).sum(axis=1)
+        assert abs(shares.mean()) < 0.02
+
+
+def saved(image: Image.Image, quality: int) -> np.ndarray:
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file)).astype(int)
 
 
 def test_a_hole_that_leaves_nothing_or_hardly_anything(photo):

@@ -20,6 +20,7 @@ SEEN = 11  # pixels a side of the square in which what is inside and what is aro
 CONTRAST = 24  # of 255, least difference of the two that says anything
 LEFT, LEFT_SHARE = 0.6, 0.5  # an edge that is left is more like the inside than like the surroundings, along half of it
 TINGED, TINGED_SHARE = 0.25, 0.2  # of a painted colour, less is visible
+FAINT = 0.04  # on the mean along an edge, as much of a painted colour is still seen once it is continued into the hole
 DILATIONS = (1, 2, 3, 4, 6, 8)  # that are tried for a suggestion
 SOFT = 1  # pixels that are added to it, for edges that fade
 
@@ -38,10 +39,12 @@ def needed_dilation(pixels: np.ndarray, hole: np.ndarray, painted: bool = False)
 
 
 def _is_left(pixels: np.ndarray, hole: np.ndarray, larger: np.ndarray, painted: bool) -> bool:
-    """Return whether what is in a hole is also just outside of a larger one around it."""
+    """Return whether what is in a hole is also just outside of a larger one around it, or of itself."""
     shares = np.concatenate([*_likeness(pixels, hole, larger), np.zeros(1)])
-    least, share = (TINGED, TINGED_SHARE) if painted else (LEFT, LEFT_SHARE)
-    return float(np.mean(shares > least)) > share
+    if not painted:
+        return float(np.mean(shares > LEFT)) > LEFT_SHARE
+    is_faint = larger is not hole and float(np.mean(shares.clip(-LEFT, LEFT))) > FAINT
+    return is_faint or float(np.mean(shares > TINGED)) > TINGED_SHARE
 
 
 def _likeness(pixels: np.ndarray, hole: np.ndarray, larger: np.ndarray) -> Iterator[np.ndarray]:
