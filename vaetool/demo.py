@@ -1,7 +1,7 @@
-"""Every job once: what `vaetool demo` shows.
+"""The tasks that `vaetool demo` runs, once each.
 
-The photographs are the two that come with scikit-learn, so nothing is downloaded; faces and machine parts are made
-up. A job yields rows of the contact sheet, pictures with captions, and for each a row of a table.
+The two photographs come with scikit-learn, so nothing is downloaded; faces and machine parts are made up. A task
+yields rows of the contact sheet, captioned pictures, each with a row of the table.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ SHEET_WIDTH, SHEET_QUALITY = 1600, 88
 
 @dataclass(frozen=True)
 class Strip:
-    """Pictures side by side: (caption, pixels) each, and the row of the table that says how good they are."""
+    """Pictures side by side, (caption, pixels) each, and the row of the table that measures them."""
 
     pictures: list[tuple[str, np.ndarray]]
     figures: dict[str, Any] = field(default_factory=dict)
@@ -71,7 +71,7 @@ def photographs() -> dict[str, np.ndarray]:
 
 
 def denoise(device: str) -> Iterator[Strip]:
-    """Remove a camera's noise, and white noise added to eight bits, without its sigma being given."""
+    """Remove a camera's noise, and white noise added to eight bits, without being given its sigma."""
     models = {name: load(name, device=device) for name in ("photo-denoise", "photo-denoise-gaussian")}
     for name, clean in photographs().items():
         target, noisy = by_camera(clean)
@@ -129,7 +129,7 @@ def compress(device: str) -> Iterator[Strip]:
 
 
 def jpeg_of_size(pixels: np.ndarray, size: int) -> bytes:
-    """Return the best JPEG file of a picture within so many bytes; the smallest there is, if none is."""
+    """Return the best JPEG file of a picture within a number of bytes, or the smallest possible if none fits."""
     files = [encode(Picture(pixels), "JPEG", quality=quality) for quality in range(1, 96)]
     return max((file for file in files if len(file) <= size), key=len, default=files[0])
 
@@ -154,7 +154,7 @@ def inpaint(device: str) -> Iterator[Strip]:
 
 
 def _masks() -> Iterator[tuple[str, str, np.ndarray]]:
-    """Yield a photograph's name, what is removed from it, and where that is, (height, width) bool."""
+    """Yield a photograph's name, what to remove from it, and its mask, (height, width) bool."""
     for name, what in (("flower", "scratches"), ("china", "an island")):
         height, width = photographs()[name].shape[:2]
         mask = Image.new("1", (width, height))
@@ -171,7 +171,7 @@ def _masks() -> Iterator[tuple[str, str, np.ndarray]]:
 
 
 def sample(device: str) -> Iterator[Strip]:
-    """Draw pictures of things that never existed."""
+    """Sample pictures of things that never existed."""
     for name in SAMPLED:
         start = time.perf_counter()
         pixels = sheet(resize(sample_pictures(load(name, device=device), SAMPLES, seed=SEED), FACE // 2))
@@ -195,7 +195,7 @@ def morph(device: str) -> Iterator[Strip]:
 
 
 def _frames(caption: str, frames: np.ndarray, start: float, words: dict[str, str]) -> Strip:
-    """Return the strip of a morph's frames, for a job that began at `start`."""
+    """Return the strip of a morph's frames, for a task that began at `start`."""
     strip = np.concatenate(list(resize(frames, FACE)), axis=1)
     figures = {"job": "morph", **words, "before": "", "after": ""}
     return Strip([(caption, strip)], {**figures, "seconds": round(time.perf_counter() - start, 2)})
@@ -248,7 +248,7 @@ JOBS: tuple[Callable[[str], Iterator[Strip]], ...] = (denoise, compress, inpaint
 
 
 def run(path: Path, *, device: str = "auto") -> Iterator[dict[str, Any]]:
-    """Do every job: yield the rows of the table as they come, then write the contact sheet, a JPEG, to a path."""
+    """Run every task: yield the rows of the table as they come, then write the contact sheet, a JPEG, to a path."""
     strips = []
     for job in JOBS:
         for strip in job(device):
@@ -258,7 +258,7 @@ def run(path: Path, *, device: str = "auto") -> Iterator[dict[str, Any]]:
 
 
 def contact_sheet_path(folder: str | Path, *, replace: bool = False) -> Path:
-    """Return where a contact sheet goes in a folder: numbered, if there are others that are not to be replaced."""
+    """Return the path of a contact sheet in a folder, numbered if there are others that must not be replaced."""
     names = (f"contact-sheet{'' if number == 1 else f'-{number}'}.jpg" for number in itertools.count(1))
     paths = (Path(folder) / name for name in names)
     return next(path for path in paths if replace or not os.path.lexists(path))

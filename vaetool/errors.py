@@ -1,4 +1,4 @@
-"""Every error that vaetool raises on purpose. The message is one line: which file, what is wrong, what to do.
+"""All errors that vaetool raises on purpose. The message is one line: which file, what is wrong, what to do.
 
 VaetoolError                 exit code 1
 ├── FileError                one input or output failed; the other files go on
@@ -20,7 +20,7 @@ import unicodedata
 
 
 class VaetoolError(Exception):
-    """Base of all errors here; `str(error)` is the line to show, `exit_code` the exit code of the process."""
+    """Base of all errors; `str(error)` is the line to show, `exit_code` the exit code of the process."""
 
     exit_code = 1
 
@@ -34,7 +34,7 @@ class ImageError(FileError):
 
 
 class AppearedError(FileError):
-    """Something has appeared under the name of a result while it was made."""
+    """A file of the result's name was created by others during the run."""
 
 
 class StorageError(FileError):
@@ -68,9 +68,9 @@ class DeviceError(UsageError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that memory, or the address space (`ulimit -v`), has no more room.
+    """Tell whether an error means that memory or address space (`ulimit -v`) is exhausted.
 
-    Every allocator and the loader of shared libraries have words of their own for that, and not all have a class.
+    Each allocator, and the loader of shared libraries, words this differently, and not all have a class for it.
     """
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return True

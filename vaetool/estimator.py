@@ -1,11 +1,11 @@
-"""Models as scikit-learn has them: codes as a step of a pipeline, and a detector of outliers.
+"""Models as scikit-learn estimators: codes as a step of a pipeline, and an outlier detector.
 
 >>> from sklearn.linear_model import LogisticRegression
 >>> from sklearn.pipeline import make_pipeline
 >>> make_pipeline(CodeTransformer(latent=16, steps=500), LogisticRegression())["codetransformer"]
 CodeTransformer(latent=16, steps=500)
 
-Not imported by `import vaetool`: it needs scikit-learn from the start.
+Not imported by `import vaetool`, because it imports scikit-learn at once.
 """
 
 from __future__ import annotations
@@ -41,17 +41,17 @@ from vaetool.training.loop import train
 from vaetool.training.splits import MIN_TO_CALIBRATE
 
 CALIBRATING = 0.3
-"""Share of the pictures that an outlier detector is calibrated with, not trained on; up to half if there are few."""
+"""Share of the pictures kept from training to calibrate an outlier detector; up to half if there are few."""
 
 FEATURES_SIZE = 256
-"""Pixels a side at which a model of features sees pictures, if nothing else is said."""
+"""Default side, in pixels, at which a model of features sees pictures."""
 
 
 class _OfPictures(BaseEstimator):
-    """What estimators of pictures share: which arrays are pictures, and how a model is made of them."""
+    """Base of the estimators: validation of picture arrays, and training of a model on them."""
 
     _fewest = 2
-    """Pictures needed to train: one of them is held out."""
+    """Minimum number of pictures for training, one of which is held out."""
 
     model: str | PathLike[str] | None
     size: int | None
@@ -72,7 +72,7 @@ class _OfPictures(BaseEstimator):
         return tags
 
     def _pictures(self, array: Any, reset: bool) -> np.ndarray:
-        """Return (pictures, height, width, channels) uint8; reset: remember the array's form, else require that."""
+        """Convert to (pictures, height, width, channels) uint8; reset: remember the array's form, else require it."""
         fewest = self._fewest if reset and self.model is None else 1
         array = validate_data(self, array, reset=reset, allow_nd=True, ensure_min_samples=fewest)
         check_non_negative(array, type(self).__name__)
@@ -113,7 +113,7 @@ class _OfPictures(BaseEstimator):
         return array if array.dtype == np.uint8 and peak == 255 else np.rint(array * (255 / peak)).astype(np.uint8)
 
     def _train(self, kind: str, pictures: np.ndarray) -> Any:
-        """Train a new model on pictures, by way of files, from which all training starts."""
+        """Train a new model on pictures, written to files first because all training reads files."""
         _, height, width, channels = pictures.shape
         size = self.size or min(max(height, MIN_SIZE), max(width, MIN_SIZE), MAX_SIZE)
         recipe = {"model.channels": channels, "training.steps": self.steps, "training.seed": self.seed}
@@ -143,7 +143,7 @@ class CodeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _OfPict
     peak: the number that stands for white; by default 255 in uint8, 65535 in uint16, and 1 in floating point.
     device: "auto", "cpu", "cuda", ...
 
-    After `fit`, `model_` is the model. Raises ValueError for numbers that are no such pictures, and as
+    After `fit`, `model_` is the model. Raises ValueError for arrays that are not such pictures, and as
     `vaetool.train` and `vaetool.load` do.
     """
 
@@ -215,7 +215,7 @@ class CodeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _OfPict
 
 
 class OutlierDetector(OutlierMixin, _OfPictures):
-    """Outlier detector: finds pictures unlike those that it was fitted to, which should all be good ones.
+    """Outlier detector: finds pictures unlike those it was fitted to, which should all be good.
 
     Scores are those of `vaetool.scoring.detection`, negated: higher for more usual pictures.
 
@@ -227,7 +227,7 @@ class OutlierDetector(OutlierMixin, _OfPictures):
     that may be called outliers. The other parameters are those of `CodeTransformer`.
 
     After `fit`, `model_` is the model and `offset_` the score below which pictures are outliers. Raises
-    ValueError for numbers that are no such pictures and for too few, and as `vaetool.train` and `vaetool.load` do.
+    ValueError for arrays that are not such pictures and for too few, and as `vaetool.train` and `vaetool.load` do.
     """
 
     _fewest = MIN_IMAGES + 2
@@ -324,7 +324,7 @@ class OutlierDetector(OutlierMixin, _OfPictures):
 
 
 def _thumbnails(pictures: np.ndarray) -> torch.Tensor:
-    """Return what pictures, (pictures, height, width, channels) uint8, are compared by to find copies."""
+    """Return thumbnails of pictures, (pictures, height, width, channels) uint8, by which copies are found."""
     return torch.stack([thumbnail(torch.from_numpy(pixels).permute(2, 0, 1).float() / 255) for pixels in pictures])
 
 

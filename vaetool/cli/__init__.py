@@ -57,7 +57,7 @@ COMMANDS = (
 )
 
 ADDRESSES, ADDRESSES_PER_THREAD = 3 * 2**30, 2**28
-"""Bytes of address space that torch and a model take, and what a thread reserves: its stack, and pools of memory."""
+"""Bytes of address space that torch and a model take, and that each thread reserves for its stack and memory pools."""
 
 app = typer.Typer(
     name="vaetool",
@@ -95,7 +95,7 @@ def vaetool(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code; `arguments` are without the program's name."""
+    """Run the command line and return the exit code; `arguments` exclude the program's name."""
     arguments = sys.argv[1:] if arguments is None else [str(argument) for argument in arguments]
     # Torch then takes memory in large pages (Linux): a twentieth less time and less memory for 12 megapixels.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
@@ -106,9 +106,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _ask_for_fewer_threads() -> None:
-    """Let libraries start as many threads only as a limited address space (`ulimit -v`) has room for.
+    """Limit the threads that libraries start to what a limited address space (`ulimit -v`) has room for.
 
-    Each reserves its share when it starts, and OpenBLAS, which numpy loads, tries for ever if it does not get it.
+    Each thread reserves its share on starting, and OpenBLAS, which numpy loads, retries for ever if that fails.
     """
     try:
         import resource
@@ -141,7 +141,7 @@ def _invoke(arguments: Sequence[str], console: Console) -> int:
 
 
 def _usage_error(error: Exception) -> UsageError:
-    """Return what typer says about the arguments as one line, with a pointer to the help page."""
+    """Return typer's complaint about the arguments as one line, with a pointer to the help page."""
     message = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     page = context.command_path if context is not None else "vaetool"

@@ -40,11 +40,11 @@ LEFT_OUT = {
     "ssim": ("SSIM", "the others are too small"),
     "ms_ssim": ("MS-SSIM", "the others are too small"),
 }
-"""What a mean is called, and why pairs are left out of it."""
+"""Name of each mean, and the reason why pairs are left out of it."""
 
 SUFFIX = ".png"
 FORMATS = {SUFFIX: "PNG", ".tif": "TIFF", ".tiff": "TIFF"}
-"""Of difference pictures, by suffix."""
+"""Formats of difference pictures, by suffix."""
 
 Image = Annotated[
     str,
@@ -133,14 +133,14 @@ def compare(
 
 @dataclass(frozen=True)
 class Compared:
-    """What was found out about a file, and what is to be said of it and its reference."""
+    """The facts measured for a file, and the warnings and notes about it and its reference."""
 
     facts: dict[str, Any]
     warnings: tuple[str, ...]
 
 
 def _plan(pairs: Pairs, difference: str | None, model: str | None, *, force: bool) -> list[Job]:
-    """Return a job for each file, with the place of its difference picture if those are wanted."""
+    """Return a job for each file, with the path of its difference picture if those are wanted."""
     from vaetool.files.outputs import refuse_existing
     from vaetool.files.planning import Job, Naming, plan
     from vaetool.files.writing import is_special

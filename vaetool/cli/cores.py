@@ -1,4 +1,4 @@
-"""How commands share the cores of a CPU among many pictures."""
+"""Sharing the cores of a CPU among many pictures."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from vaetool.files.batch import SideBySide
 T = TypeVar("T")
 
 MAX_PIXELS = 2**21
-"""Larger pictures are worked on one after the other: two at once would need too much memory."""
+"""Largest picture, in pixels, that is processed beside others: two larger ones would need too much memory."""
 
 
 def side_by_side(device: torch.device, pixels: Callable[[T], int]) -> SideBySide[T] | None:
-    """Return how to work on pictures at once, a core for each: faster than all cores on one after the other.
+    """Return the settings for processing pictures in parallel, one core each: faster than all cores on one at a time.
 
-    pixels: tells how many a file has. None where that is no gain: on a single core, and on other devices than a CPU.
+    pixels: returns the number of pixels of a file. Returns None on a single core or a device other than a CPU, where
+    there is nothing to gain.
     """
     cores = torch.get_num_threads()
     if cores == 1 or device.type != "cpu":

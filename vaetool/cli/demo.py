@@ -1,4 +1,4 @@
-"""`vaetool demo`: every job once, on photographs that come with the installation."""
+"""`vaetool demo`: every task once, on photographs that come with the installation."""
 
 from __future__ import annotations
 

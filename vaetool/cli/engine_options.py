@@ -1,4 +1,4 @@
-"""The options that say what works on files: this process, or a cluster."""
+"""Options that select what processes the files: this process, or a cluster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CLUSTER = "Many machines"
 
 
 class Engine(StrEnum):
-    """What works on files."""
+    """What processes the files."""
 
     LOCAL = "local"
     RAY = "ray"
@@ -22,7 +22,7 @@ class Engine(StrEnum):
 
 @dataclass(frozen=True)
 class EngineOptions(WordOptions):
-    """Options that say what works on files."""
+    """Options that select what processes the files."""
 
     engine: Annotated[
         Engine,

@@ -1,4 +1,4 @@
-"""Where a batch is worked on: in this process, or by the workers of a Ray cluster, with the same steps."""
+"""Running a batch in this process or on the workers of a Ray cluster, with the same steps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Row(Protocol):
-    """What became of a file."""
+    """The outcome for one file."""
 
     file: Read[Any]
 
@@ -34,7 +34,7 @@ def process(
     """Work through all jobs, report them, and return the exit code; sizes: see `Report`.
 
     begin: loads the model and returns the steps; called once in every process that works, with the options as they are
-    there. What it refers to is pickled for other processes.
+    there. Everything it refers to is pickled for other processes.
     """
     from vaetool.files import batch
 
@@ -49,7 +49,7 @@ def process(
 def _results_there(
     run: RunOptions, jobs: Sequence[Job], begin: Callable[[RunOptions], Steps[Any, Any]]
 ) -> Iterator[Result[Any, Any]]:
-    """Yield what the workers of a cluster make of each job, in order."""
+    """Yield the results of all jobs from the workers of a cluster, in order."""
     from vaetool.files import batch
 
     def start(there: RunOptions) -> Work[Result[Any, Any]]:
@@ -72,7 +72,7 @@ def spread(
 ) -> Iterator[R]:
     """Yield a row for each job, from the workers of a cluster: see `Cluster.spread`.
 
-    start: takes the options as they are in a worker. What is warned of there is said here.
+    start: takes the options as they are in a worker. Warnings raised there are printed here.
     """
     from vaetool.files.cluster import Cluster
 
@@ -101,20 +101,20 @@ def spread(
 
 
 def check_version(version: str) -> None:
-    """Raise UsageError in a worker whose vaetool is not of the version of the process that has started it."""
+    """Raise UsageError in a worker whose version of vaetool differs from that of the process that started it."""
     if version != __version__:
         raise UsageError(f"the cluster has vaetool {__version__}, and this is {version}: results could differ")
 
 
 def _make_portable(item: Read[Any]) -> None:
-    """Leave in a file in progress only what every process can take: of errors that nobody foresaw, the words."""
+    """Reduce a file in progress to what any process can unpickle: an unforeseen error becomes its message."""
     item.value = None
     if item.error is not None and not isinstance(item.error, VaetoolError):
         item.error = FileError(reason(item.error, item.job.source))
 
 
 class _Listener(Console):
-    """Keeps the warnings in a worker, until the process that has a terminal asks for them."""
+    """Collector of the warnings in a worker, until the process that has a terminal asks for them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,6 +124,6 @@ class _Listener(Console):
         self._heard.append(text)
 
     def heard(self) -> list[str]:
-        """Return what was warned of since this was asked last."""
+        """Return the warnings since the last call."""
         heard, self._heard = self._heard, []
         return heard

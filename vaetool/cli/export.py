@@ -17,7 +17,7 @@ from vaetool.files.outputs import size_of
 
 
 class Part(StrEnum):
-    """The parts of a model that makes codes or pictures of them."""
+    """Parts of a model that can be exported on their own."""
 
     ENCODER = "encoder"
     DECODER = "decoder"
@@ -61,7 +61,7 @@ def export(
     The file computes what the network does, from pictures or codes to pictures, maps, scores or codes; what it says
     about itself (`metadata_props`, or `vaetool.json` in a .pt2 file) includes the sizes that it takes, and the
     threshold of a score. It is compared with the model before it is written: an ONNX file by onnxruntime, where that is
-    installed. A codec is no such graph.
+    installed. Codecs cannot be exported.
     """
     if model is None:
         raise UsageError("which model? `vaetool models` lists those with names")

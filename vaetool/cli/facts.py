@@ -42,8 +42,8 @@ class Lines:
     """Rows that are printed as they come: tab-separated, or on a terminal in columns with headings.
 
     headings: each with the format of the cells below it, such as `>8`. header: tab-separated rows have them as well.
-    In tab-separated cells control characters are spelled out, as by `one_line`, and a backslash is doubled, so that
-    what was there can be told.
+    In tab-separated cells control characters are spelled out, as by `one_line`, and backslashes are doubled, so that
+    the original text can be recovered.
     """
 
     def __init__(self, console: Console, headings: Mapping[str, str], *, header: bool = False) -> None:
@@ -74,7 +74,7 @@ class Lines:
 
 
 def size(count: int) -> str:
-    """Return a number of bytes as people read it.
+    """Return a number of bytes in readable form.
 
     >>> size(823), size(6_410_000)
     ('0.8 kB', '6.4 MB')

@@ -61,7 +61,7 @@ UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "kib": 2**10, "mib": 2**20}
 
 
 def byte_count(text: str) -> int:
-    """Return the bytes of a size as people write it.
+    """Return the number of bytes in a size as people write it.
 
     >>> byte_count("60KB"), byte_count("1.5 MiB"), byte_count("800")
     (60000, 1572864, 800)
@@ -75,9 +75,9 @@ def byte_count(text: str) -> int:
 
 @dataclass(frozen=True)
 class WordOptions:
-    """Options that every command has: how much it says, and in which form.
+    """Options that every command has: how much it prints, and in which form.
 
-    takes_urls: inputs and the place of results can be URLs.
+    takes_urls: inputs and outputs can be URLs.
     """
 
     takes_urls: ClassVar[bool] = False

@@ -1,4 +1,4 @@
-"""`vaetool info`: what is in a picture, a .vae file or a model."""
+"""`vaetool info`: the contents of a picture, a .vae file or a model."""
 
 from __future__ import annotations
 

@@ -214,7 +214,7 @@ def inpaint(
 
 
 def _mask_files(mask: Path | None) -> Iterator[object]:
-    """Yield the files of masks, which results must not replace."""
+    """Yield the mask files, which results must not replace."""
     if mask is not None and not mask.is_dir():
         yield mask
     elif mask is not None:

@@ -1,4 +1,4 @@
-"""`vaetool models`: which models there are, what is known of one, and whether the bundled ones are intact."""
+"""`vaetool models`: list models, show one, and verify the bundled ones."""
 
 from __future__ import annotations
 

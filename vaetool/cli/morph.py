@@ -135,7 +135,7 @@ def _check_counts(
 
 
 def _check_target(target: str, read: Iterator[object], run: ComputeOptions, *, force: bool) -> None:
-    """Raise UsageError or FileError for a result that cannot be written, or that would replace what is read."""
+    """Raise UsageError or FileError for a result that cannot be written or would replace an input."""
     from vaetool.files.outputs import refuse_inputs
     from vaetool.images import animation
 
@@ -149,7 +149,7 @@ def _check_target(target: str, read: Iterator[object], run: ComputeOptions, *, f
 
 
 def _portraits(generator: Generative, sources: list[Source], crops: list[Any], console: Console) -> list[Portrait]:
-    """Return what is taken of each picture, and say so where a face was chosen."""
+    """Return the part used of each picture; print a note where one of several faces was chosen."""
     from vaetool.latents.portraits import portraits
 
     chosen = portraits(generator, [_read(source, console) for source in sources], crops, warn=console.warn)
@@ -162,7 +162,7 @@ def _portraits(generator: Generative, sources: list[Source], crops: list[Any], c
 def _codes(
     generator: Generative, sources: list[Source], chosen: list[Portrait], console: Console
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return the codes of pictures, (pictures, latent); how close they are is said and returned if searched for."""
+    """Return the codes of pictures, (pictures, latent), and facts; a search also reports how close it came."""
     from vaetool.latents.morph import reconstruction_psnrs
     from vaetool.store.kinds import kinds_with_codes
 
@@ -177,7 +177,7 @@ def _codes(
 
 
 def read_seeds(text: str) -> list[int]:
-    """Return seeds as people write them.
+    """Parse a list of seeds.
 
     >>> read_seeds("3,8, 11")
     [3, 8, 11]
@@ -189,7 +189,7 @@ def read_seeds(text: str) -> list[int]:
 
 
 def read_span(text: str) -> tuple[float, float]:
-    """Return the ends of a span as people write it.
+    """Parse a span into its two ends.
 
     >>> read_span("-1:2"), read_span("0:1.5")
     ((-1.0, 2.0), (0.0, 1.5))
@@ -202,7 +202,7 @@ def read_span(text: str) -> tuple[float, float]:
 
 
 def _sources(arguments: list[str], console: Console) -> list[Source]:
-    """Return the pictures that were named, in order; one that is named twice is there twice."""
+    """Return the named pictures in order; a picture named twice appears twice."""
     from vaetool.files.inputs import expand
 
     if not arguments:
@@ -217,7 +217,7 @@ def _sources(arguments: list[str], console: Console) -> list[Source]:
 
 
 def _read_files(sources: list[Source], model: str, direction: str | None, against: str | None) -> Iterator[object]:
-    """Yield the files that a morph reads, which its result must not replace."""
+    """Yield the files that a morph reads; its result must not replace them."""
     from vaetool.images.sources import files_in
 
     yield from sources
@@ -227,14 +227,14 @@ def _read_files(sources: list[Source], model: str, direction: str | None, agains
 
 
 def _default_output(source: Source | None, model: str) -> str:
-    """Return the name of a morph from a picture, or between new pictures of a model."""
+    """Return the default file name of a morph from a picture, or between new pictures of a model."""
     if source is None:
         return f"{Path(model).name.removesuffix(SUFFIX)}.morph.gif"
     return str(source.with_name(f"{source.stem}.morph.gif")) if isinstance(source, Path) else "-"
 
 
 def _read(source: Source, console: Console) -> Picture:
-    """Return a picture that was named, and say what is lost on reading it. Raises ImageError, with the path."""
+    """Read a picture and warn of what is lost on reading it. Raises ImageError, with the path."""
     from vaetool import images
     from vaetool.files.streams import standard_input
 

@@ -14,7 +14,7 @@ DIRECTION = "Direction"
 
 
 class Interpolation(StrEnum):
-    """Paths from code to code."""
+    """Paths between codes."""
 
     SLERP = "slerp"
     LERP = "lerp"

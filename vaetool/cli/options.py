@@ -1,4 +1,4 @@
-"""The options that commands share, declared once, and what they mean for a command that works through files."""
+"""Options that commands share, declared once, and their effect on a command that processes files."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ class FileOptions(ComputeOptions):
 
 @dataclass(frozen=True)
 class RunOptions(EngineOptions, FileOptions):
-    """Options of a command that works through files, each for itself."""
+    """Options of a command that processes files independently of each other."""
 
     takes_urls: ClassVar[bool] = True
 
@@ -229,11 +229,11 @@ class RunOptions(EngineOptions, FileOptions):
         leave_out: str | None = None,
         no_output: bool = False,
     ) -> list[Job]:
-        """Plan what becomes what; raise UsageError for anything that makes the request impossible.
+        """Plan the jobs; raise UsageError for anything that makes the request impossible.
 
         naming: of the results, which also says what kind of file inputs are; images by default.
-        model, also_read: what else is read, and must not be replaced. leave_out: a further folder of results, which is
-        not searched. no_output: for a command that writes no file per input.
+        model, also_read: other files that are read, and must not be replaced. leave_out: another folder of results, which
+        is not searched. no_output: for a command that writes no file per input.
         Ends the command when no work is left: after --dry-run, an empty list or shard, when all results exist or all
         files are missing.
         """
@@ -282,7 +282,7 @@ class RunOptions(EngineOptions, FileOptions):
     def stream(self, inputs: list[str] | None) -> Iterator[Job]:
         """Return the images for a command that writes no file per input, as they are found: see `inputs.stream`.
 
-        A shard, which takes a sorted list, and a dry run need all names first.
+        A shard, which needs a sorted list, and a dry run collect all names first.
         """
         from vaetool.files import inputs as sources
         from vaetool.files import planning
@@ -315,7 +315,7 @@ class RunOptions(EngineOptions, FileOptions):
     def write_picture(
         self, quality: int | None = None, format_name: str | None = None
     ) -> Callable[[Picture, Job], bytes]:
-        """Return what writes pictures with these options: see `picture_writer`."""
+        """Return a function that writes pictures with these options: see `picture_writer`."""
         return picture_writer(self.console.warn, quality, format_name, strip=self.strip)
 
     def _shard(self, found: FoundInputs) -> Shard | None:

@@ -1,7 +1,7 @@
 """Commands as typer makes them, with four differences.
 
 Help pages do not name types: a flag takes no `<bool>`, and `IN` says more than `<list>`. Brackets are no markup.
-`-h` shows a page that fits one screen. And an option whose value was forgotten does not take the next option for it.
+`-h` shows a page that fits one screen. And an option without its value does not swallow the next option.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ SHORT_HELP = "-h"
 
 
 class Command(TyperCommand):
-    """Such a command."""
+    """Command with the differences described above."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Parse arguments. Raises UsageError if another option is in the place of an option's value."""
+        """Parse arguments. Raises UsageError if another option stands in the place of an option's value."""
         if SHORT_HELP in list(takewhile("--".__ne__, args)):
             typer.echo(short_page(self, ctx.command_path))
             raise typer.Exit
@@ -57,7 +57,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of such commands."""
+    """Group of commands with the differences described above."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """Return the parameters, those of the help page as well."""

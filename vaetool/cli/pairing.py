@@ -1,4 +1,4 @@
-"""What belongs to the pictures that `vaetool score` is given, for a model of several modalities: others, or labels."""
+"""The other modalities or labels that belong to the pictures of `vaetool score`, for a model of several modalities."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pairing:
-    """The pictures of the first modality, and what there is of the others.
+    """The pictures of the first modality, and where to find the others.
 
-    partners: of each picture, by the folder or file that they are from. table: of labels, or None if the folders that
-    pictures lie in are their labels. labels: those that the model knows; none if they are no modality of it.
+    partners: the other pictures of each picture, by the folder or file they come from. table: the labels; None if
+    pictures are labelled by their folders. labels: those that the model knows; empty if it has no modality of labels.
     """
 
     inputs: list[str] | None
@@ -34,7 +34,7 @@ class Pairing:
     def of(
         cls, model: str, inputs: list[str] | None, table: Path | None, run: RunOptions, *, unusable: Collection[str]
     ) -> Pairing:
-        """Find what belongs together. Raises UsageError if the inputs are not those of the model's modalities."""
+        """Match inputs to the model's modalities. Raises UsageError if they do not fit."""
         from vaetool.files.inputs import IMAGES
         from vaetool.files.pairs import pair
         from vaetool.images.modalities import LABEL, LabelTable
@@ -91,7 +91,7 @@ class Pairing:
         return label
 
     def _names(self, source: Path) -> Iterator[str]:
-        """Yield what a table may call a picture: its path below each folder that was named, its name alone."""
+        """Yield the names by which a table may list a picture: its path below each given folder, then its bare name."""
         for place in self.inputs or ():
             if source.is_relative_to(place):
                 yield str(source.relative_to(place))

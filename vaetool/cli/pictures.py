@@ -1,4 +1,4 @@
-"""Pictures as commands write them: in the format of the output's name, or else of the input, or as `--format` says."""
+"""Writing pictures in the format of the output's name, the input's, or `--format`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def picture_writer(
     warn: Callable[[str], None], quality: int | None, format_name: str | None, *, strip: bool
 ) -> Callable[[Picture, Job], bytes]:
-    """Return a function that gives the bytes of a picture's file; warn: takes what a format has no place for.
+    """Return a function that encodes a picture as a file; warn: is told of what the format cannot hold.
 
-    A picture that is still the one in its file comes back as the bytes of that file, if nothing else is asked for.
+    An unchanged picture is returned as the bytes of its own file, unless another format or quality is asked for.
     """
     from vaetool import images
     from vaetool.files.remote import Place
@@ -42,7 +42,7 @@ def picture_writer(
 
 
 def _format_of(picture: Picture) -> str:
-    """Return the format that the picture was read in, or PNG if that is one that cannot be written."""
+    """Return the format that the picture was read from, or PNG if that one cannot be written."""
     from vaetool import images
 
     try:

@@ -1,4 +1,4 @@
-"""What is checked and said of a plan before any work: which results there will be, and whether they can be."""
+"""Checks and notes on a plan before any work: which results there will be, and whether they can be written."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def naming_of(default: str, suffix: str | None, format_name: str | None) -> Naming:
-    """Return how results are named: by `--suffix` and `--format`, which are None where they are not given.
+    """Return the naming of results by `--suffix` and `--format`, which are None where not given.
 
-    Raises UsageError for a suffix that is none, and for an unknown format.
+    Raises UsageError for an invalid suffix or an unknown format.
     """
     from vaetool.files.planning import Naming
 
@@ -73,7 +73,7 @@ def check_outputs(jobs: Sequence[Job], extension: str | None, console: Console, 
 
 
 def name_unread(paths: Sequence[Place], console: Console) -> None:
-    """Warn of the pictures in folders whose kinds are not read, if there are any."""
+    """Warn of pictures in folders that are of kinds not read, if there are any."""
     if paths:
         from vaetool.files.unread import left_out
 
@@ -81,7 +81,7 @@ def name_unread(paths: Sequence[Place], console: Console) -> None:
 
 
 def name_converted(jobs: Sequence[Job], console: Console) -> None:
-    """Say which inputs become files of another format, as theirs is read but not written."""
+    """Note which inputs become files of another format because theirs is read but not written."""
     from vaetool.files.inputs import READ_ONLY
     from vaetool.files.remote import Place
 
@@ -93,7 +93,7 @@ def name_converted(jobs: Sequence[Job], console: Console) -> None:
 
 
 def name_lossy(jobs: Sequence[Job], console: Console) -> None:
-    """Say, for a command that is to change parts of pictures alone, which results are in a lossy format."""
+    """Note which results are in a lossy format, for a command that should change only parts of pictures."""
     from vaetool.files.remote import Place
     from vaetool.images import format_for
     from vaetool.images.formats import WRITABLE
@@ -141,7 +141,7 @@ def _show(job: Job, console: Console) -> None:
 
 
 def model_files(name: str | None) -> Iterator[Path]:
-    """Yield the file of a model, which results must not replace; nothing for one that there is not."""
+    """Yield the file of a model, which results must not replace; nothing if the model does not exist."""
     from vaetool.store import catalogue
 
     if name is not None:

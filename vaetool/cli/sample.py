@@ -144,9 +144,9 @@ def sample(
 
 
 def _paths(output: str, files: int | None, modalities: Sequence[str]) -> list[Path]:
-    """Return where the results go: so many `files` in a folder or, if None, one file for the grid.
+    """Return the paths of the results: `files` of them in a folder or, if None, one file for the grid.
 
-    modalities: by names of folders inside that folder, each of which gets so many.
+    modalities: names of folders inside that folder, each of which gets that many.
     """
     if files is not None:
         digits = max(4, len(str(files)))

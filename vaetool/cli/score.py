@@ -172,9 +172,9 @@ def _plan(
     copy_outliers: str | None,
     run: RunOptions,
 ) -> tuple[Iterator[Job], dict[Source, Place]]:
-    """Return the pictures as jobs, with the places of heatmaps if those are wanted, and where outliers are copied.
+    """Return the pictures as jobs, with the paths of heatmaps if wanted, and the paths that outliers are copied to.
 
-    Pictures come one by one as they are found, unless a result has to be kept from replacing one of them.
+    Pictures are yielded as they are found, unless all must be known to keep a result from replacing one.
     """
     from vaetool.files.outputs import check_folder, refuse_inputs
     from vaetool.files.planning import Naming, plan_copies
@@ -201,7 +201,7 @@ def _plan(
 
 @dataclass(frozen=True)
 class Read:
-    """What is read besides the pictures, and must not be replaced by results."""
+    """The files read besides the pictures, which results must not replace."""
 
     model: str | None
     good: str | None
@@ -220,14 +220,14 @@ class Read:
 
 
 def _fitted(good: str, run: RunOptions) -> Path:
-    """Return the file of the model of features that is fitted to good pictures."""
+    """Fit a model of features to good pictures and return its file."""
     from vaetool.training.cache import fitted
 
     return fitted("features", good, device=run.device, say=run.console.say)
 
 
 def _scorer(model: str | None, bad: str | None, save: Path | None, run: RunOptions) -> Any:
-    """Return the model of a name or path, which has learnt from the pictures known to be bad; save it if asked to."""
+    """Load a model, let it learn from pictures known to be bad, and save it if asked to."""
     from vaetool import load
     from vaetool.scoring.detection import learn
     from vaetool.store import weights
@@ -244,7 +244,7 @@ def _scorer(model: str | None, bad: str | None, save: Path | None, run: RunOptio
 def _known(
     inputs: list[str] | None, normal: list[str], outlier: list[str], table: Path | None, run: RunOptions
 ) -> tuple[Labels | None, list[str] | None]:
-    """Return what is known of pictures, if anything is, and which pictures there are."""
+    """Return the known labels of pictures, if any, and the inputs."""
     if normal or outlier:
         if inputs or run.files_from is not None or table is not None:
             raise UsageError("--normal and --outlier name all the pictures: give no other inputs, and no --labels")

@@ -1,4 +1,4 @@
-"""What `vaetool score` does with a batch: scores in the order of the files, and what they show together."""
+"""Scoring a batch for `vaetool score`: scores in the order of the files, then a conclusion from all of them."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ if TYPE_CHECKING:
     from vaetool.images.sources import Contents
 
 BATCH_WITH_MAPS = 4
-"""As long as their maps are awaited, pictures stay in memory."""
+"""Number of pictures scored together where maps are wanted: they stay in memory until their maps are there."""
 
 BATCH = 16
-"""Pictures that are scored together: no line waits for more than these."""
+"""Number of pictures scored together: no line of output waits for more."""
 
 OUTLIERS_FOUND = 3
 
@@ -62,10 +62,10 @@ class ScoredFile:
 
 
 class Look:
-    """What is done with a picture besides scoring it.
+    """What to do with a picture besides scoring it.
 
-    good: the pictures that the model was fitted to, which are counted. masks: compare maps with these. heatmaps: write
-    them where jobs say, as numbers if `raw`. page: keep what it shows.
+    good: the pictures that the model was fitted to, which are counted. masks: compared with maps. heatmaps: write
+    them to the outputs of the jobs, as numbers if `raw`. page: keep what the page shows.
     """
 
     def __init__(
@@ -87,11 +87,11 @@ class Look:
 
     @property
     def batch(self) -> int:
-        """How many pictures are scored together."""
+        """The number of pictures scored together."""
         return BATCH_WITH_MAPS if self.has_maps else BATCH
 
     def before(self, scored: ScoredFile, picture: Picture) -> None:
-        """Take of a picture what is needed before it is scored."""
+        """Extract what is needed of a picture before it is scored."""
         scored.label = self.known.of(scored.file.job.source) if self.known else None
         scored.is_good = self.good is not None and picture.origin is not None and picture.origin in self.good
         if self.page:
@@ -101,7 +101,7 @@ class Look:
             scored.picture = picture
 
     def after(self, scored: ScoredFile, heat: np.ndarray) -> None:
-        """Use the map of a scored picture; what goes wrong, with its mask for instance, is an error of its file."""
+        """Use the map of a scored picture; a failure, with its mask for instance, is an error of its file."""
         job, picture, scored.picture = scored.file.job, scored.picture, None
         if self.masks is not None:
             self._compare(heat, job.source, scored.label)
@@ -141,7 +141,7 @@ class Look:
 def score_files(
     model: Any, files: Iterator[Read[Picture]], look: Look, *, by: str, alpha: float
 ) -> Iterator[ScoredFile]:
-    """Score files, yielding all in order; few are in memory at a time, and of those only what a model makes of them."""
+    """Score files and yield all in order; few are in memory at a time, and only as the model prepares them."""
     for first in files:
         waiting: deque[ScoredFile] = deque()
         chunk = chain([first], islice(files, look.batch - 1))
@@ -158,7 +158,7 @@ def score_files(
 
 
 def _pictures(files: Iterable[Read[Picture]], look: Look, waiting: deque[ScoredFile]) -> Iterator[Picture]:
-    """Yield the pictures that can be read; all files go into `waiting`."""
+    """Yield the readable pictures; append all files to `waiting`."""
     for file in files:
         scored, picture, file.value = ScoredFile(file), file.value, None
         waiting.append(scored)
@@ -202,7 +202,9 @@ class Session:
         self.page = Page()
 
     def work(self, jobs: Iterable[Job], look: Look, pairs: Pairing | None = None) -> Verdicts:
-        """Score the pictures of all jobs, or the pairs they belong to, and report verdicts; none stays in memory."""
+        """Score the pictures of all jobs, or the pairs they belong to, and report verdicts, keeping no picture in
+        memory.
+        """
         console = self.run.console
         console.say(self.promise)
         for doubt in self.doubts:
@@ -260,7 +262,7 @@ class Session:
                 )
 
     def conclude(self, verdicts: Verdicts, look: Look, page: Path | None, roc: Path | None, title: str) -> None:
-        """Report what all scores together show: an evaluation where labels are known, a page, a plot, a warning."""
+        """Report the conclusions from all scores: an evaluation where labels are known, a page, a plot, a warning."""
         console, (scores, p_values, labels) = self.run.console, self.tally.arrays()
         if not len(scores):
             if not self.report.exit_code:

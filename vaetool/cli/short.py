@@ -38,13 +38,13 @@ OFTEN_USED = {
     "info": ("--json",),
     "models": ("--json",),
 }
-"""The options that people need most, by command, in the order in which they are shown."""
+"""The most needed options of each command, in the order in which they are shown."""
 
 
 def short_page(command: Any, path: str) -> str:
-    """Return what a command is for, examples, and its options that people use; at most `WIDTH` characters a line.
+    """Return the purpose, examples and most used options of a command, in lines of at most `WIDTH` characters.
 
-    path: what the user typed to name the command, such as `vaetool denoise`.
+    path: the command as typed, such as `vaetool denoise`.
     """
     paragraphs = inspect.cleandoc(command.callback.__doc__ or "").split("\n\n")
     by_flag = {flag: option for option in command.params for flag in option.opts}
@@ -61,6 +61,6 @@ def _usage(option: Any, flag: str) -> str:
 
 
 def _gist(option: Any, width: int) -> str:
-    """Return the first clause of what is said about an option, as far as it fits."""
+    """Return the first clause of an option's help text, cut to the width."""
     said = " ".join((option.help or "").split())
     return textwrap.shorten(re.split(r"[;:.] |\.$", said)[0], width, placeholder=" ...")

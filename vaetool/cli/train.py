@@ -157,9 +157,9 @@ def train(
 
 
 def kind_and_places(words: list[str]) -> tuple[str | None, list[str]]:
-    """Split words into the kind, if the first one names one, and the places of images.
+    """Split words into the kind, if the first one names one, and the sources of images.
 
-    It does so whatever lies in the current folder; a folder of that name is written `./dae`.
+    The contents of the current folder do not matter; a folder of that name is written `./dae`.
 
     >>> kind_and_places(["dae", "photos/"]), kind_and_places(["./dae"])
     (('dae', ['photos/']), (None, ['./dae']))

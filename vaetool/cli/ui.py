@@ -74,7 +74,7 @@ def ui(
 
 
 def _leave_at_once(stop: BaseException, console: Console) -> NoReturn:
-    """End the process although a thread computes: the interpreter's own end can crash on that."""
+    """End the process although a thread is computing: a normal exit of the interpreter could crash then."""
 
     def again() -> int:
         raise stop
@@ -83,5 +83,5 @@ def _leave_at_once(stop: BaseException, console: Console) -> NoReturn:
 
 
 def _has_screen() -> bool:
-    """Tell whether a browser would have a window; one in the terminal would hide what the command says."""
+    """Tell whether a browser would open a window; one in the terminal would hide the command's output."""
     return sys.platform in {"win32", "darwin"} or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))

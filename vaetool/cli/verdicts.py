@@ -1,4 +1,4 @@
-"""What `vaetool score` prints: a line for each picture as soon as its verdict is known, and figures of the batch."""
+"""The output of `vaetool score`: a line for each picture as soon as its verdict is known, and figures of the batch."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNKNOWN = -1
 
 
 class Tally:
-    """All scores, p-values and labels of a batch: seventeen bytes for each picture."""
+    """All scores, p-values and labels of a batch, in seventeen bytes per picture."""
 
     def __init__(self) -> None:
         self._scores, self._p_values, self._labels = array("d"), array("d"), array("b")
@@ -41,7 +41,7 @@ class Tally:
     def arrays(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return scores, p-values, and labels (1: outlier, 0: normal, -1: not known), (pictures,) each.
 
-        A score that is no number counts as the most unusual.
+        A score that is not a number counts as the most unusual.
         """
         import numpy as np
 
@@ -52,10 +52,10 @@ class Tally:
 
 @dataclass(frozen=True)
 class Order:
-    """How lines are printed.
+    """Order and selection of the printed lines.
 
-    sorted: most unusual first, when all scores are known. top: no more than so many of these. header: a line of names
-    comes first.
+    sorted: most unusual first, when all scores are known. top: at most this many of these. header: print a line of
+    column names first.
     """
 
     sorted: bool = False
@@ -78,9 +78,9 @@ class Waiting:
 class Verdicts:
     """Reporter of verdicts.
 
-    at_once: the verdict of a score is final, and reported as it comes; if not, `settle` reports all, by the p-value up
-    to which they are outliers. lines: whether pictures get lines of their own where there is no --json. copies: where
-    the files of outliers are copied, and `replace` what is there.
+    at_once: each verdict is final and reported at once; otherwise `settle` reports all of them, given the p-value up
+    to which pictures are outliers. lines: whether pictures get lines of their own without --json. copies: paths that
+    the files of outliers are copied to, replacing what is there if `replace`.
     """
 
     def __init__(

@@ -1,1 +1,1 @@
-"""Compression: the codec and its transforms, the container of its files, and pictures to such files and back."""
+"""Compression: the codec and its transforms, the container format, and conversion of pictures to files and back."""

@@ -1,4 +1,4 @@
-"""The files that a picture can become, and which of them meets a target best."""
+"""The files that a picture can become, and the choice of the one that meets a target best."""
 
 from __future__ import annotations
 
@@ -36,23 +36,24 @@ BANDS, BAND_ROWS = 8, 16
 PESSIMISM = 4
 """The lossless form is tried if a rough estimate of its size is at most this many times the size it has to beat.
 
-Pages of text take a fifth to a tenth of the estimate. Of photographs it is six times the learned form, or more.
+Pages of text take a fifth to a tenth of the estimate. For photographs it is at least six times the size of the learned
+form.
 """
 
 LOWER_QUALITIES = (1, 10, 20, 35, 50, 65, 80, 90)
-"""Those of which one may be taken instead of a higher one."""
+"""Lower qualities tried where a higher one may lose more."""
 HARDLY_BETTER = 1.0  # dB
 SAMPLE = 64
-"""Side, in pixels, of the four parts of a picture by which that is decided."""
+"""Side, in pixels, of the four parts of a picture that this is decided by."""
 
 CORRECTED_QUALITIES = (20, 35, 50, 65, 80, 100)
-"""Those of which one is chosen where errors are bounded: on a part of the picture, of at most `PART` pixels a side."""
+"""Qualities tried where errors are bounded, on a part of the picture of at most `PART` pixels a side."""
 PART = 512
 
 
 @dataclass(frozen=True)
 class File:
-    """A file and what is in it."""
+    """A file and its contents."""
 
     container: Container
     data: bytes
@@ -102,7 +103,7 @@ class Candidates:
         Pictures unlike photographs, such as noise or fine stripes, can lose more at a higher quality, in a larger file,
         or even more than all that is not their mean colour. A sample is decoded to find out: then a lower quality is
         taken, or the mean colour alone.
-        limit: the most bytes that it may take, if the learned form at this quality does.
+        limit: largest size in bytes, provided that the learned form at this quality keeps to it.
         """
         files = [self.coded(quality)]
         if self.sample.psnr(quality) < rounding_psnr(quality):
@@ -115,18 +116,18 @@ class Candidates:
         return max((file for file in files if len(file.data) <= limit), key=self.psnr_of)
 
     def best_quality(self, quality: int) -> int:
-        """Return the quality, this one or a lower one, at which the picture loses least."""
+        """Return the quality, at most the given one, at which the picture loses least."""
         lower = [other for other in LOWER_QUALITIES if other < quality]
         tried = lower if self.is_hopeless(quality) else lower[-1:]
         return max((quality, *reversed(tried)), key=self.psnr)
 
     def is_hopeless(self, quality: int) -> bool:
-        """Tell whether the picture is hardly better at a quality than its mean colour alone."""
+        """Tell whether the picture at a quality is hardly better than its mean colour alone."""
         return self.psnr(quality) < self.psnr_of(self.flat) + HARDLY_BETTER
 
     @cached_property
     def sample(self) -> Candidates:
-        """The candidates for the middles of the four quarters, side by side, or for all of a small picture."""
+        """The candidates for the middles of the four quarters, side by side, or for the whole of a small picture."""
         height, width = self.pixels.shape[:2]
         if min(height, width) < SAMPLE or max(height, width) <= 2 * SAMPLE:
             return self.middle
@@ -137,7 +138,7 @@ class Candidates:
 
     @cached_property
     def flat(self) -> File:
-        """The file, in the learned form, of the mean colour of the picture."""
+        """The file, in the learned form, of the picture's mean colour."""
         visible = self.pixels if self.picture.alpha is None else self.pixels[self.picture.alpha > 0]
         mean = visible.reshape(-1, self.pixels.shape[2]).mean(axis=0) if visible.size else 0
         return self._coded(np.broadcast_to(np.rint(mean).astype(self.pixels.dtype), self.pixels.shape), QUALITY)
@@ -154,12 +155,12 @@ class Candidates:
         return self.file(coded=streams, range=self.range, has_checksums=len(streams.streams) > 1)
 
     def file(self, **form: Any) -> File:
-        """Return the file with `coded` or `stored`, and what belongs to it, as in a `Container`."""
+        """Return the file with the given fields of a `Container` and everything else that belongs to the picture."""
         content = replace(self.frame, **form)
         return File(content, container.pack(content, self.chunks))
 
     def within(self, limit: int) -> File:
-        """Return the file, most often in the learned form, as good as so many bytes allow."""
+        """Return the best file within so many bytes, usually in the learned form."""
         if limit > 0 and (quality := _last_quality(self.log_size, math.log(limit), SIZE_STEP)):
             return self.best(quality, limit)
         smallest = min(self.coded(1), self.flat, key=lambda file: len(file.data))
@@ -173,7 +174,7 @@ class Candidates:
         return math.log(len(self.coded(quality).data))
 
     def psnr(self, quality: int) -> float:
-        """Return the PSNR in dB at a quality, over the visible pixels, of what decompressing will give."""
+        """Return the PSNR in dB of the decompressed picture at a quality, over the visible pixels."""
         return self.psnr_of(self.coded(quality))
 
     def psnr_of(self, file: File) -> float:
@@ -195,7 +196,7 @@ class Candidates:
     def bounded(self, max_error: int) -> File:
         """Return the smallest file in which no visible sample is off by more than so many levels.
 
-        What the codec computes may differ between machines: only a lossless form can keep the smallest errors.
+        The codec's results may differ slightly between machines, so only a lossless form can keep the smallest bounds.
         """
         if max_error == 0:
             return self.lossless
@@ -207,7 +208,7 @@ class Candidates:
 
     @cached_property
     def middle(self) -> Candidates:
-        """The candidates for a part in the middle of the picture, or for all of a small one."""
+        """The candidates for the middle part of the picture, or for the whole of a small one."""
         if max(self.pixels.shape[:2]) <= PART:
             return self
         rows, columns = (
@@ -217,7 +218,7 @@ class Candidates:
         return Candidates(self.codec, Picture(self.picture.pixels[rows, columns], alpha), strip=True)
 
     def rounded(self, max_error: int) -> File:
-        """Return the file in the lossless form of values that are rounded as coarsely as an error allows."""
+        """Return the lossless file of values rounded as coarsely as a maximum error allows."""
         step, top = 2 * max_error + 1, np.iinfo(self.pixels.dtype).max
         values = (self.pixels.astype(np.int32) + max_error) // step * step
         return self.file(stored=lossless.encode(values.clip(0, top).astype(self.pixels.dtype)))
@@ -233,16 +234,16 @@ class Candidates:
         )
 
     def lossless_within(self, limit: int) -> File | None:
-        """Return the file in the lossless form, if it takes at most so many bytes."""
+        """Return the file in the lossless form, or None if it takes more bytes than the limit."""
         if not _could_be_stored(self.picture.pixels, limit):
             return None
         return self.lossless if len(self.lossless.data) <= limit else None
 
 
 def rounding_psnr(quality: int) -> float:
-    """Return the PSNR in dB of a picture of which each value is rounded, in steps that are nominal for a quality.
+    """Return the PSNR in dB of a picture whose values are rounded in the nominal steps of a quality.
 
-    A photograph that is coded is above it: most of its code takes fewer bits than that, as it is nearly zero.
+    Coded photographs exceed it: most of their code is nearly zero and takes fewer bits.
     """
     from vaetool.compression.quality import nominal_gain  # imports torch, which describing a file does not need
 

@@ -1,7 +1,7 @@
-"""The chunks of a `.vae` file: what belongs to a picture besides its pixels. docs/format.md has them as a table.
+"""The chunks of a `.vae` file: everything that belongs to a picture besides its pixels. docs/format.md lists them.
 
 Types below 128 must be understood, and make a file unreadable if they are not sound. Those above may be ignored: a
-reader of an earlier version does not know them, so one that is not sound is as good as none.
+reader of an earlier version does not know them, so a damaged one counts as absent.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ _ESSENTIAL = {ICC, EXIF, ALPHA, RANGE, CORRECTION, ICC | PACKED, EXIF | PACKED}
 
 
 class Chunk(NamedTuple):
-    """A chunk where it lies in a file, before anything in it is trusted, unpacked or copied."""
+    """A chunk as it lies in a file, before anything in it is trusted, unpacked or copied."""
 
     packed: bool
     payload: memoryview
 
 
 def write_chunks(payloads: Mapping[int, bytes]) -> bytes:
-    """Return chunks as they are in a file, by their types; those without a payload are left out. Slow if large."""
+    """Encode chunks, given payloads by type; empty ones are left out. Slow if large."""
     return b"".join(_chunk(kind, payload) for kind, payload in payloads.items() if payload)
 
 
@@ -54,9 +54,9 @@ def read_chunks(file: Reader) -> dict[int, Chunk]:
 
 
 def payload_of(chunks: Mapping[int, Chunk], kind: int) -> bytes:
-    """Return the payload of the chunk of a type, unpacked; no bytes if there is none.
+    """Return the unpacked payload of the chunk of a type, empty if there is none.
 
-    Raises ImageError if it cannot be unpacked, or to more than 16 MiB; one that may be ignored is none then.
+    Raises ImageError if it cannot be unpacked, or only to more than 16 MiB; an ignorable one counts as absent then.
     """
     if kind not in chunks:
         return b""
@@ -71,13 +71,13 @@ def payload_of(chunks: Mapping[int, Chunk], kind: int) -> bytes:
 
 
 def encode_resolution(dpi: Dpi | None) -> bytes:
-    """Return pixels per inch as a payload: across and down, or once if they are the same; no bytes for None."""
+    """Encode pixels per inch as a payload: across and down, or one number if they are equal; empty for None."""
     values = dict.fromkeys(dpi or ())
     return struct.pack(f"<{len(values)}d", *values)
 
 
 def decode_resolution(payload: bytes) -> Dpi | None:
-    """Return what `encode_resolution` was given, None for anything else."""
+    """Decode a payload of `encode_resolution`; return None for anything else."""
     if len(payload) not in (8, 16):
         return None
     values = struct.unpack(f"<{len(payload) // 8}d", payload)
@@ -86,12 +86,12 @@ def decode_resolution(payload: bytes) -> Dpi | None:
 
 
 def encode_range(values: Range | None) -> bytes:
-    """Return a range as a payload, no bytes for None."""
+    """Encode a range as a payload, empty for None."""
     return b"" if values is None else number(int(values.low)) + number(int(values.high))
 
 
 def decode_range(payload: bytes) -> Range | None:
-    """Return what `encode_range` was given. Raises ImageError for anything else."""
+    """Decode a payload of `encode_range`. Raises ImageError for anything else."""
     if not payload:
         return None
     file = Reader(payload)
@@ -102,12 +102,12 @@ def decode_range(payload: bytes) -> Range | None:
 
 
 def encode_texts(texts: Texts) -> bytes:
-    """Return keywords and texts as a payload: UTF-8, with a zero after each."""
+    """Encode keywords and texts as a payload: UTF-8, with a zero byte after each."""
     return b"".join(part.encode() + b"\0" for pair in texts for part in pair)
 
 
 def decode_texts(payload: bytes) -> Texts:
-    """Return what `encode_texts` was given, no texts for anything else."""
+    """Decode a payload of `encode_texts`; return no texts for anything else."""
     if payload.count(b"\0") > 2 * MAX_TEXTS:  # objects take far more memory than the bytes that they are made of
         return ()
     try:

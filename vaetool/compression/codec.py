@@ -43,7 +43,7 @@ from vaetool.progress import tracked
 HYPER_WIDTH = 192
 
 TILE = 64
-"""Side of a tile, which is coded as one, in positions of y: 1,024 pixels."""
+"""Side of an independently coded tile, in positions of y: 1,024 pixels."""
 
 SMOOTHEST = 10.0
 """Index of the smallest scale, 0.14, at which noise may stand in for rounding: half of the noise is beyond ±¼."""
@@ -62,7 +62,7 @@ VALIDATED = (10.0, 35.0, 60.0, 85.0)
 
 
 class Exact(NamedTuple):
-    """What coding needs of the weights besides the transforms, and the checksum of the weights it was made from."""
+    """What coding needs besides the transforms, and the checksum of the weights it was made from."""
 
     checksum: int
     identity: bytes
@@ -80,7 +80,7 @@ class Codec(Model):
     figure = "elbo"
     config: CodecConfig
     lr_ratios: ClassVar[Mapping[str, float]] = {"prior": 6.0, "hyper_encoder": 6.0}
-    """The transforms start close to where they should be, while the prior knows nothing yet."""
+    """The transforms start close to their optimum, while the prior knows nothing yet."""
     stride = 64
     defaults: ClassVar[dict[str, dict[str, Any]]] = {"training": {"crops": (128,)}}
 
@@ -96,9 +96,9 @@ class Codec(Model):
         self._exact: Exact | None = None
 
     def adopt(self, other: Model) -> bool:
-        """Begin as a codec with no more blocks and no wider prior, computing the same; return False for other models.
+        """Start from the weights of a codec that is not larger, computing the same; return False for other models.
 
-        New blocks add nothing yet, and the old part of the prior does not listen to the new one.
+        New blocks add nothing at first, and the old part of the prior ignores the new one.
         """
         if not isinstance(other, Codec) or not is_within(other.config, self.config):
             return False
@@ -184,23 +184,23 @@ class Codec(Model):
         return {"elbo": elbo, **figures}
 
     def example(self, batch: Batch) -> list[Tensor]:
-        """Return the images coded at the lowest of the validated qualities and at a middle one, and the originals."""
+        """Return the images coded at the lowest and at a middle validated quality, and the originals."""
         low, middle = (torch.full_like(batch["quality"], quality) for quality in VALIDATED[:2])
         return [*(self.code({**batch, "quality": quality})[0] for quality in (low, middle)), batch["clean"]]
 
     @property
     def identity(self) -> bytes:
-        """Eight bytes that name these weights: the beginning of the SHA-256 of all tensors, in order of their names.
+        """Eight bytes that identify these weights: the start of the SHA-256 of all tensors, in order of their names.
 
-        Raises WeightsError for weights that no file may be coded with, because results could differ between machines.
+        Raises WeightsError for weights whose results could differ between machines, with which nothing may be coded.
         """
         return self.exact().identity
 
     def exact(self) -> Exact:
-        """Return what coding needs of the current weights: made once, and again whenever one of them has changed.
+        """Return what coding needs of the current weights, made anew only when one of them has changed.
 
-        A change of weights may show in nothing but their values (fused optimizers, for one, leave no other trace), so
-        these are compared, by a checksum that takes milliseconds. Raises WeightsError, see `identity`.
+        Changes are detected by a checksum of the values, which takes milliseconds, since fused optimizers, for example,
+        leave no other trace. Raises WeightsError, see `identity`.
         """
         state = sorted(self.state_dict().items())
         place = torch.device("cpu") if self.device.type == "mps" else self.device  # MPS has no float64
@@ -217,12 +217,13 @@ class Codec(Model):
         return self._exact
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is made on demand: a copy makes its own."""
+        """Leave out what is made on demand, so that a copy makes its own."""
         return self.__dict__ | {"_exact": None}
 
     @torch.inference_mode()
     def encode_pixels(self, pixels: np.ndarray, quality: int) -> tuple[Coded, dict[str, float]]:
-        """Code pixels, (height, width, 1 or 3) of any type, at a quality of 1 to 100; also return the bits of y and z.
+        """Encode pixels, (height, width, 1 or 3) of any type, at a quality of 1 to 100; also return the bits of y and
+        z.
 
         Each tile has a stream of its own, so that memory does not grow with the picture.
         """
@@ -260,7 +261,7 @@ class Codec(Model):
     ) -> np.ndarray:
         """Return the pixels that were coded, (height, width, channels) of the given type.
 
-        lost: numbers of tiles without a stream, in whose place nothing of use is; and it shows a little beyond.
+        lost: numbers of tiles without a stream; their pixels, and some just beyond, are meaningless.
         reduction: 2, 4 or 8 gives a draft that is so many times smaller, its sides rounded up: see `Synthesis.forward`.
         Raises ImageError for streams that these weights did not make.
         """
@@ -307,7 +308,7 @@ class Codec(Model):
         return picture
 
     def _prepared(self, pixels: np.ndarray) -> Tensor:
-        """Return pixels as the encoder takes them: (1, 3, height, width) in 0..1, mirrored to multiples of 16."""
+        """Return pixels as input for the encoder: (1, 3, height, width) in 0..1, mirrored to multiples of 16."""
         values = pad_to_multiple(to_unit(pixels).astype(np.float32, copy=False), STRIDE)
         return torch.from_numpy(values).to(self.device).permute(2, 0, 1)[None].expand(-1, 3, -1, -1)
 
@@ -327,7 +328,7 @@ def _values(tensor: Tensor) -> memoryview:
 def _bits(distance: Tensor, noise: Tensor, index: Tensor) -> Tensor:
     """Return the bits of rounded numbers at a distance from their means, with gradients in two parts.
 
-    Scales learn from the rounded numbers, which are what is coded. Rounding has no gradient, so numbers and means learn
+    Scales learn from the rounded numbers, which are the ones coded. Rounding has no gradient, so numbers and means learn
     from noise in its place (Ballé et al. 2017), under scales that are not too small for noise.
     """
     coded = tables.interval_bits(distance.detach().round(), index)
@@ -336,5 +337,5 @@ def _bits(distance: Tensor, noise: Tensor, index: Tensor) -> Tensor:
 
 
 def _rounded(x: Tensor) -> Tensor:
-    """Round numbers; the gradient passes as if they were not rounded."""
+    """Round numbers, passing the gradient straight through."""
     return x + (x.round() - x).detach()

@@ -1,6 +1,6 @@
-"""The container of compressed pictures: what is in a `.vae` file, byte by byte. docs/format.md has it as tables.
+"""The container of compressed pictures: a `.vae` file, byte by byte. docs/format.md describes it in tables.
 
-What is larger than any file may hold is refused here; `vaetool.compression.unpacking` reads files.
+Anything larger than a file may hold is refused here; `vaetool.compression.unpacking` reads files.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SUFFIX = ".vae"
 MAGIC = b"\x89VAE"  # the first byte is no ASCII, so that no text file begins like this
 VERSION = 1
 LEARNED, STORED = 0, 1
-"""The forms: coded by a model, or a lossless picture as it is."""
+"""The two forms: coded by a model, or stored as a lossless picture."""
 
 MAX_SIDE = 2**24 - 1
 TILES = (4, 64)  # larger ones would need gigabytes to decode
@@ -40,7 +40,7 @@ class Coded:
 
     model: 8 bytes, the beginning of the SHA-256 of its weights. quality: 1..100.
     tile: side of a tile in positions of the latent, 4..64. checksum: CRC-32 of the decoded symbols.
-    hyper_bits: how many bits of the streams are the hyper-latent's; nothing depends on it.
+    hyper_bits: number of bits in the streams that the hyper-latent takes; informative only.
     streams: one per tile, row by row.
     Raises ImageError for values that no file can hold.
     """
@@ -62,15 +62,15 @@ class Coded:
 
 @dataclass(frozen=True)
 class Container:
-    """A compressed picture as it is in a file: in the learned form or, where `coded` is None, in the lossless one.
+    """A compressed picture as stored in a file: in the learned form or, if `coded` is None, in the lossless one.
 
     height, width: 1..2^24 − 1 pixels. channels: 1 (grey) or 3 (colour). depth: 8 or 16 bits per sample.
-    alpha: as `encode_alpha` gives it; icc, exif, xmp: as they are. Empty where there is none, in either form.
+    alpha: as returned by `encode_alpha`; icc, exif, xmp: raw bytes. Empty where there is none, in either form.
     dpi, texts: as in a `Picture`.
-    range, correction: of the learned form only. The 16-bit values that stand for 0 and 1, None for all of them; and
-    what `corrections.encode` gives, empty where errors have no bound.
-    has_checksums: whether every stream has one of its own, for `vaetool.compression.salvaging`.
-    stored: as `encode_stored` gives it; empty in the learned form.
+    range, correction: learned form only. The 16-bit values that stand for 0 and 1, None for the full range; and the
+    result of `corrections.encode`, empty where errors are not bounded.
+    has_checksums: whether every stream has its own checksum, for `vaetool.compression.salvaging`.
+    stored: as returned by `encode_stored`; empty in the learned form.
     Raises ImageError for values that no file can hold.
     """
 
@@ -124,14 +124,14 @@ def is_vae(head: bytes) -> bool:
 
 
 def encode_alpha(alpha: np.ndarray | None) -> bytes:
-    """Return an alpha channel, (height, width) uint8 or uint16, as a lossless picture; no bytes if all is opaque."""
+    """Encode an alpha channel, (height, width) uint8 or uint16, as a lossless picture; empty if all is opaque."""
     if alpha is None or (alpha == np.iinfo(alpha.dtype).max).all():
         return b""
     return lossless.encode(alpha[..., None])
 
 
 def decode_alpha(data: bytes, height: int, width: int, depth: int) -> np.ndarray | None:
-    """Return the alpha channel that `encode_alpha` was given, None for no bytes.
+    """Decode the alpha channel from `encode_alpha`; return None for no bytes.
 
     Raises ImageError if it claims another size, before anything is decoded, or if it is damaged.
     """
@@ -139,7 +139,7 @@ def decode_alpha(data: bytes, height: int, width: int, depth: int) -> np.ndarray
 
 
 def encode_stored(picture: Picture) -> bytes:
-    """Encode a picture's pixels, hidden ones too, for `Container.stored`; all else has its own places."""
+    """Encode a picture's pixels, hidden ones too, for `Container.stored`; everything else has its own fields."""
     return lossless.encode(picture.pixels)
 
 
@@ -153,7 +153,7 @@ def decode_stored(container: Container) -> Picture:
 
 
 def without_pixels(picture: Picture) -> Container:
-    """Return all that a file keeps of a picture, in neither form yet."""
+    """Return a container with all that a file keeps of a picture except the pixels, in neither form yet."""
     return Container(
         height=picture.height,
         width=picture.width,
@@ -169,7 +169,7 @@ def without_pixels(picture: Picture) -> Container:
 
 
 def with_pixels(container: Container, pixels: np.ndarray) -> Picture:
-    """Return the picture in a container, whose pixels are decoded. Raises ImageError as `decode_alpha` does."""
+    """Return the picture of a container and its decoded pixels. Raises ImageError as `decode_alpha` does."""
     return Picture(
         pixels,
         decode_alpha(container.alpha, container.height, container.width, container.depth),
@@ -187,7 +187,7 @@ def with_pixels(container: Container, pixels: np.ndarray) -> Picture:
 def pack(container: Container, side: bytes | None = None) -> bytes:
     """Return the bytes of a `.vae` file. Raises ImageError if the picture is in neither form.
 
-    side: what `pack_chunks` gives, if a container with other pixels but the same of all else has given it already.
+    side: the result of `pack_chunks`, if known from a container that differs in its pixels only.
     """
     coded, stored = container.coded, container.stored
     require(bool(coded or stored), "a picture in neither form")
@@ -202,7 +202,7 @@ def pack(container: Container, side: bytes | None = None) -> bytes:
 
 
 def pack_chunks(container: Container) -> bytes:
-    """Return all but the pixels as it is in a file. Slow where it is large."""
+    """Encode everything but the pixels for a file. Slow if large."""
     return chunks.write_chunks(
         {
             ICC: container.icc,
@@ -216,14 +216,14 @@ def pack_chunks(container: Container) -> bytes:
 
 
 def _pixel_chunks(container: Container) -> bytes:
-    """Return what belongs to coded pixels as it is in a file."""
+    """Encode for a file what belongs to coded pixels."""
     return chunks.write_chunks({RANGE: chunks.encode_range(container.range), CORRECTION: container.correction})
 
 
 def sizes(container: Container, size: int) -> dict[str, int]:
-    """Return how many bytes of a file of `size` bytes each part takes: header, side_information, streams, stored.
+    """Return the bytes that each part of a file of `size` bytes takes: header, side_information, streams, stored.
 
-    Side information is the chunks, all that goes with the pixels, and the lengths of what follows.
+    Side information means the chunks, everything else that accompanies the pixels, and the lengths of what follows.
     """
     header = len(_header(container)) + CHECKSUM_BYTES
     streams = sum(map(len, container.coded.streams)) if container.coded else 0
@@ -244,26 +244,27 @@ def _header(container: Container) -> bytes:
 
 
 def require(condition: bool, what: str) -> None:
-    """Raise ImageError, naming what does not fit, unless a condition holds."""
+    """Raise ImageError, naming what is wrong, unless a condition holds."""
     if not condition:
         raise ImageError(f"{what} does not fit a .vae file")
 
 
 def check_size(height: int, width: int) -> None:
-    """Raise ImageError for a picture of no or too many rows or columns."""
+    """Raise ImageError for a picture with zero or too many rows or columns."""
     fits = 1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE
     require(fits, f"a picture of {width} x {height} pixels")
 
 
 def tile_count(height: int, width: int, tile: int) -> int:
-    """Return how many tiles a picture has, each of `tile` positions a side. Raises ImageError if there are too many."""
+    """Return the number of tiles of a picture, with `tile` positions a side. Raises ImageError if there are too many.
+    """
     count = prod(-(-positions(side) // tile) for side in (height, width))
     require(count <= MAX_TILES, f"a picture of {count} tiles")
     return count
 
 
 def _most_stream_bytes(sides: tuple[slice, slice]) -> int:
-    """Return the limit for the stream of a tile, whose sides are filled up to whole positions of the hyper-latent."""
+    """Return the maximum length of a tile's stream, its sides rounded up to whole positions of the hyper-latent."""
     return prod(HYPER_STRIDE * hyper_positions(side.stop - side.start) for side in sides) * _BYTES_PER_POSITION
 
 

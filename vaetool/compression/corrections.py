@@ -1,7 +1,7 @@
 """Corrections of a decoded picture, which bound its errors: a lossless picture of whole steps to add.
 
-In most places it is zero, so that picture and correction together take fewer bytes than a lossless form whose values
-are rounded to the same error.
+It is zero in most places, so picture and correction together take fewer bytes than a lossless form whose values are
+rounded to the same error.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from vaetool.errors import ImageError
 
 
 def tolerance(depth: int) -> int:
-    """Return how many levels decoders on two machines may differ by, at a depth of 8 or 16 bits, with some margin."""
+    """Return the levels by which decoders on two machines may differ, at a depth of 8 or 16 bits, with some margin."""
     return 1 if depth == 8 else 8
 
 
 def encode(decoded: np.ndarray, pixels: np.ndarray, max_error: int) -> bytes:
     """Return the correction after which no sample is off by more than `max_error` levels, whatever machine decodes.
 
-    decoded, pixels: of one shape, (height, width, channels), and type, uint8 or uint16. max_error: more than the
-    `tolerance`. No bytes where nothing is to be corrected.
+    decoded, pixels: same shape, (height, width, channels), and type, uint8 or uint16. max_error: more than the
+    `tolerance`. Empty where nothing is to be corrected.
     """
     step = 2 * (max_error - tolerance(8 * pixels.itemsize)) + 1
     errors = pixels.astype(np.int32) - decoded
@@ -34,7 +34,8 @@ def encode(decoded: np.ndarray, pixels: np.ndarray, max_error: int) -> bytes:
 
 
 def apply(data: bytes, decoded: np.ndarray) -> np.ndarray:
-    """Return decoded pixels, (height, width, channels) uint8 or uint16, with a correction. Raises ImageError."""
+    """Return decoded pixels, (height, width, channels) uint8 or uint16, with a correction applied. Raises ImageError.
+    """
     file = Reader(data)
     step, size = file.number(), file.byte()
     if not 1 <= step < 2**17 or size not in (1, 2):

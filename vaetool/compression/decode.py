@@ -1,4 +1,4 @@
-"""The task behind `vaetool decompress`, `info` and `compare`: what is in a .vae file, and the picture itself.
+"""The task behind `vaetool decompress`, `info` and `compare`: the facts of a .vae file, and its picture.
 
 A file names its codec by an identity made from the weights, so that a codec is found wherever it lies and whatever it
 is called. Describing a file needs no torch.
@@ -47,7 +47,7 @@ PICTURES = FileKind(
     IMAGES.suffixes | COMPRESSED.suffixes,
     holds_pictures=True,
 )
-"""What `read_picture` reads."""
+"""The kinds of file that `read_picture` reads."""
 
 
 def decompress(
@@ -74,11 +74,11 @@ def decompress_picture(
 ) -> tuple[Picture, dict[str, Any]]:
     """Return the picture in the bytes of a .vae file, and facts for a report: `form`, and any `quality` and `codec`.
 
-    salvage: of a file that is cut off or damaged give the tiles that are whole; the others are marked, and listed in
+    salvage: decode the intact tiles of a damaged or truncated file; the others are marked, and listed in
     the facts as `lost`: left, top, width and height of each, and in the picture's warnings.
     reduction: 2, 4 or 8 gives a draft that is so many times smaller, of the learned form; the lossless form is whole.
-    codec: used if it is the one that the file needs; otherwise that one is looked for among all codecs in the
-    catalogue's folders, and loaded on `device`.
+    codec: used if it is the one that the file needs; otherwise the right one is looked up among all codecs in the
+    catalogue's folders and loaded on `device`.
     Raises ImageError when the file is damaged, larger than `max_pixels`, or its codec is not found.
     """
     content, lost = salvaging.salvage(data, max_pixels) if salvage else (unpack(data, max_pixels), ())
@@ -123,7 +123,7 @@ def open_picture(
 
 
 def describe(data: bytes) -> dict[str, Any]:
-    """Return what is in the bytes of a .vae file, as plain values, without decoding it and without torch.
+    """Return the facts of a .vae file, given its bytes, as plain values, without decoding it and without torch.
 
     Raises ImageError.
     """
@@ -147,9 +147,9 @@ def describe(data: bytes) -> dict[str, Any]:
 
 
 def describe_frame(file: IO[bytes]) -> tuple[Container, dict[str, Any]]:
-    """Read the beginning of an open .vae file: return all but the pixels, and facts: `form`, any `quality` and `codec`.
+    """Read the head of an open .vae file: return everything but the pixels, and `form`, any `quality` and `codec`.
 
-    The checksum of the file has not been verified then. Raises ImageError.
+    The checksum of the file is not verified. Raises ImageError.
     """
     frame, coded = read_frame(file)
     return frame, _form(coded)

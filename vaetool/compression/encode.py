@@ -1,4 +1,4 @@
-"""The task behind `vaetool compress`: a picture to the bytes of a .vae file, at a quality or as small as is asked for.
+"""The task behind `vaetool compress`: encode a picture as a .vae file, at a quality or within a size.
 
 Any codec that turns pixels into streams and back will do; `vaetool.compression.decode` finds the one that a file
 needs.
@@ -34,13 +34,13 @@ def compress(
     strip: bool = False,
     device: str = "auto",
 ) -> bytes:
-    """Return an image as the bytes of a .vae file, which `vaetool.decompress` reads.
+    """Encode an image as the bytes of a .vae file, which `vaetool.decompress` reads.
 
     image: a `Picture`, a Pillow image, a path, or an array or tensor as in `vaetool.images.conversion.unpack`; floating
     point is rounded to 8 bits.
     quality: 1..100, by default 70; or one of bpp, target_size (bytes), target_psnr (dB) and max_error (levels): see
     `Target`; lossless is a max_error of 0.
-    model: a codec, or the name or path of one, to load on `device`. strip: leave out ICC profile, EXIF, XMP and
+    model: a codec, or the name or path of one to load on `device`. strip: leave out ICC profile, EXIF, XMP and
     texts.
     Raises ImageError for files that cannot be read and targets out of reach, and UsageError.
     """
@@ -54,13 +54,13 @@ def compress(
 def compress_picture(
     codec: Codec, picture: Picture, target: Target | None = None, *, strip: bool = False, measure: bool = False
 ) -> tuple[bytes, dict[str, Any]]:
-    """Return the bytes of a .vae file, and facts for a report.
+    """Encode a picture as the bytes of a .vae file; also return facts for a report.
 
-    A picture whose lossless form is not larger than what the target asks for is stored in that form; so is one that
-    does not reach its PSNR at any quality. A photograph's lossless form is many times larger than the learned one:
-    it is not even tried where a few rows of the picture, deflated, show as much. For small pictures it always is.
+    A picture is stored in its lossless form if that is not larger than what the target asks for, or if no quality
+    reaches the PSNR. A photograph's lossless form is many times larger than the learned one, so it is not even tried
+    where deflating a few rows of the picture shows as much; for small pictures it always is.
     Samples of 16 bits are coded relative to the range that they use. measure: decode the result for its PSNR.
-    Facts: `form`, `quality` where it is not lossless, `psnr` if it is finite and was a target or is to be measured,
+    Facts: `form`, `quality` unless lossless, `psnr` if it is finite and was a target or is to be measured,
     `max_error` if that was the target, and those of `sizes_of`.
     Raises ImageError, naming the smallest size possible, when the target is too small.
     """
@@ -78,9 +78,9 @@ def compress_picture(
 
 
 def sizes_of(content: Container, size: int) -> dict[str, Any]:
-    """Return facts about a file of `size` bytes: `bytes`, `bpp`, `ratio`, `bits` by part.
+    """Return facts about the size of a file, `size` bytes: `bytes`, `bpp`, `ratio`, `bits` by part.
 
-    ratio: the bytes of its pixels over its own.
+    ratio: bytes of the raw pixels over bytes of the file.
     """
     pixels = content.height * content.width
     bits = {part: 8 * count for part, count in container.sizes(content, size).items()}

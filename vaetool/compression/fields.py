@@ -1,4 +1,4 @@
-"""Numbers and runs of bytes in a file, written and read: what the container is made of."""
+"""Reading and writing the fields of a container: numbers and runs of bytes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _TOO_LARGE = 2**32
 
 
 class CutOffError(ImageError):
-    """More bytes are announced than there are."""
+    """More bytes are announced than present."""
 
 
 def number(value: int) -> bytes:
-    """Return a number of up to 32 bits as LEB128: seven bits a byte, lowest first; the high bit says that more follow.
+    """Encode a number of up to 32 bits as LEB128: seven bits per byte, lowest first; a high bit means that more follow.
 
     >>> number(5).hex(), number(300).hex()
     ('05', 'ac02')
@@ -28,12 +28,12 @@ def number(value: int) -> bytes:
 
 
 def checksum(value: int) -> bytes:
-    """Return a CRC-32 as four bytes, lowest first."""
+    """Encode a CRC-32 as four bytes, lowest first."""
     return value.to_bytes(CHECKSUM_BYTES, "little")
 
 
 class Reader:
-    """Reads the bytes of a file from beginning to end. Nothing is copied; reading past the end raises CutOffError."""
+    """Reader of the bytes of a file from start to end, without copying; reading past the end raises CutOffError."""
 
     def __init__(self, data: bytes) -> None:
         self._data = memoryview(data)
@@ -41,7 +41,7 @@ class Reader:
 
     @property
     def left(self) -> int:
-        """Bytes that are still to come."""
+        """Number of bytes not read yet."""
         return len(self._data) - self.place
 
     def take(self, count: int) -> memoryview:

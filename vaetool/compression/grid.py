@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 QUALITIES = 100
-"""Qualities run from 1 to this."""
+"""Highest quality; the lowest is 1."""
 
 STRIDE = 16
 """Side of a position of y, in pixels of the picture."""
@@ -37,15 +37,16 @@ def tiles(height: int, width: int, tile: int) -> Iterator[tuple[slice, slice]]:
 
 
 def reach(blocks: int) -> int:
-    """Return how many positions of y beyond a tile so many blocks see: each looks one patch further, half a position.
+    """Return how many positions of y beyond a tile so many blocks see: each reaches one patch, half a position,
+    further.
 
-    The synthesis's filter over pixels looks less far than a block.
+    The synthesis's filter over pixels reaches less far than a block.
     """
     return -(-blocks // 2)
 
 
 def window(rows: slice, columns: slice, halo: int, scale: int = 1) -> tuple[tuple[int, int], tuple[slice, slice]]:
-    """Return where a tile begins within its surroundings, in positions, and the slices of these, times `scale`."""
+    """Return the start of a tile within its surroundings, in positions, and the slices of these, times `scale`."""
     top, left = min(halo, rows.start), min(halo, columns.start)
     around = (
         slice((rows.start - top) * scale, (rows.stop + halo) * scale),

@@ -1,4 +1,4 @@
-"""A larger codec that begins as a smaller one: how weights find their places."""
+"""Copying the weights of a smaller codec into a larger one, which starts from them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vaetool.compression.settings import CodecConfig
 
 
 def is_within(small: CodecConfig, large: CodecConfig) -> bool:
-    """Tell whether a codec can begin as a smaller one."""
+    """Tell whether a codec can start from a smaller one."""
     same = ("channels", "latent", "hyper")
     grow = ("encoder_blocks", "decoder_blocks", "prior_width")
     alike = all(getattr(small, name) == getattr(large, name) for name in same)
@@ -17,9 +17,9 @@ def is_within(small: CodecConfig, large: CodecConfig) -> bool:
 
 
 def graft(ours: Tensor, theirs: Tensor, name: str, width: int, wider: int) -> None:
-    """Copy a smaller codec's weights into those of that name in a larger one.
+    """Copy a smaller codec's tensor into the tensor of that name in a larger one.
 
-    width: features of the smaller one's prior; wider: how many more the larger one has.
+    width: features of the smaller one's prior; wider: number of additional ones in the larger one.
     """
     rows = len(theirs)
     if theirs.ndim < 4:

@@ -1,7 +1,7 @@
-"""Pixels as a lossless image file, for what is not coded by a model: a PNG or, where that is smaller, a WebP.
+"""Pixels as a lossless image file, where no model codes them: a PNG or, if that is smaller, a WebP.
 
-The file that holds such pixels says which shape and depth they have. What the image file itself claims has to agree
-before it is decoded, so that decoding costs no more than was announced.
+The file that holds such pixels states their shape and depth. The image file's own header has to agree before it is
+decoded, so that decoding costs no more than was announced.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def encode(pixels: np.ndarray) -> bytes:
 
 
 def decode(data: bytes, height: int, width: int, channels: int, depth: int) -> np.ndarray:
-    """Return the pixels that `encode` was given: (height, width, channels), uint8 for a depth of 8, uint16 for 16.
+    """Decode pixels from `encode`: (height, width, channels), uint8 for a depth of 8, uint16 for 16.
 
     Raises ImageError if the image file claims another size, before anything is decoded, or if it is damaged or of
-    another kind than announced.
+    a kind other than announced.
     """
     in_planes = depth == 16 and channels == 3
     rows = height * channels if in_planes else height

@@ -1,4 +1,4 @@
-"""Pictures unlike photographs, so that a codec does not fail on them: noise, pages, posters, coarse pixels."""
+"""Training pictures unlike photographs, so that a codec copes with them: noise, pages, posters, coarse pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONTRAST = 4.0
 
 
 def make_odd(clean: Tensor, generator: torch.Generator, share: float) -> Tensor:
-    """Make about a share of the pictures noisy, black and white, of few colours, coarse, pure noise, or harsh.
+    """Turn about a share of the pictures into noisy, black-and-white, few-coloured, coarse, harsh ones or pure noise.
 
     clean: (batch, channels, height, width) in 0..1, sides multiples of 8. Returns the same, rounded to eight bits.
     """

@@ -1,4 +1,4 @@
-"""What a quality from 1 to 100 means: a weight of the distortion, a step of rounding, and a place between knots."""
+"""The meaning of a quality from 1 to 100: a weight of the distortion, a rounding step, and a position between knots."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAMBDAS = (0.0004, 0.4)
 """Lambda at qualities 1 and 100: bits per pixel for a mean squared error of one 8-bit level."""
 
 KNOTS = 8
-"""What depends on quality is given at this many knots, evenly spaced, and is linear between them."""
+"""Number of evenly spaced knots, between which everything that depends on quality is linear."""
 
 
 Values = TypeVar("Values", Tensor, np.ndarray)
@@ -29,7 +29,7 @@ def lagrangian(quality: Values) -> Values:
 
 
 def nominal_gain(quality: Values) -> Values:
-    """Return what a picture in 0..1 is multiplied by, before rounding, at the optimum for high rates.
+    """Return the factor of a picture in 0..1 before rounding that is optimal at high rates.
 
     A step of d costs d²/12 in each of three channels, of which the distortion is the mean, and half a bit more divides
     that by two: at the optimum d² = 18 / (lambda · ln 2), in 8-bit levels.
@@ -38,14 +38,14 @@ def nominal_gain(quality: Values) -> Values:
 
 
 def hats(quality: Tensor) -> Tensor:
-    """Return the weights of the knots for a quality, (batch,): (batch, KNOTS), at most two nonzero, their sum one."""
+    """Return the weights of the knots at qualities, (batch,): (batch, KNOTS), at most two nonzero, summing to one."""
     place = (quality - 1) * ((KNOTS - 1) / (QUALITIES - 1))
     knots = torch.arange(KNOTS, device=quality.device, dtype=quality.dtype)
     return (1 - (place[:, None] - knots).abs()).clamp_min(0)
 
 
 def exact_hats(quality: int) -> list[int]:
-    """Return `hats` of a whole quality in whole units of `vaetool.compression.entropy.exact`, by integers alone.
+    """Return `hats` of a whole quality in the whole units of `vaetool.compression.entropy.exact`, in integers only.
 
     >>> exact_hats(1), exact_hats(99)
     ([4096, 0, 0, 0, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0, 290, 3806])

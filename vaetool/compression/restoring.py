@@ -1,4 +1,4 @@
-"""From what is in a .vae file to the picture."""
+"""Restoring the picture from the contents of a .vae file."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ if TYPE_CHECKING:
 
 
 def restore(content: Container, codec: Codec | None, lost: Sequence[int] = (), reduction: int = 1) -> Picture:
-    """Return the picture in a container; the codec is that of its streams, None where it has none.
+    """Restore the picture in a container; codec: that of its streams, None if it has none.
 
-    lost: tiles without a stream, see `salvaging.salvage`; they are marked. reduction: 2, 4 or 8 gives a draft of the
-    learned form that is so many times smaller, without correction and marks. Raises ImageError when streams are
-    damaged.
+    lost: tiles without a stream, see `salvaging.salvage`; they are marked. reduction: 2, 4 or 8 yields a draft of the
+    learned form, that many times smaller, without correction or marks. Raises ImageError for damaged streams.
     """
     if content.coded is None:
         return container.decode_stored(content)

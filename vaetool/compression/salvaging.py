@@ -1,4 +1,4 @@
-"""What can be had of a `.vae` file that is cut off or damaged: the tiles that are whole."""
+"""Salvaging the intact tiles of a damaged or truncated `.vae` file."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SHADES = 0.35, 0.65
 
 
 def salvage(data: bytes, max_pixels: int) -> tuple[Container, tuple[int, ...]]:
-    """Return what is in the bytes of a `.vae` file, and which tiles are lost, counted row by row: they have no stream.
+    """Return the contents of a `.vae` file, and the numbers of its lost tiles, row by row, which have no stream.
 
-    A tile is whole if it matches its checksum; in a file without those, if it precedes the place where the file is cut
-    off. Raises ImageError as `unpack` does if no tile is whole or it cannot be told which ones are.
+    A tile is intact if it matches its checksum or, in a file without those, if it precedes the place where the file is
+    cut off. Raises ImageError as `unpack` does if no tile is intact or it cannot be told which ones are.
     """
     try:
         return unpack(data, max_pixels), ()
@@ -47,7 +47,7 @@ def salvage(data: bytes, max_pixels: int) -> tuple[Container, tuple[int, ...]]:
 
 
 def _checksums(data: bytes, payload: bytes, count: int) -> list[bytes] | None:
-    """Return the streams' from a chunk, None if there is none. Raises ImageError if what precedes is damaged."""
+    """Return the streams' checksums from their chunk, None if absent. Raises ImageError if what precedes is damaged."""
     if not payload:
         return None
     values = [payload[start : start + CHECKSUM_BYTES] for start in range(0, len(payload), CHECKSUM_BYTES)]
@@ -58,7 +58,7 @@ def _checksums(data: bytes, payload: bytes, count: int) -> list[bytes] | None:
 
 
 def places(content: Container, lost: Sequence[int]) -> list[tuple[int, int, int, int]]:
-    """Return where lost tiles are in the picture: left, top, width and height in pixels."""
+    """Return the boxes of lost tiles in the picture: left, top, width and height in pixels."""
     assert content.coded is not None
     found = []
     for number, sides in enumerate(tiles(content.height, content.width, content.coded.tile)):
@@ -72,7 +72,7 @@ def places(content: Container, lost: Sequence[int]) -> list[tuple[int, int, int,
 
 
 def mark(pixels: np.ndarray, content: Container, lost: Sequence[int]) -> None:
-    """Fill the places of lost tiles in pixels, (height, width, channels) of integers, with squares of two greys."""
+    """Fill lost tiles in pixels, (height, width, channels) of integers, with squares of two greys."""
     low, high = (int(shade * np.iinfo(pixels.dtype).max) for shade in SHADES)
     for left, top, width, height in places(content, lost):
         rows, columns = (np.arange(start, start + size) // SQUARE for start, size in ((top, height), (left, width)))

@@ -1,4 +1,4 @@
-"""What can be chosen about a codec: its size, what training does to pictures, what distortion is."""
+"""Settings of a codec: its size, what training does to pictures, and the distortion."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class CodecConfig(Section, name="model"):
 
 @dataclass(frozen=True)
 class Qualities(Section, name="corruption"):
-    """The qualities that a codec is trained for, one at random for each image, and how many images are odd.
+    """The qualities that a codec is trained for, one at random per image, and the share of odd images.
 
-    odd: the share of the images that is made unlike photographs, see `vaetool.compression.oddities`.
+    odd: share of the images made unlike photographs, see `vaetool.compression.oddities`.
     """
 
     quality_min: Quality = 1.0
@@ -48,7 +48,7 @@ class Qualities(Section, name="corruption"):
 
 @dataclass(frozen=True)
 class CodecObjective(Section, name="objective"):
-    """What the distortion is made of."""
+    """Composition of the distortion."""
 
     # Weight of 1 − MS-SSIM next to the squared error; at 1, it counts `SIMILARITY` times.
     structure: NotNegativeFloat = 0.0

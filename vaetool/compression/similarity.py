@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from vaetool.images.metrics import K1, K2, SCALE_WEIGHTS, WINDOW, WINDOW_SIGMA
 
 MIN_SIMILARITY = 1e-3
-"""A scale's similarity counts as at least this, since the gradient of a root is unbounded at zero."""
+"""Lower bound of a scale's similarity, since the gradient of a root is unbounded at zero."""
 
 
 def ms_ssim(pictures: Tensor, reference: Tensor) -> Tensor:
@@ -30,7 +30,7 @@ def ms_ssim(pictures: Tensor, reference: Tensor) -> Tensor:
 
 
 def _similarity(x: Tensor, y: Tensor, *, with_light: bool) -> Tensor:
-    """Return contrast and structure, with luminance if wanted, averaged over windows that fit: (batch, channels)."""
+    """Return contrast and structure, times luminance if wanted, averaged over all full windows: (batch, channels)."""
     mean_x, mean_y, xx, yy, xy = _blurred(torch.cat([x, y, x * x, y * y, x * y])).split(len(x))
     variances = xx - mean_x.square() + yy - mean_y.square()
     similarity = (2 * (xy - mean_x * mean_y) + K2**2) / (variances + K2**2)

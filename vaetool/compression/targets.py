@@ -1,4 +1,4 @@
-"""What a compressed file has to meet."""
+"""Targets that a compressed file has to meet."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vaetool.compression.grid import QUALITIES
 from vaetool.errors import UsageError
 
 QUALITY = 70
-"""The lowest, in steps of ten, at which no difference was seen at half size: see docs/compression.md."""
+"""Default quality: the lowest, in steps of ten, without a visible difference at half size: see docs/compression.md."""
 
 OPTIONS = {
     "quality": "--quality",
@@ -18,16 +18,16 @@ OPTIONS = {
     "psnr": "--target-psnr",
     "max_error": "--max-error",
 }
-"""What people type for each field of a `Target`."""
+"""Command-line option of each field of a `Target`."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What a file has to meet: one of these, or by default a quality of 70.
+    """Target of a file: one of these, by default a quality of 70.
 
     quality: 1..100; bpp: bits per pixel of the whole file, at most; size: bytes of the whole file, at most;
     psnr: dB over all visible pixels, at least; max_error: levels that a visible sample is off by, at most.
-    Raises UsageError for more than one, and for numbers that make no sense.
+    Raises UsageError for more than one, and for numbers out of range.
     """
 
     quality: int | None = None

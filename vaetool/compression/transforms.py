@@ -20,11 +20,12 @@ from vaetool.nn.blocks import LEAK
 PATCH = 8
 
 MAX_ACTIVATION = 300.0
-"""In units of a channel's sigma. Gates multiply, so anything far from every photograph would grow without bound."""
+"""Bound of activations in units of a channel's sigma. Gates multiply: inputs unlike photographs would grow without it.
+"""
 
 MAX_SUMMED = 192
-"""Channels that a layer of the synthesis sums over at once. Of longer sums, oneDNN makes parts whose number depends on
-how many threads there are, so that their last bits would.
+"""Maximum number of channels that a layer of the synthesis sums over at once. oneDNN splits longer sums by the number of
+threads, so their last bits would depend on it.
 """
 
 
@@ -50,7 +51,7 @@ class Block(nn.Module):
 
 
 class Modulation(nn.Module):
-    """Scales and shifts channels by quality."""
+    """Scaling and shifting of channels by quality."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -64,7 +65,7 @@ class Modulation(nn.Module):
 
 
 class Deblocking(nn.Module):
-    """A residual filter over finished pixels, in squares of 2x2: patches know nothing of what is beyond them."""
+    """A residual filter over finished pixels, in squares of 2x2, because patches know nothing beyond their edges."""
 
     def __init__(self, channels: int, width: int = 48) -> None:
         super().__init__()
@@ -136,7 +137,7 @@ class Synthesis(nn.Module):
     def forward(self, y: Tensor, knots: Tensor, reduction: int = 1) -> Tensor:
         """Transform y to pictures, see the class; knots: (batch, KNOTS).
 
-        reduction: 2, 4 or 8 gives nearly the same pictures, so many times smaller, for a fraction of the work.
+        reduction: 2, 4 or 8 yields nearly the same pictures, that many times smaller, for a fraction of the work.
         """
         x = self.modulation(F.pixel_shuffle(self._grown(y / self.coarse_spread[:, None, None]), 2), knots)
         if reduction > 1:
@@ -147,7 +148,7 @@ class Synthesis(nn.Module):
         return self.deblocking(x, knots).add_(0.5)
 
     def _grown(self, y: Tensor) -> Tensor:
-        """Apply `grow` so that one machine gives the same numbers on however many threads: see `MAX_SUMMED`."""
+        """Apply `grow` so that a machine computes the same numbers with any number of threads: see `MAX_SUMMED`."""
         first, *others = zip(y.split(MAX_SUMMED, dim=1), self.grow.weight.split(MAX_SUMMED, dim=1), strict=True)
         x = F.conv2d(*first, self.grow.bias)
         for part in others:
@@ -155,9 +156,9 @@ class Synthesis(nn.Module):
         return x
 
     def _averaged(self, x: Tensor, reduction: int) -> Tensor:
-        """Return the means over squares of what `tail` makes of x: the means of its weights give them.
+        """Return the output of `tail` averaged over squares, by averaging its weights.
 
-        So residual blocks and deblocking are left out. They change details for the most part, which means hardly show.
+        Residual blocks and deblocking are left out: they mostly change details, which hardly affect means.
         """
         side = PATCH // reduction
         squares = (3, side, reduction, side, reduction)
@@ -200,7 +201,7 @@ def cosine_basis(size: int, keep: int | None = None) -> tuple[np.ndarray, np.nda
 
 
 def change_of_basis(coarse: np.ndarray, fine: np.ndarray) -> np.ndarray:
-    """Express vectors over patches twice the size in those over the four patches within: (vectors, fine, 2, 2)."""
+    """Express vectors over patches in those over the four half-sized patches within: (vectors, fine, 2, 2)."""
     size = math.isqrt(fine.shape[1] // 3)
     patches = coarse.reshape(-1, 3, 2, size, 2, size).transpose(0, 2, 4, 1, 3, 5).reshape(len(coarse), 2, 2, -1)
     return np.moveaxis(patches @ fine.T, 3, 1)

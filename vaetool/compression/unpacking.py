@@ -1,7 +1,7 @@
-"""The bytes of a `.vae` file, read: what `vaetool.compression.container` packs.
+"""Reading the bytes of a `.vae` file, as packed by `vaetool.compression.container`.
 
-Files come from strangers. Every size is checked before anything of that size is made, what a file claims costs no more
-than the bytes that it has, and nothing is trusted before the checksum of the whole file is verified.
+Files come from strangers. Every size is checked before anything of that size is allocated, a file's claims cost no
+more than its bytes do, and nothing is trusted before the checksum of the whole file is verified.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ from vaetool.errors import ImageError
 
 FIRST_BYTES = 4096
 UNLIMITED = 2**62
-"""Pixels, for what decodes none."""
+"""Maximum number of pixels where none are decoded."""
 
 
 def unpack(data: bytes, max_pixels: int) -> Container:
-    """Return what is in the bytes of a `.vae` file, with streams and pictures not decoded.
+    """Unpack the bytes of a `.vae` file, leaving streams and pictures undecoded.
 
-    Raises ImageError, without the path, when they are not such a file, are of an unknown version or form, cut off,
-    damaged, followed by other bytes, or when the picture has more than `max_pixels` pixels.
+    Raises ImageError, without the path, if they are not such a file, have an unknown version or form, are truncated,
+    damaged or followed by other bytes, or if the picture has more than `max_pixels` pixels.
     """
     file, form = opened(data)
     try:
@@ -67,10 +67,10 @@ def unpack(data: bytes, max_pixels: int) -> Container:
 
 
 def read_frame(file: IO[bytes]) -> tuple[Container, Coded | None]:
-    """Read the beginning of an open `.vae` file: all but the pixels, and how these are coded if a model is needed.
+    """Read the head of an open `.vae` file: everything but the pixels, and how these are coded if by a model.
 
-    The container is in neither form, and `Coded` has no streams. Not much more is read than that takes, so the checksum
-    of the file has not been verified. Raises ImageError as `unpack` does.
+    The container is in neither form, and `Coded` has no streams. Little more is read than necessary, so the checksum of
+    the file is not verified. Raises ImageError as `unpack` does.
     """
     data = b""
     while True:
@@ -90,7 +90,8 @@ def read_frame(file: IO[bytes]) -> tuple[Container, Coded | None]:
 
 
 def opened(data: bytes) -> tuple[Reader, int]:
-    """Return a reader that is behind the form, and the form. Raises ImageError for other files, versions and forms."""
+    """Return a reader positioned after the form, and the form. Raises ImageError for other files, versions and forms.
+    """
     if not is_vae(data):
         raise ImageError("not a .vae file")
     file = Reader(data)
@@ -103,7 +104,7 @@ def opened(data: bytes) -> tuple[Reader, int]:
 
 
 def claimed_pixels(data: bytes) -> int:
-    """Return how many pixels the bytes of a `.vae` file claim to hold; 0 if they are not such a file."""
+    """Return the number of pixels that a `.vae` file claims to hold, 0 if it is not such a file."""
     try:
         height, width, *_ = _read_shape(opened(data)[0], UNLIMITED)
     except ImageError:
@@ -112,7 +113,7 @@ def claimed_pixels(data: bytes) -> int:
 
 
 class Found(NamedTuple):
-    """The parts of a file where they lie, before anything in it is trusted, unpacked or copied."""
+    """The parts of a file as they lie, before anything in it is trusted, unpacked or copied."""
 
     shape: tuple[int, int, int, int]  # height, width, channels, depth
     coded: Coded | None  # without streams
@@ -120,7 +121,7 @@ class Found(NamedTuple):
     bodies: list[memoryview]  # the streams, or the stored picture alone
 
     def frame(self) -> Container:
-        """Return all but the pixels, unpacked and checked, in neither form. Raises ImageError."""
+        """Return everything but the pixels, unpacked and checked, in neither form. Raises ImageError."""
         return Container(
             *self.shape,
             alpha=payload_of(self.chunks, ALPHA),
@@ -150,7 +151,7 @@ def _read_learned(file: Reader, max_pixels: int) -> Found:
 
 
 def read_head(file: Reader, max_pixels: int) -> tuple[Found, list[int]]:
-    """Return what precedes the streams of a learned form, and their lengths. Raises ImageError."""
+    """Read what precedes the streams of a learned form, and their lengths. Raises ImageError."""
     shape = _read_shape(file, max_pixels)
     model, quality, tile = bytes(file.take(MODEL_BYTES)), file.byte(), file.byte()
     coded = Coded(model, quality, tile, file.checksum(), file.number(), ())
@@ -176,7 +177,7 @@ def _read_shape(file: Reader, max_pixels: int) -> tuple[int, int, int, int]:
 
 
 def _check(data: bytes, end: int) -> None:
-    """Raise ImageError unless the checksum that begins at `end` is that of everything before it."""
+    """Raise ImageError unless the checksum at `end` matches everything before it."""
     expected = data[end : end + CHECKSUM_BYTES]
     if len(expected) < CHECKSUM_BYTES:
         raise CutOffError("cut off")

@@ -11,9 +11,7 @@ from vaetool.errors import UsageError
 
 @dataclass(frozen=True)
 class Cleaning:
-    """How a picture is to be cleaned.
-
-    sigma: root mean square of the noise in 8-bit units, 0..255, of the range that the picture uses (see
+    """Settings for cleaning a picture. of the noise in 8-bit units, 0..255, of the range that the picture uses (see
     `vaetool.images.ranges.used_range`); None estimates it. strength: 0..1 is the share of the noise to remove; above 1,
     up to 2, noise is taken to be that much stronger. grain, colour_noise: shares, 0..1, of what is removed that stay
     after all, of the noise that all colours have in common and of the rest. tile: side, in pixels, of the squares that
@@ -37,7 +35,7 @@ class Cleaning:
             raise UsageError(f"tile must be 1 pixel or more, not {self.tile}")
 
     def applied(self, change: Tensor) -> Tensor:
-        """Return what of a change, (batch, 1 or 3, height, width), is to be made to a picture."""
+        """Return the part of a change, (batch, 1 or 3, height, width), to apply to a picture."""
         change = change * min(self.strength, 1.0)
         if not (self.grain or self.colour_noise):
             return change
@@ -46,4 +44,4 @@ class Cleaning:
 
 
 DEFAULT = Cleaning()
-"""All noise that is found goes."""
+"""Default settings: all noise found is removed."""

@@ -45,10 +45,10 @@ from vaetool.nn.sections import Positive, Section, Some
 from vaetool.progress import tracked
 
 VISIBLE = 1 / 255
-"""Noise with a smaller sigma is left alone: it cannot be told from clean texture, nor seen in eight bits."""
+"""Sigma below which noise is left alone: it cannot be told from clean texture, nor seen in eight bits."""
 
 FADING = 0.5
-"""Noise with a sigma larger than `VISIBLE` by this share of it is removed in full, and in part in between."""
+"""Excess of sigma, relative to `VISIBLE`, from which noise is removed in full; below, it is removed in part."""
 
 TOO_LOW = 2.0  # how many times as much an estimate that is too low costs as one that is too high
 FAINT = 5 / 255  # added to the sigma that errors are divided by: below that they hardly weigh more
@@ -60,7 +60,7 @@ RECORRUPTION = 0.7  # noise that is added to those held out, as a share of what 
 
 FURTHER = {"optimizer": "muon", "lr": 3e-4, "crops": (128,), "batch": 8, "clip": 0.25, "warmup_steps": 20}
 FURTHER |= {"constant": 0.3, "ema": 0.99, "bf16": True}
-"""How to go on from trained weights, in minutes."""
+"""Preset for fine-tuning trained weights within minutes."""
 
 TILE = 768
 HALO = 80  # at sigma 50 tiles then differ from the whole by at most 0.7 of an 8-bit level
@@ -112,10 +112,11 @@ class DAE(Model):
         return max(2 * self.unet.stride, self.estimator.stride)  # both are powers of 2
 
     def settle(self, sigma: Tensor, evidence: Tensor) -> Tensor:
-        """Return the sigma to clean by: the map as it is, (batch, 1, h, w), or one per picture where noise is uniform.
+        """Return the sigma for cleaning: the map itself, (batch, 1, h, w), or one value per picture where noise is
+        uniform.
 
-        The latter, (batch, 1, 1, 1), is the lower quartile of sigma, weighted by evidence: texture can be taken for
-        noise, but not the other way round, and a picture shows in its smooth parts how much noise it has.
+        The latter, (batch, 1, 1, 1), is the lower quartile of sigma, weighted by evidence: texture can be mistaken for
+        noise, but not the reverse, and the smooth parts of a picture show how much noise it has.
         """
         if not self.config.uniform:
             return sigma
@@ -137,7 +138,7 @@ class DAE(Model):
         return noisy - F.pixel_shuffle(residual * gate, 2)
 
     def adopt(self, other: Model) -> bool:
-        """Take over the networks of another denoiser that have the same shape; return whether there were any."""
+        """Copy the networks that have the same shape in another denoiser; return whether there were any."""
         if not isinstance(other, DAE):
             return False
         taken = False
@@ -151,7 +152,7 @@ class DAE(Model):
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Noise | LearntNoise) -> Batch:
         """Return clean and noisy images, the sigma of what is to be removed, and which of them to clean blind.
 
-        Nothing is added to images that have noisy ones as further channels.
+        Images whose noisy versions follow as further channels get no noise.
         """
         if clean.shape[1] > self.config.channels:
             target, noisy = clean.chunk(2, dim=1)
@@ -162,14 +163,14 @@ class DAE(Model):
 
     @classmethod
     def lessons(cls, corruption: Noise) -> tuple[float, ...]:
-        """Return when images that are noisy themselves are cleaned anew, and their noise learnt."""
+        """Return the fractions of training at which noisy images are cleaned anew and their noise is learnt."""
         return LESSONS if corruption.noisy_only else ()
 
     def lesson(self, images: Tensor, corruption: Noise | LearntNoise) -> tuple[Tensor, LearntNoise]:
         """Return images, (batch, channels, height, width), without their noise, and that noise.
 
-        What the network leaves of them now counts as clean, so its mistakes stay; but it sees exactly this noise, on
-        detail like this, and what it makes of them is cleaner each time. Raises TrainingError as `LearntNoise.fit`.
+        The network's results now count as clean, so its mistakes stay; but it sees exactly this noise, on detail like
+        this, and its results are cleaner each time. Raises TrainingError as `LearntNoise.fit`.
         """
         if not isinstance(corruption, LearntNoise):
             corruption = LearntNoise.fit(images, self._cleaned(images, None))
@@ -177,11 +178,11 @@ class DAE(Model):
         return clean, LearntNoise.fit(images, clean)
 
     def exam(self, images: Tensor, corruption: LearntNoise, generator: torch.Generator) -> Batch:
-        """Return noisy images with more noise, and as clean ones the same with noise that is independent of it.
+        """Return noisy images with more noise, and as clean ones the same images with independent noise.
 
-        Of y + a z and y - z / a the noise is independent, z being drawn like that in y (Pang et al. 2021): one cleaned
-        differs from the other by the error of the cleaning and the noise of the other, which is always the same. (What
-        is known of that is too rough to be subtracted: hardly any error may be left.)
+        The noise in y + a z is independent of that in y - z / a if z is drawn like the noise in y (Pang et al. 2021).
+        So the cleaned first image differs from the second by the error of cleaning and the noise of the second, which
+        is always the same. (Its power is known too roughly to be subtracted: hardly any error may remain.)
         """
         clean = self._cleaned(images, corruption)
         noise, power = corruption.draw(clean, generator), corruption.variance(clean)
@@ -191,7 +192,7 @@ class DAE(Model):
 
     @torch.inference_mode()
     def _cleaned(self, noisy: Tensor, noise: LearntNoise | None) -> Tensor:
-        """Return a batch without noise, of any number of images; noise: what they have, if it is known."""
+        """Return any number of images without noise; noise: the noise they have, if known."""
         parts = []
         for part in noisy.split(AT_ONCE):
             clean = self.restore(part, self.estimate(part)).clamp(0, 1)
@@ -201,10 +202,10 @@ class DAE(Model):
         return torch.cat(parts)
 
     def true_sigma(self, noise: Tensor) -> Tensor:
-        """Return the root mean square of noise, (batch, channels, height, width), as `estimate` should find it.
+        """Return the root mean square of noise, (batch, channels, height, width), the target of `estimate`.
 
-        It is taken over `pooling` x `pooling` places around each, (batch, 1, height / 4, width / 4); or, where noise is
-        uniform, over all of a picture, (batch, 1, 1, 1).
+        It is taken over `pooling` x `pooling` places around each, (batch, 1, height / 4, width / 4), or over the whole
+        picture where noise is uniform, (batch, 1, 1, 1).
         """
         power = noise.square().mean(dim=1, keepdim=True)
         if self.config.uniform:
@@ -212,7 +213,8 @@ class DAE(Model):
         return local_mean(F.avg_pool2d(power, self.estimator.scale), self.config.pooling).sqrt()
 
     def loss(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> Losses:
-        """Return the L1 distance to clean pictures, mostly of blind cleaning, and the error of the estimated sigma."""
+        """Return the L1 distance to clean pictures, mostly after blind cleaning, and the error of the estimated sigma.
+        """
         noisy, sigma = batch["noisy"], batch["sigma"]
         weighted, trust, evidence = self.estimator(noisy)
         estimate = pool_readings(weighted, trust, self.config.pooling)
@@ -270,8 +272,8 @@ class DAE(Model):
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return pixels, (height, width, channels) of any type, without noise, and the map of the noise's sigma.
 
-        values_range: the values that stand for black and white, if they are not those of the type. Where no sigma is
-        given, salt and pepper goes first.
+        values_range: the values of black and white, if not those of the type. If no sigma is given, salt and pepper is
+        removed first.
         """
         values = pixels if values_range is None else values_range.to_unit(pixels)
         blind = cleaning.sigma is None and cleaning.strength > 0 and not has_few_colours(values)

@@ -1,8 +1,8 @@
 """Salt and pepper: single samples that are black or white, replaced by the median of those around them.
 
-Defective sensors and lost data leave them. They say nothing of what was there, so they are no noise to be averaged: a
-network that keeps detail keeps many of them. Only extreme samples are touched, and only those that differ from their
-surroundings (after Hwang & Haddad 1995, "Adaptive median filters").
+Defective sensors and lost data leave them. They carry no information about what was there, so averaging does not help,
+and a network that keeps detail keeps many of them. Only extreme samples are replaced, and only those that differ from
+their surroundings (after Hwang & Haddad 1995, "Adaptive median filters").
 """
 
 from __future__ import annotations
@@ -14,24 +14,26 @@ import numpy as np
 from vaetool.images.picture import full_scale
 
 STANDS_OUT = (0.2, 3.0, 1)
-"""How far from the median around it such a sample is, in 0..1, and in mean deviations of the samples there besides;
-and how many of the eight around it are as extreme as it is, at most: more are a letter, or a highlight.
+"""Minimum distance of such a sample from the median around it, in 0..1 and in mean deviations of those samples, and
+maximum number of its eight neighbours that are as extreme: more would be a letter or a highlight.
 """
 
 FEWEST = 0.0002
-"""Share of a picture's samples that stand out as black, and as white, in salt and pepper. Stars are white alone."""
+"""Minimum share of a picture's samples that stand out as black, and as white, in salt and pepper. Stars are only white.
+"""
 
 DIFFERS = (0.02, 1.5, 4)
-"""The same of those that are replaced, once there are enough that stand out: more are the edge of a black area."""
+"""Like `STANDS_OUT`, for samples to replace once enough stand out: more neighbours would be the edge of a black area.
+"""
 
 MOST = 0.25
-"""Share that those that stand out are of these: of white noise that is clipped, few do."""
+"""Minimum share of these samples that stand out: in clipped white noise few do."""
 
 NEAR, FAR = 1, 3
-"""How many pixels away the samples around one are: further where those closest are black or white themselves."""
+"""Distances, in pixels, of the neighbours used: the far ones where the near ones are black or white themselves."""
 
 ENOUGH = 3
-"""Samples around one from which its own is told."""
+"""Number of neighbours needed to replace a sample."""
 
 AT_ONCE = 2**18
 
@@ -65,7 +67,7 @@ def without_impulses(pixels: np.ndarray) -> np.ndarray:
 
 
 def _around_each(chosen: np.ndarray) -> np.ndarray:
-    """Return how many of the eight samples around each are chosen: uint8, of the same shape."""
+    """Return the number of chosen samples among the eight around each: uint8, same shape."""
     padded = np.pad(chosen.view(np.uint8), ((1, 1), (1, 1), (0, 0)))
     rows = padded[:-2] + padded[1:-1] + padded[2:]
     return rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] - chosen
@@ -86,9 +88,9 @@ def _usual(pixels: np.ndarray, extreme: np.ndarray, places: np.ndarray) -> np.nd
 
 
 def _around(pixels: np.ndarray, extreme: np.ndarray, places: np.ndarray, reach: int, *, in_area: bool) -> np.ndarray:
-    """Return the samples of the same channel around each place, (samples, places), NaN for those that do not count.
+    """Return the samples of the same channel around each place, (samples, places), NaN for excluded ones.
 
-    Those are extreme ones, or with `in_area` those that are as extreme as the one in their middle.
+    Extreme samples are excluded or, with `in_area`, only those as extreme as the one in the middle.
     """
     own = pixels.flat[places]
     found = np.full(((2 * reach + 1) ** 2, len(places)), np.nan, np.float32)
@@ -99,7 +101,9 @@ def _around(pixels: np.ndarray, extreme: np.ndarray, places: np.ndarray, reach: 
 
 
 def _neighbours(pixels: np.ndarray, places: np.ndarray, reach: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield, for each step of at most `reach` pixels, which places have a neighbour there, and the place of that."""
+    """Yield, for each step of at most `reach` pixels, a mask of the places with a neighbour there, and those
+    neighbours.
+    """
     height, width, channels = pixels.shape
     rows, columns = places // (width * channels), places // channels % width
     steps = range(-reach, reach + 1)
@@ -111,7 +115,8 @@ def _neighbours(pixels: np.ndarray, places: np.ndarray, reach: int) -> Iterator[
 
 
 def _median_and_deviation(samples: np.ndarray) -> np.ndarray:
-    """Return the median of samples, (samples, places), and their mean absolute deviation, NaN where there are few."""
+    """Return the median of samples, (samples, places), and their mean absolute deviation, NaN where there are too few.
+    """
     few = np.isfinite(samples).sum(axis=0) < ENOUGH
     samples = np.where(few, 0, samples)
     median = np.nanmedian(samples, axis=0)

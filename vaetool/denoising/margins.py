@@ -1,4 +1,4 @@
-"""Margins for small pictures: near an edge too little noise is found and removed, and in these all is near one."""
+"""Margins for small pictures: too little noise is found and removed near edges, and small pictures are all edge."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Margins = tuple[int, int]
 
 
 def margins_of(pixels: np.ndarray, scale: int) -> Margins:
-    """Return by how much to mirror pixels, (height, width, channels): above and below, and at the sides.
+    """Return the margins by which to mirror pixels, (height, width, channels): above and below, and at the sides.
 
     Both are multiples of `scale`, and 0 where a picture is large.
     """
@@ -19,7 +19,7 @@ def margins_of(pixels: np.ndarray, scale: int) -> Margins:
 
 
 def mirrored(values: np.ndarray, margins: Margins, scale: int = 1) -> np.ndarray:
-    """Return pixels, or a map that is `scale` times smaller, mirrored at the edges; a map of one value stays it."""
+    """Return pixels, or a map that is `scale` times smaller, mirrored at the edges; leave a map of one value alone."""
     if values.shape == (1, 1):
         return values
     around = [2 * (margin // scale,) for margin in margins]
@@ -27,7 +27,7 @@ def mirrored(values: np.ndarray, margins: Margins, scale: int = 1) -> np.ndarray
 
 
 def cut_off(values: np.ndarray, margins: Margins, scale: int = 1) -> np.ndarray:
-    """Return what `mirrored` was given."""
+    """Undo `mirrored`."""
     if values.shape == (1, 1):
         return values
     rows, columns = (

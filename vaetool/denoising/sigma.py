@@ -12,7 +12,7 @@ from vaetool.nn.blocks import UNet
 from vaetool.nn.filters import local_mean
 
 FLAT = 0.5 / 255
-"""A place with less detail than this tells nothing: rounding to eight bits alone leaves 0.29 / 255."""
+"""Detail below which a place is ignored: rounding to eight bits alone leaves 0.29 / 255."""
 
 MOSTLY_CLIPPED = 0.25  # share of the pixels of a place
 CLIPPED_EVIDENCE = 1e-3  # weight of such a place: it counts only where there is nothing better
@@ -22,9 +22,9 @@ CONTRAST = 0.2  # of 0..1, to the pixels around them
 
 MAX_GREYNESS = 5.0
 GREY = 6 / 255
-"""In a picture that is not grey, sigma is at most the larger of `GREY` and `MAX_GREYNESS` times that of the colours
-alone: gravel looks like grey noise, but what cameras leave has colour in it, unless it is faint and saved as JPEG.
-Single black and white pixels are no gravel.
+"""In a colour picture, sigma is at most the larger of `GREY` and `MAX_GREYNESS` times that of the colours alone: gravel
+looks like grey noise, but camera noise has colour in it, unless it is faint and saved as JPEG. Single black and white
+pixels are exempt: gravel has none.
 """
 
 
@@ -32,9 +32,8 @@ class SigmaEstimator(nn.Module):
     """Estimator of the sigma of the noise, from the noisy picture alone.
 
     A U-shaped network at a quarter of the resolution (`scale`), applied to the picture minus its local mean. Each place
-    gives a reading and how far to trust it, since flat ground tells more than texture; readings are averaged by trust.
-    A place that is flatter than rounding to eight bits leaves it (a border, a title page) tells nothing, and a clipped
-    one hardly anything.
+    gives a reading and its trust, since flat areas reveal more than texture; readings are averaged by trust. A place
+    flatter than rounding to eight bits would leave it (a border, a title page) is ignored, and a clipped one nearly so.
     """
 
     scale = 4
@@ -57,7 +56,7 @@ class SigmaEstimator(nn.Module):
     def forward(self, noisy: Tensor, detail: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Return readings weighted by trust, the trust, and the evidence of each place, from 0 to 1.
 
-        noisy: (batch, channels, height, width), multiples of `stride`; detail: their `detail`, if it is known.
+        noisy: (batch, channels, height, width), multiples of `stride`; detail: its `detail`, if known.
         All results: (batch, 1, height / 4, width / 4).
         """
         detail = self.detail(noisy) if detail is None else detail
@@ -70,7 +69,9 @@ class SigmaEstimator(nn.Module):
         return reading * trust, trust, evidence
 
     def readings(self, noisy: Tensor) -> Tensor:
-        """Return what `forward` does, and the colours' mean square difference: (4, batch, 1, height / 4, width / 4)."""
+        """Return the results of `forward` and the colours' mean square difference: (4, batch, 1, height / 4, width /
+        4).
+        """
         detail = self.detail(noisy)
         colours = detail - detail.mean(dim=1, keepdim=True)
         colour_power = F.avg_pool2d(colours.square().mean(dim=1, keepdim=True), self.scale)
@@ -83,15 +84,15 @@ def pool_readings(weighted: Tensor, trust: Tensor, window: int) -> Tensor:
 
 
 def limited_by_colours(sigma: Tensor, colour_power: Tensor, window: int) -> Tensor:
-    """Return sigma as far as colours show it: see `MAX_GREYNESS`; colour_power, window: as for `pool_readings`."""
+    """Limit sigma by that of the colours: see `MAX_GREYNESS`; colour_power, window: as for `pool_readings`."""
     return sigma.minimum((MAX_GREYNESS * local_mean(colour_power, window).sqrt()).clamp_min(GREY))
 
 
 def has_salt_and_pepper(pixels: np.ndarray) -> bool:
     """Tell whether single pixels of a picture, (height, width, channels) of any type, are black, and others white.
 
-    Those count whose four neighbours are not even nearly so. A picture of fewer than 3 x 3 pixels has none. Grey noise
-    of sigma 50 that was clipped has some, too, and is as little like texture.
+    Pixels count if none of their four neighbours is nearly so. A picture smaller than 3 x 3 pixels has none. Clipped
+    grey noise of sigma 50 has some, too, and resembles texture as little.
     """
     top = full_scale(pixels.dtype)
     black, white = np.all(pixels <= 0, axis=2), np.all(pixels >= top, axis=2)

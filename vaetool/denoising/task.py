@@ -1,4 +1,4 @@
-"""The task behind `vaetool denoise`: one picture cleaned, and what was found out about it."""
+"""The task behind `vaetool denoise`: one picture cleaned, and facts about its noise."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from vaetool.images.palette import has_few_colours
 from vaetool.images.ranges import used_range
 
 TRAINED_SIGMA = Noise.sigma_max
-"""The strongest noise that denoisers are trained on, unless a recipe says otherwise."""
+"""Strongest noise that denoisers are trained on, unless a recipe says otherwise."""
 
 _TOO_NOISY = "noise of sigma {:.0f} is more than denoisers are trained on: look at the result, or give its --sigma"
 
 
 def denoise_picture(model: DAE, picture: Picture, cleaning: Cleaning = DEFAULT) -> tuple[Picture, dict[str, Any]]:
-    """Return the picture, all of its pages, without noise, all else kept, and facts for a report.
+    """Clean a picture with all of its pages, keeping everything else; also return facts for a report.
 
     Facts: `sigma`, in 8-bit units of the range that the picture uses, the median over all places, and `sigma_range`,
-    which nine of ten places are within; `changed`, and the `reason` if nothing was; `pages`, if there are several.
+    which holds nine of ten places; `changed`, and the `reason` if nothing was; `pages`, if there are several.
     """
     pages = [replace(picture, pages=()), *picture.pages]
     cleaned = [_clean(model, page, cleaning) for page in pages]
@@ -45,7 +45,7 @@ def denoise_picture(model: DAE, picture: Picture, cleaning: Cleaning = DEFAULT) 
 
 
 def _clean(model: DAE, page: Picture, cleaning: Cleaning) -> tuple[Picture, np.ndarray]:
-    """Return a page without noise, itself if there is none, and the map of its noise."""
+    """Return a page without noise, the page itself if it has none, and the map of its noise."""
     if cleaning.sigma is None and _has_few_colours(page):
         return page, constant_map(0)
     pixels = page.visible_pixels()
@@ -54,7 +54,9 @@ def _clean(model: DAE, page: Picture, cleaning: Cleaning) -> tuple[Picture, np.n
 
 
 def _has_few_colours(page: Picture) -> bool:
-    """Tell whether what is visible of a page is a drawing or the like: what is put under transparency has more."""
+    """Tell whether the visible part of a page has few colours, as a drawing does; what transparency hides may have
+    more.
+    """
     visible = page.pixels if page.alpha is None else page.pixels[page.alpha > 0][None]
     return visible.size > 0 and has_few_colours(visible)
 

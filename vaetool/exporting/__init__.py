@@ -1,1 +1,1 @@
-"""Models as graphs that other programs run: ONNX files, and those of torch.export."""
+"""Models as graphs that other programs run: files of ONNX and torch.export."""

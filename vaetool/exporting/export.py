@@ -24,12 +24,12 @@ from vaetool.store import catalogue
 from vaetool.store.weights import load
 
 TOLERANCE = 1e-4
-"""Largest difference from the model's own results, of values up to 1; of larger ones relative to the largest."""
+"""Largest difference allowed from the model's own results, relative to the largest value if that exceeds 1."""
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was written. difference: see `TOLERANCE`; None if there was nothing to check it with."""
+    """A written file. difference: see `TOLERANCE`; None if nothing was installed to check it with."""
 
     path: Path
     kind: str
@@ -53,7 +53,7 @@ def export(
     model: a name or a path. output: ends in .onnx or .pt2. part: "encoder" or "decoder" of an ae, a vae or a gan.
     force: replace a file that exists. What the file computes is compared with the model first; an ONNX file only where
     onnxruntime is installed.
-    Raises UsageError for a kind that is no graph (codec), FileError, and VaetoolError if results differ.
+    Raises UsageError for a kind that cannot be exported (codec), FileError, and VaetoolError if results differ.
     """
     path = Path(output)
     form = format_named(path.suffix)
@@ -75,7 +75,7 @@ def export(
 
 
 def facts_of(model: Model, graph: Graph, source: Path) -> dict[str, str]:
-    """Return what a file says about itself: texts by name, JSON where they are no plain words or numbers."""
+    """Return a file's metadata: texts by name, as JSON unless they are plain text or numbers."""
     about = catalogue.describe(source)
     config = dataclasses.asdict(model.config)
     facts = {"producer": f"vaetool {__version__}", "name": about["name"], "kind": model.kind}

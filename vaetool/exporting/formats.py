@@ -1,4 +1,4 @@
-"""File formats of graphs: how a graph becomes bytes, and what these compute, to compare with the model."""
+"""File formats of graphs: writing a graph as bytes, and running these for comparison with the model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vaetool.errors import UsageError
 from vaetool.exporting.graphs import Graph
 
 OPSET = 18
-"""Version of the ONNX operators that a file uses."""
+"""Version of the ONNX operators in a file."""
 
 MAX_SIDE = 16384
 FACTS = "vaetool.json"
@@ -32,7 +32,7 @@ Run = Callable[[Sequence[Tensor]], list[np.ndarray]]
 
 @dataclass(frozen=True)
 class Format:
-    """A file format: the modules that writing needs, and that checking needs, from the extra `onnx`."""
+    """A file format: the modules from the extra `onnx` that writing and checking need."""
 
     write: Callable[[Graph, Mapping[str, str]], bytes]
     open: Callable[[bytes], Run]
@@ -41,7 +41,7 @@ class Format:
 
 
 def format_named(suffix: str) -> Format:
-    """Return the format of files with a suffix. Raises UsageError for another suffix, and for missing modules."""
+    """Return the format of a suffix. Raises UsageError for an unknown suffix, and for missing modules."""
     if suffix.lower() not in FORMATS:
         raise UsageError(f"a graph is written to a file ending in {' or '.join(FORMATS)}, not {suffix or 'nothing'!r}")
     chosen = FORMATS[suffix.lower()]
@@ -51,7 +51,7 @@ def format_named(suffix: str) -> Format:
 
 
 def traced(graph: Graph) -> ExportedProgram:
-    """Return what PyTorch records of a graph, for free heights and widths if it has them."""
+    """Trace a graph with PyTorch, with free heights and widths if it has them."""
     free = None
     if graph.multiple:
         height, width = (Dim(name, min=1, max=MAX_SIDE // graph.multiple) for name in ("rows", "columns"))
@@ -64,7 +64,7 @@ def traced(graph: Graph) -> ExportedProgram:
 
 
 def onnx_bytes(graph: Graph, facts: Mapping[str, str]) -> bytes:
-    """Return a graph as an ONNX file, facts in `metadata_props`."""
+    """Encode a graph as an ONNX file, with facts in `metadata_props`."""
     with _silence():
         program = torch.onnx.export(
             traced(graph),
@@ -85,7 +85,7 @@ def onnx_bytes(graph: Graph, facts: Mapping[str, str]) -> bytes:
 
 
 def open_onnx(data: bytes) -> Run:
-    """Return what onnxruntime makes of an ONNX file, on the CPU."""
+    """Open an ONNX file with onnxruntime, on the CPU."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
@@ -94,7 +94,7 @@ def open_onnx(data: bytes) -> Run:
 
 
 def pt2_bytes(graph: Graph, facts: Mapping[str, str]) -> bytes:
-    """Return a graph as a file of torch.export, facts as JSON in its extra file `FACTS`."""
+    """Encode a graph as a file of torch.export, with facts as JSON in its extra file `FACTS`."""
     file = io.BytesIO()
     with _silence():
         torch.export.save(traced(graph), file, extra_files={FACTS: json.dumps(dict(facts))})
@@ -102,7 +102,7 @@ def pt2_bytes(graph: Graph, facts: Mapping[str, str]) -> bytes:
 
 
 def open_pt2(data: bytes) -> Run:
-    """Return what torch.export makes of a file just written."""
+    """Open a file just written with torch.export."""
     with _silence():
         network = torch.export.load(io.BytesIO(data)).module()
 
@@ -116,7 +116,7 @@ def open_pt2(data: bytes) -> Run:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep what PyTorch says about its own insides while it exports from standard error."""
+    """Silence PyTorch's messages about its internals on standard error during an export."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         before = logging.root.manager.disable

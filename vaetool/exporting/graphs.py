@@ -1,8 +1,7 @@
-"""What each kind of model becomes as a graph: tensors in, tensors out, no Python in between.
+"""The graph of each kind of model: tensors in, tensors out, no Python in between.
 
 Every input and output is float32 and holds one picture or code. Where heights and widths are free, they are multiples
-of a number; a larger picture than memory has room for is the caller's to cut into tiles, and one of another size to be
-padded.
+of a number: the caller pads pictures of other sizes, and cuts those too large for memory into tiles.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ from vaetool.scoring.features import Features
 from vaetool.scoring.heatmaps import PER_DECADE
 
 ALPHA = 0.05
-"""The share of good pictures that may score above the threshold."""
+"""Share of good pictures that may score above the threshold."""
 
 LEVELS = 6
-"""Levels of the pyramid by which a hole is filled smoothly, before the network sees it."""
+"""Levels of the pyramid that fills a hole smoothly before the network sees it."""
 
 CHECKED = ((2, 3), (3, 2))
 """Heights and widths of the pictures that a graph is checked with, in multiples of `LEAST` pixels or more."""
@@ -48,10 +47,10 @@ LEAST = 64
 
 @dataclass(frozen=True)
 class Graph:
-    """A network without Python, and what its user has to know.
+    """A network without Python, and what its users need to know.
 
-    inputs, outputs: names of tensors; shapes: of the inputs, (1, channels, height, width), with 0 for a height and a
-    width that are free, or (1, latent). multiple: what free heights and widths are multiples of. facts: by name.
+    inputs, outputs: names of tensors; shapes: of the inputs, (1, channels, height, width), with 0 for a free height
+    and width, or (1, latent). multiple: divisor of free heights and widths. facts: by name.
     """
 
     network: nn.Module
@@ -62,12 +61,12 @@ class Graph:
 
     @property
     def sizes(self) -> list[tuple[int, int] | None]:
-        """Heights and widths to check it with; a single None if its inputs have one shape."""
+        """Heights and widths to check the graph with; a single None if its inputs have fixed shapes."""
         unit = math.lcm(self.multiple, LEAST)
         return [(rows * unit, columns * unit) for rows, columns in CHECKED] if self.multiple else [None]
 
     def example(self, size: tuple[int, int] | None = None) -> tuple[Tensor, ...]:
-        """Return inputs, the same each time: pictures of noise around grey, holes, codes."""
+        """Return reproducible inputs: pictures of noise around grey, holes, codes."""
         generator = torch.Generator().manual_seed(0)
         found = []
         for name, shape in self.shapes.items():
@@ -80,7 +79,7 @@ class Graph:
 
 
 class Denoiser(nn.Module):
-    """A denoiser that finds the noise by itself, at every place."""
+    """A denoiser that estimates the noise itself, at every place."""
 
     def __init__(self, model: DAE) -> None:
         super().__init__()
@@ -99,9 +98,9 @@ class Denoiser(nn.Module):
 
 
 class Inpainter(nn.Module):
-    """A masked autoencoder that fills holes smoothly before it looks at them, as `push_pull` does.
+    """A masked autoencoder that fills holes smoothly before the network sees them, as `push_pull` does.
 
-    A square of 2^`LEVELS` pixels a side that is all hole, and begins at a multiple of that, gets the picture's mean.
+    A square of 2^`LEVELS` pixels a side, aligned to multiples of that, gets the picture's mean if it is all hole.
     """
 
     def __init__(self, model: MAE) -> None:
@@ -134,12 +133,13 @@ class FlawFinder(nn.Module):
         self.model = model
 
     def forward(self, picture: Tensor) -> Tensor:
-        """Return how likely each pixel is part of each of `FLAWS`, in 0..1: (1, len(FLAWS), height, width)."""
+        """Return the probability that each pixel is part of each of `FLAWS`, in 0..1: (1, len(FLAWS), height, width).
+        """
         return self.model.find(picture).sigmoid()
 
 
 class Heat(nn.Module):
-    """What `log_p` does: values to −log10 of their p-values, by those that shares of good pictures exceed."""
+    """Conversion of values to −log10 of their p-values, as `log_p` does, by quantiles over good pictures."""
 
     start: Tensor
     step: Tensor
@@ -174,7 +174,7 @@ class DefectFinder(nn.Module):
 
 
 class FeatureScorer(nn.Module):
-    """A model of features, with the network that these are of."""
+    """A model of features with its backbone."""
 
     def __init__(self, model: Features) -> None:
         super().__init__()
@@ -197,7 +197,7 @@ class Encoder(nn.Module):
         self.model = model
 
     def forward(self, picture: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Return the code, (1, latent); of a vae, the mean of the posterior and the logarithm of its variance."""
+        """Return the code, (1, latent), or for a vae the mean of the posterior and the logarithm of its variance."""
         if isinstance(self.model, AE):
             return self.model.embed(picture)
         posterior = self.model.posterior(picture)
@@ -205,7 +205,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """What makes pictures of codes."""
+    """The decoder of a generative model."""
 
     def __init__(self, model: AE | VAE | GAN) -> None:
         super().__init__()
@@ -273,7 +273,7 @@ def _of_codes(model: AE | VAE | GAN, part: str | None) -> Graph:
 
 
 def _verdicts(model: Defect | Features) -> dict[str, str]:
-    """Return what turns a score into a verdict: the threshold, and the scores of good pictures, for p-values.
+    """Return the facts that turn a score into a verdict: the threshold, and the scores of good pictures, for p-values.
 
     Raises UsageError for a model without calibration.
     """

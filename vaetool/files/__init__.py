@@ -1,1 +1,1 @@
-"""Many files: which they are, where results go, messages, exit codes. Nothing here knows about torch or pictures."""
+"""Batches of files: inputs, outputs, messages, exit codes. Nothing here knows about torch or pictures."""

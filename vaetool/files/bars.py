@@ -13,7 +13,7 @@ from vaetool.progress import listening
 
 @contextmanager
 def show_bars(screen: Console, total: int | None) -> Iterator[Callable[[], None]]:
-    """Show a bar of `total` files (None: not known), unless that is 1, and one of the parts of a large picture.
+    """Show a bar of `total` files (None: unknown), unless there is only one, and one of the parts of a large picture.
 
     Yields the function that advances the first by one file.
     """

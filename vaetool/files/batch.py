@@ -1,4 +1,4 @@
-"""Many files through one model: threads read and write around it, a bad file fails alone, no file is left half written.
+"""Batches: one model, threads that read and write around it; a bad file fails alone, no file is left half-written.
 
     report = Report(console)
     run(jobs, Steps(read=images.read, work=clean, write=to_bytes), report, threads=4)
@@ -38,10 +38,9 @@ Facts = Mapping[str, Any]
 
 @dataclass
 class Read(Generic[T]):
-    """A file in progress: `value` is what `read` gave, or `error` says why there is none.
+    """A file in progress: `value` is the result of `read`, or `error` the reason why there is none.
 
-    A job that is to be skipped has neither. seconds: the time spent on it so far. in_bytes: the size of the file, if
-    it is known.
+    A skipped job has neither. seconds: time spent on it so far. in_bytes: size of the file, if known.
     """
 
     job: Job
@@ -53,7 +52,7 @@ class Read(Generic[T]):
 
     @contextmanager
     def attempt(self) -> Iterator[None]:
-        """Time one step; whatever goes wrong in it is this file's error, unless the whole request is wrong."""
+        """Time one step; record any exception in it as this file's error, unless the whole request is wrong."""
         start = time.perf_counter()
         try:
             yield
@@ -67,7 +66,7 @@ class Read(Generic[T]):
 
 @dataclass(frozen=True)
 class SideBySide(Generic[T]):
-    """How to work on several files at once: how many, on which, and what each thread calls before it begins."""
+    """Settings for processing files in parallel: how many, which, and what each thread calls first."""
 
     count: int
     suits: Callable[[T], bool]
@@ -76,7 +75,7 @@ class SideBySide(Generic[T]):
 
 @dataclass(frozen=True)
 class Steps(Generic[T, U]):
-    """What is done with a file.
+    """The steps of processing a file.
 
     read:  a path, or the bytes of standard input, a pipe or a URL -> whatever `work` takes; its `warnings`, if any, are
            shown.
@@ -94,7 +93,7 @@ class Steps(Generic[T, U]):
 
 @dataclass
 class Result(Generic[T, U]):
-    """What became of a file: `file` says of which one, and why if there is no result."""
+    """The outcome for a file: `file` identifies it, and has the error if there is no result."""
 
     file: Read[T]
     value: U | None = None
@@ -104,19 +103,19 @@ class Result(Generic[T, U]):
 
 
 def run(jobs: Sequence[Job], steps: Steps[T, U], report: Report, *, threads: int = 1) -> None:
-    """Work through all jobs and report each, in order.
+    """Process all jobs and report each, in order.
 
     `threads` files are read ahead and as many written behind, so memory does not grow with the number of files.
-    What a step raises fails that file only; UsageError ends the run, as do a StorageError, Ctrl-C and SIGTERM, once the
-    files being written are complete. Files being read are not waited for: a pipe, or a folder in a network that does
-    not answer, may take for ever.
+    An exception in a step fails that file only; UsageError, StorageError, Ctrl-C and SIGTERM end the run once the
+    files being written are complete. Pending reads are abandoned, because a pipe or a network folder may block for
+    ever.
     """
     with closing(results(jobs, steps, threads=threads)) as found:
         tell(found, report, len(jobs))
 
 
 def tell(results: Iterable[Result[Any, Any]], report: Report, total: int) -> None:
-    """Report results as they come, up to one that ends the run."""
+    """Report results as they come, until one ends the run."""
     with report.over(total):
         for result in results:
             if ends_a_run(_tell(result, report)):
@@ -124,7 +123,7 @@ def tell(results: Iterable[Result[Any, Any]], report: Report, total: int) -> Non
 
 
 def results(jobs: Sequence[Job], steps: Steps[T, U], *, threads: int = 1) -> Generator[Result[T, U], None, None]:
-    """Yield what becomes of each job, in order, once its file is written: see `run`."""
+    """Yield the result of each job, in order, once its file is written: see `run`."""
     side_by_side = steps.side_by_side if len(jobs) > 1 else None
     at_once, begin = (0, None) if side_by_side is None else (side_by_side.count, side_by_side.begin)
     writing: deque[Future[Result[T, U]]] = deque()
@@ -224,7 +223,7 @@ def _write(result: Result[T, U], write: Callable[[U, Job], bytes | None]) -> Res
 
 
 def ends_a_run(item: Read[Any]) -> bool:
-    """Tell whether what a file failed with would fail the others as well: no room for results."""
+    """Tell whether a file's error would fail the others as well: no room for results."""
     return isinstance(item.error, StorageError)
 
 

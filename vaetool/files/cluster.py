@@ -1,9 +1,9 @@
-"""Many files on many machines: the workers of a Ray cluster, each a process with a model of its own.
+"""Batches on many machines: the workers of a Ray cluster, each a process with its own model.
 
     for row in Cluster(address=None, device="auto", count=None).spread(jobs, start, lost): ...
 
-A worker is given a few files at a time, and more when it has done with these. What a worker that ended had in hand goes
-to another one. Rows come in the order of the files, and only so many wait for their turn.
+A worker is given a few files at a time, and more when it is done with these. The files of a worker that died go to
+another one. Rows come in the order of the files, and only a limited number wait for their turn.
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ from vaetool.files.planning import Job, OnExisting
 R = TypeVar("R")
 
 Work = Callable[[Sequence[Job]], list[R]]
-"""What a worker does with some files: a row for each, in their order."""
+"""A worker's function: a row for each of some files, in order."""
 
 AHEAD = 16
-"""Shares for each worker that may be done before the first that is not."""
+"""Shares per worker that may be finished ahead of the first unfinished one."""
 
 DEATHS = 5
-"""A share on which so many workers have ended is given up, and a run in which so many of each end before they begin."""
+"""Deaths of workers after which a share is given up, or, if they die before they begin, the run."""
 
 PATIENCE = 10
-"""Seconds that a cluster has to answer in."""
+"""Seconds that a cluster may take to answer."""
 
 STORE = 2**28
-"""Bytes of memory that the processes of a cluster of this machine alone share."""
+"""Bytes of shared memory of the processes in a local cluster."""
 
 
 class Cluster:
     """A Ray cluster: the one at an address or in RAY_ADDRESS, or else one of this machine alone, for this run.
 
-    device: of the workers: `cpu`, `cuda`, or `auto`, a GPU for each if the cluster has any. count: how many workers;
-    None: one for each core, or for each GPU. warn: is told of workers that end. Raises UsageError for a cluster that is
-    not there, and without Ray.
+    device: of the workers: `cpu`, `cuda`, or `auto`, a GPU for each if the cluster has any. count: number of workers;
+    None: one for each core or GPU. warn: is told of workers that died. Raises UsageError if the cluster cannot be
+    reached, and without Ray.
     """
 
     def __init__(
@@ -74,9 +74,9 @@ class Cluster:
     ) -> Iterator[R]:
         """Yield a row for each job, in their order.
 
-        start: is called in each worker, loads the model, and returns what works on files; it and its rows are pickled.
-        lost: returns the row of a file on which workers end again and again. at_once: files that a worker is given at
-        a time. What `start` and the work raise is raised here.
+        start: is called in each worker, loads the model, and returns the function that processes files; it and its rows
+        are pickled. lost: returns the row of a file on which workers die again and again. at_once: files that a worker
+        is given at a time. Exceptions of `start` and of the work are raised here.
         """
         shares = _shares(jobs, at_once)
         return _Spreading(self._ray, self._new_worker(start), lost, self._warn, shares, self.count).rows()
@@ -90,7 +90,7 @@ class Cluster:
 
 
 class _Worker:
-    """What runs in a process of the cluster."""
+    """The worker in a process of the cluster."""
 
     def __init__(self, start: Callable[[], Work[Any]], folder: str) -> None:
         self._start = start
@@ -102,13 +102,13 @@ class _Worker:
         self._work = self._start()
 
     def work(self, jobs: list[Job]) -> list[Any]:
-        """Return what became of files."""
+        """Return the rows of files."""
         return self._work(jobs)
 
 
 @dataclass
 class _Share:
-    """Some of the files, and how many workers have ended on them."""
+    """Some of the files, and the number of workers that died on them."""
 
     number: int
     jobs: list[Job]
@@ -117,10 +117,10 @@ class _Share:
 
 @dataclass
 class _Spreading(Generic[R]):
-    """One run: who works on what.
+    """One run: the distribution of shares among workers.
 
-    working: by what is awaited of a worker: itself, and its share, None as long as it is getting ready.
-    again: shares of workers that have ended. done: rows by the number of their share, until it is their turn.
+    working: worker and share by the awaited reference; the share is None while a worker is getting ready.
+    again: shares of workers that died. done: rows by the number of their share, until it is their turn.
     """
 
     ray: Any
@@ -156,14 +156,14 @@ class _Spreading(Generic[R]):
         self.working[worker.prepare.remote()] = worker, None
 
     def _next(self) -> _Share | None:
-        """Return the next share to work on; None if there is none, or enough rows wait for their turn."""
+        """Return the next share to process; None if there is none, or enough rows wait for their turn."""
         if self.again:
             return self.again.popleft()
         in_hand = len(self.done) + sum(share is not None for _, share in self.working.values())
         return next(self.shares, None) if in_hand < AHEAD * self.count else None
 
     def _await(self) -> None:
-        """Wait for the next worker to be ready, or done with its share, or gone."""
+        """Wait until the next worker is ready, done with its share, or dead."""
         (ready,), _ = self.ray.wait(list(self.working))
         worker, share = self.working.pop(ready)
         try:
@@ -178,7 +178,7 @@ class _Spreading(Generic[R]):
             self.done[share.number] = found
 
     def _replace(self, share: _Share | None, error: Exception) -> None:
-        """Start a worker in the place of one that has ended, and have its share done again."""
+        """Replace a worker that died, and requeue its share."""
         self._begin()
         if share is None:
             self.stillborn += 1
@@ -196,7 +196,7 @@ class _Spreading(Generic[R]):
 
 
 def _shares(jobs: Iterable[Job], at_once: int) -> Iterator[_Share]:
-    """Yield jobs, so many at a time. Raises UsageError for standard input and output, which workers do not have."""
+    """Yield shares of `at_once` jobs. Raises UsageError for standard input and output, which workers do not have."""
     following, number = iter(jobs), 0
     while share := list(islice(following, at_once)):
         if any(isinstance(place, Stream) for job in share for place in (job.source, job.output)):
@@ -211,7 +211,7 @@ def _names(share: _Share) -> str:
 
 
 def _connected(address: str) -> Any:
-    """Return the module ray, connected to a cluster; `local` is one that begins and ends with this process."""
+    """Return the module ray, connected to a cluster; `local` starts one that ends with this process."""
     try:
         import ray
     except ImportError:
@@ -241,7 +241,7 @@ def _check_answers(address: str) -> None:
 
 @contextmanager
 def _signals_kept() -> Iterator[None]:
-    """Set SIGTERM back to what it was set to before: Ray sets it, too."""
+    """Restore the handler of SIGTERM, which Ray replaces."""
     handler = signal.getsignal(signal.SIGTERM)
     try:
         yield

@@ -1,4 +1,4 @@
-"""Everything the command says: messages on stderr, data on stdout, and the exit code.
+"""The command's output: messages on stderr, data on stdout, and the exit code.
 
 `Console` prints, `Report` counts files and owns the exit code of a batch, and `guarded` turns whatever
 ends a command (an error, Ctrl-C, SIGTERM, a closed pipe) into one line and the exit code promised for it.
@@ -85,12 +85,12 @@ class Console:
             self._print(text)
 
     def note(self, text: str) -> None:
-        """Print one line, with -v."""
+        """Print one line if -v was given."""
         if self.verbose and not self.quiet:
             self._print(text, "dim")
 
     def trace(self, error: BaseException) -> None:
-        """Print the traceback, with -vv."""
+        """Print the traceback if -vv was given."""
         if self.verbose >= 2:
             for line in "".join(traceback.format_exception(error)).splitlines():
                 self._print(line)
@@ -126,7 +126,7 @@ class Console:
         """Show progress on stderr, only where it is a terminal; yield the function that advances it by one file.
 
         There is a bar of the files, if they are not a single one, and one of the parts of a large picture.
-        total: of files; None if it is not known, 0 for no bar: on a terminal, lines of data would run into it.
+        total: number of files; None if unknown, 0 for no bar: lines of data on a terminal would run into it.
         """
         lines_would_mix = self.json and _is_terminal(sys.stdout)
         if self.quiet or lines_would_mix or total == 0 or not self.screen.is_terminal:
@@ -139,9 +139,9 @@ class Console:
 
 
 class Report:
-    """Counts files done, skipped and failed, reports each in the way asked for, and owns the exit code.
+    """Reporter that counts files done, skipped and failed, reports each as asked, and owns the exit code.
 
-    sizes: sums up what compressing saves, for a command that compresses. resumable: the command has --skip-existing.
+    sizes: sums up the savings of a command that compresses. resumable: the command has --skip-existing.
     """
 
     def __init__(self, console: Console, *, sizes: Sizes | None = None, resumable: bool = True) -> None:
@@ -162,7 +162,7 @@ class Report:
 
     @contextmanager
     def over(self, total: int | None) -> Iterator[Report]:
-        """Span the work on `total` files (None: not known): show the bar during it, and the summary at its end."""
+        """Enclose the work on `total` files (None: unknown): show the bar during it, and the summary at its end."""
         self.total += total or 0
         try:
             with self.console.progress(total) as self._advance:
@@ -183,7 +183,7 @@ class Report:
     ) -> None:
         """Report a finished file. `output` is where it went (None: nowhere), `facts` go into JSON and the line of -v.
 
-        Facts of a file whose result is the file itself are `changed`, false, and the `reason` that the summary gives.
+        For a file copied unchanged, facts include `changed`, false, and the `reason` that the summary gives.
         """
         self.done_count += 1
         facts = dict(facts or {})
@@ -205,12 +205,12 @@ class Report:
         self._advance()
 
     def counted(self) -> None:
-        """Count a finished file of which nothing is to be said."""
+        """Count a finished file without reporting it."""
         self.done_count += 1
         self._advance()
 
     def skipped(self, source: object, output: object) -> None:
-        """Report a file that has its result already."""
+        """Report a file whose result exists already."""
         self.skipped_count += 1
         self.console.note(f"{source}: {output} exists, skipped")
         if self.console.json:
@@ -218,7 +218,7 @@ class Report:
         self._advance()
 
     def failed(self, source: object, error: Exception, facts: Mapping[str, Any] | None = None) -> None:
-        """Report a file that failed; its path precedes the message. facts: what JSON has besides."""
+        """Report a file that failed; its path precedes the message. facts: further entries for JSON."""
         self.failed_count += 1
         message = reason(error, source)
         self.console.error(f"{source}: {message}")
@@ -250,9 +250,9 @@ class Report:
 
 
 def reason(error: Exception, source: object = None) -> str:
-    """Return what is wrong, in one line; an error nobody foresaw is named as such.
+    """Return an error's reason in one line; unforeseen errors are named as such.
 
-    source: the file that is spoken of; only of another one the path is given.
+    source: the file reported on; the path is given only if the error is about another one.
     """
     if isinstance(error, VaetoolError):
         return one_line(error)
@@ -273,9 +273,9 @@ def _is_of_import(error: Exception) -> bool:
 
 
 def guarded(command: Callable[[], int], console: Console) -> int:
-    """Run a command and return its exit code; whatever stops it becomes one line and a code of its own.
+    """Run a command and return its exit code; whatever stops it becomes one line and the appropriate code.
 
-    A signal is the reason whatever became of the exception that it raised, which libraries may swallow or change.
+    A signal counts as the reason even if libraries swallowed or changed the exception that it raised.
     """
     with signals.raised() as came:
         try:
@@ -312,7 +312,8 @@ def _failed(error: Exception, console: Console) -> int:
 
 
 def _pipe_closed() -> int:
-    """Send broken pipes nowhere and return 0: nothing more may be written, not even by the interpreter's last flush."""
+    """Redirect stdout to nowhere and return 0: nothing more may be written, not even by the interpreter's last flush.
+    """
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
             nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -1,4 +1,4 @@
-"""From what was typed to a list of files: folders, patterns, lists, standard input.
+"""Expansion of command-line arguments into files: folders, patterns, lists, standard input.
 
 Files named one by one keep the order they were given in; those of a folder are sorted by name. A folder gives the
 files whose name or content says that they are of the wanted kind: a `.txt` is passed over in silence, a damaged
@@ -40,13 +40,13 @@ Source = Path | Remote | Stream
 
 @dataclass(frozen=True)
 class FileKind:
-    """A kind of file that a command takes.
+    """A kind of file that a command accepts.
 
     name:     plural, for messages; one: singular, with its article.
     sniff:    first bytes -> the extensions under which a result in the same format goes, the usual one first;
               empty when the content is something else.
     suffixes: extensions, lower case, that are taken from a folder without looking inside.
-    holds_pictures: files of a folder that look like pictures but are not read are missed by people.
+    holds_pictures: warn of files in folders that look like pictures but are not read.
     """
 
     name: str
@@ -60,8 +60,8 @@ class FileKind:
 class Entry:
     """One input.
 
-    place: below an output folder. problem: what is wrong with it, if that is known already. shared: it is from a folder
-    or the file of a list, which other processes can read as well.
+    place: path below an output folder. problem: what is wrong with the input, if known already. shared: it comes from
+    a folder or a list in a file, which other processes can read as well.
     """
 
     source: Source
@@ -72,9 +72,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Inputs:
-    """All inputs; `many` when a result can only go into a folder, because a folder, a list or several were given.
+    """All inputs; `many` if results can only go into a folder, because a folder, a list or several inputs were given.
 
-    unread: pictures in folders of kinds that are not read.
+    unread: pictures in folders whose kinds are not read.
     """
 
     entries: tuple[Entry, ...]
@@ -91,7 +91,7 @@ PNG = (".png",)
 def sniff_image(head: bytes) -> tuple[str, ...]:
     r"""Return the extensions for a result in the format that the first bytes show, empty when they show no image.
 
-    A format that is read but not written gives `.png`.
+    A format that is read but not written yields `.png`.
 
     >>> sniff_image(b"\xff\xd8\xff\xe0")[0], sniff_image(b"Dear diary")
     ('.jpg', ())
@@ -152,14 +152,14 @@ def expand(
     earlier: str = "",
     leave_out: Sequence[Place] = (),
 ) -> Inputs:
-    """Return all inputs of a command, each once.
+    """Return all inputs of a command without duplicates.
 
     arguments:  files, folders, patterns that the shell did not expand, URLs of these, or `-`.
     recursive:  whether sub-folders are searched; None for a command that never does, so that -r is not advised.
     files_from: a file with one path per line (`-`: standard input), NUL-separated with `null`. Relative paths keep
                 their folders below an output folder.
-    earlier:    how names of this command's own results end, before the suffix: those are not taken from folders.
-    leave_out:  folders, those of results, that are not searched.
+    earlier:    ending, before the suffix, of this command's own results, which are not taken from folders.
+    leave_out:  folders of results, which are not searched.
 
     A file that is missing becomes an entry with a problem, and so does a folder without a file of the kind: it fails
     alone. Raises UsageError when the request makes no sense: nothing given, only such folders, `-` with other inputs,
@@ -184,7 +184,7 @@ def stream(
 ) -> Iterator[Entry]:
     """Yield what `expand` finds, one by one, for work that can begin before the last of a million names is known.
 
-    A list is read as it is written. No name is remembered: a file that is named twice comes twice (see `each_once`).
+    A list is read while it is written. Duplicates are kept (see `each_once`), since no names are remembered.
     folders, unread: folders, and pictures in them that are not read, are added to these lists as they are found.
     Raises UsageError as `expand` does: at once for arguments, on the way for folders and lists.
     """
@@ -300,7 +300,7 @@ def _is_earlier(path: Place, earlier: str) -> bool:
 def _is_kind(path: Place, kind: FileKind) -> bool:
     """Tell whether a file in a folder is of the kind: by its name, which is cheap, else by its first bytes.
 
-    Of a file at a URL the name decides: looking into each of a million files takes hours.
+    For a file at a URL only the name counts: looking into each of a million files would take hours.
     """
     if isinstance(path, Remote):
         return path.suffix.lower() in kind.suffixes
@@ -314,7 +314,7 @@ def _is_kind(path: Place, kind: FileKind) -> bool:
 
 
 def each_once(entries: Iterable[Entry]) -> Iterator[Entry]:
-    """Leave out further mentions of a path: a file named twice is worked on once."""
+    """Drop repeated paths, so that a file named twice is processed once."""
     seen: set[str] = set()
     for entry in entries:
         path = str(entry.source)

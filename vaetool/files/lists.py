@@ -1,4 +1,4 @@
-"""Lists of files: one name a line, or ended by NUL; in UTF-8, any other bytes, or UTF-16 as Windows writes it."""
+"""Lists of files: names on lines or terminated by NUL; in UTF-8, any other bytes, or UTF-16 as Windows writes it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_list(source: str, null: bool) -> Iterator[str]:
-    """Yield the names in a list (`-`: standard input), as soon as they are there; null: each is ended by NUL.
+    """Yield the names in a list (`-`: standard input) as they arrive; null: they are terminated by NUL.
 
     Raises UsageError for a list that cannot be read.
     """
@@ -45,7 +45,7 @@ def _opened(source: str) -> AbstractContextManager[Any]:
 
 
 def _blocks(file: Any) -> Iterator[bytes]:
-    """Yield what is in a file, as UTF-8 if it begins with a byte-order mark, which is left out."""
+    """Yield the contents of a file; if it begins with a byte-order mark, as UTF-8 without the mark."""
     first = b""
     while len(first) < len(codecs.BOM_UTF8) and (more := file.read1(BLOCK)):
         first += more

@@ -1,4 +1,4 @@
-"""Masks of many pictures, found by the names of the pictures."""
+"""A folder of masks, found by the names of their pictures."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from vaetool.files import inputs
 from vaetool.files.unread import advice, kind_by_name
 
 ENDINGS = ("", "_mask")
-"""What follows a picture's name in that of its mask: nothing, or as in MVTec AD."""
+"""Endings of a mask's name after the picture's: none, or as in MVTec AD."""
 
 
 class MaskFolder:
-    """A folder of masks: pictures that are white where an image has a defect, or a hole.
+    """A folder of masks: pictures that are white where an image has a defect or a hole.
 
     The mask of `cracks/07.jpg` is the `07.*` or `07_mask.*` of the folder. If there are several, the one in `cracks/`,
     or else the one in no sub-folder.
@@ -29,7 +29,7 @@ class MaskFolder:
     def of(self, source: object) -> Path | None:
         """Return the mask of an image, if there is one.
 
-        Raises FileError if there are several, and for one of a kind that is not read.
+        Raises FileError if there are several, or if its kind is not read.
         """
         image = Path(str(source)).absolute()
         found = [entry for ending in ENDINGS for entry in self._by_name.get(image.stem + ending, [])]
@@ -48,6 +48,6 @@ class MaskFolder:
 
 
 def _common_depth(mask: PurePath, image: PurePath) -> int:
-    """Return how many folders a mask is in that are also the last ones of its image, -1 if they are others."""
+    """Return the number of a mask's folders if they are also the last ones of its image, else -1."""
     folders, others = mask.parent.parts, image.parent.parts
     return len(folders) if others[max(0, len(others) - len(folders)) :] == folders else -1

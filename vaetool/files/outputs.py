@@ -1,4 +1,4 @@
-"""Where results go: one rule for what is a folder, and one wording for what is in the way."""
+"""Paths of results: one rule for what is a folder, and one wording for results that exist."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ STANDARD_OUTPUT = "-"
 def is_folder(output: str | os.PathLike[str], *, without_suffix: bool = False) -> bool:
     """Tell whether the name of a result is that of a folder: it ends with a separator, or exists as one.
 
-    without_suffix: a name without a suffix is one, too, unless it is a device or a pipe; for commands whose results are
-    several files or one. Raises UsageError for an empty name.
+    without_suffix: a name without a suffix is a folder, too, unless it is a device or a pipe; for commands that write
+    one file or several. Raises UsageError for an empty name.
     """
     text = os.fspath(output)
     if not text:
@@ -33,7 +33,7 @@ def is_folder(output: str | os.PathLike[str], *, without_suffix: bool = False) -
 
 
 def check_folder(output: str, what: str) -> None:
-    """Raise UsageError if the name of a folder, as typed, is rather that of a file; what: is to be written there."""
+    """Raise UsageError if a folder, as typed, looks like a file; what: the results to be written there."""
     path = location(output)
     if isinstance(path, Path) and os.path.lexists(path) and not os.path.isdir(path):  # noqa: PTH112 - never raises
         raise UsageError(f"{output} is not a folder: {what} need a folder")
@@ -49,7 +49,7 @@ def is_in_the_way(path: Place) -> bool:
 
 
 def those_in_the_way(paths: Iterable[Place]) -> set[Place]:
-    """Return the results that `is_in_the_way` is true of; a remote folder with several of them is listed once."""
+    """Return the results that exist, see `is_in_the_way`; a remote folder with several of them is listed once."""
     found: set[Place] = set()
     by_folder: defaultdict[Remote, list[Place]] = defaultdict(list)
     for path in paths:
@@ -74,7 +74,7 @@ def refuse_existing(paths: Sequence[Place], advice: str = "--force replaces") ->
 
 
 def check_results(paths: Sequence[Path], *, force: bool) -> None:
-    """Raise UsageError if any of the results exists, unless `force`, and FileError if it could not be written."""
+    """Raise UsageError if any of the results exists, unless `force`, and FileError if one cannot be written."""
     if not force:
         refuse_existing(paths)
     for path in {path.parent: path for path in paths}.values():
@@ -82,9 +82,9 @@ def check_results(paths: Sequence[Path], *, force: bool) -> None:
 
 
 def refuse_inputs(results: Iterable[Place], read: Iterable[object]) -> None:
-    """Raise UsageError if a result would replace a file that is read, under whatever name: links, other case.
+    """Raise UsageError if a result would replace a file that is read, even under another name: a link, other case.
 
-    read: paths; anything else among them is passed over. They are asked for only if a result exists.
+    read: paths; other objects are ignored. They are iterated over only if a result exists.
     """
     existing = [(path, key) for path in results if (key := _identity(path)) is not None]
     if not existing:
@@ -96,12 +96,12 @@ def refuse_inputs(results: Iterable[Place], read: Iterable[object]) -> None:
 
 
 def size_of(written: Iterable[Path]) -> int:
-    """Return how many bytes results have together; devices and pipes have none."""
+    """Return the total size of results in bytes, not counting devices and pipes."""
     return sum(path.stat().st_size for path in written if path.is_file())
 
 
 def ignores_case(folder: Path) -> bool:
-    """Tell whether names in a folder that differ by case alone are one, as is usual on Windows and macOS."""
+    """Tell whether a folder ignores the case of names, as is usual on Windows and macOS."""
     with suppress(OSError), os.scandir(folder) as entries:
         inside = (Path(entry.path) for entry in entries)
         for path in chain(inside, (folder, *folder.parents)):
@@ -113,7 +113,7 @@ def ignores_case(folder: Path) -> bool:
 
 
 def _identity(path: object) -> tuple[int, int] | str | None:
-    """Return what identifies a regular file under all its names, a link being what it leads to; of a URL, itself."""
+    """Return an identity that a regular file has under all its names, links included; for a URL, the URL."""
     if isinstance(path, Remote):
         return path.url
     if not isinstance(path, Path):

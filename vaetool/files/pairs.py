@@ -1,4 +1,4 @@
-"""Two files that belong together, or those of two folders, by name."""
+"""Pairs: two files, or the files of two folders matched by name."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from vaetool.files.remote import Place
 
 @dataclass(frozen=True)
 class Pairs:
-    """The files of one side, and what belongs to them on the other.
+    """The files of one side, and their partners on the other.
 
-    inputs: the first files; one without a partner has that as its problem.
-    partners: those that have one, by the first file.
-    alone: files of the other side without a partner, with that as their problem.
+    inputs: the first files; for one without a partner, that is its problem.
+    partners: second files, by the first one.
+    alone: files of the other side without a partner, which is their problem.
     """
 
     inputs: Inputs

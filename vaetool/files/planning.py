@@ -1,4 +1,4 @@
-"""From inputs to jobs: which file becomes which, with whatever cannot work out refused before any work begins."""
+"""From inputs to jobs: the result of each file, with whatever cannot work refused before any work begins."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from vaetool.files.writing import check_writable, is_special
 
 
 class OnExisting(enum.Enum):
-    """What becomes of a result whose name is taken: also if that happens while a run is on."""
+    """Treatment of a result whose name is taken, even if that happens during a run."""
 
     FAIL = "fail"
     SKIP = "skip"
@@ -37,10 +37,10 @@ class OnExisting(enum.Enum):
 class Job:
     """One file to work on.
 
-    output:  where the result goes; None for a command that writes none.
-    problem: what is known to be wrong before the file is opened; the job fails with it.
-    skip:    the result exists and is to be kept.
-    place:   of the input below a folder of results.
+    output:  path of the result; None for a command that writes none.
+    problem: error known before the file is opened; the job fails with it.
+    skip:    the result exists and is kept.
+    place:   path of the input below a folder of results.
     on_existing: what to do if the result exists by the time it is written.
     """
 
@@ -54,11 +54,11 @@ class Job:
 
 @dataclass(frozen=True)
 class Naming:
-    """How results are named: `photo.png` becomes `photo.denoised.png` next to the input, `photo.png` in a folder.
+    """Naming of results: `photo.png` becomes `photo.denoised.png` next to the input, `photo.png` in a folder.
 
-    suffix: `.denoised`, say, for results next to inputs. suffix_in_folder: the same for those in a folder.
+    suffix: such as `.denoised`, for results next to inputs. suffix_in_folder: the same for those in a folder.
     extension: of every result, with its dot; None: that of the input's format, by content.
-    flat: folders that inputs lie in are not mirrored in the folder of results.
+    flat: the folders of inputs are not mirrored in the folder of results.
     """
 
     suffix: str = ""
@@ -104,7 +104,7 @@ def plan(
 def plan_copies(
     jobs: Sequence[Job], folder: str, *, force: bool, skip_existing: bool, also_read: Iterable[object] = ()
 ) -> dict[Source, Place]:
-    """Return where copies of the inputs of jobs go in a folder; none for those that are there and are to be kept.
+    """Return the paths of copies of the jobs' inputs in a folder; existing ones that are kept have none.
 
     Raises UsageError as `plan`, and if `folder` is rather the name of a file.
     """

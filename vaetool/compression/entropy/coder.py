@@ -1,7 +1,7 @@
-"""The range coder: whole numbers to bytes and back, each under the table that its index names.
+"""The range coder: whole numbers to bytes and back, each under the table of its index.
 
-Constriction does the arithmetic. It is given counts, never probabilities: where the counts of a table, less one each,
-are whole numbers that sum to 2^24 less their number, its quantisation gives back exactly these counts.
+Constriction does the arithmetic. It is given counts, never probabilities: if the counts of a table, less one each, are
+whole numbers that sum to 2^24 less their number, its quantisation reproduces exactly these counts.
 """
 
 from __future__ import annotations
@@ -19,19 +19,20 @@ from vaetool.compression.entropy import tables
 from vaetool.errors import ImageError
 
 MAX_NUMBER = 2**15 - 1
-"""Numbers lie within ±MAX_NUMBER."""
+"""Largest magnitude of a coded number."""
 
 BITS_PER_SQUARE = 6 / math.log(2)
-"""Bits that a squared error of one in a number is worth: lambda times its share of the distortion, at nominal gain."""
+"""Worth, in bits, of a squared error of one in a number: lambda times its share of the distortion, at nominal gain."""
 
 THRIFT = 0.6
-"""Share of the bits saved that counts: numbers also help predict later ones. 0.3 to 1 were tried, see docs."""
+"""Weight of the bits saved, below one because numbers also help to predict later ones; 0.3 to 1 were tried, see docs.
+"""
 
 _ESCAPED = 2 * MAX_NUMBER + 1
 
 
 class Tables:
-    """The tables of a model, ready for the coder. `least_bits`, (64,): what the likeliest number of each costs."""
+    """The tables of a model, ready for the coder. `least_bits`, (64,): cost of the likeliest number of each."""
 
     def __init__(self, counts: Tensor) -> None:
         parts = tables.split(counts)
@@ -55,9 +56,9 @@ class Tables:
         return self._bits[place] + np.log2(_ESCAPED) * escaped
 
     def thrifty(self, values: np.ndarray, indices: np.ndarray) -> np.ndarray:
-        """Return whole numbers, (count,) int32, to code for real ones: the nearest, or the next one nearer to zero.
+        """Round real numbers to whole ones for coding, (count,) int32: to the nearest, or the next one nearer to zero.
 
-        The latter where the bits that it saves are worth more than the distortion that it adds, see `BITS_PER_SQUARE`.
+        The latter where the bits saved are worth more than the distortion added, see `BITS_PER_SQUARE`.
         """
         chosen = np.rint(values).astype(np.int32)
         places = np.flatnonzero(chosen)
@@ -70,7 +71,7 @@ class Tables:
 
 
 class Encoder:
-    """Turns numbers into bytes, and keeps a checksum of the numbers."""
+    """Encoder of numbers into bytes, with a checksum of the numbers."""
 
     def __init__(self, shared: Tables, checksum: int = 0) -> None:
         self.tables = shared
@@ -79,7 +80,7 @@ class Encoder:
         self.bits = 0.0
 
     def encode(self, numbers: np.ndarray, indices: np.ndarray) -> None:
-        """Code numbers, (count,) int32 within ±MAX_NUMBER, each under the table of its index, (count,) in 0..63."""
+        """Encode numbers, (count,) int32 within ±MAX_NUMBER, each under the table of its index, (count,) in 0..63."""
         reach = self.tables.reach[indices]
         escaped = np.abs(numbers) > reach
         symbols = np.where(escaped, 2 * reach + 1, numbers + reach)
@@ -91,12 +92,12 @@ class Encoder:
         self.bits += float(self.tables.bits(numbers, indices).sum())
 
     def finish(self) -> bytes:
-        """Return all that was coded; zeros at the end are left out, since the decoder adds them."""
+        """Return the encoded bytes without zeros at the end, which the decoder adds."""
         return self._coder.get_compressed().astype("<u4").tobytes().rstrip(b"\0")
 
 
 class Decoder:
-    """Turns bytes back into the numbers, given the same indices in the same order."""
+    """Decoder of bytes into numbers, given the same indices in the same order."""
 
     def __init__(self, shared: Tables, data: bytes, checksum: int = 0) -> None:
         self._tables = shared
@@ -136,7 +137,7 @@ def _is_of_constriction(error: BaseException) -> bool:
 
 
 def _by_table(indices: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield the tables in use in rising order, each with the places of the numbers under it, in their own order."""
+    """Yield the tables in use in rising order, each with the positions of its numbers, in order."""
     order = np.argsort(indices.astype(np.uint8), kind="stable")  # bytes are sorted in one pass
     sizes = np.bincount(indices, minlength=tables.COUNT)
     ends = np.cumsum(sizes)

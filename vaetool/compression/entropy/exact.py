@@ -1,9 +1,9 @@
-"""Arithmetic that gives the same result on every machine, in any order: whole numbers inside floating point.
+"""Arithmetic with the same result on every machine, in any order: whole numbers inside floating point.
 
 A sum of products is exact, whatever the order and the number of threads, while it stays below 2^53 in float64. So a
-layer has two faces. A `FixedConv` computes with real numbers in float32, for training. The `WholeConv` made from it
-computes with whole numbers of units of 2^-12 in float64, by matrix products alone (no Winograd, no FFT), and rounds
-back to such units by a power of two. A network of such layers differs between its faces by the rounding only.
+layer has two forms. A `FixedConv` computes with real numbers in float32, for training. The `WholeConv` made from it
+computes with whole multiples of 2^-12 in float64, by matrix products alone (no Winograd, no FFT), and rounds back to
+such multiples by a power of two. The two forms of a network differ by rounding only.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from vaetool.errors import WeightsError
 
 BITS = 12
 UNIT = 2**BITS
-"""Whole numbers stand for multiples of 1 / UNIT, in activations and weights alike; sums are in units of its square."""
+"""Scale of whole numbers: activations and weights are multiples of 1 / UNIT, sums of its square."""
 
 LIMIT = 128.0
-"""Activations are clamped to ±LIMIT, so that the largest possible sum of a layer is known when it is loaded."""
+"""Clamp of activations, ±LIMIT, by which the largest possible sum of a layer is known when it is loaded."""
 
 LEAK = 0.125  # a power of two: exact
 
@@ -70,13 +70,13 @@ class WholeConv:
         return cls(weight.permute(2, 3, 0, 1).contiguous() / UNIT, bias[:, None] / UNIT, layer.leaky)
 
     def part(self, outputs: slice, inputs: Tensor) -> WholeConv:
-        """Return the layer that gives some of the outputs where all inputs but these are zero."""
+        """Return the layer that computes some of the outputs when all inputs but these are zero."""
         return WholeConv(self.taps[:, :, outputs, inputs], self.bias[outputs], self.leaky)
 
     def __call__(self, x: Tensor) -> Tensor:
         """Convolve x: (inputs, height, width) → (outputs, height, width), both in whole units.
 
-        As the rows of the padded x lie one after the other, what a tap multiplies is all of them, shifted.
+        The rows of the padded x lie one after the other, so each tap multiplies all of them, shifted.
         """
         size, (height, width) = len(self.taps), x.shape[1:]
         rows = F.pad(x, [size // 2] * 4) if size > 1 else x

@@ -1,4 +1,4 @@
-"""From latents to the range coder and back: one walk through the prior, the same in both directions."""
+"""Latents to the range coder and back: one walk through the prior, the same in both directions."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from vaetool.compression.entropy.prior import NORMALISED_LIMIT, PASSES, ExactPri
 from vaetool.compression.grid import hyper_positions
 
 MEAN_BITS = 4
-"""Means, and with them all latents, are in sixteenths."""
+"""Fractional bits of means, and so of all latents: sixteenths."""
 
 MAX_LATENT = 2**15 - 1  # in sixteenths
 
 Exchange = Callable[[Tensor, Tensor, int | None], Tensor]
-"""Means in sixteenths and indices, both (count,), and the pass of y they are of, if any → whole numbers, (count,)."""
+"""Means in sixteenths and indices, both (count,), and their pass of y, if any → whole numbers, (count,)."""
 
 
 def encode_latents(prior: ExactPrior, z: Tensor, y: Tensor, quality: int, encoder: Encoder) -> float:
-    """Code real latents; return the bits of z.
+    """Encode real latents; return the bits of z.
 
-    z: (hyper, ⌈h / 4⌉, ⌈w / 4⌉), y: (latent, h, w), both any float.
+    z: (hyper, ⌈h / 4⌉, ⌈w / 4⌉), y: (latent, h, w), both of any floating-point type.
     """
     z_bits = 0.0
 
@@ -46,7 +46,7 @@ def encode_latents(prior: ExactPrior, z: Tensor, y: Tensor, quality: int, encode
 
 
 def decode_latents(prior: ExactPrior, quality: int, height: int, width: int, decoder: Decoder) -> Tensor:
-    """Return what was coded as y, in sixteenths: (latent, height, width) int16.
+    """Decode y, in sixteenths: (latent, height, width) int16.
 
     Raises ImageError for bytes that no encoder writes.
     """
@@ -58,7 +58,7 @@ def decode_latents(prior: ExactPrior, quality: int, height: int, width: int, dec
 
 
 def least_hyper_bits(prior: ExactPrior, quality: int, shared: Tables) -> float:
-    """Return the least bits that a position of z costs, whatever the picture, for its tables do not depend on it.
+    """Return the fewest bits that a position of z can cost, in any picture, since its tables are fixed.
 
     y may cost next to nothing.
     """
@@ -66,7 +66,7 @@ def least_hyper_bits(prior: ExactPrior, quality: int, shared: Tables) -> float:
 
 
 def _walk(prior: ExactPrior, quality: int, height: int, width: int, exchange: Exchange) -> Tensor:
-    """Walk through z, then the passes of y; `exchange` codes each or decodes it.
+    """Walk through z, then the passes of y; `exchange` encodes or decodes each.
 
     Returns y in sixteenths, (latent, h, w) int64.
     """
@@ -95,7 +95,7 @@ def _walk(prior: ExactPrior, quality: int, height: int, width: int, exchange: Ex
 
 
 def _table(raw: Tensor) -> Tensor:
-    """Return the indices of tables that raw ones, in units, stand for."""
+    """Convert raw indices of tables, in units, to whole ones."""
     return ((8 * raw + UNIT // 2 >> BITS) + tables.COUNT // 2).clamp(0, tables.COUNT - 1)
 
 
@@ -112,7 +112,8 @@ def _normalised(y: Tensor, scale: Tensor) -> Tensor:
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
-    """Join what a pass codes of each group, (latent / PASSES, rows, columns), in order of channels, rows, columns."""
+    """Join the parts of a pass, one per group, (latent / PASSES, rows, columns), in order of channels, rows, columns.
+    """
     return torch.cat([part.flatten(1) for part in parts], dim=1).flatten()
 
 

@@ -3,10 +3,10 @@
 A hyper-latent z at 1/64 of the picture's size is coded first (Ballé et al. 2018). Then y, at 1/16, comes in four
 passes: positions fall into four classes, rows and columns even or odd, channels into four groups, and pass k codes the
 group k XOR class at every position (after Li, Li & Lu 2023). So every pass but the first knows a part of each position
-and of all its neighbours, and no pass is serial. A pass gives means, in sixteenths, and the indices of tables.
+and of all its neighbours, and no pass is serial. A pass yields means, in sixteenths, and indices of tables.
 
-`Prior` is what learns, in real numbers. Everything that decides a symbol is computed by the `ExactPrior` made from it,
-in the whole numbers of `vaetool.compression.entropy.exact`.
+`Prior` learns, in real numbers. Everything that decides a symbol is computed by the `ExactPrior` made from it, in the
+whole numbers of `vaetool.compression.entropy.exact`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from vaetool.compression.quality import KNOTS, exact_hats, nominal_gain
 from vaetool.errors import WeightsError
 
 PASSES = 4
-"""Also the number of classes of positions, and of groups of channels."""
+"""Number of passes, of classes of positions and of groups of channels."""
 
 NORMALISED_LIMIT = 64.0
 MAX_RAW = 2.0**15  # of the tables of z; far below what float64 holds exactly
@@ -41,7 +41,9 @@ class Prior(nn.Module):
     sigma_units: Tensor
 
     def __init__(self, sigma: np.ndarray, hyper: int, width: int) -> None:
-        """Begin with fixed tables; sigma: (latent,), about the standard deviation of each channel of y before gain."""
+        """Start with fixed tables; sigma: (latent,), the approximate standard deviation of each channel of y before
+        gain.
+        """
         super().__init__()
         self.latent, self.hyper, self.width = len(sigma), hyper, width
         # For the hyper-latent: mean and raw index of each channel at each knot.
@@ -61,7 +63,7 @@ class Prior(nn.Module):
         self.register_buffer("sigma_units", torch.as_tensor(units))
 
     def _begin_with_fixed_tables(self, tails: list[FixedConv], sigma: np.ndarray) -> None:
-        """Give every channel, at first, the table of its sigma at each quality, whatever came before."""
+        """Make every channel start with the table of its sigma at each quality, whatever came before."""
         spread = (sigma * nominal_gain(np.linspace(1, QUALITIES, KNOTS))[:, None]).clip(0.15)
         index = (np.log(spread / (2 * tables.MIN_SCALE)) * tables.STEPS_PER_NAT - tables.COUNT // 2) / 8
         for tail in tails:
@@ -90,9 +92,9 @@ class Prior(nn.Module):
 
 
 class ExactPrior:
-    """A prior in whole units, for coding: made once, from trained weights, and not changed by others later.
+    """A prior in whole units, for coding: made once from trained weights, and never changed.
 
-    A pass computes only what it codes, and only from what is known by then.
+    A pass computes only the numbers it codes, and only from those known by then.
     """
 
     def __init__(self, prior: Prior, device: torch.device | str = "cpu") -> None:
@@ -114,7 +116,9 @@ class ExactPrior:
         ]
 
     def _inputs(self, number: int, group: int, width: int) -> Tensor:
-        """Return the inputs of `Prior.look` that are not zero where a pass codes a group, in the order of `step`."""
+        """Return the indices of the inputs of `Prior.look` that can be nonzero where a pass codes a group, as `step`
+        orders them.
+        """
         known = [torch.arange(before ^ number ^ group, self.latent, PASSES) for before in range(number)]
         constants = torch.arange(self.latent, self.latent + KNOTS + PASSES)
         return torch.cat([torch.arange(width), *(width + part for part in known), width + constants])
@@ -126,7 +130,7 @@ class ExactPrior:
         return mean, raw
 
     def normaliser(self, quality: int) -> Tensor:
-        """Return what y is divided by for the networks, in units: (latent, 1, 1) int64. See `Codec.normaliser`."""
+        """Return the divisor of y for the networks, in units: (latent, 1, 1) int64. See `Codec.normaliser`."""
         product = self._gains[quality - 1] * self._sigmas >> (_GAIN_BITS + _SIGMA_BITS - BITS)
         return product.clamp_min(UNIT)[:, None, None]
 
@@ -139,7 +143,7 @@ class ExactPrior:
         return x
 
     def step(self, number: int, features: Tensor, known: Tensor, quality: int) -> tuple[Tensor, list[Tensor]]:
-        """Run one pass: return new features, and for each group of channels its means, then indices, all in units.
+        """Run one pass: return new features, and the means, then indices, of each group of channels, all in units.
 
         features: (width, height, width). known: (latent, height, width), divided by the normaliser.
         Each group gives (2 · latent / PASSES, rows, columns) at the positions of `place`.
@@ -172,7 +176,7 @@ def place(number: int, group: int) -> tuple[slice, slice, slice]:
 
 
 def pass_mask(number: int, shape: Sequence[int], device: torch.device | str = "cpu") -> Tensor:
-    """Return which numbers of y, of a shape (channels, height, width), a pass codes: bool, of that shape."""
+    """Return a mask of the numbers of y that a pass codes: bool, of the given shape, (channels, height, width)."""
     mask = torch.zeros(tuple(shape), dtype=torch.bool, device=device)
     for group in range(PASSES):
         mask[place(number, group)] = True
@@ -195,7 +199,7 @@ def _class_planes(like: Tensor) -> Tensor:
 
 
 def _with_constants(parts: Sequence[Tensor], constants: Tensor) -> Tensor:
-    """Concatenate channels of one height and width, then add channels with the same number everywhere."""
+    """Concatenate channels of one height and width, then append constant channels."""
     return torch.cat([*parts, constants[:, None, None].expand(-1, *parts[0].shape[1:])])
 
 
@@ -205,7 +209,7 @@ def _whole(prior: Prior, name: str, device: torch.device | str) -> list[WholeCon
 
 
 def _check(prior: Prior) -> None:
-    """Raise WeightsError for tables and units that are not valid."""
+    """Raise WeightsError for invalid tables or units."""
     if not all(bool((table.abs() < MAX_RAW).all()) for table in (prior.z_mean, prior.z_index)):
         raise WeightsError("the tables of its hyper-latent are damaged")
     if not tables.are_valid(prior.counts):

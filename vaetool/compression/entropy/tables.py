@@ -1,8 +1,8 @@
 """Distributions of rounded numbers as tables of whole numbers: 64 widths, each a fixed list of counts.
 
 Index i stands for a logistic distribution about zero with the scale MIN_SCALE · e^(i / STEPS_PER_NAT), over the whole
-numbers from −reach to reach, and an escape for all beyond. The counts of a table sum to 2^24. They are made once, when
-a model is made, and are stored with its weights: no machine that decodes computes a probability.
+numbers from −reach to reach, with an escape for all others. The counts of a table sum to 2^24. They are computed once,
+when a model is created, and stored with its weights: a decoder never computes a probability.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _TAIL = 14.0  # scales on either side: an escape is rarer than one in a million
 
 
 def log_scale(index: Tensor) -> Tensor:
-    """Return the logarithm of the scale that an index, (…), stands for; real numbers between indices work, too."""
+    """Return the logarithm of the scale of an index, (…); fractional indices work, too."""
     return index / STEPS_PER_NAT + math.log(MIN_SCALE)
 
 
 def interval_bits(distance: Tensor, index: Tensor) -> Tensor:
-    """Return bits to code numbers in [x − ½, x + ½] whose `distance` from the mean is given, under scale `index`.
+    """Return the bits of the interval [x − ½, x + ½], given the `distance` of x from the mean, under scale `index`.
 
-    Both (…). For the logistic function S, S(a) − S(b) = S(a) S(−b) (1 − e^(b − a)): so no digits are lost, however far.
+    Both (…). For the logistic function S, S(a) − S(b) = S(a) S(−b) (1 − e^(b − a)), so no digits are lost in the tails.
     """
     inverse = torch.exp(-log_scale(index))
     nats = F.softplus((distance - 0.5) * inverse) + F.softplus((-0.5 - distance) * inverse)
@@ -45,7 +45,7 @@ def reaches() -> list[int]:
 
 
 def make_counts() -> Tensor:
-    """Return all tables in a row, (entries,) int32: logistic distributions in parts of TOTAL, at least one each."""
+    """Return all tables concatenated, (entries,) int32: logistic distributions in parts of TOTAL, at least one each."""
     return torch.from_numpy(np.concatenate([_logistic_counts(index, reach) for index, reach in enumerate(reaches())]))
 
 
