@@ -115,7 +115,7 @@ def plan_copies(
 
 
 def folders_of(*outputs: str | None) -> list[Place]:
-    """Return the folders of results, as far as the names and the disk alone show that they are folders."""
+    """Return the outputs that are folders by their names or on the disk."""
     return [location(output) for output in outputs if output and is_folder(output)]
 
 
@@ -125,7 +125,7 @@ ExtensionOf = Callable[[Source, FileKind], str]
 def _destination(
     inputs: Inputs, output: str | None, naming: Naming
 ) -> Callable[[Entry, ExtensionOf], Place | Stream | None]:
-    """Return the function that gives an entry its output; one of many that has a problem has none."""
+    """Return a function that maps an entry to its output; one of many that has a problem has none."""
     from_stream = any(entry.source is Stream.STANDARD for entry in inputs.entries)
 
     def named(entry: Entry, path: Place, extension_of: ExtensionOf, suffix: str) -> Place:
@@ -169,9 +169,9 @@ def _extension_by_name(source: Source, kind: FileKind) -> str:
 
 
 def _extension_by_content(source: Source, kind: FileKind) -> str:
-    """Return the file's own extension where it tells the truth, else the usual one of the format that it is in.
+    """Return the file's own extension if it is true, else the usual one of its format.
 
-    That of a file at a URL is believed: to look into a million of them takes hours.
+    The extension of a file at a URL is trusted: looking into a million of them would take hours.
     """
     suffix = PurePath(str(source)).suffix
     is_believed = isinstance(source, Remote) and suffix.lower() in kind.suffixes
@@ -182,7 +182,7 @@ def _extension_by_content(source: Source, kind: FileKind) -> str:
 
 
 def _job(entry: Entry, output: Place | Stream | None, kind: FileKind) -> Job:
-    """Return a job; it has a problem if its result would take the place of its input, which is of another kind."""
+    """Return a job, with a problem if its result would replace its input, which is of another kind."""
     problem = entry.problem
     if output == entry.source and isinstance(output, Place) and not kind.sniff(read_head(output)):
         problem = problem or f"not {kind.one}"
@@ -223,9 +223,9 @@ def _settle_existing(jobs: list[Job], *, force: bool, skip_existing: bool) -> li
 
 
 def _with_writable_folders(jobs: list[Job]) -> list[Job]:
-    """Return jobs with a problem where the folder of the result takes no file.
+    """Return jobs, with a problem where the folder of the result is not writable.
 
-    Raises that as FileError if it is so for all, and StorageError if it is so for any.
+    Raises FileError if none is writable, and StorageError if the disk of any is full or read only.
     """
     found: dict[Place, FileError | None] = {}
     checked: list[Job] = []
@@ -250,7 +250,7 @@ def _with_writable_folders(jobs: list[Job]) -> list[Job]:
 
 
 def _identity(path: Place) -> str:
-    """Return a text that is the same for all names of a result, that of a link being what it leads to."""
+    """Return a text that is the same for all names of a result, with links resolved."""
     if isinstance(path, Remote):
         return path.url
     if os.path.islink(path):  # noqa: PTH114 - never raises
@@ -262,7 +262,7 @@ def _identity(path: Place) -> str:
 
 @lru_cache(maxsize=1024)
 def _real_folder(folder: str) -> tuple[str, bool]:
-    """Return where a folder is, whatever it is called, and whether names in it differ by case alone."""
+    """Return the real path of a folder, and whether it ignores the case of names."""
     real = os.path.realpath(folder)
     existing = next(path for path in (Path(real), *Path(real).parents) if os.path.isdir(path))  # noqa: PTH112
     return real, ignores_case(existing)

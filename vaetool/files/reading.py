@@ -1,4 +1,4 @@
-"""Reading ahead in threads that nobody waits for."""
+"""Reading ahead in threads that can be abandoned."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PATIENCE = 0.5
-"""Seconds that calls in progress have to end in, once no results are wanted: most do, and blocked ones never."""
+"""Seconds that calls in progress have to finish once no results are wanted: most do, and blocked ones never would."""
 
 
 def in_order(calls: Iterable[Callable[[], T]], *, threads: int, ahead: int) -> Generator[T, None, None]:
     """Yield the results of calls in order, from threads that make at most `ahead` of them before they are asked for.
 
-    A call that blocks, as reading from a pipe may for ever, does not keep the process from ending, as it would in a
-    ThreadPoolExecutor. What a call raises is raised here.
+    A call that blocks for ever, as reading from a pipe may, does not keep the process from ending, as it would in a
+    ThreadPoolExecutor. Exceptions of a call are raised here.
     """
     waiting: queue.SimpleQueue[tuple[Callable[[], T], Future[T]] | None] = queue.SimpleQueue()
     workers = [threading.Thread(target=_work, args=[waiting], name=f"read_{k}", daemon=True) for k in range(threads)]

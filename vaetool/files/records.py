@@ -1,4 +1,4 @@
-"""What is known of a file when it is done, as a line of text and as JSON."""
+"""Facts about a finished file, as a line of text and as JSON."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 
 def sentence(source: object, output: object, facts: Mapping[str, Any]) -> str:
-    """Return a line about a file, where its result went, if anywhere, and its facts."""
+    """Return a line with a file, the path of its result, if any, and its facts."""
     arrow = "" if output is None else f" -> {output}"
     details = ", ".join(f"{name} {_short(value)}" for name, value in facts.items())
     return f"{source}{arrow}" + (f" ({details})" if details else "")
 
 
 class Named:
-    """Counts files of which the same is to be said, and names the first ones."""
+    """Counter of files that share a message, naming the first ones."""
 
     MOST = 5
 
@@ -40,7 +40,7 @@ def _short(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return the value as JSON knows it: arrays and array scalars unwrapped, nan and infinities as None."""
+    """Convert a value for JSON: unwrap arrays and array scalars, turn nan and infinities into None."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

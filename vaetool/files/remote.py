@@ -1,6 +1,6 @@
-"""Files at URLs, such as `s3://bucket/photos/1.jpg`, by the library fsspec, which is imported once one is named.
+"""Files at URLs, such as `s3://bucket/photos/1.jpg`, through fsspec, which is imported when one is named.
 
-A folder is a URL that ends in `/`. Nothing of a listing is remembered, as other processes write at the same time.
+A folder is a URL that ends in `/`. Listings are never cached, since other processes write at the same time.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _MAGIC = re.compile(r"[*?[]")
 
 LOCAL = ("file", "local")
-"""Protocols of the local disk, whose files are worked on as such."""
+"""Protocols of the local disk, whose URLs are treated as paths."""
 
 OBJECTS = frozenset(["s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oss", "oci", "hf", "memory"])
-"""Protocols of stores of objects: what is uploaded appears when it is complete, and is not there before."""
+"""Protocols of object stores: an upload appears only when it is complete."""
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A file or folder at a URL, with as much of the interface of `pathlib.Path` as is needed."""
+    """A file or folder at a URL, with the parts of the interface of `pathlib.Path` that are needed."""
 
     url: str
 
@@ -66,7 +66,7 @@ class Remote:
         return self.url.endswith("/")
 
     def exists(self) -> bool:
-        """Tell whether there is such a file. Raises FileError if there is no telling, UsageError for an unknown URL."""
+        """Tell whether the file exists. Raises FileError if that cannot be found out, UsageError for an unknown URL."""
         with _errors("cannot be looked for"):
             system, path = self._opened()
             return bool(system.isfile(path))
@@ -94,7 +94,7 @@ class Remote:
             return matches
 
     def is_pattern(self) -> bool:
-        """Tell whether the name has characters that stand for others."""
+        """Tell whether the name has wildcards."""
         return bool(_MAGIC.search(self.url))
 
     def files(self, *, recursive: bool, leave_out: Sequence[Remote] = ()) -> Iterator[tuple[Remote, PurePosixPath]]:
@@ -114,7 +114,7 @@ class Remote:
                 yield found, place
 
     def present(self) -> set[Remote]:
-        """Return the files in a folder, none if there is no such folder. Raises FileError."""
+        """Return the files in a folder, none if it does not exist. Raises FileError."""
         with _errors("cannot be listed"):
             system, path = self._opened()
             try:
@@ -138,9 +138,9 @@ class Remote:
             return bytes(system.cat_file(path, start=0, end=count))
 
     def publish(self, data: bytes, *, replace: bool) -> bool:
-        """Upload a file, of which nothing is seen before it is complete; False if its name is taken and is to be kept.
+        """Upload a file, invisible until complete; return False if its name is taken and is to be kept.
 
-        Raises FileError, and StorageError for what no file could be written for: no permission, no such bucket.
+        Raises FileError, and StorageError for reasons that concern all files: no permission, no such bucket.
         """
         with _errors(f"cannot write {self}", kind=StorageError):
             system, path = self._opened()
@@ -159,19 +159,19 @@ class Remote:
             raise UsageError(f"{self}: {_first_line(error)}") from error
 
     def _below(self, names: Iterable[str]) -> Iterator[str]:
-        """Yield the places, below this folder, of what fsspec calls by its own names."""
+        """Yield the paths below this folder of files as named by fsspec."""
         root = self._opened()[1].rstrip("/")
         yield from (name[len(root) :].lstrip("/") for name in names if name.rstrip("/") != root)
 
 
 class Download(bytes):
-    """What is in a remote file, `source`."""
+    """The contents of a remote file, `source`."""
 
     source: Remote
 
 
 Place = Path | Remote
-"""Where a file is."""
+"""The path or URL of a file."""
 
 
 def is_url(name: str) -> bool:
@@ -184,7 +184,7 @@ def is_url(name: str) -> bool:
 
 
 def location(name: str) -> Place:
-    """Return where a file or folder is, by its path or URL."""
+    """Return the place of a file or folder, given its path or URL."""
     if not is_url(name):
         return Path(name)
     protocol, _, path = name.partition("://")
@@ -211,7 +211,7 @@ def _put(system: Any, path: str, data: bytes, *, replace: bool) -> bool:
 
 
 def _move_in(system: Any, path: str, data: bytes, *, replace: bool) -> bool:
-    """Write a file under a hidden name, and then give it its own."""
+    """Write a file under a hidden name, then rename it."""
     folder = path.rpartition("/")[0]
     hidden = f"{folder}/.vaetool-{secrets.token_hex(8)}.tmp"
     system.makedirs(folder, exist_ok=True)
@@ -229,7 +229,8 @@ def _move_in(system: Any, path: str, data: bytes, *, replace: bool) -> bool:
 
 @contextmanager
 def _errors(words: str, kind: type[FileError] = FileError) -> Iterator[None]:
-    """Turn whatever a file system raises into FileError; kind: for what is so for all files of a place."""
+    """Turn whatever a file system raises into FileError; kind: the class for errors that concern all files of a place.
+    """
     try:
         yield
     except (FileError, UsageError):

@@ -1,4 +1,4 @@
-"""A part of the files, so that any scheduler can spread a folder over many processes."""
+"""Shards: parts of the files, so that any scheduler can spread a folder over many processes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Shard:
-    """Every `count`-th file, beginning with number `index`, which counts from 0.
+    """Every `count`-th file, starting with number `index`, counted from 0.
 
-    only_shared: of those alone that other processes see as well, in a folder or a list; all files named one by one.
+    only_shared: divide only inputs that other processes see as well, in a folder or a list; keep files named one by
+    one.
     """
 
     index: int
@@ -25,7 +26,7 @@ class Shard:
     only_shared: bool = False
 
     def of(self, entries: Sequence[Entry]) -> list[Entry]:
-        """Return the inputs that are this shard's: those that are not divided, and a part of the others by path."""
+        """Return the inputs of this shard: those that are not divided, and its part of the others, by path."""
         divided = [entry for entry in entries if entry.shared or not self.only_shared]
         whole = [entry for entry in entries if self.only_shared and not entry.shared]
         return [*whole, *sorted(divided, key=lambda entry: str(entry.source))[self.index :: self.count]]
@@ -45,7 +46,7 @@ def parse_shard(text: str) -> Shard:
 def slurm_shard(environment: Mapping[str, str] = os.environ) -> Shard | None:
     """Return the shard of a Slurm array task by SLURM_ARRAY_TASK_ID, _MIN, _MAX, _STEP and _COUNT; None outside one.
 
-    It is of folders and lists: what is named one by one may be another file in every task.
+    It divides folders and lists: a file named one by one may be a different one in every task.
     Raises UsageError for an array with gaps, in which a task cannot know which one it is.
     """
     names = ("ID", "MIN", "COUNT")

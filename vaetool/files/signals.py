@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: what ends a command, without a traceback at any moment, with 128 + the signal."""
+"""Ctrl-C, SIGTERM and SIGHUP: ending a command at any moment without a traceback, with exit code 128 + signal."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ class Terminated(BaseException):
 
 
 def words(number: int) -> str:
-    """Return the line that a signal ends a command with."""
+    """Return the line that a command prints when a signal ends it."""
     return "interrupted" if number == signal.SIGINT else f"stopped by {signal.Signals(number).name}"
 
 
 def end_at_once(number: int, frame: FrameType | None = None) -> None:
-    """End the process here and now, which loses nothing: files are complete or not there."""
+    """End the process at once, which loses nothing: files are complete or do not exist."""
     with suppress(OSError):
         os.write(2, f"{words(number)}\n".encode())
     os._exit(128 + number)
 
 
 def set_handlers(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
-    """Set a handler, in the main thread, for signals that are not ignored; return those before, by number."""
+    """Set a handler, in the main thread, for signals that are not ignored; return the previous ones by number."""
     previous: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         for number in (getattr(signal, name) for name in NAMES if hasattr(signal, name)):
@@ -47,11 +47,11 @@ def set_handlers(handler: Callable[[int, FrameType | None], None]) -> dict[int, 
 
 @contextmanager
 def raised() -> Iterator[list[int]]:
-    """Make signals raise `KeyboardInterrupt` or `Terminated` in this context; yield the list of those that came.
+    """Make signals raise `KeyboardInterrupt` or `Terminated` in this context; yield the list of those received.
 
-    While a module is imported they end the process at once: in the middle of an import an exception becomes anything,
-    and no result is on its way. So does a second Ctrl-C, for a clean-up that blocks; a second SIGTERM is ignored, as
-    those who send one are not impatient.
+    During an import they end the process at once: an exception inside an import can turn into anything, and no result is
+    being written then. So does a second Ctrl-C, in case a clean-up blocks; a second SIGTERM is ignored, because its
+    senders are not impatient.
     """
     came: list[int] = []
 

@@ -1,4 +1,4 @@
-"""What compressing has saved, in words: for one file, and for all files of a batch."""
+"""Savings by compression, in words: for one file, and for all files of a batch."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from vaetool.files.remote import Place
 
 
 class Sizes:
-    """Sums up the sizes of compressed files, by the facts that are reported of each."""
+    """Totals of the sizes of compressed files, from the facts reported for each."""
 
     def __init__(self) -> None:
         self._before = self._after = self._larger = 0
         self._pixels = 0.0
 
     def add(self, facts: Mapping[str, Any]) -> None:
-        """Count a file that was written. facts: `in_bytes`, `out_bytes` and `bpp`."""
+        """Count a written file. facts: `in_bytes`, `out_bytes` and `bpp`."""
         if facts.get("out_bytes") is None or facts.get("in_bytes") is None:
             return
         self._before += facts["in_bytes"]
@@ -25,7 +25,7 @@ class Sizes:
         self._pixels += 8 * facts["out_bytes"] / facts["bpp"]
 
     def sentence(self, source: object, output: object, facts: Mapping[str, Any]) -> str:
-        """Return a line about one file that was written.
+        """Return a line about one written file.
 
         >>> from pathlib import Path
         >>> facts = {"in_bytes": 557596, "out_bytes": 12966, "bpp": 0.26, "psnr": 34.1}
@@ -44,7 +44,7 @@ class Sizes:
         return "  ".join(parts)
 
     def total(self) -> str:
-        """Return a line about all files that were counted; empty if there was none."""
+        """Return a line about all counted files; empty if there are none."""
         if not self._pixels:
             return ""
         line = f"{self._before:,} → {self._after:,} bytes, {8 * self._after / self._pixels:.2f} bpp"

@@ -1,4 +1,4 @@
-"""Tables: CSV files with a line of column names."""
+"""Tables: CSV files with a header of column names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vaetool.errors import UsageError
 
 
 def read_table(path: str | Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Yield the number of each line of a CSV file and what it has in some columns.
+    """Yield the number of each line of a CSV file and its values in some columns.
 
     Raises UsageError for a file that cannot be read, and for one that lacks a column.
     """

@@ -1,4 +1,4 @@
-"""Kinds of pictures that are not read: how they are told apart, and what makes files of them that are.
+"""Kinds of pictures that are not read: how to recognise them, and programs that convert them.
 
 HEIC is read where pillow-heif is installed: the extra `heif`.
 """
@@ -70,12 +70,12 @@ _CONVERTERS = {
 
 @cache
 def reads_heic() -> bool:
-    """Tell whether HEIC is read."""
+    """Tell whether HEIC can be read."""
     return importlib.util.find_spec("pillow_heif") is not None
 
 
 def kind_by_name(path: PurePath | Remote) -> str | None:
-    """Return the kind of picture that a suffix stands for, None if it is read, or no picture.
+    """Return the kind of picture of a suffix, None if it is read or not a picture.
 
     >>> kind_by_name(PurePath("IMG_0001.NEF"))
     'camera raw'
@@ -85,7 +85,7 @@ def kind_by_name(path: PurePath | Remote) -> str | None:
 
 
 def kind_by_content(head: bytes) -> str | None:
-    """Return the kind of picture that the first bytes of a file show, None if it is read, or no picture."""
+    """Return the kind of picture shown by the first bytes of a file, None if it is read or not a picture."""
     kind = _kind(head)
     return None if kind == HEIC and reads_heic() else kind
 
@@ -105,13 +105,13 @@ def _kind(head: bytes) -> str | None:
 
 
 def advice(kind: str) -> str:
-    """Return what to do with a picture of a kind that is not read."""
+    """Return advice on a picture of a kind that is not read."""
     otherwise = "; or pip install 'vaetool[heif]', which reads it" if kind == HEIC else ""
     return f"make TIFF or PNG of it first, with {_CONVERTERS.get(kind, 'ImageMagick')}{otherwise}"
 
 
 def left_out(paths: Iterable[PurePath | Remote]) -> str:
-    """Return that pictures are left out because their kinds are not read: how many of each, and what converts them.
+    """Return a message that pictures of unread kinds are left out: how many of each, and what converts them.
 
     >>> left_out([PurePath("a/1.jxl"), PurePath("a/x.tga"), PurePath("a/2.JXL")])
     'not read, so left out: 2 JPEG XL (a/1.jxl, a/2.JXL; djxl or ImageMagick convert them), 1 TGA (a/x.tga)'

@@ -1,4 +1,4 @@
-"""The files below a folder, on a disk or at a URL, in order."""
+"""Walking through the files below a folder, on a disk or at a URL, in order."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from vaetool.files.remote import Place, Remote
 def walk(
     folder: Place, failures: list[tuple[Place, str]], *, recursive: bool, leave_out: Sequence[Place]
 ) -> Iterator[tuple[Place, PurePath]]:
-    """Yield all files of a folder in sorted order, before its sub-folders', each with its place below it.
+    """Yield all files of a folder in sorted order, before those of its sub-folders, each with its path below it.
 
-    leave_out: sub-folders that are not searched; nor are hidden ones. What cannot be listed is added to `failures`,
-    with the reason.
+    leave_out: sub-folders that are not searched; nor are hidden ones. Folders that cannot be listed are added to
+    `failures`, with the reason.
     """
     if isinstance(folder, Remote):
         excluded = [each for each in leave_out if isinstance(each, Remote)]

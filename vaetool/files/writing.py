@@ -1,4 +1,4 @@
-"""Writing a file: whole or not at all, and over another one only if that is asked for."""
+"""Writing files atomically, replacing others only on request."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from vaetool.files.remote import Place, Remote
 _ENDS_A_RUN = {errno.ENOSPC, errno.EDQUOT, errno.EROFS} if hasattr(errno, "EDQUOT") else {errno.ENOSPC, errno.EROFS}
 
 PROBE = 4096
-"""Bytes that are written to see whether a folder takes files: a full disk still takes empty ones."""
+"""Bytes written to test whether a folder is writable: a full disk still accepts empty files."""
 
 
 def write_atomically(path: str | os.PathLike[str] | Remote, data: bytes, *, replace: bool = True) -> None:
-    """Write a file that is either complete or not there; missing folders are made.
+    """Write a file atomically: it is complete or does not exist; missing folders are created.
 
-    replace: a file that exists is replaced, and a symbolic link followed; else whatever exists under the name is kept,
-    also if it appears while this one is written. The mode is that of the file replaced, else the umask's. A device or
-    pipe is written to directly.
-    Raises AppearedError for what exists and is kept, StorageError for a disk that is full or read only, FileError for
-    anything else; each names the path.
+    replace: an existing file is replaced, and a symbolic link followed; otherwise whatever exists under the name is
+    kept, even if it is created during the write. The mode is that of the replaced file, else the umask's. Devices and
+    pipes are written to directly.
+    Raises AppearedError for a file that exists and is kept, StorageError for a disk that is full or read only,
+    FileError for anything else; each names the path.
     """
     if isinstance(path, Remote):
         if not path.publish(data, replace=replace):
@@ -45,15 +45,15 @@ def write_atomically(path: str | os.PathLike[str] | Remote, data: bytes, *, repl
 
 
 def append(path: str | os.PathLike[str], data: bytes) -> None:
-    """Add to the end of a file that exists. Raises FileError, naming the path."""
+    """Append to an existing file. Raises FileError, naming the path."""
     with _errors(path), Path(path).open("ab") as file:
         file.write(data)
 
 
 def check_writable(path: str | os.PathLike[str] | Remote) -> None:
-    """Raise what `write_atomically` would for this path because of its folder, or of the one that would hold it.
+    """Raise what `write_atomically` would for this path because of its folder, or the nearest one that exists.
 
-    Of a URL only an upload can tell.
+    For a URL, only an upload can show that.
     """
     if isinstance(path, Remote):
         return
@@ -95,7 +95,7 @@ def _hidden_in(folder: Path) -> Path:
 
 
 def _unnamed_in(folder: Path) -> int | None:
-    """Open a new file without a name, of which nothing is left if this process is killed; None where there is none."""
+    """Open a nameless file, which vanishes if this process is killed; None where there are no such files."""
     if not hasattr(os, "O_TMPFILE"):
         return None
     try:
@@ -107,7 +107,7 @@ def _unnamed_in(folder: Path) -> int | None:
 
 
 def _write_unnamed(target: Path, data: bytes, *, replace: bool) -> bool:
-    """Write a file that has no name before it is complete; False if it could not be given its own."""
+    """Write a file that has no name until it is complete; return False if it could not be given its name."""
     descriptor = _unnamed_in(target.parent)
     if descriptor is None:
         return False
@@ -137,7 +137,7 @@ def _link(descriptor: int, name: Path) -> None:
 
 
 def _write_hidden(target: Path, data: bytes, *, replace: bool) -> bool:
-    """Write a file under a hidden name first; False if its own is taken, and is to be kept."""
+    """Write a file under a hidden name first; return False if its own is taken and is to be kept."""
     hidden = _hidden_in(target.parent)
     try:
         with hidden.open("xb") as file:

@@ -1,11 +1,11 @@
-"""Image files to arrays and back, with everything that is easily lost on the way either kept or reported.
+"""Image files to arrays and back, keeping or reporting everything that is easily lost on the way.
 
-A `Picture` is upright pixels plus what has to survive until they are written again: alpha, ICC profile, EXIF, XMP,
-texts, dpi. What a file holds but a picture cannot (more frames, more bits, more inks) is named in `Picture.warnings`;
-what a picture holds but a format cannot is an `ImageError` that says which format to choose instead if it is pixels,
-and named by `left_out` if it is not.
+A `Picture` has upright pixels and everything that must survive until they are written again: alpha, ICC profile, EXIF,
+XMP, texts, dpi. Contents of a file that a picture cannot hold (more frames, more bits, more inks) are named in
+`Picture.warnings`. If a format cannot hold a picture's pixels, an `ImageError` says which format to choose instead;
+other contents that it cannot hold are named by `left_out`.
 
-Nothing else is carried along with the pixels: IPTC and gamma chunks are left behind.
+Nothing else is kept with the pixels: IPTC and gamma chunks are dropped.
 """
 
 from vaetool.images.formats import format_for

@@ -16,7 +16,7 @@ from vaetool.files.writing import is_special, write_atomically
 from vaetool.images.picture import as_pillow
 
 FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
-"""By suffix; a PNG is a strip. A path without a suffix is a folder, or a GIF if it is a device or a pipe."""
+"""Formats by suffix; a PNG is a strip. A path without a suffix is a folder, or a GIF if it is a device or a pipe."""
 
 MAX_PIXELS = 100_000_000
 """Of all frames together: 300 MB in memory, and a file that few programs show."""
@@ -44,9 +44,9 @@ def replaced_by(path: str | Path) -> list[Path]:
 
 
 def write(frames: np.ndarray, path: str | Path, fps: float = 12, *, replace: bool = True) -> list[Path]:
-    """Write frames, (frames, height, width, 1 or 3) uint8, as `path` says: to a file with a suffix of `FORMATS`, or to
-    a folder as frame-0001.png and so on, which replace those that are there. replace: also what has appeared
-    since `check_new`. Returns what was written.
+    """Write frames, (frames, height, width, 1 or 3) uint8, to a file with a suffix of `FORMATS`, or to a folder as
+    frame-0001.png and so on, replacing those that exist. replace: also replace files created since `check_new`. Returns
+    the written paths.
 
     Raises FileError, UsageError for another suffix.
     """
@@ -92,7 +92,7 @@ def resize(frames: np.ndarray, size: int) -> np.ndarray:
 
 
 def encode_frames(frames: np.ndarray, suffix: str, fps: float = 12) -> bytes:
-    """Return the bytes of a file of frames, (frames, height, width, 1 or 3) uint8, in the format of a suffix.
+    """Encode frames, (frames, height, width, 1 or 3) uint8, as a file in the format of a suffix.
 
     GIF and WebP loop for ever; a GIF counts time in hundredths of a second. WebP and PNG are lossless. A GIF has the
     256 best colours of each frame, not dithered, as that would flicker, and all greys.

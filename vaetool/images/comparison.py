@@ -1,4 +1,4 @@
-"""Two pictures of the same thing: how close one is to the other, and where they differ."""
+"""Comparison of two pictures of the same thing: how close they are, and where they differ."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ MID_GREY = 128
 
 @dataclass(frozen=True)
 class Comparison:
-    """How close a picture is to its reference, on all pages.
+    """Measures of how close a picture is to its reference, on all pages.
 
     psnr: in dB, of the mean squared error of the pages; infinite if no visible colour differs.
     ssim, ms_ssim: 1 for equal pictures, the mean of the pages; None if one, or its visible part, is too small.
-    max_difference: the largest difference of one channel of a pixel.
+    max_difference: largest difference in one channel of a pixel.
     peak: 255, 65535 if either picture has 16 bits, or 1 if either is of floating point; if both are, the width of the
     range that the reference uses (`vaetool.images.ranges.used_range`).
     identical: no visible colour differs, and no transparency.
@@ -79,7 +79,7 @@ class Pair:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What differs besides the colours, a sentence each."""
+        """Sentences on differences other than in colours."""
         alpha = "its transparency is not that of its reference: only what is visible in both is compared"
         profile = "its colour profile is not that of its reference: values are compared as they are"
         one, other = (
@@ -91,7 +91,7 @@ class Pair:
         return tuple(dict.fromkeys((*(text for text, is_same in told if not is_same), *others)))
 
     def compare(self) -> Comparison:
-        """Return how close the picture is to its reference."""
+        """Compare the picture with its reference."""
         pages = [self, *self._others]
         psnrs = [psnr(*page._visible_values(), self.peak) for page in pages]
         error = fmean(10 ** (-value / 10) for value in psnrs)
@@ -111,7 +111,7 @@ class Pair:
     def difference(self, gain: float = 8.0) -> Picture:
         """Return the picture minus its reference, times `gain`, on mid-grey, in 8 bits (clipped), all pages.
 
-        It is grey if both are. What is not visible in both is mid-grey.
+        It is grey if both are. Pixels not visible in both are mid-grey.
         """
         scale = gain * 255 / self.peak
         shown = np.empty(self._pixels.shape, np.uint8)
@@ -152,7 +152,7 @@ class Pair:
 
 
 def _scaled(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Return values of a type that is at most as deep as `dtype` in the range of that: 0..1 if it is floating point."""
+    """Scale values to the range of `dtype`, at least as deep as their own type: 0..1 for floating point."""
     if np.issubdtype(dtype, np.floating) and np.issubdtype(values.dtype, np.integer):
         return np.divide(values, np.iinfo(values.dtype).max, dtype=np.float32)
     return rescale(values, dtype)

@@ -1,4 +1,4 @@
-"""A square of a picture, upright or turned: what is in it, and changes of it put back at the picture's own size."""
+"""Square crops of a picture, upright or turned, and changes to them put back at the picture's own size."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.ndimage import map_coordinates
 from vaetool.errors import UsageError
 
 FEATHER = 0.15
-"""The share of a crop, along each of its edges, over which a change that is put back fades away."""
+"""Share of a crop, along each edge, over which a change that is put back fades out."""
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,20 @@ class Crop:
         return Crop(self.x + right * self.side, self.y + down * self.side, self.side * scale, self.angle + degrees)
 
     def scaled(self, scale: float) -> Crop:
-        """Return the crop of the same things in the picture at another size."""
+        """Return the same crop for the picture at another size."""
         return Crop(self.x * scale, self.y * scale, self.side * scale, self.angle)
 
     def places(self, size: int) -> np.ndarray:
-        """Return where in the picture the pixels of the crop lie, at a size: rows and columns, (2, size, size)."""
+        """Return the positions in the picture of the crop's pixels at a size: rows and columns, (2, size, size)."""
         down, right = (np.mgrid[:size, :size] + 0.5) / size - 0.5
         cosine, sine = math.cos(math.radians(self.angle)), math.sin(math.radians(self.angle))
         rows = self.y + self.side * (cosine * down + sine * right) - 0.5
         return np.stack([rows, self.x + self.side * (cosine * right - sine * down) - 0.5])
 
     def take(self, pixels: np.ndarray, size: int) -> np.ndarray:
-        """Return what is in the crop, upright: (size, size, channels), of pixels (height, width, channels), uint8.
+        """Return the contents of the crop, upright: (size, size, channels), of pixels (height, width, channels), uint8.
 
-        Outside the picture its edge goes on.
+        Outside the picture, its edge is repeated.
         """
         finer = max(1, math.ceil(self.side / size))
         places = self.places(size * finer)
@@ -69,7 +69,7 @@ class Crop:
     def put_back(self, pixels: np.ndarray, change: np.ndarray) -> np.ndarray:
         """Return pixels, (height, width, channels) uint8, with a change of the crop, (size, size, channels), added.
 
-        The change fades away towards the edges of the crop; outside of it, pixels are returned as they are.
+        The change fades out towards the edges of the crop; pixels outside of it are unchanged.
         """
         size, reach = len(change), self.side * math.sqrt(0.5)
         rows, columns = (

@@ -1,4 +1,4 @@
-"""Samples of sixteen bits in colour, which Pillow would halve: out of the bytes of files, and into them."""
+"""Reading and writing colour samples of sixteen bits, which Pillow would reduce to eight."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PPM_HEADER = re.compile(rb"P6(?:\s+|\s*#[^\n]*\n)+?(\d+)\s+(\d+)\s+(\d+)\s")
 
 
 def samples(data: bytes, format: str, page: int = 0) -> np.ndarray | None:  # noqa: A002
-    """Return the samples of a PNG, TIFF or PPM file as they are stored, (height, width, channels); None of others.
+    """Return the samples of a PNG, TIFF or PPM file as stored, (height, width, channels); None for other formats.
 
     Colours come first, then alpha. page: of a TIFF file, counted from 0.
     """
@@ -41,7 +41,7 @@ def _ppm_samples(data: bytes) -> np.ndarray | None:
 def encode_png(stored: np.ndarray, info: dict[str, Any]) -> bytes:
     """Encode samples, (height, width, channels) uint16, as PNG.
 
-    info: what goes with the pixels, as Pillow takes it; the chunks for them are those that Pillow writes.
+    info: metadata as Pillow takes it, for which the chunks that Pillow writes are used.
     """
     from imagecodecs import png_encode
 
@@ -64,10 +64,10 @@ def png_chunks(data: bytes) -> list[bytes]:
 
 
 def white_of_png(data: bytes, pixels: np.ndarray) -> int | None:
-    """Return the largest value that there may be among uint16 pixels of a PNG file, None if it does not say so.
+    """Return the largest possible value of uint16 pixels in a PNG file, None if the file does not say.
 
-    Its chunk sBIT says how many bits there were before they were scaled to 16 (PNG, third edition, 13.12), after which
-    the lower ones of small values are zero. Where they are not, whoever wrote the file has not scaled them.
+    The chunk sBIT gives the number of bits before scaling to 16 (PNG, third edition, 13.12), which leaves the lower bits
+    of small values zero. If they are not zero, the writer of the file did not scale.
     """
     found = next((chunk[8:-4] for chunk in png_chunks(data) if chunk[4:8] == b"sBIT"), b"")
     bits = max(found, default=0)

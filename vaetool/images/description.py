@@ -1,4 +1,4 @@
-"""What is in an image file, as plain values."""
+"""Facts about an image file, as plain values."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from vaetool.images.picture import Picture
 
 
 def describe_picture(picture: Picture) -> dict[str, Any]:
-    """Return the facts of a picture: format, size in pixels, colours, bits, and what goes with the pixels.
+    """Return the facts of a picture: format, size in pixels, colours, bits, and metadata.
 
-    `icc_profile`, `exif`, `xmp` and `texts` are numbers of bytes; what a picture does not have is left out.
+    `icc_profile`, `exif`, `xmp` and `texts` are numbers of bytes; absent ones are left out.
     """
     facts: dict[str, Any] = {
         "kind": "image",

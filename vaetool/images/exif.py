@@ -1,4 +1,4 @@
-"""EXIF: what of it holds for a rewritten file, and texts in it byte for byte."""
+"""EXIF: the tags that stay true in a rewritten file, with texts kept byte for byte."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _RESOLUTION_TAGS = {282, 283, 296}
 
 
 class ExactText(str):
-    """A text of EXIF, as bytes that mean the same letters of Latin-1.
+    """A text of EXIF, as the characters of Latin-1 with its bytes.
 
-    Pillow reads texts so, whatever they are in (UTF-8, by EXIF 3.0), but would write `?` for what is beyond ASCII.
+    Pillow reads texts this way, whatever their encoding (UTF-8 in EXIF 3.0), but would write `?` beyond ASCII.
     """
 
     __slots__ = ()
 
     def encode(self, encoding: str = "latin-1", errors: str = "strict") -> bytes:
-        """Return the bytes that were read, whatever encoding is asked for; UTF-8 of letters beyond Latin-1."""
+        """Return the bytes that were read, whatever the encoding asked for; UTF-8 for letters beyond Latin-1."""
         try:
             return super().encode("latin-1")
         except UnicodeEncodeError:  # set by a program, in an image that it has open
@@ -31,7 +31,7 @@ class ExactText(str):
 
 
 def parse(block: bytes | None) -> Image.Exif:
-    """Return the tags of a block, with texts that are written as they were read."""
+    """Return the tags of a block, with texts that will be written as they were read."""
     tags = Image.Exif()
     tags.load(block or b"")
     for part in (tags, *subdirectories(tags).values()):
@@ -40,7 +40,7 @@ def parse(block: bytes | None) -> Image.Exif:
 
 
 def subdirectories(exif: Image.Exif) -> dict[int, dict[int, Any]]:
-    """Return what is under a tag of its own: a camera's settings, its place."""
+    """Return the directories that have tags of their own: a camera's settings, its location."""
     found = {}
     for tag in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
         if tag in exif:
@@ -52,7 +52,7 @@ def subdirectories(exif: Image.Exif) -> dict[int, dict[int, Any]]:
 
 
 def exif_to_carry(image: Image.Image, notes: list[str]) -> tuple[Image.Exif, bytes | None]:
-    """Return all tags of an image, and as a block those that hold for a rewritten file, without the old thumbnail.
+    """Return all tags of an image, and a block of those that stay true in a rewritten file, without the old thumbnail.
 
     notes: gets a sentence if they are damaged.
     """
@@ -78,7 +78,7 @@ def exif_to_carry(image: Image.Image, notes: list[str]) -> tuple[Image.Exif, byt
 
 
 def _is_empty(block: bytes) -> bool:
-    """Tell whether a block says that it has no tags, as Pillow writes it for a picture without."""
+    """Tell whether a block has no tags, as Pillow writes it for a picture without any."""
     tiff = block.removeprefix(b"Exif\0\0")
     order: Literal["little", "big"] = "little" if tiff[:2] == b"II" else "big"
     start = int.from_bytes(tiff[4:8], order)

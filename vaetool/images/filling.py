@@ -1,11 +1,11 @@
-"""Hidden pixels filled smoothly from the visible ones: the push-pull pyramid, for one picture of any size and type."""
+"""Smooth filling of hidden pixels from visible ones: the push-pull pyramid, for one picture of any size and type."""
 
 from __future__ import annotations
 
 import numpy as np
 
 BAND_ROWS = 64
-"""Rows that are processed at once where a copy of a whole picture in floating point would take gigabytes."""
+"""Rows processed at once, since a floating-point copy of a whole picture could take gigabytes."""
 
 
 def fill_hidden(pixels: np.ndarray, visible: np.ndarray) -> np.ndarray:
@@ -13,9 +13,9 @@ def fill_hidden(pixels: np.ndarray, visible: np.ndarray) -> np.ndarray:
 
     pixels: (height, width, channels), float or integer; visible: bool, (height, width). Keeps the shape and dtype.
     Filled values lie between the smallest and the largest visible value of their channel; if all are hidden, zeros.
-    The push-pull pyramid of Gortler et al. 1996 (The Lumigraph, section 3.4): average what is visible to half the size
+    The push-pull pyramid of Gortler et al. 1996 (The Lumigraph, section 3.4): average visible pixels to half the size
     again and again, then fill each level's holes from the coarser one. Linear in the number of pixels; besides the
-    result it takes a third as many numbers as there are in `pixels`, as float32 or wider.
+    result it needs memory for a third as many numbers as `pixels` has, as float32 or wider.
 
     >>> fill_hidden(np.array([[[10], [99], [10]]]), np.array([[True, False, True]])).ravel()
     array([10, 10, 10])
@@ -26,7 +26,7 @@ def fill_hidden(pixels: np.ndarray, visible: np.ndarray) -> np.ndarray:
 
 
 def _push_pull(pixels: np.ndarray, visible: np.ndarray) -> None:
-    """Fill in place what is not visible."""
+    """Fill the hidden pixels in place."""
     if visible.all():
         return
     if visible.size == 1:
@@ -38,7 +38,7 @@ def _push_pull(pixels: np.ndarray, visible: np.ndarray) -> None:
 
 
 def halved(pixels: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Halve a picture: return the mean of the visible pixels of each 2x2, 0 if none are, and where any are.
+    """Halve a picture: return the mean of the visible pixels of each 2x2, 0 if none are, and a mask of where any are.
 
     The means are float32 or wider, in the range of `pixels`.
     """
@@ -55,7 +55,7 @@ def halved(pixels: np.ndarray, visible: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def fill_from(coarse: np.ndarray, pixels: np.ndarray, visible: np.ndarray) -> None:
-    """Fill the pixels that are not visible, in place, from a picture half as large, in the same range."""
+    """Fill the hidden pixels, in place, from a picture half as large, in the same range."""
     for start in range(0, len(coarse), BAND_ROWS):
         above = min(start, 1)  # one more row on either side, towards which the outermost pixels are interpolated
         finer = _double(_double(coarse[start - above : start + BAND_ROWS + 1], 0), 1)[2 * above :]
@@ -72,7 +72,7 @@ def _sum_squares(x: np.ndarray) -> np.ndarray:
 
 
 def _sum_pairs(x: np.ndarray, axis: int) -> np.ndarray:
-    """Add up pairs along `axis`: half as long, rounded up, as a last one without a partner stays as it is."""
+    """Add up pairs along `axis`: half as long, rounded up, since an odd last one stays as it is."""
     x = np.moveaxis(x, axis, 0)
     sums = x[::2].copy()
     sums[: len(x) // 2] += x[1::2]

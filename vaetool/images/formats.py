@@ -1,4 +1,4 @@
-"""Which formats are read and written, and what each can hold."""
+"""The formats that are read and written, and what each can hold."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ READABLE = ("PNG", "JPEG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM", "JPEG200
 
 
 class Writable(NamedTuple):
-    """What a format holds, and how its files are written."""
+    """The contents that a format can hold, and the options for writing it."""
 
     suffixes: tuple[str, ...]
     keeps: tuple[str, ...] = ()  # of what goes with the pixels, by the names of the fields of a Picture
@@ -56,7 +56,7 @@ GREY_AS_RGB = {"WEBP"}
 
 
 def format_named(name: str) -> str:
-    """Return Pillow's name of the format that people call `name`: a suffix without its dot. Raises UsageError.
+    """Return Pillow's name of the format commonly called `name`: a suffix without its dot. Raises UsageError.
 
     >>> format_named("jpg")
     'JPEG'
@@ -69,7 +69,7 @@ def format_named(name: str) -> str:
 
 
 def format_for(path: str | os.PathLike[str]) -> str:
-    """Return Pillow's name of the format that a path's suffix asks for. Raises UsageError for any other suffix.
+    """Return Pillow's name of the format of a path's suffix. Raises UsageError for an unknown suffix.
 
     >>> format_for("a/b.JPG")
     'JPEG'
@@ -83,7 +83,7 @@ def format_for(path: str | os.PathLike[str]) -> str:
 
 
 def profile_space(profile: bytes | None) -> str:
-    """Return the colour space of an ICC profile's pixels, '' if there is no telling (ICC.1:2022, table 19)."""
+    """Return the colour space of an ICC profile's pixels, '' if unknown (ICC.1:2022, table 19)."""
     return {b"GRAY": "GRAY", b"RGB ": "RGB", b"CMYK": "CMYK", b"Lab ": "Lab"}.get((profile or b"")[16:20], "")
 
 

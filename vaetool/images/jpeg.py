@@ -1,4 +1,4 @@
-"""How JPEG files are compressed, as options of Pillow for doing the same again, or better."""
+"""Compression of JPEG files, as options of Pillow for repeating it, or for better quality."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 from PIL import Image, JpegImagePlugin
 
 FINE = 90
-"""A quality at which an ordinary photo shows no trace of the compression."""
+"""Quality at which an ordinary photo shows no trace of the compression."""
 
 
 def options_of(image: Image.Image) -> dict[str, Any] | None:
-    """Return how the file of an image was compressed, if it is a JPEG file of grey or RGB that can be made again."""
+    """Return the options that compressed an image, if it is a grey or RGB JPEG file whose compression can be repeated.
+    """
     tables = getattr(image, "quantization", None)
     if image.format not in {"JPEG", "MPO"} or not tables or image.mode not in {"L", "RGB"}:
         return None
@@ -23,9 +24,9 @@ def options_of(image: Image.Image) -> dict[str, Any] | None:
 
 
 def finer(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return options that round no coefficient more coarsely than a file of quality `FINE`, and keep all colours.
+    """Return options that round no coefficient more coarsely than quality `FINE`, without chroma subsampling.
 
-    What is better than the file it came from would lose that again by the file's own options.
+    The file's own options would lose what a result has gained over it.
     """
     standard = _standard_tables(FINE)
     tables = {
@@ -35,7 +36,7 @@ def finer(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _standard_tables(quality: int) -> dict[int, list[int]]:
-    """Return the quantization tables of brightness, 0, and colours, 1, that a quality stands for (libjpeg's scale)."""
+    """Return the quantization tables of brightness, 0, and colours, 1, for a quality (libjpeg's scale)."""
     file = io.BytesIO()
     Image.new("RGB", (8, 8)).save(file, "JPEG", quality=quality)
     file.seek(0)

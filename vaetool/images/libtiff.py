@@ -1,4 +1,4 @@
-"""What libtiff has to say while Pillow decodes: it would go to standard error, past everybody."""
+"""Capture of libtiff's errors while Pillow decodes, which would otherwise go to standard error."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _HEARD = threading.local()
 
 @contextmanager
 def heard() -> Iterator[list[str]]:
-    """Yield a list that gets the errors libtiff reports in this thread, as patterns without numbers and names.
+    """Yield a list that collects libtiff's errors in this thread, as patterns without numbers and names.
 
-    An error need not end the decoding: what a damaged page of a fax leaves white is one. Where Pillow contains libtiff
-    in such a way that it cannot be reached, the list stays empty.
+    An error need not end the decoding: a damaged page of a fax is left partly white. Where Pillow's libtiff cannot be
+    reached, the list stays empty.
     """
     _listen()
     before, _HEARD.errors = getattr(_HEARD, "errors", []), []
@@ -33,7 +33,7 @@ def heard() -> Iterator[list[str]]:
 
 @cache
 def _listen() -> Any:
-    """Put functions of our own in place of those that print; they are returned, as they must live on."""
+    """Replace the functions that print by our own; return them, because they must be kept alive."""
 
     @_Handler
     def error(module: bytes, pattern: bytes, values: int) -> None:

@@ -1,6 +1,6 @@
-"""Files that Pillow refuses although their picture is all there, or nearly: what can be done without is left out.
+"""Mending of files that Pillow refuses although their picture is nearly complete, by leaving out dispensable parts.
 
-A PNG whose colour profile or text is damaged or huge, a JPEG whose last bytes are missing.
+Examples are a PNG whose colour profile or text is damaged or huge, and a JPEG whose last bytes are missing.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ _START_OF_SCAN = 0xDA
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xda-\xfe]")  # of those that are followed by a length
 
 MAX_LOST = 0.05
-"""The share of the pixels that may be missing from the end of a JPEG file: more is a file that was not copied whole."""
+"""Share of the pixels that may be missing at the end of a JPEG file: more means an incomplete copy."""
 
 _UNDRAWN_ROWS = 18
-"""Rows that a decoder keeps back though it has them: those of a block with half the colours, and two for smoothing."""
+"""Rows that a decoder holds back: those of a block with subsampled colours, and two for smoothing."""
 
 _FILLER = 4 * _UNDRAWN_ROWS  # bytes for each pixel of a row: they reach further than the rows that are kept back
 
 _COEFFICIENTS = 64
 
 MAX_CHUNKS = 1000
-"""So many chunks of a PNG file are looked at, besides those of its picture."""
+"""Maximum number of chunks of a PNG file that are examined, besides those of its picture."""
 
 
 class Mended(NamedTuple):
-    """The bytes of a file that can be read, and what was lost, as a sentence."""
+    """The bytes of a readable file, and a sentence on what was lost."""
 
     data: bytes
     note: str
 
 
 def mend(data: bytes, open_image: Callable[[bytes], Image.Image]) -> Mended | None:
-    """Return a file that can be read instead of one that cannot, None if its picture is damaged.
+    """Return a readable version of an unreadable file, None if its picture is damaged.
 
-    open_image: opens the bytes of a file, within the limits for what comes with a picture.
+    open_image: opens the bytes of a file, within the limits for metadata.
     """
     try:
         if data.startswith(PNG_SIGNATURE):
@@ -55,7 +55,7 @@ def mend(data: bytes, open_image: Callable[[bytes], Image.Image]) -> Mended | No
 
 
 def _without_damaged_chunks(data: bytes, open_image: Callable[[bytes], Image.Image]) -> Mended | None:
-    """Leave out chunks that the picture does not need, if they cannot be read on their own."""
+    """Leave out unreadable chunks that the picture does not need."""
     header, *chunks = png_chunks(data)
     beside = [chunk for chunk in chunks if chunk[4:5].islower() and chunk[4:8] != b"tRNS"]
     lost = [chunk for chunk in beside[:MAX_CHUNKS] if not _is_sound(header, chunk, open_image)]
@@ -70,7 +70,7 @@ def _without_damaged_chunks(data: bytes, open_image: Callable[[bytes], Image.Ima
 
 
 def _is_sound(header: bytes, chunk: bytes, open_image: Callable[[bytes], Image.Image]) -> bool:
-    """Tell whether a chunk can be read: in a picture of one pixel of the same kind."""
+    """Tell whether a chunk can be read, by putting it in a picture of one pixel of the same kind."""
     start = header[:8] + (1).to_bytes(4, "big") * 2 + header[16:21]
     small = start + zlib.crc32(start[4:]).to_bytes(4, "big")
     end = b"\0\0\0\0IEND" + zlib.crc32(b"IEND").to_bytes(4, "big")
@@ -82,7 +82,7 @@ def _is_sound(header: bytes, chunk: bytes, open_image: Callable[[bytes], Image.I
 
 
 def _with_its_end(data: bytes, open_image: Callable[[bytes], Image.Image]) -> Mended | None:
-    """Put an end to a JPEG file that has none, if hardly anything is missing."""
+    """Complete a JPEG file that lacks its end, if hardly anything is missing."""
     start = data.removesuffix(_JPEG_END[:1])
     mended = start + _JPEG_END
     found = np.asarray(open_image(mended))
@@ -100,9 +100,9 @@ def _with_its_end(data: bytes, open_image: Callable[[bytes], Image.Image]) -> Me
 
 
 def _missing_blocks(start: bytes, found: np.ndarray, open_image: Callable[[bytes], Image.Image]) -> np.ndarray:
-    """Return where pixels depend on what follows the start of a file, (height, width) bool, as far as that reaches.
+    """Return a mask of the pixels that depend on what follows the start of a file, (height, width) bool.
 
-    found: the picture of the start alone. Beyond what follows, and beyond a restart marker that is missing, the decoder
+    found: the picture of the start alone. Beyond the data that follow, and beyond a missing restart marker, the decoder
     puts the same grey in both.
     """
     filler = b"\x55" * max(len(start) + 1024, _FILLER * found.shape[1])
@@ -111,9 +111,9 @@ def _missing_blocks(start: bytes, found: np.ndarray, open_image: Callable[[bytes
 
 
 def _rows_drawn(image: Image.Image, found: np.ndarray) -> int:
-    """Return how many rows of a picture a decoder draws that waits for the rest of the file.
+    """Return the number of rows that a decoder draws while it waits for the rest of the file.
 
-    found: the same picture, with whatever takes the place of the rest.
+    found: the same picture, with anything in place of the rest.
     """
     try:
         image.load()
@@ -125,7 +125,7 @@ def _rows_drawn(image: Image.Image, found: np.ndarray) -> int:
 
 
 def _has_all_scans(data: bytes) -> bool:
-    """Tell whether all coefficients of a progressive JPEG come, to their last bit (ITU-T T.81, B.2.3 and G.1.1.1).
+    """Tell whether a progressive JPEG has all coefficients, to the last bit (ITU-T T.81, B.2.3 and G.1.1.1).
 
     The last scan may be cut off.
     """

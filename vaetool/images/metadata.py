@@ -1,6 +1,6 @@
-"""What goes with pixels, other than EXIF and colour profile: XMP, the texts of a PNG, the resolution.
+"""Metadata other than EXIF and colour profile: XMP, the texts of a PNG, the resolution.
 
-What is carried has to be true of upright pixels that may have changed, and small enough to be held in memory.
+Metadata that are kept must be true of upright pixels that may have changed, and small enough for memory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_BYTES = 16 * 2**20
 MAX_TEXTS = 4096
 
 COMMENT, MAX_COMMENT = "Comment", 65533
-"""The keyword of the one text that JPEG has, and the most bytes of that."""
+"""Keyword of the only text in a JPEG, and its maximum number of bytes."""
 
 _MAX_DPI = 1e8  # what fits into a PNG
 _MAX_KEYWORD = 79  # characters
@@ -35,10 +35,10 @@ _THUMBNAILS = b"<xmp:Thumbnails", b"</xmp:Thumbnails>"
 
 
 def xmp_to_carry(found: object, notes: list[str]) -> bytes | None:
-    """Return the XMP of a file as it holds for a rewritten one; None if it is none.
+    """Return the XMP of a file as it holds for a rewritten one; None if there is no valid XMP.
 
-    The pixels are upright, so it says so, or viewers would turn them again. Thumbnails, and the name of an extension
-    (which JPEG has, and Pillow does not read), are left out.
+    Its orientation is set to upright, like the pixels, or viewers would turn them again. Thumbnails are left out, and so
+    is the name of an extension, which JPEG has but Pillow does not read.
     found: what Pillow or tifffile calls XMP. notes: gets a sentence per loss.
     """
     if not isinstance(found, bytes) or not found:
@@ -56,7 +56,7 @@ def xmp_to_carry(found: object, notes: list[str]) -> bytes | None:
 
 
 def texts_to_carry(image: Image.Image, notes: list[str]) -> Texts:
-    """Return the texts of a PNG that is loaded, or a JPEG's comment; what cannot be carried is left out with a note."""
+    """Return the texts of a loaded PNG, or a JPEG's comment; those that cannot be kept are left out with a note."""
     found: list[tuple[str, str]] = []
     comment = image.info.get("comment")
     if isinstance(image, JpegImageFile) and isinstance(comment, bytes) and comment.strip(b"\0"):
@@ -79,7 +79,7 @@ def texts_to_carry(image: Image.Image, notes: list[str]) -> Texts:
 
 
 def dpi_to_carry(image: Image.Image) -> Dpi | None:
-    """Return the resolution of an image, None if it has none that makes sense."""
+    """Return the resolution of an image, None if it has no sensible one."""
     found = image.info.get("dpi")
     if not isinstance(found, tuple | list):
         return None  # a PNG may have a text of the name "dpi"
@@ -91,17 +91,17 @@ def dpi_to_carry(image: Image.Image) -> Dpi | None:
 
 
 def is_dpi(dpi: Dpi) -> bool:
-    """Tell whether a resolution makes sense. TIFF says 1 dpi for "unknown"."""
+    """Tell whether a resolution is sensible. In TIFF, 1 dpi means "unknown"."""
     return all(1 < value <= _MAX_DPI for value in dpi)
 
 
 def are_texts(texts: Texts) -> bool:
-    """Tell whether a picture can carry these texts, and a PNG hold them."""
+    """Tell whether a picture and a PNG can hold these texts."""
     return len(texts) <= MAX_TEXTS and all(_is_text(*pair) for pair in texts) and _size(texts) <= MAX_BYTES
 
 
 def png_chunks(xmp: bytes | None, texts: Texts) -> dict[str, Any]:
-    """Return XMP and texts as an option of Pillow for writing a PNG; no option if there are none."""
+    """Return XMP and texts as an option of Pillow for writing a PNG, empty if there are none."""
     if not xmp and not texts:
         return {}
     chunks = PngInfo()
@@ -113,15 +113,15 @@ def png_chunks(xmp: bytes | None, texts: Texts) -> dict[str, Any]:
 
 
 def jpeg_comment(texts: Texts) -> bytes:
-    """Return texts as the comment of a JPEG; nothing unless they are a comment that fits."""
+    """Return texts as the comment of a JPEG, empty unless they are a single comment that fits."""
     comment = texts[0][1].encode() if [keyword for keyword, _ in texts] == [COMMENT] else b""
     return comment if len(comment) <= MAX_COMMENT else b""
 
 
 def with_comment(file: bytes, comment: bytes) -> bytes:
-    """Return a JPEG file with a comment behind its first segment.
+    """Return a JPEG file with a comment inserted after its first segment.
 
-    Pillow's own option fails with a long comment in a small picture: its buffer has no place for what follows.
+    Pillow's own option fails for a long comment in a small picture, whose buffer lacks room for the rest.
     """
     end = 4 + int.from_bytes(file[4:6], "big")
     return file[:end] + b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment + file[end:]
@@ -137,5 +137,5 @@ def _is_text(keyword: str, text: str) -> bool:
 
 
 def _size(texts: Iterable[tuple[str, str]]) -> int:
-    """Return how many bytes texts take in UTF-8, with one after each keyword and text."""
+    """Return the size of texts in UTF-8, with a byte after each keyword and text."""
     return sum(len(part.encode()) + 1 for pair in texts for part in pair)

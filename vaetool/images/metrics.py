@@ -1,4 +1,4 @@
-"""How close two pictures are."""
+"""Measures of how close two pictures are."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def max_difference(pixels: np.ndarray, reference: np.ndarray) -> float:
 def mean_psnr(errors: np.ndarray) -> float:
     """Return the mean PSNR in dB of pictures in 0..1 whose mean squared errors are given, (pictures,).
 
-    A picture counts for at most 50 dB: one that comes out as it was would outweigh the rest.
+    A picture counts for at most 50 dB, because a perfect one would outweigh the rest.
 
     >>> round(mean_psnr(np.array([0.01, 0.0])), 3)
     35.0
@@ -54,7 +54,7 @@ def ssim(pixels: np.ndarray, reference: np.ndarray, peak: float = 1.0, visible: 
     """Return the structural similarity, 1 for equal pictures: the mean over all windows that fit, then over channels.
 
     Both of one shape, (height, width) or (height, width, channels), in 0..peak; at least 11 pixels a side.
-    visible: bool, (height, width); windows count whose middle is visible; nan if there are none.
+    visible: bool, (height, width); only windows with a visible middle count; nan if there are none.
     Gaussian window of 11 pixels and sigma 1.5. Wang et al. 2004, equation 13.
 
     Raises UsageError.
@@ -67,7 +67,7 @@ def ms_ssim(pixels: np.ndarray, reference: np.ndarray, peak: float = 1.0, visibl
     """Return the multi-scale structural similarity, 1 for equal pictures; per channel, then the mean over channels.
 
     Both of one shape, (height, width) or (height, width, channels), in 0..peak; at least 176 pixels a side.
-    visible: as for `ssim`; at a coarser scale, a window counts by the visible share of its middle.
+    visible: as for `ssim`; at coarser scales, windows are weighted by the visible share of their middle.
     Wang et al. 2003, equation 7: contrast and structure at five scales, luminance at the coarsest; a scale is the mean
     of 2x2 pixels of the one before, without an odd last row or column. A mean below zero counts as zero.
 
@@ -79,7 +79,7 @@ def ms_ssim(pixels: np.ndarray, reference: np.ndarray, peak: float = 1.0, visibl
 def ssim_and_ms_ssim(
     pixels: np.ndarray, reference: np.ndarray, peak: float = 1.0, visible: np.ndarray | None = None
 ) -> tuple[float, float]:
-    """Return what `ssim` and `ms_ssim` return, in the time that the latter takes.
+    """Return the results of `ssim` and `ms_ssim`, in the time that the latter takes.
 
     Raises UsageError.
     """
@@ -98,7 +98,7 @@ def ms_ssim_db(similarity: float) -> float:
 
 
 def _differences(pixels: np.ndarray, reference: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield the differences of two arrays part by part, in float64: whole copies would be too large."""
+    """Yield the differences of two arrays in parts, in float64, since whole copies would be too large."""
     x, y = np.ravel(pixels), np.ravel(reference)
     for start in range(0, x.size, PART):
         part = slice(start, start + PART)
@@ -118,7 +118,7 @@ def _channels(pixels: np.ndarray, reference: np.ndarray, side: int, name: str) -
 def _similarities_by_scale(
     x: np.ndarray, y: np.ndarray, peak: float, visible: np.ndarray | None
 ) -> list[tuple[float, float]]:
-    """Return what `_similarity` does, at all scales from the finest on."""
+    """Return the results of `_similarity` at all scales, starting with the finest."""
     found = [_similarity(x, y, peak, visible)]
     while len(found) < len(SCALE_WEIGHTS):
         x, y, visible = _halve(x), _halve(y), None if visible is None else _halve(visible)
@@ -135,7 +135,7 @@ def _product(scales: list[tuple[float, float]]) -> float:
 def _similarity(x: np.ndarray, y: np.ndarray, peak: float, visible: np.ndarray | None) -> tuple[float, float]:
     """Return the means over the picture of SSIM, and of its part without luminance.
 
-    Band by band: maps of a whole picture would be too large.
+    It works in bands, since maps of a whole picture would be too large.
     """
     sums, count = np.zeros(2), 0.0
     for start in range(0, len(x) - WINDOW + 1, BAND_ROWS):
@@ -149,7 +149,7 @@ def _similarity(x: np.ndarray, y: np.ndarray, peak: float, visible: np.ndarray |
 
 
 def _similarity_maps(x: np.ndarray, y: np.ndarray, peak: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return SSIM, and its part without luminance, of all windows that fit."""
+    """Return the maps of SSIM and of its part without luminance over all windows that fit."""
     c1, c2 = (K1 * peak) ** 2, (K2 * peak) ** 2
     mean_x, mean_y, mean_squares, mean_product = (_blur(a) for a in (x, y, x * x + y * y, x * y))
     squares, product = mean_x**2 + mean_y**2, mean_x * mean_y

@@ -1,4 +1,4 @@
-"""The modes of Pillow: what each stands for, as pixels and alpha."""
+"""Conversion of Pillow's modes to pixels and alpha."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures as they are to be seen, from how a camera stored them (EXIF 2.3, section 4.6.4, tag 274)."""
+"""Turning pictures upright by the orientation that a camera stored (EXIF 2.3, section 4.6.4, tag 274)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ TRANSPOSES = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What makes a Pillow image upright, by its orientation."""
+"""Operations that turn a Pillow image upright, by its orientation."""
 
 _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: np.fliplr,
@@ -30,9 +30,9 @@ _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 
 
 def upright(stored: np.ndarray, orientation: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return pixels, (height, width, 1 or 3), and alpha, (height, width) or None, as they are to be seen.
+    """Return upright pixels, (height, width, 1 or 3), and alpha, (height, width) or None.
 
-    stored: samples as a file has them, (rows, columns, 1 to 4), colours before alpha.
+    stored: samples as in the file, (rows, columns, 1 to 4), colours before alpha.
     """
     turned = _TURNS[orientation](stored) if orientation in _TURNS else stored
     channels = 1 if turned.shape[2] <= 2 else 3

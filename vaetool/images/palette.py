@@ -1,21 +1,21 @@
-"""Pictures of few colours: drawings, sprites, pages, and what was dithered to a palette."""
+"""Pictures of few colours: drawings, sprites, pages, and pictures dithered to a palette."""
 
 from __future__ import annotations
 
 import numpy as np
 
 MAX_PALETTE, MAX_DRAWN = 256, 16
-"""A picture of more colours than the first number may be a photo; one of at most so many greys as the second is not."""
+"""Number of colours above which a picture may be a photo, and number of greys up to which it is not."""
 
 USED_AGAIN = 4
-"""A colour of a drawing is that of so many pixels, on average: in a tiny noisy photo nearly each has its own."""
+"""Minimum mean number of pixels per colour of a drawing: in a tiny noisy photo nearly each has its own."""
 
 
 def has_few_colours(pixels: np.ndarray) -> bool:
     """Tell whether pixels, (height, width, 1 or 3) of any type, are a drawing, a sprite or a page rather than a photo.
 
-    Such a picture has no more colours than a palette, also if it is dithered. Grey levels without gaps may also be
-    those of a dull photo.
+    Such a picture has no more colours than a palette, even if dithered. Grey levels without gaps may also be those of a
+    dull photo.
     """
     colours = pixels.reshape(-1, pixels.shape[2])
     sample = colours[:: max(1, len(colours) // 2**16)]
@@ -30,6 +30,6 @@ def has_few_colours(pixels: np.ndarray) -> bool:
 
 
 def _distinct(colours: np.ndarray) -> np.ndarray:
-    """Return each colour of an array, (number, channels), once."""
+    """Return the distinct colours of an array, (number, channels)."""
     packed = np.ascontiguousarray(colours).view([("", colours.dtype)] * colours.shape[1])
     return np.unique(packed).view(colours.dtype).reshape(-1, colours.shape[1])

@@ -1,4 +1,4 @@
-"""Samples of TIFF files as grey or colours: white may be zero, colours may be CIELab, and bits may be few."""
+"""Conversion of TIFF samples to grey or RGB: white may be zero, colours may be CIELab, and bits may be few."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vaetool.errors import ImageError
 from vaetool.images.picture import rescale
 
 WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, CIE_LAB, ICC_LAB = 0, 1, 2, 8, 9
-"""Of the tag of photometric interpretation (TIFF 6.0; ICCLab: TIFF technical note of 2002)."""
+"""Values of the tag of photometric interpretation (TIFF 6.0; ICCLab: TIFF technical note of 2002)."""
 
 LAB = (CIE_LAB, ICC_LAB)
 
@@ -16,8 +16,8 @@ LAB = (CIE_LAB, ICC_LAB)
 def as_shown(samples: np.ndarray, photometric: int, bits: int) -> np.ndarray:
     """Return samples, (height, width, channels), as grey or RGB, and perhaps alpha, that use all bits of their type.
 
-    bits: how many of them the file stores. Integers of more than 16 bits, and values that are no integers, stay as
-    they are. Raises ImageError for colours of another kind, and for values without a white that would be zero.
+    bits: number of bits that the file stores. Integers of more than 16 bits, and values that are not integers, stay as
+    they are. Raises ImageError for other colour models, and for inverted values without a defined white.
     """
     if photometric not in (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, *LAB):
         raise ImageError(f"stores its colours as {getattr(photometric, 'name', photometric)}; convert it to RGB first")

@@ -14,23 +14,23 @@ from vaetool.images.filling import fill_hidden
 from vaetool.images.metadata import Dpi, Texts
 
 METADATA = ("icc_profile", "exif", "xmp", "texts")
-"""What is about a picture, and left out of results that are to be stripped."""
+"""Fields of metadata, left out of stripped results."""
 
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A decoded image file: upright pixels, and what has to be kept until they are written again.
+    """A decoded image file: upright pixels, and everything to keep until they are written again.
 
     pixels: (height, width, channels), uint8, uint16 or float32 of any range; channels is 1 (grey) or 3 (RGB).
     alpha: (height, width), dtype of `pixels`, 0 = hidden; None when the file has none.
     format: Pillow's name of the format it was read from.
-    origin: the file that it was read from, or its bytes, as long as it is that file's picture.
-    jpeg: how a JPEG file was compressed, as options of Pillow for doing the same again (see `vaetool.images.jpeg`).
+    origin: the file that it was read from, or its bytes, while the picture is unchanged.
+    jpeg: compression of a JPEG file, as options of Pillow for repeating it (see `vaetool.images.jpeg`).
     exif: as a TIFF block with its `Exif` prefix, without orientation and thumbnail; xmp: without those, too.
     dpi: across and down. texts: keywords and texts, as PNG has them, or a JPEG's comment; at most 16 MiB, as of XMP.
-    white: of 16 bits, the largest value that there may be, where the file says so.
+    white: for 16 bits, the largest possible value, if the file states it.
     warnings: one sentence per loss on reading.
-    pages: the pages after this one, of a TIFF file that was read whole.
+    pages: the pages after this one, for a TIFF file that was read whole.
     Raises ValueError when shapes or dtypes do not fit together.
     """
 
@@ -70,7 +70,7 @@ class Picture:
         return self.pixels.shape[1]
 
     def replace_pixels(self, pixels: np.ndarray) -> Picture:
-        """Return the same picture with other pixels; all else is kept.
+        """Return the same picture with other pixels; everything else is kept.
 
         If the pixels do not differ where they are visible, this picture itself is returned.
         pixels: the shape of `self.pixels`; float in 0..1 (clipped), uint8 or uint16. They are scaled and rounded to
@@ -91,14 +91,14 @@ class Picture:
         return replace(self, pixels=new, origin=None)
 
     def without(self, names: Collection[str] = METADATA) -> Picture:
-        """Return the same picture without some of what goes with its pixels, by the names of the fields."""
+        """Return the same picture without some of its metadata, given the names of the fields."""
         return replace(self, **{name: getattr(Picture, name) for name in names})  # the defaults
 
     def visible_pixels(self, hole: np.ndarray | None = None) -> np.ndarray:
         """Return `pixels`, with the colours hidden under alpha == 0 filled smoothly from their visible neighbours.
 
-        For anything that looks at neighbourhoods: hidden colours cannot leak into visible ones (dark fringes).
-        hole: bool, (height, width), where neighbours do not count either.
+        For operations on neighbourhoods, where hidden colours would leak into visible ones (dark fringes).
+        hole: bool, (height, width), further pixels that do not count as neighbours.
         Returns the shape and dtype of `pixels`; `pixels` itself when nothing is hidden.
         """
         if self.alpha is None or self.alpha.all():

@@ -1,4 +1,4 @@
-"""The range of values that a picture uses, where its type has room for more: 12 bits in 16, or floating point."""
+"""The range of values that a picture uses if its type has room for more: 12 bits in 16, or floating point."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 FEWEST_BITS = 8
 RARE = 0.001
-"""This share of the values at either end does not count, where values are floating point: hot pixels, stars."""
+"""Share of floating-point values ignored at either end: hot pixels, stars."""
 
 
 class Range(NamedTuple):
@@ -18,18 +18,18 @@ class Range(NamedTuple):
     high: float
 
     def to_unit(self, pixels: np.ndarray) -> np.ndarray:
-        """Return pixels with the range as 0..1, float32; rare values may be beyond."""
+        """Map the range of pixels to 0..1, float32; rare values may lie beyond."""
         return ((pixels - np.float32(self.low)) / np.float32(self.high - self.low)).astype(np.float32)
 
     def from_unit(self, values: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """Return values, 0..1 (clipped), in the range, rounded, as an integer type."""
+        """Map values, 0..1 (clipped), to the range, rounded, as an integer type."""
         scaled = self.low + values.clip(0, 1) * np.float32(self.high - self.low)
         return np.rint(scaled).clip(self.low, self.high).astype(dtype)
 
     def changed(self, pixels: np.ndarray, change: np.ndarray) -> np.ndarray:
-        """Return pixels to which a change in units of the range was added, in their own type.
+        """Add a change, in units of the range, to pixels; return them in their own type.
 
-        Integers stay within the range: what was white is not whiter afterwards.
+        Integers stay within the range: white gets no whiter.
         """
         values = pixels + change * np.float32(self.high - self.low)
         if np.issubdtype(pixels.dtype, np.integer):
@@ -38,7 +38,7 @@ class Range(NamedTuple):
 
 
 def extremes(pixels: np.ndarray) -> Range | None:
-    """Return the range from the least to the largest value of pixels of an integer type; None if it is all of the type.
+    """Return the range from the smallest to the largest value of integer pixels; None if it is that of the type.
 
     A single value counts as a range of one level.
     """
@@ -49,12 +49,12 @@ def extremes(pixels: np.ndarray) -> Range | None:
 
 
 def used_range(pixels: np.ndarray, white: int | None = None) -> Range | None:
-    """Return the range that pixels use; None if it is all of an integer type.
+    """Return the range that pixels use; None if it is the full range of an integer type.
 
-    Of uint16 it is that of so many bits as the largest value needs: data of 12 bits are the same as 8 or 16 bits of the
-    same picture. Of floating point it is 0..1 if values are within that and reach its upper half, else what all but the
-    rarest values are within, from 0 on if they begin near it.
-    white: see `Picture.white`; of uint16 it counts like a value of the pixels.
+    For uint16 it is that of as many bits as the largest value needs, so that 12 bits are treated like 8 or 16 bits of
+    the same picture. For floating point it is 0..1 if values lie within that and reach its upper half, else the range
+    of all but the rarest values, starting at 0 if they begin near it.
+    white: see `Picture.white`; for uint16 it counts like a value of the pixels.
     """
     if pixels.dtype == np.uint8:
         return None
@@ -71,6 +71,6 @@ def used_range(pixels: np.ndarray, white: int | None = None) -> Range | None:
 
 
 def white(pixels: np.ndarray) -> float:
-    """Return the value that stands for white in pixels of an integer type: the upper end of the range that they use."""
+    """Return the white value of integer pixels: the upper end of the range that they use."""
     found = used_range(pixels)
     return float(np.iinfo(pixels.dtype).max) if found is None else found.high

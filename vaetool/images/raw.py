@@ -1,7 +1,7 @@
-"""Camera raw files in the shape of TIFF: DNG, NEF, CR2, ARW and others.
+"""Recognition of camera raw files based on TIFF: DNG, NEF, CR2, ARW and others.
 
-What the sensor measured is on a page of its own that is not shown as it is, and often the first page is a small
-preview, which is not to be taken for the photo.
+The sensor's data are on a page of their own that cannot be shown as it is, and often the first page is a small
+preview, which must not be taken for the photo.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _BY_MAKER = {
 
 
 def name_of(head: bytes, file: Any) -> str | None:
-    """Return what camera raw files like this one are called, None if it is none.
+    """Return the name of a camera raw format, None for other files.
 
     head: its first bytes. file: tifffile's view of it.
     """
@@ -47,7 +47,7 @@ def name_of(head: bytes, file: Any) -> str | None:
 
 
 def _pages(file: Any) -> Iterator[Any]:
-    """Yield the first page, and those below it."""
+    """Yield the first page and its sub-pages."""
     first = file.pages[0]
     yield first
     if first.subifds:

@@ -1,4 +1,4 @@
-"""Image files, and open Pillow images, as pictures."""
+"""Reading image files and open Pillow images as pictures."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def read(
     """Decode one image: a path, the bytes of a file, or an open binary file (read from its start, left open).
 
     The content decides the format, never the extension. Safe to call from several threads.
-    whole: of a TIFF file read all pages, and values of any range, as float32.
-    single: refuse, unless `whole`, a TIFF file of several pages, of which else the first is read, with a warning; a
-    smaller copy of it is no page then. still: refuse an animation, of which else the first frame is read, likewise.
+    whole: read all pages of a TIFF file, and values of any range, as float32.
+    single: refuse, unless `whole`, a TIFF file of several pages, not counting smaller copies; otherwise its first page
+    is read, with a warning. still: refuse an animation; otherwise its first frame is read, likewise.
     Raises ImageError, without the path, when the source is missing, not an image, damaged, of a kind that would lose
-    too much (floating point, 32 bits), or has more than `max_pixels` pixels (then nothing has been decoded).
+    too much (floating point, 32 bits), or has more than `max_pixels` pixels (before anything is decoded).
     """
     with _decoding_errors(), _binary(source) as stream, libtiff.heard():
         try:
@@ -63,7 +63,7 @@ def read(
 
 
 def _read(stream: BinaryIO, max_pixels: int, whole: bool, single: bool, still: bool) -> Picture:
-    """Decode what a stream at its start holds; see `read`. Raises anything."""
+    """Decode a stream from its start; see `read`. Raises anything."""
     head = stream.read(HEAD)
     if not head:
         raise ImageError("not a readable image (empty file)")
@@ -99,7 +99,7 @@ def _read(stream: BinaryIO, max_pixels: int, whole: bool, single: bool, still: b
 
 
 def _readable(head: bytes) -> tuple[str, ...]:
-    """Return the formats that a file which begins so may have."""
+    """Return the possible formats of a file, given its first bytes."""
     if not (is_heic(head) and reads_heic()):
         return READABLE
     import pillow_heif
@@ -109,7 +109,7 @@ def _readable(head: bytes) -> tuple[str, ...]:
 
 
 def _open(data: bytes, max_pixels: int) -> Image.Image:
-    """Open the bytes of a file, of which nothing is decoded. Raises anything."""
+    """Open the bytes of a file without decoding. Raises anything."""
     with _recorded([]), _without_pillows_limits():
         image = Image.open(io.BytesIO(data), formats=_readable(data[:HEAD]))
     tiff.check_size([image.size], max_pixels)
@@ -117,7 +117,7 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
 
 
 def _sizes(image: Image.Image, count: int) -> list[tuple[int, int]]:
-    """Return the width and height of the first pages of an image, of which nothing is decoded."""
+    """Return the width and height of the first pages of an image without decoding."""
     found = [image.size]
     for number in range(1, count):
         image.seek(number)
@@ -137,7 +137,7 @@ def _all_of(stream: BinaryIO) -> bytes:
 
 
 def from_pil(image: Image.Image) -> Picture:
-    """Return a Pillow image of any mode as a picture; the image itself is not changed. Raises ImageError as `read`.
+    """Convert a Pillow image of any mode to a picture, leaving the image unchanged. Raises ImageError as `read`.
 
     >>> from_pil(Image.new("LA", (3, 2))).pixels.shape
     (2, 3, 1)
@@ -181,9 +181,9 @@ _RECORDING = threading.Lock()
 
 @contextmanager
 def _without_pillows_limits() -> Iterator[None]:
-    """Put our limits in place of Pillow's, which are numbers for a whole process: so within `_recorded` alone.
+    """Replace Pillow's limits, which are global to the process, by ours; use only within `_recorded`.
 
-    That of pixels is lifted: every call of `read` has its own, `max_pixels`.
+    The limit of pixels is lifted, since every call of `read` has its own, `max_pixels`.
     """
     before = Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK
     Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK = None, metadata.MAX_BYTES
@@ -195,7 +195,9 @@ def _without_pillows_limits() -> Iterator[None]:
 
 @contextmanager
 def _recorded(notes: list[str]) -> Iterator[None]:
-    """Record Pillow's warnings as notes, one thread at a time, as filters are global: so never while decoding."""
+    """Record Pillow's warnings as notes, one thread at a time because filters are global; not to be held while
+    decoding.
+    """
     with _RECORDING, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -203,7 +205,7 @@ def _recorded(notes: list[str]) -> Iterator[None]:
 
 
 def _decode(image: Image.Image, head: bytes, notes: list[str], stream: BinaryIO | None, alone: bool = True) -> Picture:
-    """Decode the frame that an image is at; `alone` if no other one is."""
+    """Decode the current frame of an image; `alone`: there are no other frames."""
     with _recorded(notes):
         notes += _frames_left_out(image, stream) if alone else []
         if image.format == "TIFF":
@@ -252,7 +254,7 @@ def _decode(image: Image.Image, head: bytes, notes: list[str], stream: BinaryIO 
 
 
 def _is_beyond_pillow(image: Image.Image, bits: int) -> bool:
-    """Tell whether Pillow would halve the bits of an open image, leave it dark, show a negative, or be off in colours.
+    """Tell whether Pillow would halve the bits of an open image, leave it dark, invert it, or get its colours wrong.
 
     bits: those of each channel of the file.
     """
@@ -266,7 +268,7 @@ def _is_beyond_pillow(image: Image.Image, bits: int) -> bool:
 
 
 def _white(image: Image.Image, bits: int, pixels: np.ndarray, stream: BinaryIO | None) -> int | None:
-    """Return the largest value that there may be among samples of 16 bits, None if the file does not say so."""
+    """Return the largest possible value of 16-bit samples, None if the file does not say."""
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         return tiff.white_of(image.tag_v2, image.tag_v2.get(ExifTags.Base.PhotometricInterpretation), bits)
     if image.format == "PNG" and pixels.dtype == np.uint16 and stream is not None:

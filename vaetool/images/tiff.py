@@ -1,4 +1,5 @@
-"""TIFF files of which Pillow knows too little: more than eight bits in colour, floating point, and stacks of those."""
+"""TIFF files that Pillow does not fully support: more than eight bits in colour, floating point, and stacks of those.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +24,10 @@ from vaetool.images.photometric import BLACK_IS_ZERO, LAB, RGB, as_shown
 from vaetool.images.picture import Picture
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-"""How TIFF files begin."""
+"""First bytes of TIFF files."""
 
 MAX_PAGES = 10_000
-"""What is done to a file is done to all of its pages at once."""
+"""Maximum number of pages of a file, all of which are processed at once."""
 
 TEXTS_ALONE = "the EXIF data is left out but for its texts"
 
@@ -34,7 +35,7 @@ DPI_PER_UNIT = {2: 1.0, 3: 2.54}  # of the unit of resolution: inches, centimetr
 EXACT = 2**24  # larger integers are not all exact in 32-bit floating point
 XMP = 700  # tag
 LARGEST_VALUES = 281, 341
-"""Tags, MaxSampleValue and SMaxSampleValue. Some writers mean the largest value that there is, others that may be."""
+"""Tags MaxSampleValue and SMaxSampleValue. Some writers mean the largest value present, others the largest possible."""
 _PROFILE, _UNIT, _DENSITIES = 34675, 296, (282, 283)
 _RESOLUTION_TAGS = {_UNIT, *_DENSITIES}
 _DIRECTORIES = {34665, 34853}  # of a camera's settings, of its place
@@ -42,11 +43,11 @@ _TEXT_TAGS = (270, 271, 272, 305, 306, 315, 33432)  # description, make, model, 
 
 
 Source = Path | bytes | BinaryIO
-"""A file, its bytes, or the file when it is open."""
+"""A file's path, its bytes, or an open file."""
 
 
 class TiffPage(NamedTuple):
-    """A page of a file, or one to be written."""
+    """A page that was read from a file, or is to be written."""
 
     samples: np.ndarray  # (height, width, channels)
     has_alpha: bool
@@ -66,7 +67,7 @@ def page_samples(data: bytes, number: int) -> np.ndarray:
 
 
 def count_pages(file: Source) -> int:
-    """Return how many pages a file has; 1 for what is no readable TIFF file."""
+    """Return the number of pages of a file, 1 if it is not a readable TIFF file."""
     try:
         with _opened(file) as opened:
             return len(opened.pages)  # which is quick, unlike looking at each
@@ -75,7 +76,7 @@ def count_pages(file: Source) -> int:
 
 
 def name_of_raw(head: bytes, file: Source) -> str | None:
-    """Return what camera raw files like this one are called, None if it is none; head: its first bytes."""
+    """Return the name of a camera raw format, None for other files; head: the first bytes."""
     try:
         with _opened(file) as opened:
             return raw.name_of(head, opened)
@@ -84,13 +85,13 @@ def name_of_raw(head: bytes, file: Source) -> str | None:
 
 
 def has_one_page(data: bytes) -> bool:
-    """Tell whether a file has one page, besides smaller copies of it. Raises ImageError if it has too many."""
+    """Tell whether a file has one page, not counting smaller copies of it. Raises ImageError if it has too many."""
     with _opened(data) as file:
         return all(file.pages[number].subfiletype & 1 for number in range(1, _checked_count(file)))
 
 
 def has_wide_values(data: bytes) -> bool:
-    """Tell whether a page of a file has other values than integers of up to 16 bits without a sign.
+    """Tell whether a page of a file has values other than unsigned integers of up to 16 bits.
 
     Raises ImageError if it has too many pages.
     """
@@ -100,17 +101,17 @@ def has_wide_values(data: bytes) -> bool:
 
 
 def _checked_count(file: Any) -> int:
-    """Return how many pages a file has. Raises ImageError for too many."""
+    """Return the number of pages of a file. Raises ImageError for too many."""
     if (count := len(file.pages)) > MAX_PAGES:
         raise ImageError(f"has {count} pages, more than the limit of {MAX_PAGES}; split it")
     return count
 
 
 def read(data: bytes, max_pixels: int, *, whole: bool = False) -> Picture:
-    """Decode the first page of a file; whole: or all pages, and values of any range, as float32.
+    """Decode the first page of a file; whole: all pages, and values of any range, as float32.
 
     Raises ImageError if they have more than `max_pixels` pixels, are not grey or RGB, have more dimensions, or values
-    that do not fit.
+    out of range.
     """
     first, *others = (_picture(page, whole) for page in _read_pages(data, max_pixels, None if whole else 1))
     return replace(first, pages=tuple(others))
@@ -144,7 +145,7 @@ def _read_pages(data: bytes, max_pixels: int, count: int | None) -> list[TiffPag
 
 @contextmanager
 def _opened(source: Source) -> Iterator[Any]:
-    """Open a file; what tifffile would only log, such as pages that are cut off, is an ImageError."""
+    """Open a file; turn errors that tifffile would only log, such as truncated pages, into ImageError."""
     from tifffile import TiffFile
 
     logger, errors = logging.getLogger("tifffile"), _Errors()
@@ -160,7 +161,7 @@ def _opened(source: Source) -> Iterator[Any]:
 
 @contextmanager
 def _stream(source: Source) -> Iterator[BinaryIO]:
-    """Open a file at its start; one that is open already stays so, and stays where it is."""
+    """Open a file at its start; one that is open already stays open, at its position."""
     if isinstance(source, bytes):
         yield io.BytesIO(source)
     elif isinstance(source, Path):
@@ -176,7 +177,7 @@ def _stream(source: Source) -> Iterator[BinaryIO]:
 
 
 class _Errors(logging.Handler):
-    """Collects the errors that a logger has of the thread that made this."""
+    """Handler that collects a logger's errors from the thread that created it."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
@@ -221,9 +222,9 @@ def _samples(page: Any) -> np.ndarray:
 
 
 def white_of(tags: Mapping[int, Any], photometric: int | None, bits: int) -> int | None:
-    """Return the largest value that there may be among samples of 16 bits, None if a file does not say so.
+    """Return the largest possible value of 16-bit samples, None if the file does not say.
 
-    65535 says nothing: it is what holds without a tag.
+    65535 gives no information: it is the default without a tag.
     """
     if bits != 16 or photometric not in (BLACK_IS_ZERO, RGB):
         return None
@@ -233,12 +234,12 @@ def white_of(tags: Mapping[int, Any], photometric: int | None, bits: int) -> int
 
 
 def scaling_note(bits: int) -> str | None:
-    """Return what happens to samples of so many bits, as a sentence, if anything does."""
+    """Return a sentence on the scaling of samples of so many bits, None if they are not scaled."""
     return f"{bits} bits are scaled to 16" if 8 < bits < 16 else None
 
 
 def _as_float(samples: np.ndarray) -> np.ndarray:
-    """Return samples of any type as float32. Raises ImageError if they do not fit or are no numbers."""
+    """Convert samples of any type to float32. Raises ImageError if they do not fit or are not numbers."""
     if np.issubdtype(samples.dtype, np.integer) and samples.size and np.abs(samples.astype(np.float64)).max() > EXACT:
         raise ImageError("holds integers of more than 24 bits; divide them first")
     values = samples.astype(np.float32)
@@ -256,7 +257,7 @@ def check_size(sizes: Sequence[tuple[int, int]], max_pixels: int) -> None:
 
 
 def encode(pages: Sequence[TiffPage]) -> bytes:
-    """Return the bytes of a file."""
+    """Encode pages as a file."""
     from tifffile import TiffWriter
 
     file = io.BytesIO()
@@ -287,7 +288,7 @@ def has_other_tags(exif: bytes | None) -> bool:
 
 
 def _text_tags(exif: bytes | None) -> list[tuple[int, str, int, bytes, bool]]:
-    """Return the tags of an EXIF block that are text, as tifffile writes them."""
+    """Return the text tags of an EXIF block, as tifffile writes them."""
     tags = parse(exif)
     return [(tag, "s", 0, tags[tag].encode(), True) for tag in _TEXT_TAGS if isinstance(tags.get(tag), str)]
 

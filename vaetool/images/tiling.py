@@ -1,4 +1,4 @@
-"""Large images in bounded memory: overlapping tiles in, their middles out."""
+"""Tiling: large images in bounded memory, with overlapping tiles read and their middles kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures as the bytes of image files, and as Pillow images."""
+"""Writing pictures as the bytes of image files and as Pillow images."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _WORDS = {"icc_profile": "colour profile", "exif": "EXIF", "xmp": "XMP", "texts"
 def to_pil(picture: Picture) -> Image.Image:
     """Return a picture as a Pillow image: L, LA, RGB, RGBA, or I;16 for 16-bit grey.
 
-    In its `info` are ICC, EXIF, XMP, dpi, and texts by their keywords, as Pillow has those of a PNG.
-    16-bit colour comes out with 8 bits, which is all that Pillow has for colours; a UserWarning says so.
+    Its `info` holds ICC, EXIF, XMP, dpi, and texts by their keywords, as for a PNG in Pillow.
+    16-bit colour is reduced to 8 bits, Pillow's limit for colours, with a UserWarning.
 
-    Other modes do not come back: 1 becomes L, palettes and CMYK become RGB (or RGBA, or L where all colours are grey).
-    I;16 carries an on-off alpha as the one `info["transparency"]` value that PNG can store.
+    Other modes are not restored: 1 becomes L, palettes and CMYK become RGB (or RGBA, or L where all colours are grey).
+    I;16 keeps an on-off alpha as the one `info["transparency"]` value that PNG can store.
     Raises ImageError for 16-bit grey with soft alpha, which Pillow cannot hold.
     """
     pixels, alpha, key = picture.pixels, picture.alpha, None
@@ -52,12 +52,12 @@ def to_pil(picture: Picture) -> Image.Image:
 
 
 def encode(picture: Picture, format: str, *, quality: int | None = None, strip: bool = False) -> bytes:  # noqa: A002
-    """Return the bytes of an image file: `format` is Pillow's name, as `format_for` gives it.
+    """Encode a picture as an image file; format: Pillow's name, as returned by `format_for`.
 
     quality: 1..100 for JPEG (default: the tables and subsampling of the file that the picture is from if that was a
     JPEG, else 95), WebP (default: lossless) and AVIF (default 90), all without chroma subsampling where the format
-    allows and nothing else is said; the other formats are lossless and ignore it.
-    strip: leave out ICC profile, EXIF, XMP and texts. What a format has no place for is left out in any case, see
+    allows, unless stated otherwise; the other formats are lossless and ignore it.
+    strip: leave out ICC profile, EXIF, XMP and texts. Metadata that a format cannot hold are left out in any case, see
     `left_out`, and so is dpi in WebP, AVIF and PPM.
     Raises ImageError when the format cannot hold the picture, UsageError for a quality out of range.
     """
@@ -100,7 +100,7 @@ def encode(picture: Picture, format: str, *, quality: int | None = None, strip: 
 
 
 def left_out(picture: Picture, format: str, *, strip: bool = False) -> str | None:  # noqa: A002
-    """Return what of a picture `encode` leaves out without being asked to, as a sentence; None if it is nothing."""
+    """Return a sentence on what `encode` leaves out of a picture without being asked to; None if nothing."""
     if strip:
         return None
     lost = [_WORDS[name] for name in _lost(picture, format) if name in _WORDS]
@@ -112,7 +112,7 @@ def left_out(picture: Picture, format: str, *, strip: bool = False) -> str | Non
 
 
 def _lost(picture: Picture, format: str) -> list[str]:  # noqa: A002
-    """Return which of the things that go with a picture's pixels a file cannot hold, by the names of the fields."""
+    """Return the names of the fields of metadata that a file of the format cannot hold."""
     lost = [name for name in ("dpi", *METADATA) if getattr(picture, name) and name not in WRITABLE[format].keeps]
     if profile_space(picture.icc_profile) == "GRAY" and format in GREY_AS_RGB:
         lost.append("icc_profile")
@@ -126,13 +126,13 @@ def _lost(picture: Picture, format: str) -> list[str]:  # noqa: A002
 
 
 def _options(picture: Picture) -> dict[str, Any]:
-    """Return what goes with a picture's pixels, but for texts, as Pillow has it in `info` and takes it as options."""
+    """Return a picture's metadata except texts, as Pillow has them in `info` and takes them as options."""
     carried = {"icc_profile": picture.icc_profile, "exif": picture.exif, "dpi": picture.dpi, "xmp": picture.xmp}
     return {name: value for name, value in carried.items() if value is not None}
 
 
 def _special_options(picture: Picture, format: str) -> dict[str, Any]:  # noqa: A002
-    """Return what Pillow's PNG and TIFF savers need in addition to, or instead of, `_options`."""
+    """Return options that Pillow's PNG and TIFF savers need in addition to, or instead of, `_options`."""
     if format == "PNG":
         return png_chunks(picture.xmp, picture.texts)
     if format != "TIFF" or not (picture.exif or picture.xmp or picture.white):
@@ -156,7 +156,7 @@ def _encoding_errors(format: str) -> Iterator[None]:  # noqa: A002
 
 
 def _encode_without_pillow(picture: Picture, format: str, strip: bool) -> bytes:  # noqa: A002
-    """Encode a picture of several pages or of values that Pillow cannot write. strip: the pages after this one."""
+    """Encode a picture with several pages or with values that Pillow cannot write. strip: the pages after this one."""
     if format == "PPM":
         return depth.encode_ppm(picture.pixels)
     if format == "PNG":
@@ -183,7 +183,7 @@ def _samples(picture: Picture) -> np.ndarray:
 
 
 def _needs_depth(picture: Picture) -> bool:
-    """Tell whether a picture is of floats, or has 16 bits and colours or soft alpha: Pillow cannot write that."""
+    """Tell whether a picture has floats, or 16 bits with colours or soft alpha, which Pillow cannot write."""
     if picture.pixels.dtype != np.uint16:
         return picture.pixels.dtype == np.float32
     soft = picture.alpha is not None and not np.isin(picture.alpha, (0, 65535)).all()
@@ -202,7 +202,9 @@ def _fit_alpha(picture: Picture, name: str) -> Picture:
 
 
 def _keyed(pixels: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, int | None]:
-    """Turn on-off alpha into a grey value that no visible pixel has; a visible one that has it moves by 1 of 65535."""
+    """Encode on-off alpha as a grey value that no visible pixel has; a visible pixel with that value moves by 1 of
+    65535.
+    """
     hidden = alpha == 0
     if not (hidden | (alpha == 65535)).all():
         raise ImageError("16-bit grey with soft transparency does not fit a Pillow image; convert it to 8 bits first")

@@ -1,1 +1,1 @@
-"""Inpainting: the network that fills holes, the holes that it is trained on, the windows it works in, and the task."""
+"""Inpainting: the network that fills holes, its training masks, the windows it works in, and the task."""

@@ -1,4 +1,5 @@
-"""Detail added to a picture in the gradient domain: its gradients are kept, its slow changes are not."""
+"""Blending of detail into a picture in the gradient domain: the detail's gradients are kept, its slow changes are not.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ def gradients(pixels: np.ndarray) -> Gradients:
 
 
 def blend(pixels: np.ndarray, wanted: Gradients, share: np.ndarray) -> np.ndarray:
-    """Return pixels that change from neighbour to neighbour as wanted, but on the whole are what they were.
+    """Return pixels with the wanted gradients that are otherwise close to the original.
 
     pixels: (height, width, channels) float32. wanted: gradients, of the same shape. share: (height, width), 0..1, how
     much of the difference of gradients is taken; where it is 0, pixels stay as they are.

@@ -1,7 +1,7 @@
 """Drawn flaws of scans: scratches, dust and printed dates on clean pictures, so that a network learns to find them.
 
-Batched, on the pictures' device, seeded. Each kind gives how much of a flaw covers each pixel, (batch, 1, height,
-width) in 0..1, and its colour, (batch, 3, 1, 1).
+Batched, on the pictures' device, seeded. Each kind returns the cover of each pixel, (batch, 1, height, width) in 0..1,
+and the colour of the flaw, (batch, 3, 1, 1).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WIDTH = 1.5  # from one digit to the next, their own width being 1
 
 
 def draw_flaws(generator: torch.Generator, clean: Tensor) -> tuple[Tensor, Tensor]:
-    """Return pictures with flaws, and where they are, (batch, len(FLAWS), height, width) of 0 and 1.
+    """Return pictures with flaws, and masks of these, (batch, len(FLAWS), height, width) of 0 and 1.
 
     clean: (batch, channels, height, width) in 0..1. A third of the pictures stay without a flaw, a third is toned
     grey, half get some grain.
@@ -99,11 +99,11 @@ def _date(draw: Draw) -> tuple[Tensor, Tensor]:
 
 
 def _soft(distance: Tensor) -> Tensor:
-    """Return how much of a pixel is covered at a signed distance from the border."""
+    """Return the share of a pixel that is covered at a signed distance from the border."""
     return (distance + 0.5).clamp(0, 1)
 
 
 def _grey(draw: Draw) -> Tensor:
-    """Draw nearly white or nearly black, with a little colour."""
+    """Draw a near-white or near-black colour with a slight tint."""
     light = torch.where(draw.chance(0.65), draw.uniform(0.8, 1), draw.uniform(0, 0.2))
     return (light + 0.05 * draw.normal(3, 1, 1)).clamp(0, 1)

@@ -1,4 +1,4 @@
-"""Holes filled smoothly from what surrounds them: the push-pull pyramid, batched, on the pictures' device."""
+"""Smooth filling of holes from their surroundings: the push-pull pyramid, batched, on the pictures' device."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def push_pull(pictures: Tensor, hole: Tensor) -> Tensor:
 
     pictures: (batch, channels, height, width); hole: (batch, 1, height, width), 1 where a picture is unknown, else 0.
     Filled values lie between the smallest and the largest known value of their channel; a picture that is all hole
-    becomes zero. Gortler et al. 1996 (The Lumigraph, section 3.4); for one picture of any size and type
+becomes zero. Gortler et al. 1996 (The Lumigraph, section 3.4); for one picture of any size and type
     `vaetool.images.filling.fill_hidden` does the same in less memory.
     """
     known = 1 - hole
@@ -19,7 +19,7 @@ def push_pull(pictures: Tensor, hole: Tensor) -> Tensor:
 
 
 def _filled(x: Tensor, known: Tensor) -> Tensor:
-    """Fill what is not known of x, which is zero there."""
+    """Fill the unknown parts of x, which are zero."""
     height, width = x.shape[2:]
     if height == width == 1:
         return x

@@ -1,4 +1,4 @@
-"""A finder of flaws in scans: a picture in, out where it is scratched, dusty or dated.
+"""A finder of flaws in scans: a picture in, masks of scratches, dust and dates out.
 
 A small U-shaped network at half resolution, trained on flaws that are drawn over clean photographs.
 """
@@ -29,10 +29,10 @@ TILE, HALO = 768, 64
 
 SURE = {"scratches": 0.8, "dust": 0.9, "date": 0.98}
 LIKELY = 0.3
-"""A flaw is where the network is sure somewhere, and goes on as far as it is likely (hysteresis, Canny 1986)."""
+"""Probability down to which a flaw extends from a place where the network is sure (hysteresis, Canny 1986)."""
 
 LEAST = {"scratches": 24, "dust": 1, "date": 30}
-"""Pixels that a flaw is long, at least: from corner to corner of its box; a date together with its other digits."""
+"""Minimum length of a flaw in pixels, along the diagonal of its box; a date counts with all of its digits."""
 
 APART = 12  # pixels between the digits of a date, at most
 SOFT = 1  # pixels around what is found, for edges that fade
@@ -71,14 +71,14 @@ class Flaws(Model):
         return 2 * self.unet.stride
 
     def find(self, pictures: Tensor) -> Tensor:
-        """Return logits of each of `FLAWS` being there, (batch, len(FLAWS), height, width).
+        """Return the logits of each of `FLAWS` at each pixel, (batch, len(FLAWS), height, width).
 
         pictures: (batch, 3, height, width) in 0..1, sizes multiples of `stride`.
         """
         return F.pixel_shuffle(self.unet(F.pixel_unshuffle(pictures - 0.5, 2)), 2)
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Any) -> Batch:
-        """Return pictures with drawn flaws, and where they are."""
+        """Return pictures with drawn flaws, and masks of these."""
         flawed, where = draw_flaws(generator, clean)
         return {"clean": clean, "flawed": flawed, "where": where}
 
@@ -90,17 +90,18 @@ class Flaws(Model):
         return {"loss": 10 * entropy + missed, "entropy": entropy, "missed": missed}
 
     def validate(self, batch: Batch) -> dict[str, float]:
-        """Return the overlap of what is found with what was drawn, 0..1."""
+        """Return the overlap of found with drawn flaws, 0..1."""
         found = (self.find(batch["flawed"]) > 0).float()
         return {"overlap": _overlap(found, batch["where"]).mean().item()}
 
     def example(self, batch: Batch) -> list[Tensor]:
-        """Return the pictures with flaws, and what is found of each kind as red, green and blue."""
+        """Return the pictures with flaws, and the flaws found, each kind in red, green or blue."""
         return [batch["flawed"], self.find(batch["flawed"]).sigmoid(), batch["where"]]
 
     @torch.inference_mode()
     def chances(self, pixels: np.ndarray) -> np.ndarray:
-        """Return how likely each pixel is part of each of `FLAWS`, (height, width, len(FLAWS)) float32 in 0..1.
+        """Return the probability that each pixel is part of each of `FLAWS`, (height, width, len(FLAWS)) float32 in
+        0..1.
 
         pixels: (height, width, channels) of any type.
         """
@@ -112,15 +113,15 @@ class Flaws(Model):
         return chances
 
     def mark(self, pixels: np.ndarray, flaws: Sequence[str] = FLAWS) -> np.ndarray:
-        """Return where a picture has flaws of some kinds, (height, width) bool. pixels: as for `chances`."""
+        """Return a mask of a picture's flaws of some kinds, (height, width) bool. pixels: as for `chances`."""
         chances = self.chances(pixels)
         return np.logical_or.reduce([sure_flaws(chances[:, :, FLAWS.index(flaw)], flaw) for flaw in flaws])
 
 
 def sure_flaws(chances: np.ndarray, flaw: str) -> np.ndarray:
-    """Return where a picture has a kind of flaw, (height, width) bool, by the chances of it, the same shape, in 0..1.
+    """Return a mask of one kind of flaw, (height, width) bool, from its probabilities, same shape, in 0..1.
 
-    It is likely there, sure somewhere, and as long as such a flaw is.
+    Each part is likely throughout, certain somewhere, and as long as such a flaw has to be.
     """
     likely, reach = chances > LIKELY, APART // 2 if flaw == "date" else 0
     labels, count = ndimage.label(dilate_hole(likely, reach), TOUCHING)

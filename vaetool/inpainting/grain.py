@@ -1,10 +1,10 @@
-"""Grain for what is filled: a network's mean of all that could be in a hole has no noise, which is a smooth spot in a
-picture that has.
+"""Grain for filled holes: a network fills a hole with the mean of all possibilities, which has no noise and shows as a
+smooth spot in a noisy picture.
 
-Noise is everywhere, details are not: how strong it is, for each brightness, the calmest blocks of a picture say (as in
-Liu, Freeman, Szeliski & Kang 2006, Noise Estimation from a Single Image), and near a hole it is at most what the
-calmest block there has. Grain of the same spectrum and colours is white noise, convolved with parts of the picture's
-own (Galerne, Gousseau & Morel 2011, Random Phase Textures).
+Noise is everywhere, details are not: the calmest blocks of a picture show its strength for each brightness (as in Liu,
+Freeman, Szeliski & Kang 2006, Noise Estimation from a Single Image), and near a hole it is at most that of the calmest
+block there. Grain of the same spectrum and colours is white noise, convolved with parts of the picture's own (Galerne,
+Gousseau & Morel 2011, Random Phase Textures).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SEED = 0
 
 
 def add_grain(pixels: np.ndarray, hole: np.ndarray) -> None:
-    """Add grain to a picture, in place, where it is filled more smoothly than all that is around.
+    """Add grain to a picture, in place, where it is filled more smoothly than its surroundings.
 
     pixels: (height, width, channels) of any type, filled. hole: (height, width) bool. The same pixels give the same
     result.
@@ -59,7 +59,7 @@ def add_grain(pixels: np.ndarray, hole: np.ndarray) -> None:
 
 
 def noise_energy(pixels: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return shades in 0..1, and the mean energy of noise at each, as far as the known parts of a picture have them."""
+    """Return the shades in the known parts of a picture, in 0..1, and the mean energy of noise at each."""
     shades, energies = [np.zeros(0)], [np.zeros(0)]
     rows, columns = (
         np.unique(np.linspace(0, max(0, size - SAMPLE), min(SAMPLES, -(-size // SAMPLE))).astype(int))
@@ -81,10 +81,10 @@ def noise_energy(pixels: np.ndarray, hole: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def grain_like(fine: np.ndarray, known: np.ndarray, wanted: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
-    """Return grain of mean energy 1 at the pixels wanted, (count, channels), like the squares with the least of it.
+    """Return grain of mean energy 1 at the wanted pixels, (count, channels), like that of the calmest squares.
 
-    fine: (height, width, channels) float32, what changes fast. known: (height, width) bool. wanted: a bool array of any
-    other size. None where no square is known, or all are flat.
+    fine: (height, width, channels) float32, the high frequencies. known: (height, width) bool. wanted: a bool array of
+    any size. Returns None if no square is known, or all are flat.
     """
     side = min(SPOT, *known.shape)
     grid = np.s_[:: side // 2 + 1, :: side // 2 + 1]
@@ -105,7 +105,7 @@ def grain_like(fine: np.ndarray, known: np.ndarray, wanted: np.ndarray, rng: np.
 
 
 def _with_coarse(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return pixels in 0..1, float32, and what of them changes slowly."""
+    """Return pixels in 0..1, float32, and their low frequencies."""
     values = to_unit(pixels).astype(np.float32, copy=False)
     return values, ndimage.gaussian_filter(values, (COARSE, COARSE, 0), mode="nearest")
 
@@ -118,7 +118,7 @@ def _energy(fine: np.ndarray) -> np.ndarray:
 def _least_energy(energy: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     """Return the least mean energy of chosen pixels in a block near each pixel, (height, width).
 
-    Where there are none, it is that of the nearest block that has some; 0 if none has.
+    Where there are no chosen pixels, it is that of the nearest block with some; 0 if there is no such block.
     """
     count, sums = _block_sums(chosen), _block_sums(energy * chosen)
     least = ndimage.minimum_filter(np.where(count < LEAST_PIXELS, np.inf, sums / count.clip(1)), 3, mode="nearest")
@@ -130,6 +130,6 @@ def _least_energy(energy: np.ndarray, chosen: np.ndarray) -> np.ndarray:
 
 
 def _block_sums(x: np.ndarray) -> np.ndarray:
-    """Return the sum of each block, the last ones as far as there is picture."""
+    """Return the sum of each block, incomplete ones at the end included."""
     rows = np.add.reduceat(x, np.arange(0, len(x), BLOCK), axis=0, dtype=np.float32)
     return np.add.reduceat(rows, np.arange(0, x.shape[1], BLOCK), axis=1)

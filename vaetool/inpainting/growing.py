@@ -1,4 +1,4 @@
-"""Masks grown to the edges of what they mark, so that a thing may be painted over roughly.
+"""Growing masks to the edges of the things they mark, so that these may be painted over roughly.
 
 The cut between the thing and what is behind it is the cheapest one that passes where neighbours differ and separates
 the colours inside the mask from those far around it (GrabCut: Rother, Kolmogorov & Blake 2004, with one cut instead of
@@ -26,7 +26,7 @@ SOFT = 3  # pixels that are added for edges that fade
 COLOURS, SAMPLES = 5, 5000  # Gaussians of a mixture, and pixels that it is fitted to
 LEAST_VARIANCE = 4.0  # of colours in 0..255
 UNKNOWN_INSIDE, UNKNOWN_OUTSIDE = 0.3, 0.01
-"""Shares of colours that were not seen: a thing has more of these than its surroundings, which were seen all around."""
+"""Shares of unseen colours: a thing has more of these than its surroundings, which are visible all around."""
 
 SMOOTHNESS = 20.0  # nepers, the cost of a cut between two pixels that are the same
 NEIGHBOURS = ((0, 1), (1, 0), (1, 1), (1, -1))
@@ -38,7 +38,7 @@ RIM = 4  # pixels on either side of that coarse cut, in which it is made fine
 
 @dataclass(frozen=True, eq=False)
 class Mixture:
-    """A mixture of Gaussians of colours in 0..255, and of a share `unknown` of colours that are all as likely."""
+    """A mixture of Gaussians over colours in 0..255, and a share `unknown` of uniformly distributed colours."""
 
     shares: np.ndarray
     means: np.ndarray
@@ -99,10 +99,10 @@ def grow_hole(pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def _found(pixels: np.ndarray, marked: np.ndarray, band: np.ndarray, inside: Mixture, outside: Mixture) -> np.ndarray:
-    """Return what is marked, and the part of the band that is cut off with it from all the rest, (height, width) bool.
+    """Return the marked pixels and the part of the band that the cut leaves with them, (height, width) bool.
 
-    What is marked and the band do not overlap. A wide band is cut at half the size first, and then near that cut alone
-    (banded graph cuts: Lombaert et al. 2005).
+    Marked pixels and the band do not overlap. A wide band is cut at half the size first, then only near that cut (banded
+    graph cuts: Lombaert et al. 2005).
     """
     if np.count_nonzero(band) > MOST_PIXELS:
         small, _ = halved(pixels, np.ones_like(marked))
@@ -116,9 +116,9 @@ def _found(pixels: np.ndarray, marked: np.ndarray, band: np.ndarray, inside: Mix
 
 
 def _cut(pixels: np.ndarray, marked: np.ndarray, band: np.ndarray, inside: Mixture, outside: Mixture) -> np.ndarray:
-    """Return the part of the band that one minimum cut leaves with what is marked, (height, width) bool.
+    """Return the part of the band that a minimum cut leaves with the marked pixels, (height, width) bool.
 
-    The nodes of the graph are the pixels of the band, one for all that is marked (the source), and one for all else.
+    The nodes of the graph are the pixels of the band, one for all marked pixels (the source), and one for all others.
     """
     count = np.count_nonzero(band)
     source, sink = count, count + 1
@@ -147,7 +147,7 @@ def _cut(pixels: np.ndarray, marked: np.ndarray, band: np.ndarray, inside: Mixtu
 
 
 def _connected(found: np.ndarray, marked: np.ndarray) -> np.ndarray:
-    """Return the parts of what is found that have a marked pixel, without gaps."""
+    """Return the found parts that have a marked pixel, with gaps filled."""
     labels, count = ndimage.label(found, TOUCHING)
     chosen = np.zeros(count + 1, bool)
     chosen[labels[marked]] = True

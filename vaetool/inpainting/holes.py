@@ -1,4 +1,4 @@
-"""The geometry of holes: which are deep, and the windows in which they are filled.
+"""The geometry of holes: their depths, and the windows in which they are filled.
 
 A hole is a bool array, (height, width), true where a picture is unknown. Depths and windows are found on a grid of
 blocks, so that a large picture costs little time and memory; holes closer than a block or two count as one.
@@ -60,7 +60,7 @@ def dilate_hole(hole: np.ndarray, radius: int) -> np.ndarray:
 
 
 def deep_part(hole: np.ndarray, least: int = DEEP) -> np.ndarray:
-    """Return the holes that somewhere reach further than so many pixels from what is known."""
+    """Return the holes that somewhere are more than `least` pixels from known ones."""
     core = _depth(hole) > least
     if not core.any():
         return np.zeros_like(hole)
@@ -72,14 +72,14 @@ def deep_part(hole: np.ndarray, least: int = DEEP) -> np.ndarray:
 
 
 def deepest_place(hole: np.ndarray) -> tuple[int, int, int]:
-    """Return the row and column that is furthest from what is known, and how far in pixels: all to within a block."""
+    """Return the row and column furthest from known pixels, and its distance in pixels, to the accuracy of a block."""
     depth = _depth(hole)
     row, column = np.unravel_index(depth.argmax(), depth.shape)
     return BLOCK * int(row) + BLOCK // 2, BLOCK * int(column) + BLOCK // 2, round(float(depth.max()))
 
 
 def widened(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
-    """Widen a box by `margin` pixels on every side, as far as the picture goes."""
+    """Widen a box by `margin` pixels on every side, within the picture."""
     rows, columns = (
         slice(max(0, part.start - margin), min(size, part.stop + margin)) for part, size in zip(box, shape, strict=True)
     )
@@ -87,18 +87,18 @@ def widened(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
 
 
 def with_surroundings(box: Box, shape: tuple[int, ...]) -> Box:
-    """Widen a box by its own size on every side, or by the most context that any window has if that is more."""
+    """Widen a box on every side by its own size, or by the largest context of any window if that is more."""
     rows, columns = box
     return widened(box, max(CONTEXT[1], rows.stop - rows.start, columns.stop - columns.start), shape)
 
 
 def windows(hole: np.ndarray, stride: int, context: tuple[int, int] = CONTEXT, core: int = CORE) -> Iterator[Tile]:
-    """Yield windows that together fill all of the hole, each in a box of up to `core` pixels a side.
+    """Yield windows that together fill the whole hole, each in a box of up to `core` pixels a side.
 
-    They are chosen so that little is computed: holes near each other share one, a compact hole that is small enough
-    lies in one, and a long one across is cut. The deeper a hole is, the more is seen around it, from the least to the
-    most pixels of `context`: the least if no block lies in it entirely. The sides of a window are multiples of `stride`
-    where the picture is large enough.
+    They are chosen for little computation: holes near each other share a window, a compact hole that is small enough
+    lies in one, and a long diagonal one is cut. The deeper a hole, the more of its surroundings is seen, between the
+    two numbers of pixels of `context`: the smaller if no block lies in it entirely. The sides of a window are multiples
+    of `stride` where the picture is large enough.
     """
     blocks, depth = blocks_of(hole, np.logical_or, False), _depth(hole)
     labels, count = ndimage.label(blocks, TOUCHING)
@@ -114,7 +114,7 @@ def windows(hole: np.ndarray, stride: int, context: tuple[int, int] = CONTEXT, c
 
 
 def batches(tiles: Iterable[Tile]) -> Iterator[list[Tile]]:
-    """Yield windows of one size together, none of which sees what another one fills, up to `BATCH` pixels."""
+    """Yield windows of one size together, up to `BATCH` pixels, none of which sees what another fills."""
     begun: dict[tuple[int, int], list[list[Tile]]] = {}
     for tile in tiles:
         height, width = (part.stop - part.start for part in tile.window())
@@ -130,7 +130,7 @@ def batches(tiles: Iterable[Tile]) -> Iterator[list[Tile]]:
 
 
 def _meet(one: Tile, other: Tile) -> bool:
-    """Return whether one of two windows sees what the other one fills."""
+    """Tell whether either of two windows sees what the other fills."""
     return any(
         all(a.start < b.stop and b.start < a.stop for a, b in zip(seen.window(), filled.kept(), strict=True))
         for seen, filled in ((one, other), (other, one))
@@ -138,7 +138,7 @@ def _meet(one: Tile, other: Tile) -> bool:
 
 
 def blocks_of(values: np.ndarray, combine: np.ufunc, outside: float) -> np.ndarray:
-    """Combine each block of a hole, or of values of pixels, into one; beyond the picture they are `outside`."""
+    """Combine each block of a hole, or of pixel values, into one value; beyond the picture, values are `outside`."""
     below, beside = (-size % BLOCK for size in values.shape)
     padded = np.pad(values, ((0, below), (0, beside)), constant_values=outside) if below or beside else values
     rows = combine.reduce(padded.reshape(-1, BLOCK, padded.shape[1]), axis=1)
@@ -146,19 +146,19 @@ def blocks_of(values: np.ndarray, combine: np.ufunc, outside: float) -> np.ndarr
 
 
 def _depth(hole: np.ndarray) -> np.ndarray:
-    """Return about how many pixels each block is from what is known."""
+    """Return the approximate distance in pixels of each block from known pixels."""
     return BLOCK * ndimage.distance_transform_edt(blocks_of(hole, np.logical_and, True))
 
 
 def _seen(depth: np.ndarray, context: tuple[int, int]) -> np.ndarray:
-    """Return how many pixels around holes are seen that are so deep."""
+    """Return the number of pixels seen around holes of these depths."""
     return np.where(depth > 0, np.clip(CONTEXT_PER_DEPTH * (depth + BLOCK), *context), context[0])
 
 
 def _boxes(blocks: np.ndarray, depth: np.ndarray, context: tuple[int, int], core: int) -> Iterator[Box]:
     """Yield boxes of blocks, of at most `core` pixels a side, around all blocks, so that windows around them are cheap.
 
-    A box is cut in two, where that is cheapest, as long as that costs less; what is still too large is cut evenly.
+    A box is cut in two at the cheapest place as long as that costs less; boxes still too large are cut evenly.
     """
     left = [(slice(0, blocks.shape[0]), slice(0, blocks.shape[1]))]
     while left:
@@ -193,7 +193,7 @@ def _cheapest_cut(blocks: np.ndarray, depth: np.ndarray, context: tuple[int, int
 
 
 def _costs(blocks: np.ndarray, depth: np.ndarray, context: tuple[int, int], core: int) -> np.ndarray:
-    """Return for each row how many pixels windows see that fill it and all above: (rows,)."""
+    """Return for each row the number of pixels seen by windows that fill it and all rows above: (rows,)."""
     count, width = blocks.shape
     any_ = blocks.any(axis=1)
     height = np.maximum.accumulate(np.where(any_, np.arange(count) + 1, 0))

@@ -1,7 +1,7 @@
-"""What a mask leaves of the thing that it is to remove: pixels just outside of a hole that look like what is inside.
+"""Leftovers of a thing to remove: pixels just outside of a hole that look like those inside.
 
 A network continues what it sees at the edge of a hole. A mask that is a little too small therefore brings back the
-colours of what is removed, and a mask that is larger takes pixels that are good: so holes do not grow by themselves.
+colours of the removed thing, while a larger one destroys good pixels: so holes are not grown without being asked.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ SOFT = 1  # pixels that are added to it, for edges that fade
 
 
 def needed_dilation(pixels: np.ndarray, hole: np.ndarray, painted: bool = False) -> int:
-    """Return by how many pixels a hole should grow to take in all of what is inside; 0 if it has it all.
+    """Return the number of pixels by which a hole should grow to cover the whole thing inside; 0 if it does already.
 
-    pixels: (height, width, channels) of an integer type, not yet filled; hole: (height, width) bool. painted: what is
-    inside is a colour that the picture does not have otherwise, so that even a tinge of it is a leftover.
-    If nothing in `DILATIONS` helps, what is outside is no rim but looks like that further out, too: also 0.
+    pixels: (height, width, channels) of an integer type, not yet filled; hole: (height, width) bool. painted: the
+    inside has a colour that is nowhere else in the picture, so that even a tinge of it is a leftover.
+    Also 0 if nothing in `DILATIONS` helps: the outside then is not a rim, but looks the same further out.
     """
     if not _is_left(pixels, hole, hole, painted):
         return 0
@@ -39,7 +39,7 @@ def needed_dilation(pixels: np.ndarray, hole: np.ndarray, painted: bool = False)
 
 
 def _is_left(pixels: np.ndarray, hole: np.ndarray, larger: np.ndarray, painted: bool) -> bool:
-    """Return whether what is in a hole is also just outside of a larger one around it, or of itself."""
+    """Tell whether the thing in a hole also shows just outside of a larger one around it, or of itself."""
     shares = np.concatenate([*_likeness(pixels, hole, larger), np.zeros(1)])
     if not painted:
         return float(np.mean(shares > LEFT)) > LEFT_SHARE
@@ -48,10 +48,10 @@ def _is_left(pixels: np.ndarray, hole: np.ndarray, larger: np.ndarray, painted: 
 
 
 def _likeness(pixels: np.ndarray, hole: np.ndarray, larger: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield for the pixels at the edge of the larger hole how far they are on the way from outside (0) to inside (1).
+    """Yield, for the pixels at the edge of the larger hole, their colours' position between outside (0) and inside (1).
 
     The colours a of the surroundings and b of the inside are means around each pixel x: (x - a)·(b - a) / |b - a|².
-    Where the two hardly differ, 0.
+    It is 0 where the two hardly differ.
     """
     scale = np.float32(255 / white(pixels))
     for window in windows(larger, 1):

@@ -1,8 +1,8 @@
-"""Masked autoencoder: a picture with holes in, what was there out (Pathak et al. 2016; He et al. 2022).
+"""Masked autoencoder: a picture with holes in, their contents out (Pathak et al. 2016; He et al. 2022).
 
-A U-shaped network at half resolution sees the picture with its holes filled smoothly, and where they are; at the
-bottom, dilated blocks see far (Iizuka et al. 2017). Its output is added to the smooth filling, inside the hole alone.
-Given a coarse version of what is in a hole, marked as such, it makes that sharp.
+A U-shaped network at half resolution sees the picture with its holes filled smoothly, and a mask of them; at the bottom,
+dilated blocks see far (Iizuka et al. 2017). Its output is added to the smooth filling, only inside the holes. Given a
+coarse version of a hole's contents, marked as such, it sharpens that.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from vaetool.nn.sections import Positive, Section, Some
 from vaetool.progress import tracked
 
 UNKNOWN, COARSE = 1.0, 0.5
-"""Marks for the pixels of a hole: nothing is known of them, or only a coarse version."""
+"""Marks of the pixels of a hole: unknown, or known as a coarse version."""
 
 COARSE_CONTEXT = (32, 32)  # pixels that are seen around a coarse version, at least and at most
 
@@ -43,7 +43,7 @@ VERY_DEEP = 56  # pixels from what is known: a hole that reaches further is not 
 
 MASK_STD = 0.01
 FIRST_CHANGE = 0.1
-"""For a network that begins as a denoiser: spread of its weights for the mask, and factor on the denoiser's output."""
+"""Initial spread of the weights for the mask, and factor on the output, in a network that starts as a denoiser."""
 
 NOISE_FLOOR = (2 / 255) ** 2  # smaller errors are invisible, and not worth more training
 
@@ -62,7 +62,7 @@ class MAEConfig(Section, name="model"):
 
 @dataclass(frozen=True)
 class MAEObjective(Section, name="objective"):
-    """How training judges what fills a hole."""
+    """Objective of training for filled holes."""
 
     # Errors are of means over squares this many pixels a side; above 1, detail is an adversary's.
     low_pass: Annotated[int, Meta(ge=1, le=32)] = 1
@@ -112,9 +112,9 @@ class MAE(Model):
         return filled + added * inside
 
     def adopt(self, other: Model) -> bool:
-        """Take over what a denoiser knows of pictures: those of its layers that fit; return whether there were any.
+        """Copy the layers of a denoiser that fit; return whether there were any.
 
-        Biases are set to zero, and what the denoiser would remove as noise is scaled down to a small change.
+        Biases are set to zero, and the noise that the denoiser would remove is scaled down to a small change.
         """
         if not isinstance(other, DAE) or other.config.channels != self.config.channels:
             return False
@@ -170,17 +170,17 @@ class MAE(Model):
         return {"psnr": mean_psnr(errors.detach().cpu().numpy()), "energy": (ours / theirs).item()}
 
     def example(self, batch: Batch) -> list[Tensor]:
-        """Return the pictures with holes, filled, and as they were."""
+        """Return the pictures with holes, filled, and original."""
         pictures = self.fill(batch["filled"], batch["mask"])
         return [batch["clean"] * (batch["mask"] == 0), pictures.clamp(0, 1), batch["clean"]]
 
     def inpaint(self, image: Image, mask: Any, *, dilate: int = 0, texture: bool = True) -> Image:
-        """Return the picture with its holes filled, as the same kind of image (see `vaetool.images.conversion.unpack`).
+        """Fill the holes of a picture; return it as the same kind of image (see `vaetool.images.conversion.unpack`).
 
-        mask: where the holes are, see `vaetool.images.conversion.unpack_mask`. dilate: everything within so many
-        pixels of them is filled as well. texture: wide holes get texture from elsewhere in the picture, where the
-        network alone would leave a blur, and all holes its grain. Nothing else changes, and nothing of what was in the
-        holes is used.
+        mask: marks the holes, see `vaetool.images.conversion.unpack_mask`. dilate: everything within this many pixels
+        of them is filled as well. texture: wide holes get texture from elsewhere in the picture, where the network
+        alone would leave a blur, and all holes get the picture's grain. Nothing else changes, and the former contents
+        of the holes are not used.
         Raises ImageError for a mask of another size or of the whole picture, and for colours in a model of grey
         pictures; UsageError for other types and shapes.
         """
@@ -192,7 +192,7 @@ class MAE(Model):
     def inpaint_pixels(
         self, pixels: np.ndarray, hole: np.ndarray, texture: bool = True
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return pixels, filled where `hole`, (height, width) bool, is true, and how unsure the network was of each.
+        """Return pixels, filled where `hole`, (height, width) bool, is true, and the network's uncertainty at each.
 
         pixels: (height, width, channels) of any type. texture: see `inpaint`. The second result is (height, width),
         see `vaetool.inpainting.uncertainty`; 0 in thin holes, where it is not measured.
@@ -218,10 +218,10 @@ class MAE(Model):
     def _fill_holes(
         self, pixels: np.ndarray, hole: np.ndarray, spread: np.ndarray, texture: bool, halvings: int = 0
     ) -> None:
-        """Fill in place: first the holes that are not deep, then the deep ones, from a version of half the size.
+        """Fill in place: shallow holes first, then the deep ones, from a version of half the size.
 
-        spread: becomes that of what is filled. texture: very deep ones are repainted. halvings: how often the picture
-        was halved.
+        spread: set to that of filled pixels. texture: repaint very deep holes. halvings: how often the picture was
+        halved.
         """
         deep = deep_part(hole)
         self._fill_windows(pixels, hole, hole & ~deep, UNKNOWN, spread)
@@ -245,10 +245,10 @@ class MAE(Model):
     def _fill_windows(
         self, pixels: np.ndarray, hole: np.ndarray, wanted: np.ndarray, mark: float, spread: np.ndarray
     ) -> None:
-        """Fill the `wanted` part of a hole in place, window by window; each takes as known what those before it filled.
+        """Fill the `wanted` part of a hole in place, window by window; each treats the pixels filled before as known.
 
-        mark: `UNKNOWN` or `COARSE`, for the whole hole. spread: becomes that of wide holes of which nothing is known:
-        they are filled in several orientations.
+        mark: `UNKNOWN` or `COARSE`, for the whole hole. spread: set for wide holes that are entirely unknown, which are
+        filled in several orientations.
         """
         hole, wide = hole.copy(), deep_part(wanted, 0) if mark == UNKNOWN else np.zeros_like(hole)
         parts = windows(wanted, self.stride, CONTEXT if mark == UNKNOWN else COARSE_CONTEXT)
@@ -272,18 +272,18 @@ class MAE(Model):
                 hole[part.kept()] &= ~chosen
 
     def _input(self, pixels: np.ndarray, batch: list[Tile], channels: int) -> Tensor:
-        """Return windows of one size as the network takes them, (batch, channels, height, width)."""
+        """Return windows of one size as input for the network, (batch, channels, height, width)."""
         return torch.cat([network_input(pixels[part.window()], channels, self.stride, self.device) for part in batch])
 
 
 def _blurred(x: Tensor, factor: int) -> Tensor:
-    """Blur pictures as shrinking them by `factor` and enlarging them again does."""
+    """Blur pictures by shrinking them by `factor` and enlarging them again."""
     small = F.avg_pool2d(x, factor, ceil_mode=True)
     return F.interpolate(small, x.shape[2:], mode="bilinear", align_corners=False)
 
 
 def _mean_square(error: Tensor, inside: Tensor) -> Tensor:
-    """Return the mean squared error of each picture over its hole alone, outside of which there is no error."""
+    """Return the mean squared error of each picture over its hole, outside of which there is no error."""
     return error.square().sum(dim=(1, 2, 3)) / (inside.sum(dim=(1, 2, 3)) * error.shape[1])
 
 

@@ -1,4 +1,4 @@
-"""Drawn masks: the holes that training cuts into pictures, so that a network learns to fill them.
+"""Drawn masks: the holes that training cuts into pictures for a network to fill.
 
 For real use these are strokes, boxes, blots, scratches and marks like text; for the masked autoencoder of He et al.
 2022, square patches. Batched, on the images' device, seeded.
@@ -30,11 +30,11 @@ CELL_WIDTH, ROW_HEIGHT = 0.7, 1.5  # for marks that are 1 high
 
 @dataclass(frozen=True)
 class Masks(Section, name="corruption"):
-    """What training hides of pictures.
+    """Settings of the masks that training hides pictures with.
 
-    patch, ratio: side of square patches in pixels, and the share of them that is hidden; with a patch of 0, all other
-    kinds of masks. refined: share of the pictures for whose hole a coarse version is given, to be made sharp, as in
-    very large holes.
+    patch, ratio: side of square patches in pixels, and the share of them that is hidden; a patch of 0 means all other
+    kinds of masks. refined: share of the pictures given with a coarse version of their hole to sharpen, as in very
+    large holes.
     """
 
     patch: Annotated[int, Meta(ge=0, le=256)] = 0
@@ -48,7 +48,7 @@ class Masks(Section, name="corruption"):
 
 
 def draw_masks(generator: torch.Generator, count: int, height: int, width: int, masks: Masks) -> Tensor:
-    """Draw masks for a batch, (count, 1, height, width): 1 in the hole, else 0; none is empty or covers everything."""
+    """Draw masks for a batch, (count, 1, height, width): 1 in the hole, else 0; none is empty or full."""
     draw = Draw(generator, count, height, width)
     if masks.patch:
         return patches(draw, masks.patch, masks.ratio)
@@ -60,7 +60,7 @@ def draw_masks(generator: torch.Generator, count: int, height: int, width: int, 
 
 
 def patches(draw: Draw, side: int, ratio: float) -> Tensor:
-    """Hide exactly `ratio` of the squares of a grid, drawn for each picture; at least one is hidden and one is not."""
+    """Hide exactly `ratio` of the squares of a grid, drawn for each picture; at least one is hidden and one visible."""
     rows, columns = -(-draw.height // side), -(-draw.width // side)
     hidden = min(max(1, round(ratio * rows * columns)), max(1, rows * columns - 1))
     rank = draw.normal(rows * columns).argsort(dim=1).argsort(dim=1)
@@ -70,7 +70,7 @@ def patches(draw: Draw, side: int, ratio: float) -> Tensor:
 
 
 def _neither_all_nor_none(inside: Tensor) -> Tensor:
-    """Replace masks that are empty, or leave hardly anything, with one of the middle of the picture."""
+    """Replace masks that hide nothing, or nearly everything, by one of the middle of the picture."""
     height, width = inside.shape[2:]
     middle = torch.zeros_like(inside)
     middle[:, :, height // 4 : -(-3 * height // 4), width // 4 : -(-3 * width // 4)] = True
@@ -79,7 +79,7 @@ def _neither_all_nor_none(inside: Tensor) -> Tensor:
 
 
 def _strokes(draw: Draw) -> Tensor:
-    """Draw strokes as of a brush, from thin to two fifths of the picture wide."""
+    """Draw brush strokes, from thin ones to two fifths of the picture wide."""
 
     def stroke() -> Tensor:
         length = draw.scale(0.1 * draw.width, 1.5 * draw.width)
@@ -99,7 +99,7 @@ def _boxes(draw: Draw) -> Tensor:
 
 
 def _blots(draw: Draw) -> Tensor:
-    """Draw rough ellipses, about the shape of objects."""
+    """Draw rough ellipses, shaped like objects."""
 
     def blot() -> Tensor:
         return ellipse(draw, draw.scale(0.06 * draw.width, 0.33 * draw.width), draw.scale(0.02, 0.4)) > 0

@@ -1,9 +1,9 @@
-"""Nearest patches: for each patch of a hole the most similar one of the known parts, and a picture voted from them.
+"""Nearest patches: for each patch of a hole the most similar known one, and a picture voted from them.
 
-A field says for every place of the hole which known place looks most like it (PatchMatch: Barnes et al. 2009), in a
-vectorised form: all places try at once what their neighbours have found, moved along, and random places nearby.
-A picture is made from a field by votes: each pixel is the mean of what the patches that cover it say (Wexler et al.
-2007, Space-Time Completion of Video, section 3.2).
+A field maps every place of the hole to the known place that looks most like it (PatchMatch: Barnes et al. 2009), in a
+vectorised form: all places try at once their neighbours' matches, shifted accordingly, and random places nearby.
+A picture is made from a field by votes: each pixel is the mean over the patches that cover it (Wexler et al. 2007,
+Space-Time Completion of Video, section 3.2).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COHERENCE = 0.3  # for each of four neighbours that is taken from elsewhere
 
 
 def describe(pixels: np.ndarray, known: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return what describes the patch around each pixel, (height, width, `COMPONENTS`) float32.
+    """Return a description of the patch around each pixel, (height, width, `COMPONENTS`) float32.
 
     pixels: (height, width, channels) float32. known: (height, width) bool, the middles of patches whose principal
     components these are. The squared distance of two descriptions is about the mean squared difference of the patches'
@@ -47,10 +47,10 @@ def describe(pixels: np.ndarray, known: np.ndarray, rng: np.random.Generator) ->
 
 
 class Field:
-    """For each wanted place of a picture, the known place whose patch is taken for it.
+    """A map from each wanted place of a picture to the known place whose patch it takes.
 
-    wanted, sources: (height, width) bool, the centres of patches that are sought, and of those that may be taken, none
-    of them within `REACH` pixels of the border. Places are numbered row by row.
+    wanted, sources: (height, width) bool, the centres of the patches to find and of those to take, none of them within
+    `REACH` pixels of the border. Places are numbered row by row.
     """
 
     def __init__(self, wanted: np.ndarray, sources: np.ndarray, rng: np.random.Generator) -> None:
@@ -67,7 +67,7 @@ class Field:
         self._distance = np.zeros(len(self._places), np.float32)
 
     def start_from(self, coarse: Field) -> None:
-        """Take over the places found at half the size, where those exist here."""
+        """Start from the places found at half the size, where they are sources here."""
         rows, columns = np.divmod(self._places, self.shape[1])
         margin = STRIDES[0]
         number = coarse._number[rows // 2 + margin, columns // 2 + margin]
@@ -77,7 +77,7 @@ class Field:
         self._found[usable] = place[usable]
 
     def search(self, features: np.ndarray, rounds: int) -> None:
-        """Improve what was found, by the squared distance of features, (height, width, any number) float32."""
+        """Improve the matches by the squared distance of features, (height, width, any number) float32."""
         self._features = features.reshape(-1, features.shape[2])
         self._sought = self._features[self._places]
         everything = np.arange(len(self._places))
@@ -99,8 +99,8 @@ class Field:
     def vote(self, pixels: np.ndarray, wanted: np.ndarray, reach: int = REACH) -> np.ndarray:
         """Return pixels, (height, width, channels) float32, with the wanted ones voted from the patches over them.
 
-        reach: how far from its middle a patch votes. Good matches count more: exp(-d / 2s), with s the third quartile
-        of distances (Wexler et al. 2007).
+        reach: distance from its middle up to which a patch votes. Good matches count more: exp(-d / 2s), with s the
+        third quartile of distances (Wexler et al. 2007).
         """
         scale = max(float(np.quantile(self._distance, 0.75)), 1e-8)
         weight = np.exp(-self._distance / (2 * scale)) + np.float32(1e-6)
@@ -117,7 +117,7 @@ class Field:
         return voted
 
     def _numbers(self, row: int, column: int) -> np.ndarray:
-        """Return which wanted place lies so far from each; -1 for none."""
+        """Return the number of the wanted place at this offset from each; -1 for none."""
         rows, columns = np.divmod(self._places, self.shape[1])
         return self._number[rows + row + STRIDES[0], columns + column + STRIDES[0]]
 
@@ -125,7 +125,7 @@ class Field:
         return self._sources[self._rng.integers(0, len(self._sources), len(self._places))]
 
     def _nearby(self, reach: int) -> np.ndarray:
-        """Return places at most `reach` rows and columns from what was found."""
+        """Return random places at most `reach` rows and columns from the matches."""
         rows, columns = np.divmod(self._found, self.shape[1])
         moves = self._rng.integers(-reach, reach + 1, (2, len(rows)))
         rows, columns = (rows + moves[0]).clip(0, self.shape[0] - 1), (columns + moves[1]).clip(0, self.shape[1] - 1)
@@ -135,12 +135,12 @@ class Field:
         return self._is_source.take(place, mode="clip")
 
     def _propagate(self, row: int, column: int) -> None:
-        """Try what the place that lies so far from here has found, moved back."""
+        """Try the match of the place at this offset, shifted back."""
         number = self._beside[row, column]
         self._try(np.where(number >= 0, self._found[number] - row * self.shape[1] - column, -1))
 
     def _try(self, place: np.ndarray) -> None:
-        """Take other places where they are better: nearer, or in step with their neighbours."""
+        """Take other places where they are better: nearer, or consistent with their neighbours."""
         number = np.flatnonzero(self._usable(place))
         place = place[number]
         distance = self._distances(place, number)
@@ -153,7 +153,7 @@ class Field:
         return np.einsum("ij,ij->i", difference, difference) + self._penalty[place]
 
     def _breaks(self, place: np.ndarray, number: np.ndarray) -> np.ndarray:
-        """Count the neighbours, of four, that are taken from elsewhere than from beside `place`."""
+        """Count the neighbours, of four, that are not taken from beside `place`."""
         count = np.zeros(len(place), np.float32)
         for row, column in _neighbours(1):
             beside = self._beside[row, column][number]
@@ -161,10 +161,10 @@ class Field:
         return count
 
     def _reuse(self) -> np.ndarray:
-        """Return what taking a place once more costs, so that nothing is stamped again and again.
+        """Return the cost of taking a place once more, which keeps patches from being repeated too often.
 
-        Proportional to how much more often than others it and those around it are taken (Kaspar et al. 2015,
-        Self Tuning Texture Optimization).
+        It is proportional to how much more often than others the place and those around it are taken (Kaspar et al.
+        2015, Self Tuning Texture Optimization).
         """
         taken = np.bincount(self._found, minlength=self._is_source.size).reshape(self.shape).astype(np.float32)
         taken = ndimage.uniform_filter(taken, SIDE, mode="constant").ravel()

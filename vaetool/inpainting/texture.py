@@ -1,13 +1,12 @@
 """Texture for wide holes, taken from the known parts of the same picture.
 
-In the middle of a wide hole, anything could be, and the mean of all that is a blur: this is what a network fills in.
-Here the blur is a guide. The nearest patches of what is known are found from coarse to fine (`patches`), by what the
-network says of colour and what the surroundings say of contrast, and their gradients are blended with the network's low
-frequencies (`blending`). The combination of patches over scales follows Wexler et al. 2007, that with gradients Darabi
-et al. 2012 (Image Melding).
+Anything could be in the middle of a wide hole, and a network fills in the mean of all possibilities, which is a blur.
+Here the blur is a guide. The nearest known patches are found from coarse to fine (`patches`), by the network's colours
+and the surroundings' contrast, and their gradients are blended with the network's low frequencies (`blending`). The
+combination of patches over scales follows Wexler et al. 2007, that with gradients Darabi et al. 2012 (Image Melding).
 
-In the middle of a very deep hole, the mean of all that could be there has a colour that may be nowhere in the picture,
-a fog. There the network's filling is only what a search begins with: see `repaint`.
+In the middle of a very deep hole, the mean of all possibilities has a colour that may be nowhere in the picture, a fog.
+There the network's filling is only the start of a search: see `repaint`.
 """
 
 from __future__ import annotations
@@ -59,15 +58,15 @@ class Level:
     guide: np.ndarray
 
     def halved(self) -> Level:
-        """Return the same at half the size; of a hole nothing is lost."""
+        """Return the same at half the size, without losing any of the hole."""
         return Level(_means(self.pixels), _any(self.hole), _any(self.wanted), _means(self.guide))
 
 
 def add_texture(pixels: np.ndarray, hole: np.ndarray) -> None:
-    """Add texture to a picture, in place, where a network has filled a wide hole; thin ones stay as they are.
+    """Add texture to a picture, in place, where a network has filled a wide hole; thin holes stay as they are.
 
     pixels: (height, width, channels) of any type, filled. hole: (height, width) bool. Time and memory are proportional
-    to what is wide, window by window; the same pixels give the same result.
+    to the wide parts, window by window; the same pixels give the same result.
     """
     for tile in tracked(windows(deep_part(hole, 0), 1, CONTEXT, CORE), "texture"):
         region, inside, kept = pixels[tile.window()], hole[tile.window()], _around(tile, 0)
@@ -87,9 +86,9 @@ def add_texture(pixels: np.ndarray, hole: np.ndarray) -> None:
 
 
 def repaint(pixels: np.ndarray, hole: np.ndarray) -> None:
-    """Paint what a network has filled again, in place, with patches of what is known.
+    """Repaint the filling of a network, in place, with known patches.
 
-    pixels: (height, width, channels) float32 or wider, about 0..1, filled. hole: (height, width) bool. Beginning with
+    pixels: (height, width, channels) float32 or wider, about 0..1, filled. hole: (height, width) bool. Starting from
     the network's filling, pictures are voted from the patches nearest to the last one (Wexler et al. 2007). Time and
     memory are bounded as in `add_texture`; where there is little choice of patches, nothing changes.
     """
@@ -108,7 +107,8 @@ def repaint(pixels: np.ndarray, hole: np.ndarray) -> None:
 
 
 def texture_share(hole: np.ndarray) -> np.ndarray:
-    """Return how much of the texture each pixel gets, (height, width) in 0..1: none in thin parts and beyond `CONTEXT`.
+    """Return the share of the texture that each pixel gets, (height, width) in 0..1: 0 in thin parts and beyond
+    `CONTEXT`.
 
     Half the width of a hole at a place is the radius of the largest disc in the hole that covers it (local thickness,
     Hildebrand & Rüegsegger 1997).
@@ -130,14 +130,14 @@ def contrast(changes: Gradients) -> np.ndarray:
 
 
 def usual_contrast(pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Return the contrast of a picture, (height, width), in its hole a smooth transition of that around it."""
+    """Return the contrast of a picture, (height, width), interpolated smoothly inside its hole."""
     logarithm = np.log(contrast(gradients(pixels)) + NO_CONTRAST)
     known = ~_widened(hole)
     return np.exp(fill_hidden(np.where(known, logarithm, 0)[..., None], known))[..., 0]
 
 
 def guide(pixels: np.ndarray, usual: np.ndarray) -> np.ndarray:
-    """Return what is expected at each pixel, (height, width, channels + 1): its colour, and the logarithm of contrast.
+    """Return the expected features of each pixel, (height, width, channels + 1): colour, and logarithm of contrast.
 
     The colour is that of the low frequencies of the pixels: in the hole, the network's.
     """
@@ -146,10 +146,10 @@ def guide(pixels: np.ndarray, usual: np.ndarray) -> np.ndarray:
 
 
 def synthesise(level: Level, rng: np.random.Generator) -> Gradients | None:
-    """Return the gradients of the nearest known patches where they are wanted, else the picture's.
+    """Return the gradients of the nearest known patches where wanted, else the picture's.
 
-    None if no patch is known. From coarse to fine: at each size a picture is voted from the patches found so far, and
-    patches nearer to it are searched.
+    Returns None if no patch is known. From coarse to fine: at each size a picture is voted from the patches found so
+    far, and patches nearer to it are searched.
     """
     levels, depth = [level], float(ndimage.distance_transform_edt(level.wanted).max())
     while depth > COARSEST and _sources(levels[-1].halved().hole).any():
@@ -174,7 +174,7 @@ def synthesise(level: Level, rng: np.random.Generator) -> Gradients | None:
 
 
 def _around(tile: Tile, margin: int) -> np.ndarray:
-    """Return which pixels of a tile's window are kept, or within `margin` rows and columns of such, bool."""
+    """Return a mask of the pixels of a tile's window that are kept, or within `margin` rows and columns of those."""
     rows, columns = tile.window()
     inside = np.zeros((rows.stop - rows.start, columns.stop - columns.start), bool)
     kept = (slice(max(0, part.start - margin), part.stop + margin) for part in tile.middle())
@@ -183,19 +183,19 @@ def _around(tile: Tile, margin: int) -> np.ndarray:
 
 
 def _sources(hole: np.ndarray) -> np.ndarray:
-    """Return the middles of the patches that are known entirely."""
+    """Return the middles of entirely known patches."""
     known = ~_widened(hole)
     known[:REACH] = known[-REACH:] = known[:, :REACH] = known[:, -REACH:] = False
     return known
 
 
 def _widened(inside: np.ndarray) -> np.ndarray:
-    """Return where a patch meets any of what is inside."""
+    """Return the middles of patches that overlap the inside."""
     return ndimage.binary_dilation(inside, np.ones((3, 3), bool), REACH)
 
 
 def _even(pixels: np.ndarray) -> np.ndarray:
-    """Repeat the last row or column if their number is odd."""
+    """Repeat the last row or column to make their number even."""
     beyond = [(0, size % 2) for size in pixels.shape[:2]]
     return np.pad(pixels, beyond + [(0, 0)] * (pixels.ndim - 2), mode="edge")
 

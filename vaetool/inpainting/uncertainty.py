@@ -1,6 +1,6 @@
-"""How sure a network is of what it fills: a picture is filled in four orientations, and they are compared.
+"""Uncertainty of filled holes, measured by filling a picture in four orientations.
 
-What the surroundings tell comes out the same in all of them. Where they differ the network guesses, and their mean is
+Whatever the surroundings determine is the same in all of them. Where they differ the network guesses, and their mean is
 nearer to the truth (Wang et al. 2019, Aleatoric Uncertainty Estimation with Test-Time Augmentation for Medical Image
 Segmentation).
 """
@@ -26,10 +26,10 @@ _SMOOTH = 9  # pixels a side: textures may differ, colours and shapes should not
 def fill_in_orientations(
     fill: Callable[[Tensor, Tensor], Tensor], filled: Tensor, mask: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Return the mean of what `fill` makes of pictures and masks in four orientations, and the spread of these.
+    """Return the mean and the spread of the results of `fill` for pictures and masks in four orientations.
 
-    filled, mask: see `MAE.fill`. spread: (batch, 1, height, width), the standard deviation of the colours of a place,
-    each a mean over what is filled around it, in 0..1.
+    filled, mask: see `MAE.fill`. spread: (batch, 1, height, width), the standard deviation of colours in 0..1, each
+    averaged over the filled pixels around a place.
     """
     fills = torch.stack([turn(fill(turn(filled), turn(mask))) for turn in _TURNS])
     inside = (mask > 0).to(filled.dtype)
@@ -45,14 +45,14 @@ _TURNS: tuple[Callable[[Tensor], Tensor], ...] = (
     lambda x: x.transpose(2, 3),
     lambda x: x.transpose(2, 3).flip(2, 3),
 )
-"""Each undoes itself, and none is upside down, as photographs are not."""
+"""Orientations; each undoes itself, and none is upside down, since photographs are not."""
 
 
 def unsure_holes(hole: np.ndarray, spread: np.ndarray) -> list[tuple[int, int]]:
-    """Return the rows and columns of the middles of holes that are guesses, the worst first.
+    """Return the middles, as row and column, of holes whose filling is a guess, the worst first.
 
-    hole: (height, width) bool; spread: of every pixel, in 0..1. Only holes with a whole block of `BLOCK` pixels inside
-    are judged, by the mean over such blocks.
+    hole: (height, width) bool; spread: same shape, in 0..1. Only holes with a whole block of `BLOCK` pixels inside are
+    judged, by the mean over such blocks.
     """
     labels, _ = ndimage.label(blocks_of(hole, np.logical_or, False), TOUCHING)
     labels *= blocks_of(hole, np.logical_and, False)
