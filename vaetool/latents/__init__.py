@@ -1,1 +1,1 @@
-"""Latent codes: the autoencoders that make them, their densities, directions and paths, samples, and plots."""
+"""Latent codes: autoencoders, densities, directions and paths of codes, samples, and plots."""

@@ -1,7 +1,7 @@
 """Autoencoder: a picture to a code and back, the code a point rather than a distribution (see `vaetool.latents.vae`).
 
-What keeps it from memorising pictures is up to the recipe: a narrow code, noise at the input (Vincent et al. 2010), a
-sparse code, a contractive encoder (Rifai et al. 2011), or `training.weight_decay`.
+The recipe chooses the regulariser: a narrow code, noise at the input (Vincent et al. 2010), a sparse code, a contractive
+encoder (Rifai et al. 2011), or `training.weight_decay`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class InputNoise(Section, name="corruption"):
 
 @dataclass(frozen=True)
 class AEObjective(Section, name="objective"):
-    """What training asks of codes besides reconstruction; penalties are per picture."""
+    """Objective of training besides reconstruction; penalties are per picture."""
 
     sparse: NotNegativeFloat = 0.0  # weight of the penalty on codes that are not sparse
     # "l1" is the sum of |z|; "kl" keeps the mean of σ(z), for each unit, near `rho` (Ng 2011).
@@ -88,7 +88,7 @@ class AE(Autoencoder):
         return {"clean": clean, "noisy": noisy, "probes": draw_probes(len(clean), self.config.latent, generator)}
 
     def loss(self, batch: Batch, objective: AEObjective | None = None, fraction: float = 1.0) -> Losses:
-        """Return the loss with the error and the penalty it is made of.
+        """Return the loss and its parts, error and penalty.
 
         The loss is per dimension of the picture: a constant factor, so that all sizes train alike.
         """
@@ -109,7 +109,7 @@ class AE(Autoencoder):
         return {"loss": error + penalty / x[0].numel(), "reconstruction": error, "penalty": penalty}
 
     def _level(self, objective: AEObjective, fraction: float) -> int | None:
-        """Return the level that is trained alone after a share of the run; None where all are trained together."""
+        """Return the level that is trained alone at a fraction of the run; None if all are trained together."""
         if fraction >= objective.stacked:
             return None
         if self.config.decoder_widths[:-1] != self.config.widths[-2::-1]:
@@ -120,7 +120,7 @@ class AE(Autoencoder):
         return int(fraction / objective.stacked * len(self.config.widths))
 
     def resting(self, objective: AEObjective, fraction: float) -> list[nn.Parameter]:
-        """Return all weights except those of the level that is trained alone and of its counterpart in the decoder."""
+        """Return all weights except those of the level trained alone and of its counterpart in the decoder."""
         level = self._level(objective, fraction)
         if level is None:
             return []
@@ -137,9 +137,9 @@ class AE(Autoencoder):
         return F.mse_loss(output.float(), x)
 
     def _level_loss(self, clean: Tensor, noisy: Tensor, level: int) -> Tensor:
-        """Return how far a level and its counterpart in the decoder are from undoing the noise in their input.
+        """Return the error of a level and its counterpart in the decoder at denoising their input.
 
-        Their input is what the levels before make of the picture; those stay as they are (Vincent et al. 2010).
+        Their input is the output of the levels before, which stay fixed (Vincent et al. 2010).
         """
         with torch.no_grad():
             target, given = self.encoder.features(clean, level), self.encoder.features(noisy, level)

@@ -1,6 +1,6 @@
-"""What `ae` and `vae` share: an encoder, so that pictures have codes, and what is known about the codes as a whole.
+"""Base of `ae` and `vae`: an encoder, so that pictures have codes, and a description of the codes as a whole.
 
-The latter is found once, when training ends: the spread of the codes, a mixture fitted as their density, and the
+The description is computed when training ends: the spread of the codes, a mixture fitted as their density, and the
 directions in which labels change them. It is stored in the model file, so that sampling and morphing need no data.
 """
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from vaetool.latents.priors import Mixture
 
 DESCRIBED = 10_000
-"""Training pictures that are described by their codes, at least; small ones, more: as many as `MAX_NUMBERS` allows."""
+"""Minimum number of training pictures whose codes are described; of small ones, as many as `MAX_NUMBERS` allows."""
 
 FOUND = {"mixture_weights", "mixture_means", "mixture_factors", "prior_scores", "directions", "direction_aucs"}
 """Buffers that exist once training has ended."""
@@ -64,14 +64,14 @@ class Autoencoder(Generative):
         raise NotImplementedError
 
     def draw_codes(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Return codes as the decoder sees them in training: drawn from the posterior where there is one."""
+        """Return codes as the decoder sees them in training: drawn from the posterior, if there is one."""
         return self.embed(x)
 
     @torch.inference_mode()
     def encode(self, images: Iterable[Any]) -> np.ndarray:
         """Return the codes of images of any kind, (images, latent) float32.
 
-        Raises ImageError if they are no numbers.
+        Raises ImageError for codes that are not finite.
         """
         codes = torch.cat(
             [torch.empty(0, self.config.numbers), *(self.embed(x).cpu() for x in self.prepare_all(images))]
@@ -80,7 +80,7 @@ class Autoencoder(Generative):
         return codes.numpy()
 
     def kl_per_unit(self, images: Iterable[Any]) -> np.ndarray | None:
-        """Return the mean KL of every unit to the prior, (latent,), in nats; None where a code is no distribution."""
+        """Return the mean KL of every unit to the prior, (latent,), in nats; None if codes are not distributions."""
         return None
 
     @property
@@ -94,21 +94,21 @@ class Autoencoder(Generative):
         return Mixture(*(part.cpu().numpy() for part in parts))
 
     def keep_mixture(self, mixture: Mixture) -> None:
-        """Make a fitted density part of the model."""
+        """Store a fitted density in the model."""
         self._know(mixture=len(mixture.weights))
         for name in ("weights", "means", "factors"):
             self._keep(f"mixture_{name}", getattr(mixture, name))
         self._keep("prior_scores", mixture.scores)
 
     def keep_directions(self, found: dict[str, tuple[np.ndarray, float]]) -> None:
-        """Make named directions part of the model: for each name a vector, (latent,), and its held-out AUC."""
+        """Store named directions in the model: for each name a vector, (latent,), and its held-out AUC."""
         self._know(directions=tuple(found))
         if found:
             self._keep("directions", np.stack([vector for vector, _ in found.values()]))
             self._keep("direction_aucs", np.array([auc for _, auc in found.values()]))
 
     def keep_spread(self, codes: np.ndarray) -> None:
-        """Make the mean and the standard deviation of codes, (codes, latent), part of the model."""
+        """Store the mean and the standard deviation of codes, (codes, latent), in the model."""
         self._keep("code_mean", codes.mean(axis=0))
         self._keep("code_sigma", codes.std(axis=0).clip(1e-6))
 
@@ -120,7 +120,7 @@ class Autoencoder(Generative):
         return {name: (vectors[k], aucs[k]) for k, name in enumerate(self.config.directions)}
 
     def complete(self, images: TrainingImages, held_out: Batch, corruption: Any, generator: torch.Generator) -> Facts:
-        """Describe the distribution of codes and make the description part of the model. See `Model.complete`.
+        """Describe the distribution of codes and store the description in the model. See `Model.complete`.
 
         The values get an entry `codes`: log-densities in nats per code, AUCs of directions, and the `yardstick`.
         """
@@ -131,9 +131,9 @@ class Autoencoder(Generative):
     def _find_codes(
         self, training: ImageStore, held_out: Tensor, corruption: Any, generator: torch.Generator
     ) -> dict[str, Any]:
-        """Keep the spread of codes, a mixture as their density, and directions for labels; return facts about them.
+        """Store the spread of codes, a mixture as their density, and directions for labels; return facts about them.
 
-        Uses sixty thousand training images at most, fewer if they are large, altered as in training.
+        Uses at most sixty thousand training images, fewer if they are large, corrupted as in training.
         """
         self.forget()
         count = max(DESCRIBED, min(MAX_CODES, MAX_NUMBERS // held_out[0].numel()))
@@ -174,7 +174,7 @@ class Autoencoder(Generative):
         return {"pca_psnr": round(pca_psnr(seen, unseen, self.config.numbers), 2)}
 
     def forget(self) -> None:
-        """Drop the density and the directions: they describe codes that further training changes."""
+        """Drop the density and the directions, which describe codes that further training changes."""
         super().forget()
         self._know(mixture=0, directions=())
         for name in FOUND & self._buffers.keys():
@@ -188,7 +188,7 @@ class Autoencoder(Generative):
 
 
 def summary(codes: dict[str, Any]) -> str:
-    """Summarise in one line what was found out about the codes."""
+    """Summarise the facts about the codes in one line."""
     densities = codes["log_density"]
     line = (
         f"held-out codes: {densities['normal']:.1f} nats under N(0, I), {densities['mixture']:.1f} under a mixture of "

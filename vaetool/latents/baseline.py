@@ -7,14 +7,14 @@ import numpy as np
 from vaetool.images.metrics import mean_psnr
 
 MAX_NUMBERS = 50_000_000
-"""Values of training pictures to fit components to: enough for a good fit, in a few hundred megabytes."""
+"""Maximum number of values of training pictures for a fit: enough for a good one, in a few hundred megabytes."""
 
 
 def pca_psnr(training: np.ndarray, held_out: np.ndarray, width: int) -> float:
     """Return the mean PSNR, in dB, of held-out pictures rebuilt from the principal components of training pictures.
 
-    Both are (pictures, values) in 0..1. width: that of the code, the number of components; there are never more of
-    them than training pictures or values.
+    Both are (pictures, values) in 0..1. width: of the code, the number of components, which is limited to the numbers
+    of training pictures and values.
     """
     from sklearn.decomposition import PCA
 

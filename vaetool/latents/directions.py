@@ -1,4 +1,4 @@
-"""Directions in which codes of pictures with an attribute differ from codes of those without: z + alpha · direction.
+"""Directions from codes of pictures without an attribute to codes of those with it: z + alpha · direction.
 
 A direction is the normal of a logistic regression on whitened codes. The difference of the two means (Larsen et al.
 2016, section 4.2.1) separates held-out smiles less well, and changes more of a picture for as much of a smile.
@@ -14,26 +14,26 @@ import numpy as np
 from vaetool.errors import UsageError
 
 MIN_AUC = 0.6
-"""A direction that separates held-out codes less well than this means nothing; 0.5 is chance."""
+"""Minimum held-out AUC of a meaningful direction; 0.5 is chance."""
 
 FOLDS = 5
-"""Parts of the codes that are held out in turn; at least as many codes of each kind are needed."""
+"""Number of folds of the codes, and minimum number of codes of each kind."""
 
 MAX_LABELS, MIN_OF_LABEL = 40, 20
 
 STRENGTH = 0.01
-"""Inverse weight of the regression's penalty, which makes the most of few codes: the difference of their means."""
+"""Inverse weight of the regression's penalty, which makes a direction from few codes the difference of their means."""
 
 MIN_SPREAD = 1e-3
-"""Smallest spread of a unit, relative to the usual one, so that a constant unit is not divided by zero."""
+"""Minimum spread of a unit, relative to the usual one, which avoids division by zero."""
 
 
 def direction_between(having: np.ndarray, lacking: np.ndarray) -> tuple[np.ndarray, float]:
     """Return a direction, (latent,), from codes that lack an attribute to codes that have it, and its held-out AUC.
 
-    The AUC is the probability that, of two held-out codes, one of each kind, the one that has the attribute lies
-    further along. having, lacking: codes, (codes, latent), five or more of each. The direction is as long as the means
-    of the two kinds are apart along it.
+    The AUC is the probability that, of two held-out codes, one of each kind, the one with the attribute lies further
+    along. having, lacking: codes, (codes, latent), five or more of each. The direction's length is the distance of the
+    two means along it.
     Raises UsageError for too few codes, and for an AUC below 0.6.
     """
     for codes in (having, lacking):
@@ -51,9 +51,9 @@ def direction_between(having: np.ndarray, lacking: np.ndarray) -> tuple[np.ndarr
 def named_directions(codes: np.ndarray, labels: Sequence[str]) -> dict[str, tuple[np.ndarray, float]]:
     """Return for each label a direction from all other labels to it, and its AUC; see `direction_between`.
 
-    Of two labels, each has a direction, opposite to the other's. codes: (codes, latent). labels: one per code; codes
-    with the label "" are left out. Labels with fewer than 20 codes have no direction, nor do those with an AUC below
-    0.6; none has one if there are more than 40 labels, which are then names rather than kinds.
+    Two labels have opposite directions. codes: (codes, latent). labels: one per code; codes with the label "" are left
+    out. Labels with fewer than 20 codes, or with an AUC below 0.6, have no direction; none has one if there are more
+    than 40 labels, which are then names rather than kinds.
     """
     counts = Counter(label for label in labels if label)
     if not 2 <= len(counts) <= MAX_LABELS:
@@ -70,7 +70,7 @@ def named_directions(codes: np.ndarray, labels: Sequence[str]) -> dict[str, tupl
 def held_out_auc(having: np.ndarray, lacking: np.ndarray) -> float:
     """Return the area under the ROC curve along the direction between codes of two kinds, (codes, latent) each.
 
-    It is the mean over five folds of the codes, each scored along a direction that was found without it.
+    It is the mean over five folds of the codes, each scored along a direction found without it.
     """
     from sklearn.metrics import roc_auc_score
 

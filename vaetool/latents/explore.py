@@ -27,7 +27,7 @@ TABLE, ARRAY, WALK = "codes.csv", "codes.npy", "walk.html"
 
 @dataclass(frozen=True)
 class Exploration:
-    """What was written, and for how many pictures."""
+    """The written files, and the number of pictures."""
 
     path: Path
     pictures: int
@@ -102,7 +102,8 @@ def encode_sources(
 
 
 def _outside(folder: Path, sources: list[Source], places: Iterable[str | Path]) -> list[Source]:
-    """Leave out what is in the folder of results, of an earlier run, say, unless that folder itself was named."""
+    """Leave out sources in the folder of results, such as those of an earlier run, unless that folder itself was named.
+    """
     results = os.path.realpath(folder)
 
     def is_inside(path: str | Path) -> bool:

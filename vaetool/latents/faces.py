@@ -1,8 +1,8 @@
 """Faces in photos: found, and aligned as in the pictures that a model of faces was trained on.
 
 They are found by a cascade of local binary patterns (Viola & Jones 2001; Liao et al. 2007), which comes with
-scikit-image. How a face lies in pictures of its training is known to the model alone, so that the model aligns: among
-squares around the place, it takes the one whose code is likeliest and that resembles the mean picture most.
+scikit-image. Only the model knows how faces lie in its training pictures, so the model aligns them: among squares around
+the place, the one is chosen whose code is likeliest and that resembles the mean picture most.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def find_faces(pixels: np.ndarray) -> list[Crop]:
 
 
 class Aligner:
-    """Judges how well a face lies in a crop, by a model of faces."""
+    """Alignment of faces by a model of faces, which judges how well a face lies in a crop."""
 
     def __init__(self, model: Autoencoder) -> None:
         self.model = model
@@ -82,13 +82,14 @@ class Aligner:
         return best.scaled(scale)
 
     def cost(self, picture: np.ndarray) -> float:
-        """Return how little a picture, uint8, suits the model: −log density of its code per unit, less its likeness."""
+        """Return the misfit of a picture, uint8, to the model: −log density of its code per unit, minus its likeness.
+        """
         grey = as_pillow((255 * self.model.prepare(picture)).round().byte().permute(1, 2, 0).numpy()).convert("L")
         small = np.asarray(grey.resize((COARSE, COARSE), Image.Resampling.BOX), np.float32)
         return float(self._costs([picture], self._likeness(small[None]))[0])
 
     def _best(self, pixels: np.ndarray, crops: list[Crop], count: int) -> Crop:
-        """Return the crop that suits the model best; count: how many are encoded."""
+        """Return the crop that suits the model best; count: number of crops that are encoded."""
         grey = np.asarray(as_pillow(pixels).convert("L"), np.float32)
         places = np.stack([crop.places(COARSE) for crop in crops], axis=1)
         likeness = self._likeness(map_coordinates(grey, places, np.float32, order=1, mode="nearest"))

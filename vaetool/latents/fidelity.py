@@ -1,8 +1,8 @@
-"""How good new pictures are as a whole: the Fréchet distance to real ones, precision and recall.
+"""Fidelity of sets of new pictures: the Fréchet distance to real ones, precision and recall.
 
-All of it is measured on features of pictures, (pictures, features): here those of a fixed network that knows neither
-the pictures nor the model. Precision is whether samples look real, recall whether all that is real is among them: a
-blurred model has little of the one, a collapsed one little of the other.
+All are measured on features of pictures, (pictures, features), from a fixed network that knows neither the pictures nor
+the model. Precision measures whether samples look real, recall whether they cover everything real: a blurred model has a
+low precision, a collapsed one a low recall.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from torch.nn import functional as F
 from vaetool.nn.backbone import STRIDE, trained_backbone
 
 BLOCKS = (4, 10)
-"""Blocks of the backbone whose features are used, averaged over the picture: of textures, and of parts of things."""
+"""Blocks of the backbone whose features, averaged over the picture, are used: textures, and parts of things."""
 
 NEIGHBOURS = 3
-"""Neighbours within whose distance a point belongs to the others (Kynkäänniemi et al. 2019, section 3.1)."""
+"""Number of the neighbour whose distance bounds a point's neighbourhood (Kynkäänniemi et al. 2019, section 3.1)."""
 
 BATCH = 64
 
@@ -63,8 +63,8 @@ def _moments(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def precision_and_recall(real: np.ndarray, samples: np.ndarray, neighbours: int = NEIGHBOURS) -> tuple[float, float]:
     """Return the share of samples among the real ones, and of real ones among the samples; rows of features.
 
-    A point is among others if it is no farther from one of them than that one's k-th neighbour is (Kynkäänniemi et al.
-    2019, equations 1 and 2). Both need more than k rows.
+    A point is among others if its distance to one of them is at most that of that one's k-th neighbour (Kynkäänniemi et
+    al. 2019, equations 1 and 2). Both need more than k rows.
 
     >>> line = np.arange(10.0)[:, None]
     >>> precision_and_recall(line, line[:5])
@@ -82,7 +82,7 @@ def _share_among(points: Tensor, others: Tensor, neighbours: int) -> float:
 
 
 def spread_ratio(real: np.ndarray, samples: np.ndarray) -> float:
-    """Return how much samples differ from each other, as a multiple of how much real ones do; rows of features.
+    """Return the spread of samples as a multiple of that of real ones; rows of features.
 
     >>> rows = np.random.default_rng(0).normal(size=(50, 3))
     >>> round(spread_ratio(rows, 5 + rows / 2), 6)

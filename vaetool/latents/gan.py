@@ -2,8 +2,8 @@
 
 A generator, which is a VAE's decoder, and a discriminator, which is its encoder with one output, play a game: the
 discriminator learns to tell real pictures from the generator's, the generator to mislead it. There is no likelihood, so
-nothing rewards the blur of a mean; but nothing asks for every kind of picture either (see `GAN.advice`), and no picture
-has a code until one is searched for (see `GAN.encode`).
+the blur of a mean is not rewarded; but neither is variety (see `GAN.advice`), and the code of a picture has to be
+searched for (see `GAN.encode`).
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ ALIKE = 0.3
 """Spread of samples, relative to that of real pictures, below which the generator has collapsed."""
 
 RARE, REAL = 0.02, 0.2
-"""Recall below which it has if precision is higher than that: what it makes is good, but always of a few kinds."""
+"""Recall below which it has collapsed if precision exceeds the second number: samples are good, but of few kinds."""
 
 FEW = 100
-"""Held-out pictures below which precision and recall say little."""
+"""Number of held-out pictures below which precision and recall mean little."""
 
 GUESSES = 256
-"""Codes drawn for each picture, of which the search for its own begins with the closest."""
+"""Number of codes drawn for each picture; the search for its own starts from the closest."""
 
 SEARCH_STEPS, SEARCH_LR = 200, 0.05
 """Steps and learning rate of Adam in that search."""
 
 PULL = 1e-4
-"""Weight of |z|² per unit beside the squared error per value: keeps codes where the generator has learnt to draw."""
+"""Weight of |z|² per unit beside the squared error per value, which keeps codes where the generator was trained."""
 
 
 @dataclass(frozen=True)
 class GANObjective(Section, name="objective"):
-    """How the game is played."""
+    """Objective of the game."""
 
     r1: NotNegativeFloat = 0.1  # weight of the penalty on the discriminator's slope at real pictures (R1)
 
@@ -53,9 +53,9 @@ class GANObjective(Section, name="objective"):
 class Discriminator(nn.Module):
     """Judge of whether pictures are real: the encoder of the generator's trunk, with one output.
 
-    It has no normalisation: its slope at a picture, which R1 keeps small, is that of the judgement alone. It also sees
-    how much the pictures of a batch, or of a process's share of it, differ, so that a generator that makes the same one
-    of all codes is found out at once (Karras et al. 2018, section 3).
+    It has no normalisation, so that its gradient at a picture, which R1 keeps small, depends on that picture alone. It
+    also sees how much the pictures of a batch, or of a process's share of it, differ, which exposes a generator that
+    makes the same picture of all codes (Karras et al. 2018, section 3).
     """
 
     def __init__(self, config: TrunkConfig) -> None:
@@ -106,20 +106,20 @@ class GAN(Generative):
         return Discriminator(self.config)
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Nothing) -> Batch:
-        """Return pictures, and codes to make others of."""
+        """Return real pictures, and codes for generated ones."""
         codes = torch.randn((len(clean), self.config.latent), generator=generator, device=clean.device)
         return {"clean": clean, "codes": codes}
 
     def loss_and_fakes(
         self, batch: Batch, objective: GANObjective | None = None, fraction: float = 1.0
     ) -> tuple[Losses, Tensor]:
-        """Return no loss, since misleading the discriminator is all there is, and the pictures to do it with."""
+        """Return no loss, since the adversary's is the only one, and the generated pictures."""
         return {}, self.render(batch["codes"]).float()
 
     def validate(self, batch: Batch) -> dict[str, float]:
         """Compare samples with held-out pictures, see `vaetool.latents.fidelity`.
 
-        `spread` is how much samples differ, as a multiple of how much the pictures do.
+        `spread` is the spread of samples as a multiple of that of the pictures.
         """
         samples = torch.cat([self.render(z) for z in batch["codes"].split(self.batch_size)])
         theirs, ours = features(batch["clean"]), features(samples)
@@ -131,7 +131,7 @@ class GAN(Generative):
         return found
 
     def advice(self, figures: Mapping[str, float]) -> str | None:
-        """Return advice if the generator has collapsed, making the same few pictures of all codes, else None."""
+        """Return advice if the generator has collapsed to a few pictures, else None."""
         spread, precision, recall = (figures.get(name, 1.0) for name in ("spread", "precision", "recall"))
         if spread >= ALIKE and not (recall < RARE and precision > REAL):
             return None
@@ -149,8 +149,8 @@ class GAN(Generative):
     def encode(self, images: Iterable[Any]) -> np.ndarray:
         """Search for the codes of images of any kind, (images, latent) float32.
 
-        The search takes the same few seconds for every batch, and what it finds is only near the image: a GAN makes
-        what it has learnt to make. It begins with the closest of `GUESSES` samples, and descends on the squared error
+        The search takes the same few seconds for every batch, and its result only resembles the image, since a GAN makes
+        what it has learnt to make. It starts from the closest of `GUESSES` samples and descends on the squared error
         (Zhu et al. 2016, section 3.1).
         """
         codes = [self._search(x).cpu() for x in self.prepare_all(images)]
@@ -158,7 +158,7 @@ class GAN(Generative):
 
     @torch.enable_grad()
     def _search(self, x: Tensor) -> Tensor:
-        """Return codes whose pictures are close to some, (batch, channels, size, size): (batch, latent)."""
+        """Return codes, (batch, latent), whose pictures are close to the given ones, (batch, channels, size, size)."""
         generator = torch.Generator().manual_seed(0)
         guesses = torch.randn((GUESSES, self.config.latent), generator=generator).to(x.device)
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What `ae`, `vae` and `gan` share: whole pictures of one size, made from codes of one length."""
+"""Base of `ae`, `vae` and `gan`: whole pictures of one size, made from codes of one length."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from vaetool.latents.priors import Mixture
 
 BATCH = 256
-"""Pictures of 64 pixels per side that are processed at once; of other sizes, as many pixels."""
+"""Number of pictures of 64 pixels per side that are processed at once; of other sizes, as many pixels."""
 
 
 PRESETS = {
@@ -47,7 +47,7 @@ PRESETS = {
         }
     },
 }
-"""Small networks as taught in lectures: one whose codes can be drawn on paper, and one for faces."""
+"""Small networks as used in lectures: one whose codes can be plotted in two dimensions, and one for faces."""
 
 
 class Generative(Model):
@@ -76,7 +76,7 @@ class Generative(Model):
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """Names of what a code is decoded to, if that is several pictures at once, or a picture and a label."""
+        """Names of the modalities that a code is decoded to, if there are several."""
         return ()
 
     def decode_apart(self, codes: np.ndarray) -> Iterator[np.ndarray]:
@@ -97,7 +97,7 @@ class Generative(Model):
 
     @property
     def usual_error(self) -> float | None:
-        """The mean squared error, for pixels in 0..1, of reconstructions of training's pictures; None if not known."""
+        """The mean squared error, for pixels in 0..1, of reconstructions of training pictures; None if unknown."""
         return None
 
     @property
@@ -106,7 +106,7 @@ class Generative(Model):
         return None
 
     def named_directions(self) -> dict[str, tuple[np.ndarray, float]]:
-        """Return directions in which codes change one thing: for each a vector, (latent,), and its held-out AUC."""
+        """Return the named directions: for each a vector, (latent,), and its held-out AUC."""
         return {}
 
     @property
@@ -117,11 +117,11 @@ class Generative(Model):
     def prepare(self, image: Any) -> Tensor:
         """Prepare an image of any kind (see `vaetool.images.conversion.unpack`) as input: (channels, size, size).
 
-        As in training, that is its middle square, at the model's size and in the model's colours.
+        As in training, this is the middle square, at the model's size and in the model's colours.
         """
         pixels = whole_picture(unpack(image)[0], self.config.size, self.config.channels)
         return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
 
     def prepare_all(self, images: Iterable[Any]) -> Iterator[Tensor]:
-        """Iterate over images of any kind in batches, on the model's device; a million need the memory of one batch."""
+        """Yield images of any kind in batches, on the model's device, with one batch in memory at a time."""
         return (x.to(self.device) for x in stacked(map(self.prepare, images), self.batch_size))

@@ -1,7 +1,7 @@
-"""Paths between codes: straight lines, and great circles along which codes keep their distance from the centre.
+"""Paths between codes: straight lines, and great circles, which keep the distance from the centre.
 
 Codes of many dimensions lie near a sphere around their mean: halfway between two codes of 100 dimensions, a straight
-line passes at distance 7, while codes of pictures are at about 10: the decoder has seen nothing like it (White 2016).
+line passes at distance 7, while codes of pictures are at about 10: the decoder was never trained there (White 2016).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 Way = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 NEARLY_PARALLEL = 1e-6
-"""Sine of the angle below which two codes have no great circle of their own."""
+"""Sine of the angle below which the great circle of two codes is undefined."""
 
 
 def lerp(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
@@ -25,8 +25,8 @@ def lerp(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
 def slerp(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
     """Return codes, (steps, latent), on the great circle (Shoemake 1985) between two, (latent,), with linear norms.
 
-    For whitened codes, whose centre is zero. t: (steps,), from 0 to 1. A straight line where there is no great circle:
-    one of the codes is zero, or both lie on one line with zero.
+    For whitened codes, whose centre is zero. t: (steps,), from 0 to 1. A straight line where the great circle is
+    undefined: one of the codes is zero, or both lie on one line with zero.
 
     >>> slerp(np.array([2.0, 0.0]), np.array([0.0, 4.0]), np.array([0.5])).round(3)
     array([[2.121, 2.121]])
@@ -49,9 +49,9 @@ PATHS: dict[str, Way] = {"slerp": slerp, "lerp": lerp}
 def chain(
     codes: np.ndarray, frames: int, path: Way, mean: np.ndarray, sigma: np.ndarray, *, loop: bool = False
 ) -> np.ndarray:
-    """Interpolate from code to code, (codes, latent), two or more, with frames spread evenly: (frames, latent).
+    """Interpolate between two or more codes, (codes, latent), with evenly spread frames: (frames, latent).
 
-    Each of the codes is one of the frames, of which there are at least as many. path: between whitened codes,
+    Each code is one of the frames, of which there are at least as many. path: between whitened codes,
     (z − mean) / sigma; mean, sigma: (latent,). loop: the last frame is one step before the first.
     """
     whitened = (np.asarray(codes, np.float64) - mean) / sigma
@@ -63,6 +63,8 @@ def chain(
 
 
 def _places(stops: int, last: int) -> np.ndarray:
-    """Return where frames 0..last are on the way: at stop 0, 1, ..., or in between; every stop has its own frame."""
+    """Return the positions of frames 0..last on the path: at stop 0, 1, ..., or in between; every stop has its own
+    frame.
+    """
     frames_of_stops = np.rint(np.linspace(0, last, stops))
     return np.interp(np.arange(last + 1), frames_of_stops, np.arange(stops))

@@ -1,6 +1,6 @@
 """Likelihoods and divergences of variational autoencoders. All are sums, in nats; none is a mean over pixels.
 
-A decoder outputs `outputs_per_channel` numbers for every pixel and channel; a likelihood says what they mean.
+A decoder outputs `outputs_per_channel` numbers for every pixel and channel, which a likelihood interprets.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 LEVELS = 256
-"""Values that a pixel can have."""
+"""Number of values of a pixel."""
 
 MIN_VARIANCE = (0.5 / (LEVELS - 1)) ** 2
-"""Smallest variance of the Gaussian: below it, the density could grow without bound, as pictures have 8 bits."""
+"""Minimum variance of the Gaussian, without which the density of 8-bit pictures could grow without bound."""
 
 
 class Likelihood(nn.Module):
@@ -39,7 +39,7 @@ class Likelihood(nn.Module):
 
 
 class Bernoulli(Likelihood):
-    """The likelihood of pixels that are on or off; for grey values it is their cross-entropy."""
+    """The likelihood of pixels that are on or off; for grey values, their cross-entropy."""
 
     def forward(self, output: Tensor, x: Tensor) -> Tensor:
         """Return the log-likelihood; see `Likelihood`. output: log-odds."""
@@ -51,7 +51,8 @@ class Bernoulli(Likelihood):
 
 
 class Gaussian(Likelihood):
-    """N(mean, sigma²) with one sigma for all pixels, the likeliest one: there is no reconstruction weight to choose.
+    """N(mean, sigma²) with one sigma for all pixels, the likeliest one, so that no reconstruction weight has to be
+    chosen.
 
     In training sigma² is the mean squared error of the batch, in closed form (Rybkin, Daniilidis & Levine 2021,
     section 3.2); afterwards it is a running mean of that.
@@ -81,7 +82,7 @@ class Gaussian(Likelihood):
 class Logistic(Likelihood):
     """A logistic density, integrated over each of the 256 levels (Salimans et al. 2017, section 2.1, one component).
 
-    It gives probabilities of levels, so that nats convert to true bits of the picture's file. Each pixel has its own
+    It yields probabilities of levels, so that nats convert to actual bits for the picture. Each pixel has its own
     scale.
     """
 

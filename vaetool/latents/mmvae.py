@@ -1,11 +1,11 @@
 """Multimodal variational autoencoder: several pictures of the same thing, or a picture and its label, with one code.
 
-The code has units that all modalities share, and for each modality of pictures private ones, for what only that shows.
-The posterior of shared units is the product of those of the modalities that are seen and the prior (Wu & Goodman 2018,
-section 2.2). In training every subset of the modalities is seen in turn and all are to be told from it, so the
-posterior is a mixture of such products (Sutter, Daunhawer & Vogt 2021, section 4). Private units of what is not seen
-are 0, the mean of their prior: what another modality is to be told from has to be shared (in the spirit of Palumbo,
-Daunhawer & Vogt 2023, section 3).
+The code has units shared by all modalities, and private ones for each modality of pictures, for what it alone shows.
+The posterior of shared units is the product of the prior and those of the modalities that are seen (Wu & Goodman 2018,
+section 2.2). In training each subset of the modalities is seen in turn and all are predicted from it, so the posterior
+is a mixture of such products (Sutter, Daunhawer & Vogt 2021, section 4). Private units of unseen modalities are 0, the
+mean of their prior, so anything that predicts another modality has to be shared (in the spirit of Palumbo, Daunhawer &
+Vogt 2023, section 3).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from vaetool.nn.base import Batch, Facts, ImageStore, Losses, Nothing, TrainingI
 from vaetool.scoring.scorer import Scorer
 
 CHANCE = 0.6
-"""AUROC below which pairs are hardly told from others."""
+"""AUROC below which true pairs are hardly told from random ones."""
 
 
 @register("mmvae")
@@ -57,7 +57,7 @@ class MMVAE(Autoencoder, Scorer):
 
     @classmethod
     def settled(cls, config: MMVAEConfig, sources: Sequence[Source], modalities: Sequence[str]) -> MMVAEConfig:
-        """Return the configuration with what the images decide; see `Model.settled`."""
+        """Return the configuration completed from the images; see `Model.settled`."""
         return settled(config, sources, modalities)
 
     @classmethod
@@ -68,13 +68,13 @@ class MMVAE(Autoencoder, Scorer):
 
     @classmethod
     def emphasis(cls, images: ImageStore, config: MMVAEConfig) -> Tensor | None:
-        """Return how often things are drawn, where there are masks; see `Model.emphasis`."""
+        """Return sampling weights, if there are masks; see `Model.emphasis`."""
         return emphasis(images, config)
 
     def prepare(self, image: Any) -> Tensor:
-        """Prepare modalities as input, (planes, size, size): a sequence of images of any kind, the label last.
+        """Prepare modalities as input, (planes, size, size), given a sequence of images of any kind, the label last.
 
-        Instead, an array of planes, as `whole` gives it. Raises ImageError for a label that the model does not know.
+        An array of planes, as returned by `whole`, also works. Raises ImageError for a label unknown to the model.
         """
         planes = image if isinstance(image, np.ndarray) else arranged(image, self.config)
         return torch.from_numpy(planes).permute(2, 0, 1).float() / 255
@@ -95,16 +95,16 @@ class MMVAE(Autoencoder, Scorer):
 
     @property
     def shared(self) -> int:
-        """Numbers of a code that all modalities share."""
+        """The number of entries of a code that all modalities share."""
         return self.config.shared * self.config.places**2
 
     @property
     def dims(self) -> int:
-        """Values of all modalities of one thing."""
+        """The number of values in all modalities of one thing."""
         return sum(self.modality(index).dims for index in range(len(self.parts)))
 
     def posteriors(self, x: Tensor, seen: Tensor) -> tuple[Posterior, list[Posterior]]:
-        """Return the posteriors of shared units, and of the private units of each modality, as if it was seen.
+        """Return the posteriors of shared units, and of the private units of each modality as if it were seen.
 
         x: (batch, planes, size, size) in 0..1. seen: (batch, modalities) bool.
         """
@@ -124,7 +124,7 @@ class MMVAE(Autoencoder, Scorer):
         return code.split([self.shared, *sizes], dim=-1)
 
     def all_seen(self, x: Tensor) -> Tensor:
-        """Return what says that every modality is seen, (batch, modalities)."""
+        """Return a mask with every modality marked as seen, (batch, modalities)."""
         return torch.ones((len(x), len(self.parts)), dtype=torch.bool, device=x.device)
 
     def embed(self, x: Tensor) -> Tensor:
@@ -170,7 +170,7 @@ class MMVAE(Autoencoder, Scorer):
         return [self.config.labels[number] for number in self.modality(index).decode(shared).argmax(dim=1).tolist()]
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Nothing) -> Batch:
-        """Return all modalities, which of them are seen, and the noise with which codes are drawn."""
+        """Return all modalities, a mask of the seen ones, and the noise for drawing codes."""
         count, device = len(self.parts), clean.device
         subset = torch.randint(1, 2**count, (len(clean), 1), generator=generator, device=device)
         seen = (subset >> torch.arange(count, device=device)) % 2 == 1
@@ -214,9 +214,9 @@ class MMVAE(Autoencoder, Scorer):
         return {"loss": loss, "reconstruction": reconstruction, "kl": kl.mean()}
 
     def validate(self, batch: Batch) -> dict[str, float]:
-        """Return the bound in nats, a mean over what is seen, and for all seen; active units; the accuracy of labels.
+        """Return the bound in nats, averaged over subsets and with all seen; active units; the accuracy of labels.
 
-        The active units are those of the shared code. Labels are told from all other modalities.
+        The active units are those of the shared code. Labels are predicted from all other modalities.
         """
         bounds: list[Tensor] = []
         joint: list[Tensor] = []
@@ -243,15 +243,15 @@ class MMVAE(Autoencoder, Scorer):
         """Return the components of scores, (batch,) each; see `Scorer.components`.
 
         `pmi`: an estimate of the pointwise mutual information of the modalities, log p(a, b) − log p(a) − log p(b), in
-        nats: a weighted sum of `gains`, the weights being those of `fit_ratio`.
+        nats: a sum of `gains`, weighted by `fit_ratio`.
         """
         return {"pmi": self.ratio[0] + self.gains(x) @ self.ratio[1:]}
 
     def gains(self, x: Tensor) -> Tensor:
-        """Return how well each modality is told from the others, (batch, modalities), in nats.
+        """Return how well each modality is predicted from the others, (batch, modalities), in nats.
 
-        log p(a given z) at the mean of q(z given the others), less that at the mean of q(z given a). Means of eight
-        draws did not tell pairs apart any better.
+        log p(a given z) at the mean of q(z given the others), minus that at the mean of q(z given a). Averaging eight
+        draws did not separate pairs any better.
         """
         found = []
         for index, planes in enumerate(self.split(x)):
@@ -264,10 +264,10 @@ class MMVAE(Autoencoder, Scorer):
         return torch.stack(found, dim=1)
 
     def complete(self, images: TrainingImages, held_out: Batch, corruption: Any, generator: torch.Generator) -> Facts:
-        """Find out as well how to tell what belongs together; see `Model.complete`.
+        """Also learn to recognise what belongs together; see `Model.complete`.
 
-        The values get `pairs_auroc`, how well held-out pairs are told from ones put together at random, and a `doubt`
-        if that is hardly better than chance.
+        The values get `pairs_auroc`, the AUROC of held-out pairs against random ones, and a `doubt` if that is hardly
+        better than chance.
         """
         auroc = self.fit_ratio(held_out["clean"])
         # Codes of many places are too long for a density to be fitted: samples are drawn from N(0, I).
@@ -282,9 +282,9 @@ class MMVAE(Autoencoder, Scorer):
 
     @torch.inference_mode()
     def fit_ratio(self, x: Tensor) -> float:
-        """Find the weights of `gains` in a score, and return the AUROC that they reach.
+        """Fit the weights of `gains` in a score, and return their AUROC.
 
-        The log-odds of a logistic regression that tells pairs from ones put together at random are the logarithm of
+        The log-odds of a logistic regression that tells true from random pairs are the logarithm of
         p(a, b) / p(a) p(b) (Sugiyama, Suzuki & Kanamori 2012, section 4.2). x: held-out pairs.
         """
         from sklearn.linear_model import LogisticRegression
@@ -301,22 +301,22 @@ class MMVAE(Autoencoder, Scorer):
         return float(roc_auc_score(belongs, fitted.decision_function(gains / spread)))
 
     def translate(self, x: Tensor, index: int, seen: Tensor) -> Tensor:
-        """Return what the decoder of a modality makes of the mean of the posterior, its private units being 0."""
+        """Return the output of a modality's decoder for the mean of the posterior, with private units of 0."""
         shared, private = self.posteriors(x, seen)
         return self.modality(index).decode(torch.cat([shared.mean, torch.zeros_like(private[index].mean)], dim=1))
 
     def others_seen(self, x: Tensor, index: int) -> Tensor:
-        """Return what says that every modality but one is seen, (batch, modalities)."""
+        """Return a mask with every modality but one marked as seen, (batch, modalities)."""
         seen = torch.ones((len(x), len(self.parts)), dtype=torch.bool, device=x.device)
         seen[:, index] = False
         return seen
 
     def find_directions(self, codes: np.ndarray, labels: Sequence[str]) -> dict[str, tuple[np.ndarray, float]]:
-        """Return none: labels are a modality."""
+        """Return no directions, since labels are a modality."""
         return {}
 
     def yardstick(self, training: ImageStore, held_out: Tensor, generator: torch.Generator) -> dict[str, Any]:
-        """Return nothing: there is no linear code of several modalities to compare with."""
+        """Return no baseline, since there is no linear code of several modalities."""
         return {}
 
     def advice(self, figures: Mapping[str, float]) -> str | None:
@@ -339,7 +339,7 @@ class MMVAE(Autoencoder, Scorer):
         return [self.side_by_side(planes) for planes in made]
 
     def side_by_side(self, x: Tensor) -> Tensor:
-        """Return the pictures among the planes of all modalities beside each other, (batch, 1 or 3, size, width)."""
+        """Return the pictures of all modalities side by side, (batch, 1 or 3, size, width)."""
         channels = max(self.config.planes)
         pictures = [part for part, planes in zip(self.split(x), self.config.planes, strict=True) if planes]
         return torch.cat([part.expand(-1, channels, -1, -1) for part in pictures], dim=3)

@@ -1,4 +1,4 @@
-"""The shape of a multimodal VAE, as far as its data decides it, and how modalities become one array of planes."""
+"""The shape of a multimodal VAE, completed from its data, and the arrangement of modalities in one array of planes."""
 
 from __future__ import annotations
 
@@ -21,16 +21,17 @@ from vaetool.nn.base import ImageStore, channels_of
 from vaetool.nn.sections import NotNegative, NotNegativeFloat, PositiveFloat, Section, Share
 
 SAMPLE = 32
-"""Pictures of a modality, about, that are looked at to choose its likelihood."""
+"""Approximate number of pictures of a modality examined to choose its likelihood."""
 
 BATCH = 256
-"""Things whose masks are looked at in one go."""
+"""Number of things whose masks are examined at once."""
 
 DEPTH_OF_PLACES = 3
-"""Levels of the trunk above the places of a mask: each is for 8 x 8 pixels."""
+"""Levels of the trunk above the places of a mask, each of which covers 8 x 8 pixels."""
 
 EXTREME, BINARY = 0.03, 0.95
-"""Distance from black or white, of 1, within which a value counts as that, and the share of such values in a mask."""
+"""Distance from black or white within which a value in 0..1 counts as such, and minimum share of such values in a mask.
+"""
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,12 @@ class MMVAEConfig(TrunkConfig):
 
     @property
     def numbers(self) -> int:
-        """Numbers of a code: units of all places."""
+        """The length of a code: units of all places."""
         return self.latent * self.places**2
 
     @property
     def are_masks(self) -> tuple[bool, ...]:
-        """Which modalities are masks and the like, nearly all black or white."""
+        """For each modality, whether its pictures are like masks, nearly all black or white."""
         kinds = zip(self.planes, self.likelihoods, strict=True)
         return tuple(planes > 0 and likelihood == "bernoulli" for planes, likelihood in kinds)
 
@@ -89,7 +90,7 @@ class MMVAEConfig(TrunkConfig):
 
 @dataclass(frozen=True)
 class MMVAEObjective(Section, name="objective"):
-    """How training modifies the bounds."""
+    """Objective: modifications of the bounds in training."""
 
     beta: NotNegativeFloat = 1.0  # weight of the KL; 1 is the ELBO
     warmup: Share = 0.0  # share of the run over which that weight rises from zero
@@ -98,12 +99,12 @@ class MMVAEObjective(Section, name="objective"):
     difference: NotNegativeFloat = 0.0  # of what private units tell of the shared ones, in nats: see `dependence`
 
     def kl_weight(self, fraction: float) -> float:
-        """Return the weight of the KL after a share of the run."""
+        """Return the weight of the KL at a fraction of the run."""
         return self.beta * (min(1.0, fraction / self.warmup) if self.warmup else 1.0)
 
 
 def settled(config: MMVAEConfig, sources: Sequence[Source], modalities: Sequence[str]) -> MMVAEConfig:
-    """Return the configuration with the modalities that images have, their channels, likelihoods and labels."""
+    """Return the configuration with the modalities of images, their channels, likelihoods and labels."""
     readers = list(zip(*((source.read, *source.others) for source in sources), strict=True))
     planes = [config.channels or channels_of(pictures) for pictures in readers]
     likelihoods = [_fitting_likelihood(pictures) for pictures in readers]
@@ -120,10 +121,10 @@ def settled(config: MMVAEConfig, sources: Sequence[Source], modalities: Sequence
 
 
 def emphasis(images: ImageStore, config: MMVAEConfig) -> Tensor | None:
-    """Return how often things are drawn in training, (things,), if some modality is a mask; else None.
+    """Return the sampling weights of things in training, (things,), if some modality is a mask; else None.
 
-    Half of the time all are drawn alike, else by the spread of their masks: most masks of defects are nearly empty, and
-    teach little.
+    Half of the draws are uniform, half by the spread of masks: most masks of defects are nearly empty, and teach
+    little.
     """
     owners = [index for index, planes in enumerate(config.planes) for _ in range(max(1, planes))]
     masks = [plane for plane, owner in enumerate(owners) if config.are_masks[owner]]
@@ -134,7 +135,7 @@ def emphasis(images: ImageStore, config: MMVAEConfig) -> Tensor | None:
 
 
 def _fitting_likelihood(pictures: Sequence[Callable[[], np.ndarray]]) -> str:
-    """Return "bernoulli" for masks and the like, nearly all black or white, else "gaussian"."""
+    """Return "bernoulli" for pictures like masks, nearly all black or white, else "gaussian"."""
     sample = pictures[:: max(1, len(pictures) // SAMPLE)]
     shares = []
     for read in sample:

@@ -1,8 +1,8 @@
-"""The networks of one modality of a multimodal VAE: from what it shows to a posterior, and from a code to it.
+"""The networks of one modality of a multimodal VAE: from its data to a posterior, and from a code to its data.
 
 In a batch, a modality is planes of pixels, (batch, planes, size, size) in 0..1: those of a picture, or one in which
-every pixel is the number of a label, in 255ths. A code has the same units at each of its places, a grid of
-places · places that are each for their part of a picture, or one for all of it. Its numbers are in the order of units,
+every pixel is the number of a label, in 255ths. A code has the same units at each of its places: a grid of
+places · places, each for its part of a picture, or a single one for all of it. Its numbers are in the order of units,
 rows and columns.
 """
 
@@ -24,7 +24,9 @@ LABEL_WIDTH = 128
 
 
 class Modality(nn.Module):
-    """See the module's docstring. planes: of a batch. private: numbers of the code that it alone has. dims: values."""
+    """One modality; see the module's docstring. planes: in a batch. private: its own numbers of the code. dims: its
+    values.
+    """
 
     planes: int
     private: int
@@ -35,11 +37,12 @@ class Modality(nn.Module):
         raise NotImplementedError
 
     def decode(self, z: Tensor) -> Tensor:
-        """Return what `log_likelihood` and `planes_of` take, for shared and private units, (batch, numbers)."""
+        """Return the input of `log_likelihood` and `planes_of`, given shared and private units, (batch, numbers)."""
         raise NotImplementedError
 
     def log_likelihood(self, output: Tensor, x: Tensor, *, seen: bool) -> Tensor:
-        """Return log p(x given the code), (batch,), in nats; seen: the private units are known from x, else 0."""
+        """Return log p(x given the code), (batch,), in nats; seen: private units were inferred from x, else they are 0.
+        """
         raise NotImplementedError
 
     def planes_of(self, output: Tensor) -> Tensor:
@@ -50,8 +53,8 @@ class Modality(nn.Module):
 class Pictures(Modality):
     """Pictures: the trunk of a VAE.
 
-    What of a picture no other modality tells, its private units say; where they are not known, they are 0, and the
-    picture has a likelihood of its own, with a larger variance.
+    Private units describe what no other modality tells about a picture; where they are unknown, they are 0, and the
+    picture has another likelihood, with a larger variance.
     """
 
     def __init__(self, config: TrunkConfig, private: int, likelihood: str, places: int) -> None:
@@ -116,7 +119,7 @@ class Labels(Modality):
 
 
 def numbers(x: Tensor) -> Tensor:
-    """Return the numbers of labels, (batch,), from their planes, (batch, 1, size, size)."""
+    """Return the label numbers, (batch,), in planes, (batch, 1, size, size)."""
     return x[:, 0, 0, 0].mul(MAX_LABELS - 1).round().long()
 
 
@@ -126,10 +129,11 @@ def plane_of_label(number: int, size: int) -> np.ndarray:
 
 
 def product_of_experts(means: Tensor, log_vars: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and log-variance, (batch, units) each, of the product of N(0, I) and the normal densities of experts.
+    """Return the mean and log-variance, (batch, units) each, of the product of N(0, I) and the experts' normal
+    densities.
 
-    means, log_vars: (experts, batch, units). seen: (batch, experts) bool, those that count (Wu & Goodman 2018, section
-    2.2).
+    means, log_vars: (experts, batch, units). seen: (batch, experts) bool, the experts that count (Wu & Goodman 2018,
+    section 2.2).
     """
     precisions = (-log_vars).exp() * seen.T[:, :, None]
     precision = 1 + precisions.sum(dim=0)
@@ -137,11 +141,11 @@ def product_of_experts(means: Tensor, log_vars: Tensor, seen: Tensor) -> tuple[T
 
 
 def dependence(shared: Tensor, private: Sequence[Tensor]) -> Tensor:
-    """Return half the sum of the squared covariances, over a batch, of shared units with private ones: a number.
+    """Return half the sum of the squared covariances, over a batch, of shared with private units: a scalar.
 
-    Of normal units with a variance of 1 that are little correlated, it is their mutual information in nats, −½ log(1 −
-    r²) for each two. It has no gradient for shared units: private ones are to give way. shared, private: means of
-    posteriors, (batch, numbers) each.
+    For weakly correlated normal units of variance 1, it is their mutual information in nats, −½ log(1 − r²) for each
+    pair. Shared units get no gradient, so that private ones give way. shared, private: means of posteriors,
+    (batch, numbers) each.
     """
     centred = [(each - each.mean(dim=0)) / len(shared) ** 0.5 for each in (shared.detach(), *private)]
     # ‖ZᵀW‖² = Σ (ZZᵀ) ∘ (WWᵀ): a batch is shorter than a code of many places.

@@ -1,4 +1,4 @@
-"""Plots of a latent space: what `vaetool.latents.views` computes, one panel each or all in one picture."""
+"""Plots of a latent space as computed by `vaetool.latents.views`, one panel each or all in one picture."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_LABELS = 20
-"""Nobody can tell more colours apart: the rarer labels share one."""
+"""Maximum number of labels with a colour of their own, since nobody can tell more apart; rarer ones share one."""
 
 NAMED_UNITS = 32
-"""Bars up to which their numbers can be read."""
+"""Maximum number of bars with readable numbers."""
 
 IN_A_ROW = 10
 MARGIN = 2  # white pixels between pictures
@@ -42,7 +42,7 @@ def overview(view: View) -> bytes:
 
 
 def panels(view: View) -> list[str]:
-    """Return the names of those of `PANELS` that there is something to draw for."""
+    """Return the names of the `PANELS` that have something to draw."""
     return [name for name in PANELS if name != "kl" or view.kl is not None]
 
 
@@ -123,7 +123,7 @@ SQUARE = ("scatter", "manifold", "traversals")
 
 
 def _pictures(axes: Axes, pictures: np.ndarray) -> None:
-    """Draw rows of pictures, (rows, columns, height, width, channels) uint8, with white between them."""
+    """Draw rows of pictures, (rows, columns, height, width, channels) uint8, separated by white."""
     spaced = np.pad(pictures, ((0, 0), (0, 0), (0, MARGIN), (0, MARGIN), (0, 0)), constant_values=255)
     rows, columns, height, width, channels = spaced.shape
     sheet = spaced.swapaxes(1, 2).reshape(rows * height, columns * width, channels)[:-MARGIN, :-MARGIN]

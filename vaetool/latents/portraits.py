@@ -1,4 +1,4 @@
-"""The part of a picture that a model draws: a given crop, the face in a photo, or the middle square."""
+"""Choice of the part of a picture that a model draws: a given crop, the face in a photo, or the middle square."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from vaetool.latents.generative import Generative
 Box = tuple[int, int, int, int]
 
 MAX_MISFIT = 3.0
-"""A larger error, as a multiple of the usual one, is that of one in two hundred pictures like those of training."""
+"""Maximum error, as a multiple of the usual one, exceeded by one in two hundred pictures like those of training."""
 
 FILLS = 0.85
-"""A face that takes a larger share of the picture's shorter side fills it: such a picture is left as it is."""
+"""Share of a picture's shorter side above which a face fills it, so that the picture is left as it is."""
 
 
 @dataclass(frozen=True)
 class Portrait:
-    """A picture, (height, width, channels) uint8, and the crop of it that a model draws; no crop: the middle square.
+    """A picture, (height, width, channels) uint8, and the crop that a model draws; None: the middle square.
 
-    faces: how many were found, if the crop is around one.
+    faces: number of faces found, if the crop is around one.
     """
 
     pixels: np.ndarray
@@ -40,15 +40,15 @@ class Portrait:
 
     @property
     def words(self) -> str:
-        """Return in words which face was taken."""
+        """A sentence on which face was taken."""
         return f"{f'one of {self.faces} faces' if self.faces > 1 else 'the face'}, at {self.crop}"
 
     def seen(self, model: Generative) -> np.ndarray:
-        """Return what the model is given, uint8."""
+        """Return the model's input, uint8."""
         return self.pixels if self.crop is None else self.crop.take(self.pixels, model.config.size)
 
     def resized(self, longest: int | None) -> Portrait:
-        """Return the same with so many pixels on the picture's longer side; None: as it is."""
+        """Return the same with the picture's longer side resized to this many pixels; None: unchanged."""
         if longest is None:
             return self
         scale = longest / max(self.pixels.shape[:2])
@@ -62,7 +62,7 @@ def portraits(
     *,
     warn: Callable[[str], None] = lambda message: None,
 ) -> list[Portrait]:
-    """Choose the parts of images of any kind that a model draws; boxes: one for each, or none. See `portrait`."""
+    """Choose the parts of images of any kind that a model draws; boxes: one for each, or empty. See `portrait`."""
     if boxes and len(boxes) != len(images):
         raise UsageError(f"as many crops as pictures are needed, {len(images)}, not {len(boxes)}")
     return [portrait(model, *pair, warn=warn) for pair in zip(images, boxes or [None] * len(images), strict=True)]
@@ -73,8 +73,8 @@ def portrait(
 ) -> Portrait:
     """Choose the part of an image of any kind that a model draws.
 
-    That is the middle square of a box, (left, top, width, height); without one, a face in the picture, where that suits
-    the model better than the picture as a whole. warn: called with a message if a box does not suit the model.
+    This is the middle square of a box, (left, top, width, height), or without one a face in the picture if that suits
+    the model better than the whole picture. warn: called with a message if a box does not suit the model.
     Raises ImageError if the model is far from drawing what is in the picture, UsageError for a box outside of it.
     """
     pixels = rescale(unpack(image)[0], np.uint8)
@@ -107,7 +107,7 @@ def portrait(
 
 
 def misfit(model: Generative, chosen: Portrait) -> float | None:
-    """Return the squared error of a reconstruction as a multiple of the usual one; None if that is not known."""
+    """Return the squared error of a reconstruction as a multiple of the usual one; None if that is unknown."""
     if model.usual_error is None:
         return None
     pixels = chosen.seen(model)
@@ -117,7 +117,7 @@ def misfit(model: Generative, chosen: Portrait) -> float | None:
 
 
 def _suits(model: Autoencoder, aligner: Aligner, face: Portrait, whole: Portrait) -> bool:
-    """Tell whether a face is to be taken instead of the whole picture."""
+    """Tell whether a face suits the model better than the whole picture."""
     assert face.crop is not None
     if face.crop.side > FILLS * min(face.pixels.shape[:2]):
         return False

@@ -1,8 +1,8 @@
 """Densities that new codes are drawn from: N(0, I), and a mixture of Gaussians fitted to a model's codes.
 
 The decoder has been trained on the codes of real pictures. Where those do not fill N(0, I), which they never quite do,
-a density fitted to them gives samples that look more like pictures (Ghosh et al. 2020, section 3). How many Gaussians
-it is made of is told by codes that it was not fitted to: the BIC asked for so few that digits fell between classes.
+a density fitted to them yields samples that look more like pictures (Ghosh et al. 2020, section 3). Its number of
+Gaussians is chosen on held-out codes: the BIC chose so few that digits fell between classes.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ import numpy as np
 
 COMPONENTS = (1, 2, 4, 8, 16, 32, 64)
 MAX_CODES = 60_000
-"""Codes that a density is fitted to, at most, which takes half a minute if they are 32 numbers long."""
+"""Maximum number of codes for a fit, which takes half a minute if they are 32 numbers long."""
 
 LEFT_OUT = 10
-"""One code in so many tells which mixture is best, and is not fitted to."""
+"""One in this many codes is held out of fits to choose the mixture."""
 
 MAX_FACTORS = 2**19
-"""Entries of all covariances together: two megabytes of a model file at most, unless one component needs more."""
+"""Maximum number of entries of all covariances: two megabytes of a model file, unless one component needs more."""
 
 CODES_PER_NUMBER = 4
-"""Codes that a component needs for each dimension of the code: fewer say little about correlations."""
+"""Codes needed per component and dimension of the code: fewer say little about correlations."""
 
 MIN_SPREAD = 1e-3
-"""Smallest spread of a unit, relative to the usual one: a constant unit would otherwise have an infinite density."""
+"""Minimum spread of a unit, relative to the usual one: a constant unit would otherwise have an infinite density."""
 
 RIDGE = 1e-4
-"""Added to the variances of standardised codes."""
+"""Term added to the variances of standardised codes."""
 
 TOGETHER = 1000
-"""Codes whose density is computed at once."""
+"""Number of codes whose density is computed at once."""
 
 ROUNDS, TOLERANCE = 10, 0.01
-"""Of expectation-maximisation: iterations at most, and the gain, in nats per code, below which it stops."""
+"""Maximum number of EM iterations, and the gain per code, in nats, below which EM stops."""
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,11 @@ class Mixture:
 
 
 def fit_mixture(codes: np.ndarray, held_out_codes: np.ndarray, seed: int) -> Mixture:
-    """Fit a mixture of 1 to 64 Gaussians to codes, (codes, latent): the smallest that is about as good as the best.
+    """Fit a mixture of 1 to 64 Gaussians to codes, (codes, latent): the smallest one about as good as the best.
 
-    That is the first whose mean log-density of codes it was not fitted to is at most one standard error below the
-    highest (Breiman et al. 1984, section 3.4.3). Covariances are full where there are enough codes for that, else
-    diagonal. held_out_codes: other codes, for the scores. At least one of each is needed; the same seed gives the same
-    mixture.
+    It is the first whose mean log-density of codes left out of the fit is at most one standard error below the highest
+    (Breiman et al. 1984, section 3.4.3). Covariances are full if there are enough codes, else diagonal.
+    held_out_codes: other codes, for the scores. At least one of each is needed; the same seed gives the same mixture.
     """
     codes = codes[:MAX_CODES].astype(np.float64)
     centre, spread = codes.mean(axis=0), codes.std(axis=0)

@@ -28,9 +28,9 @@ MARGIN = 2
 
 @dataclass(frozen=True)
 class DrawnCodes:
-    """Codes, (codes, latent), and what a user should know about their origin.
+    """Codes, (codes, latent), and information for users about their origin.
 
-    prior: one of `PRIORS`, or "file". words, warning: one sentence each, the latter where there is something better.
+    prior: one of `PRIORS`, or "file". words, warning: a sentence each, the latter if a better prior exists.
     """
 
     codes: np.ndarray
@@ -98,7 +98,7 @@ WHY_NOT_AE = (
 
 
 def _words(model: Generative, chosen: str) -> str:
-    """Say which prior it is, and how likely held-out codes are under both."""
+    """Describe the chosen prior, and how likely held-out codes are under both."""
     mixture = model.mixture
     name = "N(0, I)"
     if mixture is None:
@@ -111,9 +111,9 @@ def _words(model: Generative, chosen: str) -> str:
 
 
 def read_latents(path: str | Path, latent: int) -> np.ndarray:
-    """Read codes from a file, (codes, latent) float32: a NumPy array, or a CSV file of numbers with one code a line.
+    """Read codes from a file, (codes, latent) float32: a NumPy array, or a CSV file with one code per line.
 
-    Where a CSV file has column names, as `vaetool latent` writes them, z0, z1, ... are the codes.
+    If a CSV file has column names, as written by `vaetool latent`, the codes are z0, z1, ....
     Raises FileError for a file that cannot be read, UsageError for codes of another length.
     """
     path = Path(path)
@@ -163,7 +163,7 @@ def pictures_of(model: Generative, codes: np.ndarray, *, apart: bool = False) ->
 def label_table(model: MMVAE, codes: np.ndarray, paths: Sequence[Path]) -> bytes:
     """Return a CSV file of the likeliest labels of codes, as `vaetool.images.modalities.LabelTable` reads it.
 
-    paths: of the pictures of each code, one after the other, in folders beside the table.
+    paths: files of the pictures of each code, one after the other, in folders beside the table.
     """
     labels, pictures = model.labels_of(codes), len(paths) // len(codes)
     text = io.StringIO()
@@ -178,7 +178,7 @@ def label_table(model: MMVAE, codes: np.ndarray, paths: Sequence[Path]) -> bytes
 def sheet(pictures: Iterable[np.ndarray]) -> np.ndarray:
     """Arrange pictures of one size, (height, width, channels) uint8, in one: row by row, nearly square.
 
-    There is white between them and after the last one.
+    White separates them and fills the rest of the last row.
 
     >>> sheet(np.zeros((3, 8, 8, 1), np.uint8)).shape
     (18, 18, 1)

@@ -1,4 +1,4 @@
-"""The modalities of one thing, as they are read from files."""
+"""The modalities of one thing, as read from files."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from vaetool.images import Picture
 from vaetool.images.conversion import whole_picture
 
 SHOWN = 128
-"""Pixels a side of pictures that are shown beside each other."""
+"""Side, in pixels, of pictures shown beside each other."""
 
 
 class Together(tuple[Picture | str, ...]):
-    """Pictures and, if there is one, their label last, as `MMVAE.prepare` takes them."""
+    """Pictures and any label, which comes last, as `MMVAE.prepare` takes them."""
 
     pictures: tuple[Picture, ...]
 
@@ -26,7 +26,7 @@ class Together(tuple[Picture | str, ...]):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Those of all pictures."""
+        """Warnings of all pictures, in order."""
         return tuple(warning for picture in self.pictures for warning in picture.warnings)
 
     def visible_pixels(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The task behind `vaetool translate`: from one modality to another by a multimodal VAE, with how sure that is."""
+"""The task behind `vaetool translate`: from one modality to another by a multimodal VAE, with the uncertainty."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from vaetool.latents.mmvae import MMVAE
 from vaetool.latents.modalities import Pictures
 
 DRAWS = 32
-"""Codes that are drawn from the posterior."""
+"""Number of codes drawn from the posterior."""
 
 
 @dataclass(frozen=True, eq=False)
 class Translation:
-    """What a picture is in another modality: a picture, or a label.
+    """The translation of a picture: another picture, or a label.
 
     pixels: the mean picture, (size, size, channels) uint8. spread: the root mean square deviation of samples from it,
-    (size, size) float32, in 0..1. probabilities: of all labels by name, the likeliest first.
+    (size, size) float32, in 0..1. probabilities: of all labels, by name, the likeliest first.
     """
 
     pixels: np.ndarray | None = None
@@ -35,14 +35,14 @@ class Translation:
         return next(iter(self.probabilities), None) if self.probabilities else None
 
     def facts(self) -> dict[str, Any]:
-        """Return how sure it is: `uncertainty`, the mean spread in 8-bit levels; or the label and its probability."""
+        """Return `uncertainty`, the mean spread in 8-bit levels, or the label and its probability."""
         if self.spread is not None:
             return {"uncertainty": round(255 * float(self.spread.mean()), 3)}
         return {"label": self.label, "probability": round(max((self.probabilities or {"": 0.0}).values()), 4)}
 
 
 def direction(model: MMVAE, to: str | None, source: str | None) -> tuple[int, int]:
-    """Return the numbers of the modalities to translate from and to; each may be None if it is the only one possible.
+    """Return the numbers of the modalities to translate from and to; each name may be None if only one is possible.
 
     Raises UsageError for an unknown or an ambiguous modality, and for labels to translate from.
     """
@@ -66,7 +66,7 @@ def direction(model: MMVAE, to: str | None, source: str | None) -> tuple[int, in
 def translate_picture(
     model: MMVAE, image: Any, *, to: str | None = None, source: str | None = None, seed: int = 0
 ) -> Translation:
-    """Return what an image of any kind is in another modality; its middle square counts.
+    """Translate an image of any kind, of which the middle square is used, to another modality.
 
     to, source: names of modalities, see `direction`. The same seed gives the same result. Raises UsageError.
     """

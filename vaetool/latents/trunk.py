@@ -56,7 +56,7 @@ class TrunkConfig(Section, name="model"):
 
     @property
     def numbers(self) -> int:
-        """Numbers of a code."""
+        """The length of a code."""
         return self.latent
 
     @property
@@ -77,7 +77,7 @@ class TrunkConfig(Section, name="model"):
 
 
 def widths_for(size: int) -> tuple[int, ...]:
-    """Return widths for a picture size: levels down to at most 4 x 4 positions, 192 wide there and halved upwards.
+    """Return the widths for a picture size: levels down to at most 4 x 4 positions, 192 wide there and halving upwards.
 
     >>> widths_for(28), widths_for(64), widths_for(256)
     ((48, 96, 192), (24, 48, 96, 192), (16, 16, 24, 48, 96, 192))
@@ -87,12 +87,12 @@ def widths_for(size: int) -> tuple[int, ...]:
 
 
 def blocks_for(levels: int) -> tuple[int, ...]:
-    """Return one residual block for each of the two lowest levels, where it costs least and sees most."""
+    """Return one residual block for each of the two lowest levels, where blocks cost least and see most."""
     return (0,) * (levels - 2) + (1,) * min(2, levels)
 
 
 def mirrored(widths: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the widths of a decoder whose levels take what the encoder's give.
+    """Return the widths of a decoder that mirrors an encoder.
 
     >>> mirrored((24, 48, 96, 192))
     (96, 48, 24, 12)
@@ -142,7 +142,7 @@ class Encoder(nn.Module):
         return self.tail(self.features(x).flatten(1))
 
     def features(self, x: Tensor, depth: int | None = None) -> Tensor:
-        """Return what the first `depth` levels, or all, make of pictures: (batch, widths[depth − 1], grid, grid)."""
+        """Return the output of the first `depth` levels, or all: (batch, widths[depth − 1], grid, grid)."""
         before, after = self.config.padding
         x = F.pad(x, (before, after, before, after))
         for level in islice(self.levels, depth):
@@ -154,7 +154,7 @@ class Decoder(nn.Module):
     """(batch, latent) → (batch, outputs, size, size)."""
 
     def __init__(self, config: TrunkConfig, outputs: int, depth: int | None = None) -> None:
-        """Make a decoder; depth: of its last levels alone."""
+        """Create a decoder; depth: number of its last levels to create, by default all."""
         super().__init__()
         self.config = config
         depth = depth or len(config.widths)
@@ -177,7 +177,7 @@ class Decoder(nn.Module):
         return self.paint(self.head(z).unflatten(1, (-1, grid, grid)))
 
     def paint(self, features: Tensor, depth: int | None = None) -> Tensor:
-        """Return what the last `depth` levels, or all, make of features of that depth (see `Encoder.features`)."""
+        """Return the output of the last `depth` levels, or all, for features of that depth (see `Encoder.features`)."""
         for level in islice(self.levels, len(self.levels) - (depth or len(self.levels)), None):
             features = level(features)
         before, _ = self.config.padding
@@ -186,9 +186,9 @@ class Decoder(nn.Module):
 
 
 class PlacesEncoder(Encoder):
-    """(batch, channels, size, size) in 0..1 → (batch, outputs · places · places), in this order, by convolutions alone.
+    """(batch, channels, size, size) in 0..1 → (batch, outputs · places · places), in this order, fully convolutional.
 
-    To what a place shows, what lower levels see around it is added (compare Lin et al. 2017, section 3).
+    The features of a place get those of lower levels around it added (compare Lin et al. 2017, section 3).
     """
 
     def __init__(self, config: TrunkConfig, outputs: int, places: int) -> None:
@@ -211,7 +211,7 @@ class PlacesEncoder(Encoder):
 
 
 class PlacesDecoder(Decoder):
-    """(batch, latent · places · places), in this order → (batch, outputs, size, size), by convolutions alone."""
+    """(batch, latent · places · places), in this order → (batch, outputs, size, size), fully convolutional."""
 
     def __init__(self, config: TrunkConfig, outputs: int, places: int) -> None:
         super().__init__(config, outputs, config.grids.index(places) + 1)
@@ -227,7 +227,7 @@ class PlacesDecoder(Decoder):
 
 
 def _activation(width: int, config: TrunkConfig) -> list[nn.Module]:
-    """Return what goes with a convolution: normalisation, non-linearity and dropout."""
+    """Return the layers after a convolution: normalisation, non-linearity and dropout."""
     layers: list[nn.Module] = []
     if config.norm == "group":
         layers.append(nn.GroupNorm(math.gcd(GROUPS, width), width))

@@ -27,22 +27,22 @@ from vaetool.scoring.statistics import lossless_bits, mean_of_largest
 
 LOG_VAR_LIMITS = (-12.0, 6.0)
 ACTIVE = 0.01
-"""A unit is active if its posterior mean has a larger variance over pictures (Burda et al. 2016, section 4.1.2)."""
+"""Variance of the posterior mean over pictures above which a unit is active (Burda et al. 2016, section 4.1.2)."""
 
 IWAE_SAMPLES = 16
-"""Importance samples for the score of a picture."""
+"""Number of importance samples for the score of a picture."""
 
 YARDSTICK_SAMPLES = 50
-"""Importance samples for the bound that is measured when training ends."""
+"""Number of importance samples for the bound measured when training ends."""
 
 REGRET_STEPS, REGRET_LR = 32, 0.05
-"""Steps and learning rate of Adam, with which a picture's own posterior is found."""
+"""Steps and learning rate of Adam in the search for a picture's own posterior."""
 
 REGRET_DRAWS = 8
-"""Draws by which the ELBO is estimated before and after that."""
+"""Number of draws for estimates of the ELBO before and after that search."""
 
 COLLAPSED = 0.1
-"""Share of active units below which the decoder has learned to do without the code."""
+"""Share of active units below which the decoder has learned to ignore the code."""
 
 
 @dataclass(frozen=True)
@@ -57,21 +57,21 @@ class VAEConfig(TrunkConfig):
 
 @dataclass(frozen=True)
 class Binarisation(Section, name="corruption"):
-    """What training does to clean images."""
+    """Corruption of clean images in training."""
 
     binarise: bool = False  # each pixel is on with its brightness as the probability, drawn anew in every step
 
 
 @dataclass(frozen=True)
 class VAEObjective(Section, name="objective"):
-    """How training modifies the ELBO."""
+    """Objective: modifications of the ELBO in training."""
 
     beta: NotNegativeFloat = 1.0  # weight of the KL (Higgins et al. 2017); 1 is the ELBO
     warmup: Share = 0.0  # share of the run over which that weight rises from zero (Sønderby et al. 2016)
     free_nats: NotNegativeFloat = 0.0  # KL per unit that costs nothing (Kingma et al. 2016, appendix C.8)
 
     def kl_weight(self, fraction: float) -> float:
-        """Return the weight of the KL after a share of the run."""
+        """Return the weight of the KL at a fraction of the run."""
         return self.beta * (min(1.0, fraction / self.warmup) if self.warmup else 1.0)
 
 
@@ -115,7 +115,7 @@ class VAE(Autoencoder, Scorer):
 
     @property
     def dims(self) -> int:
-        """Dimensions of a picture: values of its pixels in all channels."""
+        """The number of values of a picture: pixels times channels."""
         return self.config.channels * self.config.size**2
 
     @property
@@ -147,7 +147,7 @@ class VAE(Autoencoder, Scorer):
         return self.likelihood.picture(self.decoder(z))
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Binarisation) -> Batch:
-        """Return pictures, as they were if binarised, too, and the noise with which their codes are drawn."""
+        """Return pictures, also the originals if binarised, and the noise for drawing codes."""
         seen = torch.bernoulli(clean, generator=generator) if corruption.binarise else clean
         noise = torch.randn((len(clean), self.config.latent), generator=generator, device=clean.device)
         batch = {"clean": seen, "noise": noise}
@@ -164,7 +164,7 @@ class VAE(Autoencoder, Scorer):
         return self._loss(batch, objective or VAEObjective(), fraction)[0]
 
     def _loss(self, batch: Batch, objective: VAEObjective, fraction: float) -> tuple[Losses, Tensor]:
-        """Return the loss, as `loss` does, and the decoder's output."""
+        """Return the loss, see `loss`, and the decoder's output."""
         log_likelihood, kl, output = self.terms(batch["clean"], batch["noise"])
         costly = kl.mean(dim=0).clamp_min(objective.free_nats).sum()
         loss = (objective.kl_weight(fraction) * costly - log_likelihood.mean()) / self.dims
@@ -173,7 +173,7 @@ class VAE(Autoencoder, Scorer):
     def loss_and_fakes(
         self, batch: Batch, objective: VAEObjective | None = None, fraction: float = 1.0
     ) -> tuple[Losses, Tensor]:
-        """Return the loss; and as fakes, reconstructions of half the batch and as many samples from the prior."""
+        """Return the loss, and as fakes reconstructions of half the batch and as many samples from the prior."""
         losses, output = self._loss(batch, objective or VAEObjective(), fraction)
         half = (len(output) + 1) // 2
         # The noise that draws a code from a posterior is itself a code drawn from the prior.
@@ -242,10 +242,10 @@ class VAE(Autoencoder, Scorer):
 
     @torch.enable_grad()
     def regret(self, x: Tensor, noise: Tensor) -> Tensor:
-        """Return what the ELBO gains, (batch,) in nats, when the posterior is optimised for each picture.
+        """Return the gain of the ELBO, (batch,) in nats, when the posterior is optimised for each picture.
 
         Likelihood regret (Xiao, Yan & Amit 2020, equation 6), of the posterior's mean and sigma rather than of the
-        encoder's weights. noise: standard normal, (steps, 1, latent); the ELBOs are estimated with the last of it.
+        encoder's weights. noise: standard normal, (steps, 1, latent); the ELBOs are estimated with its last part.
         """
         with torch.no_grad():
             start = self.posterior(x)
@@ -274,7 +274,7 @@ class VAE(Autoencoder, Scorer):
     def yardstick(self, training: ImageStore, held_out: Tensor, generator: torch.Generator) -> dict[str, Any]:
         """Return `iwae`, the importance-weighted bound on log p(x), with the ELBO for comparison, as plain values.
 
-        It uses no more images than two batches hold, which takes a minute or less on two cores.
+        It uses at most two batches of images, which takes up to a minute on two cores.
         """
         batches = held_out[: 2 * self.batch_size].split(self.batch_size)
 

@@ -1,6 +1,6 @@
-"""A look at the latent space: where pictures lie, what its directions change, what is in between.
+"""Views of the latent space: the positions of pictures, the effects of directions, and what lies in between.
 
-Everything that the plots show, computed with a model; drawing is in `vaetool.latents.plots`.
+The contents of all plots, computed with a model; drawing is in `vaetool.latents.plots`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vaetool.latents.autoencoder import Autoencoder
 
 LOOKED_AT = 1000
-"""Pictures that are looked at: enough to show a space, and decoded and drawn in seconds."""
+"""Maximum number of pictures in a view: enough to show a space, and processed in seconds."""
 
 GRID = 12  # pictures per side of the manifold
 OUTERMOST = 0.03  # the share of codes that lies beyond each edge of the manifold
@@ -31,9 +31,9 @@ SEED = 0
 
 @dataclass(frozen=True)
 class View:
-    """What plots show. Pictures are (..., size, size, channels) uint8.
+    """The contents of plots. Pictures are (..., size, size, channels) uint8.
 
-    points: (pictures, 2), the codes in two dimensions; axes: what those are; labels: of the pictures, "" for none.
+    points: (pictures, 2), the codes in two dimensions; axes: names of these; labels: of the pictures, "" for none.
     manifold: (rows, columns, ...), decoded from a plane; a row has the same second coordinate, the largest on top.
     traversals: (units, steps, ...), of `units`, the most active ones, each changing alone.
     kl: (latent,), mean nats per unit, None for codes that are not distributions.
@@ -52,10 +52,10 @@ class View:
 
 
 def look(model: Autoencoder, images: Sequence[Any], labels: Sequence[str], *, tsne: bool = False) -> View:
-    """Compute what plots of a model's latent space show, from images of any kind, one or more, each with its label.
+    """Compute the contents of plots of a model's latent space from one or more images of any kind and their labels.
 
-    tsne: points are where t-SNE (van der Maaten & Hinton 2008) puts them, instead of the first two principal
-    components; codes of two dimensions are points as they are.
+    tsne: place points by t-SNE (van der Maaten & Hinton 2008) instead of the first two principal components; codes of
+    two dimensions are used as they are.
     """
     codes = model.encode(images)
     kl = model.kl_per_unit(images)
@@ -125,5 +125,5 @@ def _decode(model: Autoencoder, codes: np.ndarray) -> np.ndarray:
 
 
 def _as_pictures(model: Autoencoder, images: Sequence[Any]) -> np.ndarray:
-    """Return images as the model is given them."""
+    """Return images as the model sees them."""
     return np.stack([np.rint(255 * model.prepare(image).permute(1, 2, 0).numpy()).astype(np.uint8) for image in images])

@@ -1,8 +1,8 @@
 """A page to walk through a latent space: a map of its plane, and sliders for the most active units.
 
 All pictures are decoded beforehand, so that the page needs neither the model nor a network. It blends neighbours on the
-map, and adds to that what each slider changes in the picture of the mean code: nearly what the decoder does, and the
-page says how nearly.
+map and adds the change that each slider makes to the picture of the mean code. That approximates the decoder, and the
+page states the error.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SEED = 0
 def walk_page(model: Autoencoder, codes: np.ndarray, labels: Sequence[str], units: Sequence[int]) -> bytes:
     """Return the page, UTF-8, for a model and the codes of pictures, (pictures, latent), with a label each.
 
-    units: those that get a slider, the most active first.
+    units: units with a slider, the most active first.
     """
     chosen = np.random.default_rng(SEED).permutation(len(codes))[:MAX_DOTS]
     plane = Plane(codes[chosen])
@@ -96,7 +96,7 @@ def _sheet(pictures: np.ndarray, size: int) -> bytes:
 
 
 def _error_of_sums(model: Autoencoder, grid: np.ndarray, sliders: np.ndarray) -> float:
-    """Return how far a place of the map with two units changed is from what the decoder makes of it, RMS of 255."""
+    """Return the RMS error, of 255, of the page's picture for a place of the map with two units changed."""
     generator = np.random.default_rng(SEED)
     places = grid.reshape(-1, grid.shape[-1])[generator.integers(0, SIDE**2, PROBES)]
     mean = sliders[0, len(STEPS) // 2]
