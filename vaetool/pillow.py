@@ -1,4 +1,4 @@
-"""Pillow opens and saves `.vae` files once this module is imported:
+"""Plugin for Pillow, which can open and save `.vae` files once this module is imported:
 
     import vaetool.pillow
     from PIL import Image
@@ -6,9 +6,9 @@
     image = Image.open("photo.vae")
     image.save("smaller.vae", quality=30)
 
-Opening reads the header alone; pixels are decoded, and torch is imported, when they are first asked for. In an image's
-`info` are `icc_profile`, `exif`, `xmp`, `dpi`, texts by their keywords, and what `vaetool info` says: `form`, and any
-`quality` and `codec`.
+Opening reads only the header; pixels are decoded, and torch is imported, when they are first needed. An image's `info`
+has `icc_profile`, `exif`, `xmp`, `dpi`, texts by their keywords, and facts of `vaetool info`: `form`, and any `quality`
+and `codec`.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ MIME_TYPE = "image/x-vae"
 
 REDUCTIONS = (8, 4, 2)
 TARGETS = ("quality", "bpp", "target_size", "target_psnr", "lossless", "max_error")
-"""Options of `Image.save` that are those of `vaetool.compress`, as is `model`."""
+"""Options of `Image.save` that it shares with `vaetool.compress`, besides `model`."""
 
 CARRIED = ("icc_profile", "exif", "xmp", "dpi")
-"""What goes with the pixels, in `info` and as options of `Image.save`."""
+"""Metadata in `info` and as options of `Image.save`."""
 
 
 class VaeImageFile(ImageFile.ImageFile):
-    """An open `.vae` file, of mode L, LA, RGB, RGBA, or I;16, as `vaetool.images.to_pil` makes them.
+    """An open `.vae` file, of mode L, LA, RGB, RGBA, or I;16, as returned by `vaetool.images.to_pil`.
 
-    With `PIL.ImageFile.LOAD_TRUNCATED_IMAGES`, the tiles that are whole of a damaged file are loaded.
+    With `PIL.ImageFile.LOAD_TRUNCATED_IMAGES`, the intact tiles of a damaged file are loaded.
     """
 
     format = FORMAT
@@ -63,10 +63,11 @@ class VaeImageFile(ImageFile.ImageFile):
         self.info.update({**dict(frame.texts), **form, **{name: value for name, value in carried if value}})
 
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Have a smaller picture decoded, of at least `size`, if it can be: a half, a quarter or an eighth as large.
+        """Prepare to decode a smaller picture, of at least `size`, if possible: a half, a quarter or an eighth as
+        large.
 
-        It is nearly what shrinking the whole picture by means gives, for less than half of the time. The mode stays.
-        Called by `thumbnail`. Does nothing to lossless pictures and 16-bit grey.
+        The result is close to the means over squares of the whole picture, in less than half of the time. The mode stays.
+        Called by `thumbnail`. Does nothing for lossless pictures and 16-bit grey.
         """
         if size is None or self._im is not None:
             return None
@@ -99,7 +100,7 @@ class VaeImageFile(ImageFile.ImageFile):
         return super().load()
 
     def verify(self) -> None:
-        """Raise OSError if the file is damaged: its checksum tells, and nothing is decoded."""
+        """Raise OSError if the file is damaged, by its checksum, without decoding."""
         with _errors_of_pillow(self.filename):
             unpack(self._data(), UNLIMITED)
         self._leave_file()
@@ -132,7 +133,7 @@ def _save(image: Image.Image, file: IO[bytes], filename: str | bytes) -> None:
 
 
 def _picture(image: Image.Image, options: dict[str, Any]) -> Picture:
-    """Return an image as a picture, with what options give instead of its own profile, EXIF, XMP and resolution."""
+    """Convert an image to a picture; options replace its own profile, EXIF, XMP and resolution."""
     given = {name: _block(options[name]) for name in CARRIED if name in options}
     if not given:
         return from_pil(image)
@@ -151,7 +152,7 @@ def _block(given: Any) -> Any:
 
 @contextmanager
 def _errors_of_pillow(filename: str | bytes) -> Iterator[None]:
-    """Raise what Pillow raises: ValueError for options that make no sense, OSError for anything else."""
+    """Convert errors to those of Pillow: ValueError for invalid options, OSError for anything else."""
     try:
         yield
     except UsageError as error:

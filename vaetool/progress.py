@@ -1,9 +1,9 @@
-"""How far the work on one picture is: who does it tells, who shows it listens.
+"""Progress of the work on one picture: workers report it, listeners show it.
 
     for part in tracked(tiles, "cleaning"): ...          in a model
     with listening(lambda task, done, total: ...): ...   in a program
 
-A listener hears of work in its own context (thread) only; without one, nothing is told.
+A listener hears of work in its own context (thread) only; without one, nothing is reported.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from typing import TypeVar
 T = TypeVar("T")
 
 Listener = Callable[[str, int, int], None]
-"""Takes what is done, how many of its parts are finished, and how many there are."""
+"""Function of a task, the number of its finished parts, and the number of all parts."""
 
 _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 def tracked(parts: Iterable[T], task: str) -> Iterator[T]:
-    """Yield the parts of a task, and tell the listener before each and after the last how many are finished."""
+    """Yield the parts of a task, reporting the number of finished ones to the listener before each and after the last.
+    """
     listener = _listener.get()
     if listener is None:
         yield from parts
@@ -36,7 +37,7 @@ def tracked(parts: Iterable[T], task: str) -> Iterator[T]:
 
 @contextmanager
 def listening(listener: Listener) -> Iterator[None]:
-    """Let a function hear of all work done in this context."""
+    """Report all work done in this context to a function."""
     token = _listener.set(listener)
     try:
         yield

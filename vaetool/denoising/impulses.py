@@ -27,7 +27,7 @@ DIFFERS = (0.02, 1.5, 4)
 """
 
 MOST = 0.25
-"""Minimum share of these samples that stand out: in clipped white noise few do."""
+"""Minimum share of the replaced samples that stand out: in clipped white noise few do."""
 
 NEAR, FAR = 1, 3
 """Distances, in pixels, of the neighbours used: the far ones where the near ones are black or white themselves."""

@@ -33,7 +33,7 @@ AHEAD = 16
 """Shares per worker that may be finished ahead of the first unfinished one."""
 
 DEATHS = 5
-"""Deaths of workers after which a share is given up, or, if they die before they begin, the run."""
+"""Deaths of workers after which a share is given up, and deaths per worker before any work that end the run."""
 
 PATIENCE = 10
 """Seconds that a cluster may take to answer."""

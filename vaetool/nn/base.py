@@ -1,4 +1,4 @@
-"""What every kind of model shares: a configuration that rebuilds it, a batch, a loss, a figure of merit."""
+"""Base of all kinds of model: a configuration that rebuilds it, a batch, a loss, a figure of merit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Losses = dict[str, Tensor]
 CLASSES: dict[str, type[Model]] = {}
 
 SAMPLE = 32
-"""Images, about, that are looked at to see whether there is any colour."""
+"""Approximate number of images examined for colour."""
 
 
 def stacked(tensors: Iterable[Tensor], count: int) -> Iterator[Tensor]:
@@ -37,13 +37,13 @@ def stacked(tensors: Iterable[Tensor], count: int) -> Iterator[Tensor]:
 
 
 class ImageStore(Protocol):
-    """Decoded images, and of each, if they are known, its label and where it is from."""
+    """Decoded images, each with its label and origin if known."""
 
     labels: tuple[str, ...]
     origins: tuple[Source, ...]
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of images."""
 
     def batches(self, size: int, count: int) -> Iterator[Tensor]:
         """Yield the middle of every image in 0..1, (count or fewer, channels, size, size) at a time."""
@@ -52,14 +52,14 @@ class ImageStore(Protocol):
         """Return the middle of some images, (images, channels, size, size) in 0..1."""
 
     def thumbnails(self) -> Tensor:
-        """Return what images are compared by to find copies, (images, numbers)."""
+        """Return the thumbnails by which copies are found, (images, numbers)."""
 
     def part(self, chosen: Sequence[int]) -> ImageStore:
         """Return some of the images."""
 
 
 class TrainingImages(Protocol):
-    """The images of a run: those it trains on, and sources of others that it does not see, for calibration."""
+    """The images of a run: those it trains on, and sources of unseen ones for calibration."""
 
     @property
     def training(self) -> ImageStore:
@@ -71,7 +71,7 @@ class TrainingImages(Protocol):
 
 
 def channels_of(pictures: Sequence[Callable[[], np.ndarray]]) -> int:
-    """Return the channels that pictures need, each given by a function that reads it: 1 if all of a sample are grey."""
+    """Return the channels that pictures need: 1 if all of a sample are grey. pictures: functions that read one each."""
 
     def is_grey(read: Callable[[], np.ndarray]) -> bool:
         try:
@@ -84,7 +84,7 @@ def channels_of(pictures: Sequence[Callable[[], np.ndarray]]) -> int:
 
 
 class Facts(NamedTuple):
-    """What was found out about a model: sentences to print, and plain values to keep."""
+    """Facts about a model: sentences to print, and plain values to store."""
 
     words: list[str]
     values: dict[str, Any]
@@ -92,14 +92,14 @@ class Facts(NamedTuple):
 
 @dataclass(frozen=True)
 class Nothing(Section):
-    """A section of a recipe in which a kind of model has no settings."""
+    """An empty section of a recipe, for a kind of model without such settings."""
 
 
 class Model(nn.Module):
     """An autoencoder that can be trained, saved and rebuilt.
 
-    A kind is a subclass with three sections of recipes: `Config`, what shapes the network; `Corruption`, what training
-    does to clean images; `Objective`, what it asks of the network.
+    A kind is a subclass with three sections of recipes: `Config` shapes the network, `Corruption` changes clean images
+    in training, `Objective` defines the loss.
     """
 
     kind: ClassVar[str]
@@ -110,21 +110,21 @@ class Model(nn.Module):
     """Name of the figure of merit that `validate` returns."""
 
     shown: ClassVar[tuple[str, ...]] = ("before", "after", "original")
-    """What the pictures of `example` are."""
+    """Names of the pictures of `example`."""
 
     lower_is_better: ClassVar[bool] = False
-    """Whether that figure is better the lower it is."""
+    """Whether a lower figure is better."""
 
     betas: ClassVar[tuple[float, float]] = (0.9, 0.999)
-    """How much AdamW remembers of gradients and of their squares."""
+    """Decay rates of AdamW's averages of gradients and of their squares."""
     lr_ratios: ClassVar[Mapping[str, float]] = {}
     """Learning rates of parts of the network, by attribute, as multiples of the run's."""
 
     defaults: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """What a recipe for this kind begins with, by section, where it differs from what all kinds begin with."""
+    """Defaults of recipes for this kind, by section, where they differ from those of all kinds."""
 
     presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
-    """Recipes by name, with the sections and keys in which they differ from the defaults."""
+    """Recipes by name: the sections and keys that differ from the defaults."""
 
     whole_images: ClassVar[bool] = False
     """Whether it takes whole pictures, resized to `config.size`, rather than crops of any size."""
@@ -136,31 +136,31 @@ class Model(nn.Module):
     """Whether pictures with a side longer than `config.size` are shrunk to it, in training and in use."""
 
     turned: ClassVar[bool] = True
-    """Whether crops are turned and mirrored in training, as pictures allow that mean the same whichever side is up."""
+    """Whether crops are turned and mirrored in training, for kinds to which orientation does not matter."""
 
     further: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """The same for a recipe that goes on from trained weights, instead of those of `defaults`."""
+    """Defaults, instead of `defaults`, of recipes that start from trained weights."""
 
     has_modalities: ClassVar[bool] = False
     """Whether it takes several pictures of the same thing, or a picture and a label, at once."""
 
     learns_from_pairs: ClassVar[bool] = False
-    """Whether `corrupt` takes images that have noisy ones as further channels."""
+    """Whether `corrupt` takes images with their noisy versions as further channels."""
 
     takes_any_values: ClassVar[bool] = False
-    """Whether it is trained on values of any range, each image in its own, and on every page of a TIFF file."""
+    """Whether it is trained on values of any range, each image in its own, and on all pages of TIFF files."""
 
     closed_form: ClassVar[bool] = False
-    """Whether it is fitted at once, by `fit`, rather than step by step."""
+    """Whether it is fitted in closed form, by `fit`, rather than step by step."""
 
     meets_adversary: ClassVar[bool] = False
     """Whether it can be trained against an adversary, for which it needs `loss_and_fakes` and `last_layer`."""
 
     only_adversary: ClassVar[bool] = False
-    """Whether it is trained to mislead an adversary from the first step on, and for nothing else."""
+    """Whether misleading an adversary is its only objective, from the first step on."""
 
     doubt: str | None = None
-    """What went wrong in training so that results say little, as the model's file says; see `advice`."""
+    """Reason, stored in the model's file, why training failed and results mean little; see `advice`."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -173,9 +173,9 @@ class Model(nn.Module):
 
     @classmethod
     def settled(cls, config: Any, sources: Sequence[Source], modalities: Sequence[str]) -> Any:
-        """Return the configuration with what it leaves to the images of a run: the channels.
+        """Return the configuration completed from the images of a run: the channels.
 
-        modalities: what the images show, by name, for a kind that has them.
+        modalities: names of the modalities of the images, for a kind that has them.
         """
         if config.channels:
             return config
@@ -183,82 +183,81 @@ class Model(nn.Module):
 
     @classmethod
     def whole(cls, source: Source, config: Any) -> np.ndarray:
-        """Return an image as a kind of whole pictures sees it, (size, size, channels) uint8. Raises ImageError."""
+        """Return an image as input for a kind of whole pictures, (size, size, channels) uint8. Raises ImageError."""
         return (squeezed if cls.squeezed else whole_picture)(source.read(), config.size, config.channels)
 
     @classmethod
     def emphasis(cls, images: ImageStore, config: Any) -> Tensor | None:
-        """Return how often each image is drawn in training, in any unit, (images,); None: all alike."""
+        """Return the sampling weights of images in training, (images,), not normalised; None: uniform."""
         return None
 
     def adopt(self, other: Model) -> bool:
-        """Take over what is useful of a trained model of another kind; return whether anything was."""
+        """Copy useful weights of a trained model of another kind; return whether there were any."""
         return False
 
     def fit(self, images: ImageStore) -> str:
-        """Fit a model of closed form to images; return what was found, in words."""
+        """Fit a model in closed form to images; return the findings in words."""
         raise NotImplementedError
 
     def forget(self) -> None:
-        """Drop what was found out when an earlier training ended, which further training invalidates."""
+        """Drop the findings at the end of earlier training, which further training invalidates."""
 
     def complete(self, images: TrainingImages, held_out: Batch, corruption: Any, generator: torch.Generator) -> Facts:
-        """Find out, when training has ended, what is to go into the model's file along with its weights.
+        """Compute, when training has ended, what is stored in the model's file along with its weights.
 
-        held_out: what the figures were measured on. Returns what was found, in words, and as plain values for the file;
-        no words if there is nothing to find out.
+        held_out: the batch that the figures were measured on. Returns the findings in words and as plain values for the
+        file; no words if there are none.
         """
         return Facts([], {})
 
     @classmethod
     def lessons(cls, corruption: Any) -> tuple[float, ...]:
-        """Return the fractions of a run at which there is a `lesson`; none where images are trained on as they are."""
+        """Return the fractions of a run at which there is a `lesson`; none if images are trained on as they are."""
         return ()
 
     def lesson(self, images: Tensor, corruption: Any) -> tuple[Tensor, Any]:
-        """Return what to train on in the next part of a run instead of some images, and what to do to it."""
+        """Return the images, in place of the given ones, and the corruption for the next part of a run."""
         raise NotImplementedError
 
     def exam(self, images: Tensor, corruption: Any, generator: torch.Generator) -> Batch:
-        """Return a batch for `validate` made of held-out images like those of a `lesson`, after the first."""
+        """Return a batch for `validate` from held-out images, once the first `lesson` is over."""
         raise NotImplementedError
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Any) -> Batch:
         """Make a training batch from clean images, (batch, channels, height, width) in 0..1.
 
-        All randomness of a training step is drawn here, from `generator`, so that a step can be repeated exactly.
+        All random numbers of a training step are drawn here, from `generator`, so that it can be repeated exactly.
         """
         raise NotImplementedError
 
     def loss(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> Losses:
-        """Return what training minimises, means over the batch.
+        """Return the losses that training minimises, means over the batch.
 
-        objective: one of the kind's `Objective`; without it, its defaults apply. fraction: the share of the run that is
+        objective: of the kind's class `Objective`, by default with its default values. fraction: share of the run that is
         over.
         """
         raise NotImplementedError
 
     def resting(self, objective: Any, fraction: float) -> Iterable[nn.Parameter]:
-        """Return the weights that stay fixed in a step, at a fraction of the run; most kinds have none."""
+        """Return the parameters that stay fixed in a step, at a fraction of the run; most kinds have none."""
         return ()
 
     def validate(self, batch: Batch) -> dict[str, float]:
-        """Return figures on one held-out batch, the one named by `figure` among them."""
+        """Return figures on a held-out batch, including the one named by `figure`."""
         raise NotImplementedError
 
     def advice(self, figures: Mapping[str, float]) -> str | None:
-        """Return what to try if the held-out figures of a finished run show that it went wrong in a well-known way."""
+        """Return advice if the held-out figures of a finished run show a well-known failure, else None."""
         return None
 
     def example(self, batch: Batch) -> list[Tensor]:
-        """Return what to show of a held-out batch: pictures before and after, each (batch, channels, height, width)."""
+        """Return pictures of a held-out batch to show: before and after, each (batch, channels, height, width)."""
         raise NotImplementedError
 
     def loss_and_fakes(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> tuple[Losses, Tensor]:
-        """Return the loss, and pictures of its own making that an adversary is to take for real ones.
+        """Return the loss, and generated pictures that an adversary should take for real ones.
 
-        There are about as many as in the batch; the real ones are `batch["real"]`, or `batch["clean"]` where there are
-        none.
+        There are about as many as in the batch; the real ones are `batch["real"]`, if it exists, or `batch["clean"]`.
         """
         raise NotImplementedError
 
@@ -268,13 +267,13 @@ class Model(nn.Module):
 
     @property
     def last_layer(self) -> Tensor:
-        """The weights of the layer that makes pictures, at which the loss and an adversary are weighed."""
+        """The weights of the layer that makes pictures, at which the loss and an adversary are balanced."""
         raise NotImplementedError
 
     def forward(
         self, batch: Batch, objective: Any = None, fraction: float = 1.0, fakes: bool = False
     ) -> tuple[Losses, Tensor | None]:
-        """Return the loss, and the fakes if wanted; exists because distributed training wraps `forward`."""
+        """Return the loss, and the fakes if wanted; needed because distributed training wraps `forward`."""
         if fakes:
             return self.loss_and_fakes(batch, objective, fraction)
         return self.loss(batch, objective, fraction), None
@@ -286,7 +285,7 @@ class Model(nn.Module):
 
 
 def register(kind: str) -> Callable[[type[Model]], type[Model]]:
-    """Return a class decorator that makes a model known under the name of its kind."""
+    """Return a class decorator that registers a model under the name of its kind."""
 
     def decorate(cls: type[Model]) -> type[Model]:
         cls.kind = kind

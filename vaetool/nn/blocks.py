@@ -1,4 +1,4 @@
-"""The convolutional parts that several kinds of model share."""
+"""Convolutional parts that several kinds of model share."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LEAK = 0.1
 
 
 class ResBlock(nn.Module):
-    """x + conv(leaky relu(conv(x))): no normalisation, without which image restoration works better (Lim et al. 2017).
+    """x + conv(leaky relu(conv(x))), without normalisation, which harms image restoration (Lim et al. 2017).
 
     The last layer starts at zero, so that a deep stack starts as the identity and takes a high learning rate
     (Zhang, Dauphin & Ma 2019).
-    The ReLU leaks: without biases and normalisation, whole layers of plain ones die at that rate.
+    The ReLU is leaky: without biases and normalisation, whole layers of plain ones die at that rate.
     """
 
     def __init__(self, width: int, bias: bool = True, dilation: int = 1) -> None:
@@ -39,9 +39,9 @@ class ResBlock(nn.Module):
 class UNet(nn.Module):
     """A U-Net of residual blocks with additive skips (Ronneberger et al. 2015, as in Zhang et al. 2021).
 
-    Level k works at 1/2^k of the input's size with `widths[k]` channels; there are `blocks` residual blocks, or
-    `blocks[k]`, per level on the way down, on the way up, and at the bottom, or there one for each of `dilations`, if
-    given, which lets every place see far (Yu & Koltun 2016). Height and width must be multiples of `stride`. While
+    Level k works at 1/2^k of the input's size with `widths[k]` channels and `blocks`, or `blocks[k]`, residual blocks on
+    the way down, on the way up, and at the bottom. If `dilations` are given, there is one block at the bottom for each,
+    which lets every place see far (Yu & Koltun 2016). Height and width must be multiples of `stride`. While
     `fast` is set, all levels but the first compute in bfloat16.
     """
 

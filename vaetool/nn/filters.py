@@ -1,4 +1,4 @@
-"""Filters of batches, (batch, channels, height, width), in which each picture may have its own strength."""
+"""Filters of batches, (batch, channels, height, width), with a strength for each picture."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
 
 def luma(pictures: Tensor) -> Tensor:
-    """Return the luma of pictures, (batch, 1, height, width); that of pictures of one channel is that channel."""
+    """Return the luma of pictures, (batch, 1, height, width), which is the channel itself if there is only one."""
     if pictures.shape[1] == 1:
         return pictures
     return (pictures * torch.tensor(LUMA, device=pictures.device)[:, None, None]).sum(dim=1, keepdim=True)
@@ -21,7 +21,7 @@ def luma(pictures: Tensor) -> Tensor:
 def blurred(x: Tensor, sigma: Tensor) -> Tensor:
     """Blur each picture with a Gaussian of its own sigma, in pixels, (batch, 1, 1, 1); edges are mirrored.
 
-    The kernel reaches three times the largest sigma, or as far as the picture does.
+    The kernel reaches three times the largest sigma, at most to the size of the picture.
     """
     batch, channels, height, width = x.shape
     reach = min(math.ceil(3 * float(sigma.max())), height - 1, width - 1)

@@ -1,4 +1,4 @@
-"""Memory that a process holds without need."""
+"""Release of unused memory that a process holds."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 
 
 def give_back() -> None:
-    """Return freed memory to the system, where the C library is glibc, which would keep some for later.
+    """Return freed memory to the system if the C library is glibc, which otherwise keeps some.
 
-    Worth its milliseconds between parts of a picture that each need hundreds of megabytes.
+    The milliseconds are worth it between parts of a picture that need hundreds of megabytes each.
     """
     if (trim := _trim()) is not None:
         trim(0)

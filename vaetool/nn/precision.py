@@ -1,4 +1,4 @@
-"""Arithmetic in bfloat16, where the device has units for it and the result hardly differs."""
+"""Arithmetic in bfloat16, if the device has units for it and the result hardly differs."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def has_bf16_units(device: torch.device) -> bool:
 
 
 def set_precision(model: Model, precision: Precision) -> None:
-    """Choose how a model's U-Nets compute; other networks stay at float32.
+    """Set the precision of a model's U-Nets; other networks stay at float32.
 
-    float32: throughout. bfloat16: in all levels but the first, which makes the fine corrections; a cleaned picture then
-    differs by less than one 8-bit level. auto: bfloat16 if the model's device has units for it.
+    float32: throughout. bfloat16: in all levels but the first, which makes the fine corrections, so that a cleaned
+    picture differs by less than one 8-bit level. auto: bfloat16 if the model's device has units for it.
     """
     for part in model.modules():
         if isinstance(part, UNet):

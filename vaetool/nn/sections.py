@@ -1,6 +1,6 @@
 """Sections of recipes: frozen dataclasses whose declared types and bounds are checked, by msgspec.
 
-`size: Annotated[int, Meta(ge=16, le=256)] = 64` is all that it takes: "model.size must be from 16 to 256, not 8".
+`size: Annotated[int, Meta(ge=16, le=256)] = 64` suffices for "model.size must be from 16 to 256, not 8".
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vaetool.errors import UsageError
 T = TypeVar("T")
 
 FINITE = sys.float_info.max
-"""Upper bound of a float that may be anything but infinite; msgspec takes no infinite bounds."""
+"""Upper bound of any finite float; msgspec takes no infinite bounds."""
 
 Positive = Annotated[int, Meta(gt=0)]
 NotNegative = Annotated[int, Meta(ge=0)]
@@ -30,7 +30,7 @@ NotNegativeFloat = Annotated[float, Meta(ge=0, le=FINITE)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 ShareBelowOne = Annotated[float, Meta(ge=0, lt=1)]
 InnerShare = Annotated[float, Meta(gt=0, lt=1)]
-"""A share that is neither nothing nor everything."""
+"""A share strictly between 0 and 1."""
 
 Some = Annotated[tuple[T, ...], Meta(min_length=1)]
 """One or more."""
@@ -43,9 +43,9 @@ LIMITS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most", "mult
 class Section:
     """A section of recipes; a subclass is a frozen dataclass and gives its name: `class Noise(Section, name="...")`.
 
-    Wherever its values come from, lists become tuples, and whole numbers floats where those are declared. Raises
-    UsageError, naming section, key and value, for one of another type or out of bounds. What no declaration can express
-    is up to a `__post_init__`, which calls this one first.
+    Lists become tuples, and whole numbers floats where declared, wherever values come from. Raises UsageError, naming
+    section, key and value, for a value of another type or out of bounds. Other constraints are left to a
+    `__post_init__`, which calls this one first.
     """
 
     _name: ClassVar[str] = "recipe"
@@ -69,7 +69,8 @@ class Section:
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], where: str) -> Self:
-        """Make one of plain values, as in a recipe. where: their place, for the message about an unknown key."""
+        """Create a section from plain values, as in a recipe. where: their place, for the message about an unknown key.
+        """
         for key in values:
             if key not in cls._declared:
                 raise UsageError(f"unknown key {key!r} in {where}; known: {', '.join(cls._declared)}")
@@ -77,7 +78,7 @@ class Section:
 
 
 def _in_words(declared: Any, of_type: bool) -> str:
-    """Return what a declaration allows; of_type: which type, rather than which bounds."""
+    """Describe what a declaration allows; of_type: its type rather than its bounds."""
     if get_origin(declared) in (Union, UnionType):
         return " or ".join(_in_words(one, of_type) for one in get_args(declared))
     kind, *metas = get_args(declared) if get_origin(declared) is Annotated else [declared]

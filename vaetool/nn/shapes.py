@@ -1,6 +1,6 @@
-"""Shapes that training draws on pictures, batched: random numbers, signed distances, walks.
+"""Random shapes that training draws on pictures, batched: random numbers, signed distances, walks.
 
-A shape is a signed distance in pixels, positive inside. All is on the generator's device.
+A shape is a signed distance in pixels, positive inside. All tensors are on the generator's device.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ OCTAVES = (3, 6, 12, 24, 48)  # cells a side of smooth noise
 
 
 class Draw:
-    """Random numbers for the pictures of a batch; (batch, 1, 1, 1) where there is one for each picture."""
+    """Source of random numbers for the pictures of a batch, (batch, 1, 1, 1) unless stated otherwise."""
 
     def __init__(self, generator: torch.Generator, count: int, height: int, width: int) -> None:
         self.generator, self.device = generator, generator.device
@@ -41,7 +41,7 @@ class Draw:
         return self.uniform(math.log(low), math.log(high)).exp()
 
     def chance(self, share: float) -> Tensor:
-        """Draw true for about a share of the pictures."""
+        """Draw booleans, true for about a share of the pictures."""
         return self.uniform(0, 1) < share
 
     def normal(self, *shape: int) -> Tensor:
@@ -49,13 +49,13 @@ class Draw:
         return torch.randn((self.count, *shape), generator=self.generator, device=self.device)
 
     def direction(self) -> Tensor:
-        """Draw unit vectors, half of them almost along rows or columns."""
+        """Draw unit vectors, half of them nearly along rows or columns."""
         angle = self.uniform(0, 2 * math.pi)
         straight = (angle / (math.pi / 2)).round() * (math.pi / 2) + 0.06 * self.normal(1, 1, 1)
         return torch.polar(torch.ones_like(angle), torch.where(self.chance(0.5), straight, angle))
 
     def point(self) -> Tensor:
-        """Draw places in the pictures, x + iy."""
+        """Draw points in the pictures, x + iy."""
         return torch.complex(self.uniform(0, self.width), self.uniform(0, self.height))
 
     def smooth(self, octaves: tuple[int, ...] = OCTAVES) -> Tensor:
@@ -69,7 +69,9 @@ class Draw:
 
 
 def ellipse(draw: Draw, radius: Tensor, roughness: Tensor) -> Tensor:
-    """Return the signed distance to the border of an ellipse of a mean radius, the border rough by a share of it."""
+    """Return the signed distance to the border of an ellipse of a mean radius; roughness: of the border, relative to
+    it.
+    """
     flatness = draw.scale(1, 2)
     turned = (draw.place - draw.point()) * draw.direction()
     distance = radius - (turned.real.square() * flatness**2 + turned.imag.square() / flatness**2).sqrt()
@@ -77,7 +79,7 @@ def ellipse(draw: Draw, radius: Tensor, roughness: Tensor) -> Tensor:
 
 
 def walk(draw: Draw, length: Tensor, corners: int, winding: Tensor) -> Tensor:
-    """Return the distance to a random walk of straight steps, each turned from the last by about `winding` radians."""
+    """Return the distance to a random walk of straight steps, each turned by about `winding` radians."""
     step = length / corners
     turns = (draw.normal(1, 1, corners) * winding).cumsum(dim=-1)
     steps = step * draw.direction() * torch.polar(torch.ones_like(turns), turns)

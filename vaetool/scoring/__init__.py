@@ -1,1 +1,1 @@
-"""How unusual a picture is: models that score it, calibration with good pictures, evaluation, and reports."""
+"""Scoring of how unusual pictures are: models, calibration with good pictures, evaluation, and reports."""

@@ -1,8 +1,8 @@
-"""From statistics of a picture to a score, and from a score to a valid p-value.
+"""Calibration: from statistics of a picture to a score, and from a score to a valid p-value.
 
-A calibration consists of the components of held-out good pictures, which the model was never trained on. A p-value is
-split-conformal (Vovk, Gammerman & Shafer 2005; Bates et al. 2023): if a new picture is a good one, drawn like those,
-then p ≤ alpha has a probability of at most alpha, whatever the score is and however bad the model.
+A calibration consists of the components of held-out good pictures, which the model was never trained on. P-values are
+split-conformal (Vovk, Gammerman & Shafer 2005; Bates et al. 2023): for a new good picture, drawn like those, p ≤ alpha
+has a probability of at most alpha, whatever the score is and however bad the model.
 """
 
 from __future__ import annotations
@@ -19,36 +19,35 @@ from vaetool.errors import UsageError
 from vaetool.scoring.statistics import LIKELIER, TYPICAL, TYPICAL_IF_SMALL
 
 IMAGES_PER_STATISTIC = 10
-"""`typical` combines one statistic for every so many images: five for fifty."""
+"""Number of images per statistic that `typical` combines: five statistics for fifty images."""
 
 FITTING = 3
-"""`typical` is fitted to one in so many images; p-values are based on the others."""
+"""One in this many images serves to fit `typical`; p-values are based on the others."""
 
 ALPHA = 0.05
-"""The level by default."""
+"""Default level."""
 
 MIN_FOR_DRIFT = 20
 LOW_MEDIAN = 0.2
-"""The median p-value of twenty good pictures is lower than this in one of four hundred batches."""
+"""Lower bound of a plausible median p-value: twenty good pictures fall below it in one of four hundred batches."""
 
 MIN_SPREAD = 1e-6
-"""Smallest spread of a statistic, relative to its size: a constant one would otherwise make anything an outlier."""
+"""Minimum spread of a statistic, relative to its size: a constant one would otherwise make anything an outlier."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is known about good pictures.
+    """The components of good pictures.
 
     names: of the components. components: (images, components), of pictures that were neither trained on nor used to
-    choose weights, in an order that carries no information. Those not computed for an image, since they take long, are
-    NaN.
+    choose weights, in an order that carries no information. Slow ones that were not computed for an image are NaN.
     """
 
     names: tuple[str, ...]
     components: np.ndarray
 
     def table(self, components: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Arrange components by name, (pictures,) each, as columns in the order of `names`; NaN where there is none."""
+        """Arrange components by name, (pictures,) each, as columns in the order of `names`; missing ones are NaN."""
         missing = np.full(len(next(iter(components.values()))), np.nan)
         return np.stack([components.get(name, missing) for name in self.names], axis=1)
 
@@ -57,7 +56,7 @@ class Calibration:
         return self.components[:, [self.names.index(name) for name in names]]
 
     def extended(self, name: str, values: np.ndarray) -> Calibration:
-        """Return the calibration with one component more, or with other values of it, (images,)."""
+        """Return the calibration with a component, (images,), added or replaced."""
         others = [each for each in self.names if each != name]
         return Calibration((*others, name), np.column_stack([self.columns(others), values]))
 
@@ -72,7 +71,7 @@ class Calibration:
         return -values if by in LIKELIER else values
 
     def p_values(self, scores: np.ndarray, by: str) -> np.ndarray:
-        """Return the p-values of scores, (pictures,): the share of good pictures that are as unusual, in (0, 1].
+        """Return the p-values of scores, (pictures,): the share of good pictures at least as unusual, in (0, 1].
 
         (1 + #{held-out scores ≥ score}) / (n + 1), for scores by the same method.
         """
@@ -94,11 +93,11 @@ class Calibration:
         return self._held_out_scores[by]
 
     def count(self, by: str) -> int:
-        """Return how many images the p-values of a method are based on: the smallest is 1 / (count + 1)."""
+        """Return the number of images that a method's p-values are based on: the smallest is 1 / (count + 1)."""
         return len(self.held_out_scores(by))
 
     def words(self, by: str) -> str:
-        """Return in words how many good pictures a method is calibrated with, and what for."""
+        """Describe how many good pictures a method is calibrated with, and their purpose."""
         known, count = int((~np.isnan(self.columns([by if by in self.names else self.names[0]]))).sum()), self.count(by)
         if known == count:
             return f"{count} good pictures"
@@ -121,13 +120,13 @@ class Calibration:
 
 
 class _Typical:
-    """How far the statistics of a picture are from those of typical ones: evidence of several kinds, summed.
+    """Distance of a picture's statistics from those of typical ones: the sum of several kinds of evidence.
 
-    Statistics that can be too small as well as too large are mapped by their quantiles to normal variables, and these
-    to one Mahalanobis distance, with the covariance of Ledoit & Wolf (2004). This distance, and every statistic that
-    can only be too large, is mapped by its own quantiles to a p-value: the score is Σ −log p (Fisher 1932, section
-    21.1). Statistics that can only be too large would be drowned out in one distance with the others: their small
-    values would count as unusual as well.
+    Two-sided statistics, which can be too small or too large, are mapped by their quantiles to normal variables, and
+    these to one Mahalanobis distance, with the covariance of Ledoit & Wolf (2004). This distance, and every one-sided
+    statistic, which can only be too large, is mapped by its own quantiles to a p-value: the score is Σ −log p (Fisher
+    1932, section 21.1). One-sided statistics would be drowned out in a common distance, in which their small values
+    would count as unusual as well.
     """
 
     def __init__(self, components: np.ndarray, two_tailed: list[int], one_tailed: list[int]) -> None:
@@ -156,7 +155,7 @@ class _Typical:
 class _NormalMap:
     """A map from numbers to normal variables by the quantiles of a sample, linear beyond its extremes.
 
-    Each line continues from an extreme as steeply as from the median to there, so that what is farther out is always
+    Each line continues from an extreme with the slope from the median to there, so that values farther out are always
     more unusual.
     """
 
@@ -176,7 +175,7 @@ class _NormalMap:
 
 
 def calibration_of(model: Any, by: str | None) -> tuple[str, Calibration]:
-    """Return the method that a model is to use, its own choice if `by` is None, and its calibration.
+    """Return a model's method, its own choice if `by` is None, and its calibration.
 
     Raises UsageError if it has no such method, or is not calibrated for it.
     """
@@ -194,12 +193,12 @@ def calibration_of(model: Any, by: str | None) -> tuple[str, Calibration]:
 
 
 def usual_alpha(n: int) -> float:
-    """Return the level for p-values from n images where none is chosen: .05, or the smallest that they resolve."""
+    """Return the default level for p-values from n images: .05, or the smallest that they resolve."""
     return max(ALPHA, 1 / (n + 1))
 
 
 def check_alpha(alpha: float, n: int) -> None:
-    """Raise UsageError if alpha is not between 0 and 1, or is a level that n images cannot resolve."""
+    """Raise UsageError if alpha is not between 0 and 1, or cannot be resolved by n images."""
     if not 0 < alpha < 1:
         raise UsageError(f"alpha is a probability between 0 and 1, not {alpha:g}")
     if rank(alpha, n) == 0:
@@ -211,7 +210,9 @@ def check_alpha(alpha: float, n: int) -> None:
 
 
 def rank(alpha: float, n: int) -> int:
-    """Count the p-values 1/(n + 1) ... 1 that are at most alpha; 1: an outlier is less usual than all n images."""
+    """Count the p-values 1/(n + 1) ... 1 that are at most alpha; 1 means that an outlier is less usual than all n
+    images.
+    """
     return int(np.count_nonzero(np.arange(1, n + 2) / (n + 1) <= alpha))
 
 
@@ -232,9 +233,9 @@ def false_alarm_bound(alpha: float, n: int) -> float:
 
 
 def benjamini_hochberg(p: np.ndarray, fdr: float) -> np.ndarray:
-    """Tell which pictures are outliers, (pictures,) bool, if on average a share `fdr` of those may be good after all.
+    """Return a mask of outliers, (pictures,) bool, of which on average at most a share `fdr` are good after all.
 
-    Benjamini & Hochberg 1995; it holds for conformal p-values (Bates et al. 2023, theorem 2).
+    Benjamini & Hochberg 1995; valid for conformal p-values (Bates et al. 2023, theorem 2).
     Raises UsageError.
     """
     if not 0 < fdr < 1:
@@ -246,7 +247,8 @@ def benjamini_hochberg(p: np.ndarray, fdr: float) -> np.ndarray:
 
 
 class Level:
-    """The p-values that make outliers: those up to alpha, or those that a false discovery rate of the batch allows."""
+    """The level below which p-values make outliers: alpha, or the one that a false discovery rate of the batch allows.
+    """
 
     def __init__(self, alpha: float | None, fdr: float | None, count: int) -> None:
         """Raise UsageError for a level that p-values from `count` pictures cannot resolve."""
@@ -262,7 +264,7 @@ class Level:
         return float(p_values[benjamini_hochberg(p_values, self.fdr)].max(initial=-1.0))
 
     def words(self, calibration: Calibration, by: str) -> str:
-        """Return what the level promises with a calibration, in words."""
+        """Describe what the level promises with a calibration."""
         if self.fdr is not None:
             promise = (
                 f"false discovery rate {self.fdr:g}: of 100 pictures reported as outliers, {100 * self.fdr:.3g} or "
@@ -279,7 +281,7 @@ class Level:
 
 
 def drift(p: np.ndarray) -> str | None:
-    """Return a warning if so many pictures of a batch look unusual that the good ones may have changed, else None."""
+    """Return a warning if so many pictures of a batch look unusual that good pictures may have changed, else None."""
     if len(p) < MIN_FOR_DRIFT or np.median(p) >= LOW_MEDIAN:
         return None
     return (

@@ -1,7 +1,7 @@
-"""Good pictures that are (nearly) copies of each other: a photo that was saved twice, a burst, frames of a still scene.
+"""Detection of near copies among good pictures: a photo that was saved twice, a burst, frames of a still scene.
 
 Split-conformal p-values assume that the pictures of a calibration are as new to a model as those that it will judge.
-A picture whose copy was trained on is not, and copies within a calibration count one picture several times.
+A picture whose copy was trained on is not, and copies within a calibration count a picture several times.
 """
 
 from __future__ import annotations
@@ -13,30 +13,30 @@ import torch.nn.functional as F
 from torch import Tensor
 
 SIDE = 32
-"""Pictures are compared as thumbnails of so many pixels a side, whatever their brightness."""
+"""Side, in pixels, of the thumbnails by which pictures are compared, regardless of brightness."""
 
 SAME = 0.05
-"""Two pictures are the same if their distance is no more than this share of the median distance of two pictures."""
+"""Maximum distance of two copies, as a share of the median distance of two pictures,"""
 
 LEVELS = 0.25 / 255
-"""Or no more than this root mean square."""
+"""or as a root mean square difference."""
 
 MIN_OTHERS, GAP, FAR = 4, 2.0, 0.5
-"""Nearly the same are a picture and so many others or more if they are no farther than a share `FAR` of that median,
-and the next one is `GAP` times as far. Where pictures differ in d ways, the chance that the one after the k nearest is
-that much farther than these is `GAP` to the power −k d: one in 256 for four in two ways."""
+"""A picture and at least this many others are near copies, too, if they are within a share `FAR` of that median and the
+next one is `GAP` times as far. Where pictures differ in d ways, the probability that the one after the k nearest is that
+much farther is `GAP` to the power −k d: one in 256 for four in two ways."""
 
 SAMPLE = 200  # pictures, at random, between which the median distance is found
 BATCH = 128  # pictures that are compared with all others at once
 
 MAX_COMPARED = 5000
-"""Pictures all of which are compared with each other; of more, that takes minutes."""
+"""Maximum number of pictures compared with each other; more would take minutes."""
 
 
 def groups_of_copies(thumbnails: Tensor, order: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Yield pictures that look different, each with its copies behind it, none of them in two groups.
+    """Yield groups: pictures that look different, each followed by its copies; no picture is in two groups.
 
-    thumbnails: (pictures, numbers). order: in which pictures are looked at; `most` groups are looked for.
+    thumbnails: (pictures, numbers). order: of examining pictures. most: maximum number of groups.
     """
     centred = thumbnails - thumbnails.mean(dim=0)
     squares = centred.square().sum(dim=1)
@@ -64,7 +64,7 @@ def groups_of_copies(thumbnails: Tensor, order: Sequence[int], most: int) -> Ite
 
 
 def _reach(row: Tensor, median: float, numbers: int) -> float:
-    """Return the distance up to which pictures are copies of the one that these distances are from."""
+    """Return the distance up to which pictures are copies of one, given all distances from it."""
     same = max(SAME * median, LEVELS * numbers**0.5)
     is_near = row <= FAR * median
     near, others = row[is_near].sort().values[1:], row[~is_near]
@@ -76,7 +76,9 @@ def _reach(row: Tensor, median: float, numbers: int) -> float:
 
 
 def without_copies(thumbnails: Tensor) -> list[int]:
-    """Return pictures that look different, in their order: of copies the first; all of more than `MAX_COMPARED`."""
+    """Return pictures that look different, in order, the first of each group of copies; all if more than
+    `MAX_COMPARED`.
+    """
     count = len(thumbnails)
     if count > MAX_COMPARED:
         return list(range(count))
@@ -84,6 +86,6 @@ def without_copies(thumbnails: Tensor) -> list[int]:
 
 
 def thumbnail(image: Tensor) -> Tensor:
-    """Return what a picture, (channels, height, width) in 0..1, is compared by: (channels · SIDE²,)."""
+    """Return the thumbnail by which a picture, (channels, height, width) in 0..1, is compared: (channels · SIDE²,)."""
     small = F.adaptive_avg_pool2d(image, SIDE).flatten(1)
     return (small - small.mean(dim=1, keepdim=True)).flatten()

@@ -1,4 +1,4 @@
-"""Plots of scores: ROC and precision-recall curves, and how scores compare with those of calibration images."""
+"""Plots of scores: ROC and precision-recall curves, and a comparison with the scores of calibration images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NORMAL, OUTLIER, CALIBRATION = "C0", "C3", "grey"
 
 
 def draw_curves(scores: np.ndarray, labels: np.ndarray, evaluation: Evaluation, *, format: str = "png") -> bytes:  # noqa: A002
-    """Draw ROC and precision-recall curves side by side, as PNG or SVG; the evaluation is of the same scores."""
+    """Draw ROC and precision-recall curves side by side, as PNG or SVG; evaluation: of the same scores."""
     figure = _figure(9, 4.4)
     left, right = figure.subplots(1, 2)
     _roc(left, scores, labels, evaluation)
@@ -56,7 +56,7 @@ def draw_histogram(
 
 
 def _edges(calibration: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """Return bin edges over the scores of calibration images and of the others; a few strange ones set no scale."""
+    """Return bin edges over all scores, at a scale that a few extreme ones do not affect."""
     low, high = float(calibration.min()), float(calibration.max())
     span = (high - low) or 1.0
     if len(scores):

@@ -1,4 +1,4 @@
-"""Deep features of pictures: what a network that has seen a million photographs makes of each place of them."""
+"""Deep features of the places of pictures, from a network trained on a million photographs."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from vaetool.nn.base import ImageStore
 from vaetool.nn.filters import local_mean
 
 BLOCKS, WIDTHS, SCALES = (4, 10, 14), (40, 112, 192), (8, 16, 32)
-"""Blocks of the backbone that features are from, how many each has, and pixels from one place to the next."""
+"""Blocks of the backbone that provide features, the number of features of each, and the pixels between places."""
 
 POOLED = 3
-"""Features are means over so many places a side: parts never lie in the same place to the pixel."""
+"""Side, in places, of the squares over which features are averaged, since parts never lie in exactly the same place."""
 
 GLANCE = 2
-"""A picture at a glance is the coarsest features' means over so many rows and columns."""
+"""Rows and columns of a picture at a glance, to which the coarsest features are averaged."""
 
 GLANCE_WIDTH = WIDTHS[-1] * GLANCE**2
 
 BATCH = 16
 
 MAX_IMAGES = 2000
-"""Pictures that features are kept of, at most."""
+"""Maximum number of pictures whose features are kept."""
 
 
 class Seen(NamedTuple):
@@ -52,7 +52,7 @@ def see(x: Tensor) -> Seen:
 
 
 def seen(outputs: Sequence[Tensor]) -> Seen:
-    """Return the features that are made of the outputs of the backbone's `BLOCKS`."""
+    """Return the features from the outputs of the backbone's `BLOCKS`."""
     glance = F.adaptive_avg_pool2d(outputs[-1], GLANCE).flatten(1)
     scales = (local_mean(output, POOLED).permute(0, 2, 3, 1).flatten(1, 2) for output in outputs)
     return Seen(tuple(scales), glance)
@@ -61,7 +61,7 @@ def seen(outputs: Sequence[Tensor]) -> Seen:
 def see_all(
     images: ImageStore, size: int, change: Callable[[Tensor], Tensor] = lambda x: x, limit: int | None = None
 ) -> Seen:
-    """Return the features of images, changed, on the CPU; limit: of so many of them, `MAX_IMAGES` at most."""
+    """Return the features of changed images, on the CPU; limit: number of images, at most `MAX_IMAGES`."""
     limit = min(MAX_IMAGES, len(images), *([] if limit is None else [limit]))
     parts: list[Seen] = []
     for x in images.batches(size, BATCH):

@@ -1,7 +1,7 @@
-"""Defect finder: learns from good pictures alone where a picture does not look like one.
+"""Defect finder: learns from good pictures alone to locate defects.
 
 One network, trained on good pictures with drawn defects (`vaetool.scoring.drawn`), has two outputs at half resolution:
-the picture without the defect, as from a denoising autoencoder, and where the defect is. In the spirit of Zavrtanik
+the picture without the defect, as from a denoising autoencoder, and a mask of the defect. In the spirit of Zavrtanik
 et al. 2021 (DRAEM), with one network instead of two. It is fully convolutional: pictures keep their shape.
 """
 
@@ -28,28 +28,28 @@ from vaetool.scoring.measurement import take_good
 from vaetool.scoring.scorer import Scorer
 
 BATCH_PIXELS = 16 * 256**2
-"""Pixels that are processed at once."""
+"""Number of pixels processed at once."""
 
 RECONSTRUCTION = 3.0
 OVERLAP = 0.5
-"""Weights in the loss, relative to the mean cross-entropy of the mask: of the mean absolute error of the restored
-picture, and of the share of each defect that is missed, which counts for a small one as much as for a large one.
+"""Weights in the loss, relative to the mean cross-entropy of the mask, of the mean absolute error of the restored picture
+and of the missed share of each defect, which counts the same for small and large ones.
 """
 
 GROUND = 31
-"""Side, in pixels, of the squares over which the light is taken to be even."""
+"""Side, in pixels, of the squares over which light is assumed to be even."""
 
 PLACES = 12
-"""Rows and columns of places: what is usual at the edge of a picture may not be usual in its middle."""
+"""Rows and columns of places: normal values at the edge of a picture may be unusual in its middle."""
 
 FOLDS = 5
-"""Folds of the good images, each scored by what is usual in the others."""
+"""Number of folds of the good images, each scored by the normal values in the others."""
 
 SPARSE = 7
-"""The distribution of logits is taken from one in so many pixels of good pictures."""
+"""One in this many pixels of good pictures serves for the distribution of logits."""
 
 SHARES = {"small": 0.001, "medium": 0.01, "large": 0.1}
-"""Components: the mean of the largest standardised logits, which are this share of them."""
+"""Components: the mean of this share of the standardised logits, the largest ones."""
 
 
 @dataclass(frozen=True)
@@ -94,15 +94,15 @@ class Defect(Scorer):
 
     @property
     def stride(self) -> int:
-        """Heights and widths are padded to multiples of this."""
+        """The number to multiples of which heights and widths are padded."""
         return 2 * self.unet.stride
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Defects) -> Batch:
-        """Return good pictures, the same with defects, and where those are."""
+        """Return good pictures, the same with defects, and masks of these."""
         return add_defects(clean, generator, corruption)._asdict()
 
     def examine(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return pictures without their defects, and where those are: the logit of every pixel.
+        """Return pictures without their defects, and the logit of a defect at every pixel.
 
         x: (batch, channels, height, width) in 0..1, of any size. Returns (batch, channels, ...) and (batch, 1, ...).
         """
@@ -112,16 +112,17 @@ class Defect(Scorer):
         return x - answers[:, :-1], answers[:, -1:]
 
     def answers(self, x: Tensor) -> Tensor:
-        """Return what differs from pictures without defects, and the logit of a defect: (batch, channels + 1, ...).
+        """Return the difference from pictures without defects, and the logit of a defect: (batch, channels + 1, ...).
 
         x: as for `examine`, of sizes that are multiples of `stride`.
         """
         return F.pixel_shuffle(self.unet(F.pixel_unshuffle(_view(x), 2)), 2)
 
     def loss(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> Losses:
-        """Return the loss, with the means it is made of.
+        """Return the loss and its parts.
 
-        They are the cross-entropy of the mask, what it misses of each defect, and the absolute error of the picture.
+        The parts are the cross-entropy of the mask, the missed share of each defect, and the absolute error of the
+        picture.
         """
         restored, logits = self.examine(batch["defective"])
         entropy = F.binary_cross_entropy_with_logits(logits, batch["mask"])
@@ -131,11 +132,11 @@ class Defect(Scorer):
         return {"loss": loss, "entropy": entropy, "missed": missed, "l1": error}
 
     def validate(self, batch: Batch) -> dict[str, float]:
-        """Measure how well pixels of drawn defects are told apart from others: the area under the ROC curve."""
+        """Return the area under the ROC curve of pixels of drawn defects against others."""
         return {"auroc": _auroc(self.examine(batch["defective"])[1], batch["mask"])}
 
     def example(self, batch: Batch) -> list[Tensor]:
-        """Return pictures with a defect, without it, and where it was found."""
+        """Return pictures with a defect, without it, and the map of where it was found."""
         restored, logits = self.examine(batch["defective"])
         return [batch["defective"], restored, logits.sigmoid().expand_as(restored)]
 
@@ -145,7 +146,7 @@ class Defect(Scorer):
         return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
 
     def prepare_all(self, images: Iterable[Any]) -> Iterator[Tensor]:
-        """Yield images of any kind in batches of consecutive ones of the same size, on the model's device."""
+        """Yield images of any kind in batches of consecutive images of the same size, on the model's device."""
         batch: list[Tensor] = []
         for x in map(self.prepare, images):
             if batch and (x.shape != batch[0].shape or (len(batch) + 1) * x[0].numel() > BATCH_PIXELS):
@@ -156,9 +157,9 @@ class Defect(Scorer):
             yield torch.stack(batch).to(self.device)
 
     def calibrate(self, images: Iterable[Any]) -> None:
-        """Learn what is usual in each place, then good pictures' scores; see `vaetool.scoring.detection.calibrate`.
+        """Learn the normal values of each place, then good pictures' scores; see `vaetool.scoring.detection.calibrate`.
 
-        Scores are computed fold by fold, each with what is usual in the others: a new picture has no part in it either.
+        Each fold is scored by the normal values of the others, since new pictures have no part in them either.
         """
         good = take_good(images)
         places = torch.cat([self._by_place(x) for x in self.prepare_all(good)])
@@ -175,7 +176,7 @@ class Defect(Scorer):
         self.keep_calibration(Calibration(tuple(SHARES), torch.cat(scores).double().numpy()))
 
     def forget(self) -> None:
-        """Drop what is known about good images: it depends on weights that further training changes."""
+        """Drop the statistics of good images, which depend on weights that further training changes."""
         super().forget()
         self.place_mean.zero_()
         self.place_spread.fill_(1)
@@ -190,7 +191,7 @@ class Defect(Scorer):
         return self._maps(self._standardised(x))
 
     def components_and_maps(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
-        """Return both, of one pass through the network."""
+        """Return components and maps from one pass through the network."""
         values = self._standardised(x)
         return _components(values), self._maps(values)
 
@@ -202,7 +203,7 @@ class Defect(Scorer):
         return self.standardised(self.examine(x)[1])
 
     def standardised(self, logits: Tensor) -> Tensor:
-        """Return how unusual the logit of each pixel is for its place in the picture, (batch, 1, height, width)."""
+        """Standardise the logit of each pixel by the normal values of its place, (batch, 1, height, width)."""
         mean, spread = (
             F.interpolate(place, logits.shape[2:], mode="bilinear", align_corners=False)
             for place in (self.place_mean, self.place_spread)
@@ -221,16 +222,16 @@ class Defect(Scorer):
 
 
 def _mirrored(length: int, stride: int, device: torch.device) -> Tensor:
-    """Return indices of rows or columns to use, up to a multiple of `stride`: beyond the last, they run back again.
+    """Return the indices of rows or columns, mirrored at the end up to a multiple of `stride`.
 
-    Repeating the last one would give smooth streaks, which is what some defects look like.
+    Repeating the last one would make smooth streaks, which look like some defects.
     """
     place = torch.arange(length + -length % stride, device=device) % (2 * length)
     return torch.minimum(place, 2 * length - 1 - place)
 
 
 def _view(x: Tensor) -> Tensor:
-    """Return what the network sees: pictures, and their contrast to the surroundings, in units of the spread there."""
+    """Return the network's input: pictures, and their contrast to the surroundings, in units of the spread there."""
     ground = local_mean(x, GROUND)
     spread = (local_mean(x.square(), GROUND) - ground.square()).clamp_min(0).sqrt()
     return torch.cat([4 * (x - 0.4), (x - ground) / (spread + 0.02)], dim=1)
@@ -254,7 +255,9 @@ def _missed(probability: Tensor, mask: Tensor) -> Tensor:
 
 
 def _auroc(logits: Tensor, mask: Tensor) -> float:
-    """Measure how well pixels of defects are told apart by their logits; 0.5 if there is only one kind of pixels."""
+    """Return the area under the ROC curve of pixels of defects by their logits; 0.5 if there is only one kind of
+    pixels.
+    """
     from sklearn.metrics import roc_auc_score
 
     truth = mask.flatten().cpu().numpy() > 0

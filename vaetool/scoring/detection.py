@@ -1,4 +1,4 @@
-"""The task behind `vaetool score`: how unusual pictures are, with p-values."""
+"""The task behind `vaetool score`: scores of how unusual pictures are, with p-values."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vaetool.scoring.measurement import Measured, measure_with_maps
 
 @dataclass(frozen=True)
 class Score:
-    """The score of one picture by the method `by`, higher for the more unusual; `outlier` means p_value ≤ alpha."""
+    """The score of a picture by the method `by`, higher for more unusual ones; `outlier` means p_value ≤ alpha."""
 
     score: float
     p_value: float
@@ -27,17 +27,17 @@ class Score:
     components: dict[str, float]
     by: str
     heat: np.ndarray | None = None
-    """How unusual each point is, (height, width) float32, if that was asked for: see `vaetool.scoring.heatmaps`."""
+    """Map of how unusual each point is, (height, width) float32, if requested: see `vaetool.scoring.heatmaps`."""
 
 
 def score(
     model: Any, images: Iterable[Any], *, by: str | None = None, alpha: float | None = None, maps: bool = False
 ) -> Iterator[Score]:
-    """Score images of any kind, in their order; no more than a batch of them is in memory.
+    """Score images of any kind, in order, with one batch in memory at a time.
 
     by: one of `model.methods`; the model's own choice by default. alpha: the share of good pictures that may be called
-    outliers; by default .05, or the smallest that the calibration resolves, if that is larger. maps: say as well where
-    pictures are unusual, by a model that has maps.
+    outliers; by default .05, or the smallest that the calibration resolves, if that is larger. maps: also return maps
+    of where pictures are unusual, for a model that has them.
     Raises UsageError for an unknown method, a model without calibration, and an alpha that it cannot resolve.
     """
     by, calibration = calibration_of(model, by)
@@ -58,10 +58,10 @@ def _scores(found: Measured, by: str, alpha: float, calibration: Calibration) ->
 
 
 def calibrate(model: Any, images: Iterable[Any]) -> None:
-    """Calibrate a model with good images, of any kind, on which its p-values are based; at most a thousand are used.
+    """Calibrate a model with good images of any kind, at most a thousand, on which its p-values are based.
 
-    They must not be ones that it was trained on, nor ones by which its weights were chosen: what it has memorised
-    looks more usual than a new picture ever will. `vaetool.store.weights.save` saves the calibration with the model.
+    The model must not have been trained on them, nor its weights chosen by them: memorised pictures look more usual than
+    new ones ever will. `vaetool.store.weights.save` saves the calibration with the model.
     Copies of a picture count once. Raises UsageError for fewer than ten that look different.
     """
     good = list(images)
@@ -71,9 +71,9 @@ def calibrate(model: Any, images: Iterable[Any]) -> None:
 
 
 def learn(model: Any, place: str | Path, warn: Callable[[str], None]) -> str:
-    """Learn from a folder or zip file of pictures known to be bad how to score; return what came of it, in words.
+    """Learn how to score from a folder or zip file of pictures known to be bad; return the outcome in words.
 
-    warn: takes what is wrong with pictures that cannot be read, which are left out.
+    warn: is told of pictures that cannot be read, which are left out.
     Raises UsageError for a model that cannot learn from them, one without calibration, and if there are no pictures.
     """
     if not hasattr(model, "learn"):

@@ -1,4 +1,4 @@
-"""What speaks against the verdicts of a model before the first picture is scored."""
+"""Reasons to doubt the verdicts of a model."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ import numpy as np
 from vaetool.scoring.calibration import ALPHA, Calibration, Level, rank
 
 FEW = 30
-"""Good pictures below which p-values are called rough."""
+"""Number of good pictures below which p-values are called rough."""
 
 
 def doubts(model: Any, calibration: Calibration, by: str, level: Level) -> list[str]:
-    """Return why verdicts by a method are not to be relied on, a sentence each: too few good pictures, a collapse."""
+    """Return the reasons, a sentence each, why verdicts by a method are unreliable: too few good pictures, a collapse.
+    """
     found = []
     count = calibration.count(by)
     if level.fdr is None and rank(level.alpha, count) == 1:
@@ -32,7 +33,7 @@ def doubts(model: Any, calibration: Calibration, by: str, level: Level) -> list[
 
 
 def fitted_to(count: int, total: int) -> str | None:
-    """Return a warning if so many of all pictures are ones that the model was fitted to, else None."""
+    """Return a warning if some of the pictures were used to fit the model, else None."""
     words = (
         f"of these {total} pictures, the model was fitted to {count}: what it knows looks more usual than what is new"
     )
@@ -40,7 +41,7 @@ def fitted_to(count: int, total: int) -> str | None:
 
 
 def too_few_for(level: Level, p_values: np.ndarray, count: int) -> str | None:
-    """Return a warning if the least p-values of a batch, which make no outliers, would do so with more good pictures.
+    """Return a warning if the smallest p-values of a batch do not make outliers, but would with more good pictures.
 
     p_values: of all m pictures of the batch, based on `count` good pictures. With n of these, k pictures of
     p = 1/(n + 1) are outliers if that is no more than fdr k/m (Benjamini & Hochberg 1995).

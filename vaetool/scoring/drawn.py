@@ -1,7 +1,7 @@
-"""Drawn defects: painted on good pictures in training, so that a network learns to find what does not belong there.
+"""Drawn defects: painted on good pictures in training, so that a network learns to find defects.
 
-A defect is a shape, filled with something. Shapes are signed distances in pixels: blots, bands, and cracks as random
-walks. What fills them is darker or lighter, has less detail or more, or is from another picture.
+A defect is a filled shape. Shapes are signed distances in pixels: blots, bands, and cracks as random walks. Fillings are
+darker or lighter, have less detail or more, or come from another picture.
 After Zavrtanik et al. 2021 (DRAEM) and Schlüter et al. 2022 (NSA). Batched, on the images' device, seeded.
 """
 
@@ -25,7 +25,8 @@ VISIBLE = 4 / 255  # mean change over a few pixels: less is invisible
 
 @dataclass(frozen=True)
 class Defects(Section, name="corruption"):
-    """`clean`: the share of pictures that get no defect. `lighting`: how much the light changes across a picture."""
+    """Settings of drawn defects. clean: share of pictures without a defect. lighting: change of light across a picture.
+    """
 
     clean: ShareBelowOne = 0.4
     lighting: ShareBelowOne = 0.15
@@ -40,9 +41,10 @@ class Defective(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """How much of every pixel a defect covers, (batch, 1, height, width) in 0..1, and whether it is small or thin.
+    """The share of every pixel that a defect covers, (batch, 1, height, width) in 0..1, and whether it is small or
+    thin.
 
-    The latter, (batch, 1, 1, 1), marks defects that are only seen if much darker or lighter than what is around them.
+    The latter, (batch, 1, 1, 1), marks defects that are visible only if much darker or lighter than their surroundings.
     """
 
     cover: Tensor
@@ -67,7 +69,7 @@ def add_defects(images: Tensor, generator: torch.Generator, defects: Defects) ->
 
 
 def draw_shapes(draw: Draw) -> Shape:
-    """Draw a blot, a band or a crack for every picture, each for a third of them, in random order."""
+    """Draw a blot, a band or a crack for every picture, each kind for a third of them, in random order."""
     order = draw.order()
     shapes = []
     for kind, part in zip((_blots, _bands, _cracks), order.tensor_split(3), strict=True):
@@ -85,7 +87,7 @@ def _blots(draw: Draw) -> Shape:
 
 
 def _bands(draw: Draw) -> Shape:
-    """Draw strips right across, with straight or wavy borders; at the edge only one border is seen."""
+    """Draw strips right across, with straight or wavy borders; at the edge only one border is visible."""
     turned = (draw.place - draw.point()) * draw.direction()
     width = draw.scale(4, 0.4 * draw.width)
     distance = width - (turned.real - width).abs() + draw.scale(0.02, 0.5) * width.clamp(max=16) * draw.smooth()
@@ -105,7 +107,7 @@ def _cover(distance: Tensor, softness: Tensor) -> Tensor:
 
 
 def _filling(pictures: Tensor, shape: Shape, draw: Draw) -> Tensor:
-    """Return whole pictures of what defects are made of."""
+    """Return whole pictures of the material of defects."""
     other = pictures.roll(1, dims=0).flip(3)
     if draw.height == draw.width:
         other = torch.where(draw.chance(0.5), other, other.transpose(2, 3))
@@ -121,7 +123,7 @@ def _filling(pictures: Tensor, shape: Shape, draw: Draw) -> Tensor:
 
 
 def _visible(change: Tensor, cover: Tensor) -> Tensor:
-    """Mark where a defect covers pixels and can be seen: 0 or 1."""
+    """Mark pixels that a defect covers visibly: 0 or 1."""
     inside = (cover > 0.3).to(change.dtype)
     amount = change.abs().amax(dim=1, keepdim=True) * inside
     return inside * (local_mean(amount, 7) > VISIBLE * local_mean(inside, 7))

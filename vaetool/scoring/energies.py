@@ -1,4 +1,4 @@
-"""How unusual places of pictures are, and the components of a picture's score that are made of that."""
+"""Energies, which measure how unusual places of pictures are, and the components of scores derived from them."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from torch.nn import functional as F
 from vaetool.scoring.whole import WHOLE
 
 SHARES = {"small": 0.01, "medium": 0.1, "large": 1.0}
-"""Components: the mean of the largest energies, which are this share of them. `all` is the sum of their logarithms."""
+"""Components: the mean of this share of the energies, the largest ones. `all` is the sum of their logarithms."""
 
 PARTS = {**dict.fromkeys(SHARES, 1.0), WHOLE: 0.0}
 """All components, and the weight of the logarithm of each in `all`."""
 
 LEARNT = "learnt"
-"""Name of the component that is a sum of the others' logarithms, with weights learnt from bad pictures."""
+"""Name of the component that sums the others' logarithms, with weights learnt from bad pictures."""
 
 
 class Energy(NamedTuple):
-    """How unusual places of pictures are, (images, rows, columns), and pictures as a whole, (images,)."""
+    """Energies of the places of pictures, (images, rows, columns), and of whole pictures, (images,)."""
 
     score: Tensor
     heat: Tensor
-    """Places for heatmaps: more of them."""
+    """Energies at more places, for heatmaps."""
 
     whole: Tensor
 
@@ -39,5 +39,5 @@ def components(energy: Energy) -> dict[str, Tensor]:
 
 
 def resized(maps: Tensor, side: int) -> Tensor:
-    """Interpolate maps, (images, rows, columns), to so many rows and columns."""
+    """Interpolate maps, (images, rows, columns), to `side` rows and columns."""
     return F.interpolate(maps[:, None], (side, side), mode="bilinear", align_corners=False)[:, 0]

@@ -1,4 +1,4 @@
-"""How well scores tell outliers from normal images, where it is known which are which.
+"""Evaluation of how well scores tell outliers from normal images, given labels.
 
 All figures are scikit-learn's; outliers are the positive class, and a higher score means more of an outlier.
 """
@@ -15,12 +15,12 @@ from vaetool.errors import UsageError
 RESAMPLES = 1000
 COVERAGE = 0.95
 MAX_FPR = 0.3
-"""Per-region overlap is averaged over false-positive rates up to this (Bergmann et al. 2020)."""
+"""False-positive rate up to which per-region overlap is averaged (Bergmann et al. 2020)."""
 
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts of normal images and outliers by what they were called."""
+    """Counts of normal images and outliers by verdict."""
 
     found: int
     missed: int
@@ -53,7 +53,7 @@ class Confusion:
         return {**vars(self), **{name: getattr(self, name) for name in rates}}
 
     def words(self) -> str:
-        """Put all counts in words."""
+        """Describe all counts in words."""
         return (
             f"F1 {self.f1:.4f}: {self.found} outliers found, {self.missed} missed; {self.false_alarms} false alarms, "
             f"{self.passed} normal images passed"
@@ -62,7 +62,7 @@ class Confusion:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures of merit of a set of scores; `roc_auc_interval` contains the area with a probability of 95 %."""
+    """Figures of merit of a set of scores; `roc_auc_interval` is a 95 % interval of the area."""
 
     normal: int
     outliers: int
@@ -77,12 +77,12 @@ class Evaluation:
     per_region_overlap: float | None = None
 
     def facts(self) -> dict[str, Any]:
-        """Return the figures as plain values, for JSON; those not measured are left out."""
+        """Return the figures as plain values for JSON, without unmeasured ones."""
         values = {key: value.facts() if isinstance(value, Confusion) else value for key, value in vars(self).items()}
         return {key: value for key, value in values.items() if value is not None}
 
     def words(self) -> dict[str, str]:
-        """Put every figure in words, under the name to show."""
+        """Return all figures in words, by the name to show."""
         low, high = self.roc_auc_interval
         words = {
             "images": f"{self.normal} normal, {self.outliers} outliers",
@@ -104,7 +104,7 @@ def evaluate(
 ) -> Evaluation:
     """Return the figures of merit of scores, (images,), for images that are outliers where `labels` is true.
 
-    verdicts: which images were called outliers, at whatever level. pixels: those of the images that have masks.
+    verdicts: mask of images called outliers, at any level. pixels: those of the images with masks.
     Raises UsageError unless there are images of both kinds.
     """
     from sklearn.metrics import average_precision_score, roc_auc_score
@@ -135,7 +135,7 @@ def roc_auc_interval(
     """Return a 95 % percentile interval of the area under the ROC curve, by a bootstrap within each of the two kinds.
 
     scores, labels: (images,). The area is the probability that an outlier scores higher than a normal image, ties
-    counting half (Mann and Whitney 1947), which needs only counts of each value: a resample costs no sorting.
+    counting half (Mann and Whitney 1947). That needs only counts of each value, so a resample costs no sorting.
     """
     values, places = np.unique(scores, return_inverse=True)
     generator = np.random.default_rng(seed)
@@ -153,7 +153,7 @@ def roc_auc_interval(
 
 
 def fpr_at_tpr(scores: np.ndarray, labels: np.ndarray, tpr: float) -> float:
-    """Return the share of normal images above the highest threshold that finds a share `tpr` of outliers or more."""
+    """Return the share of normal images above the highest threshold that finds at least a share `tpr` of outliers."""
     from sklearn.metrics import roc_curve
 
     false, true, _ = roc_curve(labels, scores, drop_intermediate=False)
@@ -161,7 +161,7 @@ def fpr_at_tpr(scores: np.ndarray, labels: np.ndarray, tpr: float) -> float:
 
 
 def best_f1_threshold(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Return the score from which on to call images outliers for the highest F1."""
+    """Return the score at and above which to call images outliers for the highest F1."""
     from sklearn.metrics import precision_recall_curve
 
     precision, recall, thresholds = precision_recall_curve(labels, scores)
@@ -170,7 +170,7 @@ def best_f1_threshold(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def confusion(verdicts: np.ndarray, labels: np.ndarray) -> Confusion:
-    """Count images by whether they are called outliers and whether they are, (images,) each."""
+    """Count images by verdict and label, (images,) each."""
     from sklearn.metrics import confusion_matrix
 
     ((passed, false_alarms), (missed, found)) = confusion_matrix(labels, verdicts, labels=[False, True]).tolist()
@@ -178,7 +178,7 @@ def confusion(verdicts: np.ndarray, labels: np.ndarray) -> Confusion:
 
 
 class PixelTally:
-    """Counts of pixels by their value on a map, in defects and outside, so that maps and masks need not be kept.
+    """Counts of pixels by map value, inside and outside of defects, so that maps and masks need not be kept.
 
     Values are rounded to half precision, of which there are 65,536: three digits, over their whole range.
     """
@@ -191,7 +191,7 @@ class PixelTally:
         self._shares = np.zeros(BINS)  # of regions: each weighs the same, however large it is
 
     def add(self, values: np.ndarray, mask: np.ndarray) -> None:
-        """Add one image: its map, (height, width), and where its defects are, of the same shape."""
+        """Add an image: its map, (height, width), and the mask of its defects, of the same shape."""
         from scipy.ndimage import label
 
         levels = _levels(values)
@@ -215,7 +215,7 @@ class PixelTally:
     def per_region_overlap(self, limit: float = MAX_FPR) -> float | None:
         """Return the mean share of a defect region above the threshold, averaged over thresholds; None as for `auroc`.
 
-        That is the area under the curve of the share, (0..1), against the false-positive rate of pixels up to `limit`,
+        This is the area under the curve of the share, (0..1), against the false-positive rate of pixels up to `limit`,
         divided by `limit` (Bergmann et al. 2020). Regions are connected components.
         """
         from sklearn.metrics import auc, roc_curve
@@ -236,7 +236,7 @@ class PixelTally:
 
 BINS = 1 << 16
 _TWICE = (np.repeat([0, 1], BINS), np.tile(np.arange(BINS), 2))
-"""Every level once outside defects and once inside: labels and scores of a table of counts."""
+"""Labels and scores of a table of counts: every level once outside defects and once inside."""
 
 
 def _levels(values: np.ndarray) -> np.ndarray:

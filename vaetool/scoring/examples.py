@@ -1,8 +1,8 @@
-"""Good pictures that a model of features is fitted to, and the copies of them that count as good as well.
+"""Good pictures that a model of features is fitted to, and their copies that also count as good.
 
-A copy is a picture turned or mirrored. A round part may lie anyhow under the camera, so that its copies look as usual
-as it does, and stand in for good pictures that there are not; a tile that is lit from one side must not be turned.
-Which it is, the good pictures themselves can tell: by a fit to some of them, others are compared with their copies.
+A copy is a picture turned or mirrored. A round part may lie at any angle under the camera, so that its copies look as
+usual as it does, and stand in for missing good pictures; a tile that is lit from one side must not be turned. The good
+pictures themselves decide: some are fitted, and others are compared with their copies by that fit.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vaetool.nn.base import ImageStore
 from vaetool.scoring.deep import Seen, see_all, together
 
 Copy = Literal["mirrored", "flipped", "turned 90", "turned 180", "turned 270", "transposed", "antitransposed"]
-"""Left becomes right; top becomes bottom; turned counter-clockwise; mirrored about either diagonal."""
+"""Kinds of copies: left becomes right; top becomes bottom; turned counter-clockwise; mirrored about either diagonal."""
 
 COPIES: tuple[Copy, ...] = get_args(Copy)
 
@@ -26,30 +26,32 @@ _QUARTER_TURNS = {"turned 90": 1, "turned 180": 2, "turned 270": 3}
 _AXES = {"mirrored": 3, "flipped": 2}
 
 MAX_EXAMPLES = 1200
-"""A model is fitted to so many pictures and copies at most, unless there are more pictures."""
+"""Maximum number of pictures and copies for a fit, unless there are more pictures."""
 
 MAX_TOLD_APART = 0.65
-"""Copies count as good if no more than this share of pairs, picture and copy, has the higher score at the copy."""
+"""Copies count as good if they have the higher score in at most this share of pairs of picture and copy."""
 
 TESTED = 48
-"""Good pictures, at most, whose copies are looked at to find that out."""
+"""Maximum number of good pictures whose copies are examined to decide that."""
 
 MIN_TO_TELL = 6
-"""Fewer good pictures cannot tell which copies look usual: all count then, since examples help more than they harm."""
+"""Number of good pictures below which all copies count, since too few cannot decide and examples help more than they
+harm.
+"""
 
 TEST_FOLDS = 3
 MAX_FITTED = 300
-"""Folds of those pictures, and how many pictures a fit takes at most that tells whether copies look usual."""
+"""Number of folds of those pictures, and maximum number of pictures of a fit that decides on copies."""
 
 
 class Examples(NamedTuple):
-    """The features of good pictures, and of all their copies of the same kind, for each kind that is used."""
+    """The features of good pictures, and of their copies for each kind of copy that is used."""
 
     pictures: Seen
     copies: tuple[Seen, ...]
 
     def __len__(self) -> int:
-        """Return how many different pictures there are."""
+        """Return the number of pictures without copies."""
         return len(self.pictures.glance)
 
     def part(self, chosen: Tensor) -> Examples:
@@ -71,14 +73,14 @@ def copied(x: Tensor, copy: Copy) -> Tensor:
 
 
 def see_copies(images: ImageStore, size: int, copy: Copy, limit: int | None = None) -> Seen:
-    """Return the features of copies of images; limit: of so many of them."""
+    """Return the features of copies of images; limit: maximum number of images."""
     return see_all(images, size, lambda x: copied(x, copy), limit)
 
 
 def usual_copies(
     pictures: Seen, images: ImageStore, size: int, scores: Callable[[Seen, Seen], np.ndarray]
 ) -> tuple[Copy, ...]:
-    """Return the kinds of copies that look as usual as good pictures do, the most usual first.
+    """Return the kinds of copies that look as usual as good pictures, the most usual first.
 
     scores: returns the scores of pictures, (images,), by a fit to others.
     """

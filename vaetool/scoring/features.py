@@ -1,9 +1,9 @@
 """Defects by deep features: a linear VAE for every place of a picture, fitted to good pictures in seconds.
 
-Features are those of a network that has seen a million photographs, at three scales (`vaetool.scoring.deep`). What is
-usual of them at a place is a Gaussian, given a code of the whole picture (`vaetool.scoring.places`). How far they are
-from it says where something is unusual, by the finer scales, and its largest values, by the coarser ones, are the
-score. Pictures are squeezed into a square.
+Features come from a network trained on a million photographs, at three scales (`vaetool.scoring.deep`). Normal features
+of a place are a Gaussian, given a code of the whole picture (`vaetool.scoring.places`). The distance from it at the
+finer scales shows where something is unusual, and its largest values at the coarser ones are the score. Pictures are
+squeezed into a square.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ from vaetool.scoring.scorer import Scorer
 from vaetool.scoring.whole import Whole, fit_whole
 
 MIN_SHARE = 0.02
-"""Places differ if at least this share of the variance of features is due to them, a quarter from each edge away."""
+"""Share of the variance of features, a quarter away from each edge, from which on places are considered different."""
 
 MIN_FOR_FOLDS = 3
-"""With fewer good pictures there are no p-values: no fit to some of them could tell others."""
+"""Minimum number of good pictures for p-values: fits to fewer could not judge the others."""
 
 FOLDS = 10
-"""Folds of the good pictures, each scored by a fit to the others (Barber et al. 2021)."""
+"""Number of folds of the good pictures, each scored by a fit to the others (Barber et al. 2021)."""
 
 ALPHA = 0.05  # the level at which it is said how many of the bad pictures are found
 
 SPARSE = 37
-"""The distribution of energies is taken from one in so many points of good pictures' heatmaps."""
+"""One in this many points of good pictures' heatmaps serves for the distribution of energies."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ class Features(Scorer):
         self._keep("code_directions", code.directions)
 
     def _keep(self, name: str, values: Tensor) -> None:
-        """Keep values as a buffer, unless there are none: model files hold no empty tensors."""
+        """Store values as a buffer unless empty, since model files hold no empty tensors."""
         if hasattr(self, name):
             delattr(self, name)
         if values.numel():
@@ -132,9 +132,9 @@ class Features(Scorer):
         return Code(self.code_mean, self.code_directions if self.config.units else none)
 
     def _keep_places(self, number: int, places: Places, spread: Tensor) -> None:
-        """Store the Gaussians of a scale, and what its features are divided by.
+        """Store the Gaussians of a scale, and the divisor of its features.
 
-        In half precision, and only the lower triangles of matrices, since they are most of a model's file.
+        Matrices, most of a model's file, are stored in half precision, as lower triangles.
         """
         self.register_buffer(f"spread_{number}", spread)
         self.register_buffer(f"mean_{number}", places.mean)
@@ -152,7 +152,7 @@ class Features(Scorer):
         return self._ready[key]
 
     def fit(self, images: ImageStore) -> str:
-        """Fit the model to good pictures and calibrate it with them, in folds; return what was found, in words."""
+        """Fit the model to good pictures and calibrate it with them, in folds; return the findings in words."""
         given = len(images)
         images = images.part(without_copies(images.thumbnails()))  # a copy in another fold would look too usual
         pictures = see_all(images, self.config.size)
@@ -212,11 +212,11 @@ class Features(Scorer):
         return Energy(*(torch.cat(each) for each in zip(*parts, strict=True)))
 
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Defects) -> Batch:
-        """Return good pictures, the same with drawn defects, and where those are."""
+        """Return good pictures, the same with drawn defects, and masks of these."""
         return add_defects(clean, generator, corruption)._asdict()
 
     def validate(self, batch: Batch) -> dict[str, float]:
-        """Measure how well good pictures are told apart from the same with drawn defects: the area under the ROC."""
+        """Return the area under the ROC curve of good pictures against the same with drawn defects."""
         from sklearn.metrics import roc_auc_score
 
         values = [
@@ -227,7 +227,7 @@ class Features(Scorer):
         return {"auroc": float(roc_auc_score(truth, np.concatenate(values)))}
 
     def example(self, batch: Batch) -> list[Tensor]:
-        """Return good pictures, the same with a defect, and where something was found."""
+        """Return good pictures, the same with a defect, and the maps of what was found."""
         heat = self._maps(self._energy(batch["defective"]))[:, None]
         return [batch["clean"], batch["defective"], (heat / SCALE).expand_as(batch["clean"])]
 
@@ -237,11 +237,11 @@ class Features(Scorer):
         return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
 
     def prepare_all(self, images: Iterable[Any]) -> Iterator[Tensor]:
-        """Iterate over images of any kind in batches, on the model's device."""
+        """Yield images of any kind in batches, on the model's device."""
         return (x.to(self.device) for x in stacked(map(self.prepare, images), BATCH))
 
     def calibrate(self, images: Iterable[Any]) -> None:
-        """Learn the scores of good pictures, and the heat in them; see `vaetool.scoring.detection.calibrate`."""
+        """Learn the scores and the heat of good pictures; see `vaetool.scoring.detection.calibrate`."""
         parts = [self._energy(x) for x in self.prepare_all(take_good(images))]
         self._calibrate(Energy(*(torch.cat(each) for each in zip(*parts, strict=True))))
 
@@ -254,7 +254,7 @@ class Features(Scorer):
         self.keep_calibration(Calibration(tuple(found), table))
 
     def complete(self, images: TrainingImages, held_out: Batch, corruption: Any, generator: torch.Generator) -> Facts:
-        """Calibrate with the images kept for that; if there are none, the fit has done so with its own."""
+        """Calibrate with the images kept for that purpose; without any, the fit has already calibrated with its own."""
         facts = super().complete(images, held_out, corruption, generator)
         if images.unseen:
             return facts
@@ -270,7 +270,7 @@ class Features(Scorer):
         return Facts([words, *filter(None, [doubt])], facts.values | values)
 
     def forget(self) -> None:
-        """Drop what is known about good images, and about bad ones."""
+        """Drop the statistics of good images, and of bad ones."""
         super().forget()
         self.good_levels.zero_()
         self._forget_bad()
@@ -281,10 +281,10 @@ class Features(Scorer):
             del self.learnt_weights, self.methods, self.default_method
 
     def learn(self, bad: Iterable[Any]) -> str:
-        """Learn from pictures that are known to be bad how to weigh the components; return what came of it, in words.
+        """Learn the weights of the components from pictures known to be bad; return the outcome in words.
 
-        From then on that is the method to score by. Each good picture's own score is by weights that were learnt
-        without it, so that p-values stay those of pictures that the model has not seen.
+        This becomes the method of scoring. Each good picture's own score uses weights learnt without it, so that p-values
+        stay valid for pictures that the model has not seen.
         Raises UsageError for a model without calibration, or if there are no bad pictures.
         """
         _, calibration = calibration_of(self, "all")
@@ -305,7 +305,7 @@ class Features(Scorer):
         self.methods, self.default_method = (*type(self).methods, LEARNT), LEARNT
 
     def components(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return the components of each picture, `PARTS`, and what is made of them."""
+        """Return the components of each picture, `PARTS`, and those derived from them."""
         return self.components_of(self._energy(x))
 
     def maps(self, x: Tensor) -> Tensor:
@@ -318,7 +318,7 @@ class Features(Scorer):
         return self.components_of(energy), self._maps(energy)
 
     def components_of(self, energy: Energy) -> dict[str, Tensor]:
-        """Return the components of pictures of that energy."""
+        """Return the components of pictures from their energy."""
         found = components(energy)
         if self.config.bad:
             logarithms = torch.stack([found[name] for name in PARTS], dim=1).log()
@@ -333,7 +333,7 @@ class Features(Scorer):
         return self.energy_of(see(x))
 
     def energy_of(self, seen: Seen) -> Energy:
-        """Return how unusual the places of pictures are, and pictures as a whole, by their features."""
+        """Return the energy of pictures from their features."""
         code = self._code()(seen.glance)
         energies = []
         for number, (features, scale) in enumerate(zip(seen.scales, SCALES, strict=True)):

@@ -1,7 +1,7 @@
-"""Pictures among the good ones that may be none: a photograph in a folder of parts, for instance.
+"""Detection of foreign pictures among the good ones: a photograph in a folder of parts, for instance.
 
-Each good picture is scored by a fit to others, so a foreign one scores higher than defects do, and p-values that are
-based on it find none. Where a few are far from the bulk, as whole pictures, it is said.
+Each good picture is scored by a fit to others, so a foreign one scores higher than defects do, and p-values based on it
+find no defects. A warning names pictures that are far from the bulk as whole pictures, if they are few.
 """
 
 from __future__ import annotations
@@ -16,33 +16,34 @@ from vaetool.scoring.copies import without_copies
 from vaetool.scoring.whole import WHOLE
 
 FACTOR = 7.0
-"""A picture is far if its score is so many times the median: in honest folders it was up to 5 times, and that of
-photographs among parts 10 times and more; see docs/scoring.md."""
+"""A picture is far if its score is this many times the median, which is up to 5 times in clean folders, and at least 10
+times for photographs among parts; see docs/scoring.md,"""
 
 FAR = 3.5
-"""And if its logarithm is so many spreads above: the modified z-score of Iglewicz & Hoaglin 1993."""
+"""and if its logarithm is this many spreads above: the modified z-score of Iglewicz & Hoaglin 1993."""
 
 SPREAD = 1.4826
 """The standard deviation of normal variables, in units of their median absolute deviation."""
 
 MIN_TO_TELL = 10
-"""Good pictures; of fewer, none can be told from the bulk."""
+"""Minimum number of good pictures for telling foreign ones from the bulk."""
 
 MAX_NAMED = 3
 MAX_NAME = 80
-"""Pictures that are named, and how many characters, at most, each name has: a model's file keeps the words."""
+"""Maximum number of pictures named, and of characters in each name, since a model's file stores the message."""
 
 
 def names_in_folds(images: ImageStore, folds: int) -> list[str]:
-    """Return the names of images that look different, fold after fold, as they are scored; none if they have none."""
+    """Return the names of images that look different, fold after fold, as they are scored; empty if they have no names.
+    """
     different = without_copies(images.thumbnails()) if images.origins else []
     return [images.origins[index].name for fold in range(folds) for index in different[fold::folds]]
 
 
 def foreign(calibration: Calibration, names: Sequence[str]) -> str | None:
-    """Return a warning that names the good pictures that are far from all others, the farthest first, or None.
+    """Return a warning with the names of good pictures that are far from all others, the farthest first, or None.
 
-    calibration: of good pictures, each scored by a fit to others. names: of these pictures, in the same order.
+    calibration: with good pictures, each scored by a fit to others. names: of these pictures, in the same order.
     """
     if len(names) < MIN_TO_TELL:
         return None

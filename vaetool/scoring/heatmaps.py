@@ -1,4 +1,4 @@
-"""Where a picture is unusual: maps on one fixed scale, −log10 of a pixel's p-value among those of good pictures.
+"""Maps of where a picture is unusual, on a fixed scale: −log10 of a pixel's p-value among those of good pictures.
 
 The scale ends at 4, one pixel in ten thousand, and is never stretched to fit a picture: a good one looks empty.
 """
@@ -21,7 +21,7 @@ OPACITY = 0.7
 
 
 def levels(values: np.ndarray) -> np.ndarray:
-    """Return the map values that shares 1, 10^−0.1 ... 10^−4 of good pixels exceed, (STEPS,), which give p-values."""
+    """Return the map values exceeded by shares 1, 10^−0.1 ... 10^−4 of good pixels, (STEPS,), which give p-values."""
     shares = 10.0 ** (-np.arange(STEPS) / PER_DECADE)
     return np.quantile(np.asarray(values, np.float64).ravel(), 1 - shares)
 
@@ -34,7 +34,7 @@ def log_p(values: np.ndarray, good: np.ndarray) -> np.ndarray:
 def overlay(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """Lay heat, (height, width) of 0 to 4, over a picture, (height, width, 1 or 3) uint8: (height, width, 3) uint8.
 
-    What is as usual as nine in ten pixels of good pictures stays as it is.
+    Pixels as usual as nine in ten of good pictures stay unchanged.
     """
     points = list(COLOURS)
     colour = np.stack([np.interp(heat, points, channel) for channel in zip(*COLOURS.values(), strict=True)], axis=2)

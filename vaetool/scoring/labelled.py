@@ -1,7 +1,7 @@
-"""A score learnt from a few pictures that are known to be bad: how much weight each component of a picture has.
+"""A score learnt from a few pictures known to be bad: the weight of each component.
 
-The score is a logistic regression on the logarithms of the components, drawn towards the weights that they have where
-no bad pictures are known: the fewer there are, the closer it stays to these.
+The score is a logistic regression on the logarithms of the components, shrunk towards the default weights, which apply
+without bad pictures: the fewer there are, the closer it stays to these.
 """
 
 from __future__ import annotations
@@ -12,22 +12,22 @@ from typing import NamedTuple
 import numpy as np
 
 PRIOR = 2.0
-"""Weight of the prior that components count as they do otherwise, in pictures."""
+"""Weight, in pictures, of the prior for the default weights."""
 
 UNSHRUNK = 100.0
-"""The sum by the weights of otherwise is made so much larger that the prior does not hold it back."""
+"""Scale of the default weighted sum, so large that the prior hardly shrinks it."""
 
 FOLDS = 10
 
 FEWEST = 8
-"""Bad pictures from which other weights are learnt."""
+"""Minimum number of bad pictures for learning weights."""
 
 CLEARLY = 1.0
-"""Standard errors of the AUROC (of its difference: DeLong et al. 1988) by which learnt weights must be better."""
+"""Standard errors of the difference in AUROC (DeLong et al. 1988) by which learnt weights must be better."""
 
 
 class Weighing(NamedTuple):
-    """A weighted sum of components, (pictures, components): of mean 0 and variance 1 for good pictures."""
+    """A weighted sum of components, (pictures, components), of mean 0 and variance 1 for good pictures."""
 
     weights: np.ndarray  # (components,)
     offset: float
@@ -38,7 +38,7 @@ class Weighing(NamedTuple):
 
 
 class Learnt(NamedTuple):
-    """What was learnt, and the scores of the pictures it was learnt from, each by what was learnt without it."""
+    """Learnt weights, and the scores of the pictures they were learnt from, each by weights learnt without it."""
 
     weighing: Weighing
     good: np.ndarray
@@ -46,7 +46,7 @@ class Learnt(NamedTuple):
     is_plain: bool = False  # the weights are those of otherwise
 
     def words(self, names: Iterable[str]) -> str:
-        """Return what was learnt, in words; names: of the components."""
+        """Describe the learnt weights in words; names: of the components."""
         count = len(self.bad)
         if self.is_plain:
             why = f"{FEWEST} are needed" if count < FEWEST else "no others tell them clearly better"
@@ -57,10 +57,10 @@ class Learnt(NamedTuple):
 
 
 def learn(good: np.ndarray, bad: np.ndarray, usual: Sequence[float]) -> Learnt:
-    """Learn by which weights of the components bad pictures are told from good ones.
+    """Learn the weights of the components that tell bad pictures from good ones.
 
-    good, bad: logarithms of the components, (pictures, components). usual: the weights that components have otherwise,
-    which stay unless others are clearly better on pictures that they were not learnt from.
+    good, bad: logarithms of the components, (pictures, components). usual: the default weights, which are kept unless
+    others are clearly better on pictures they were not learnt from.
     """
     weights = np.array(usual, np.float64)
     otherwise = _standardised(weights, good)
@@ -73,7 +73,7 @@ def learn(good: np.ndarray, bad: np.ndarray, usual: Sequence[float]) -> Learnt:
 
 
 def _places(learnt: Learnt) -> np.ndarray:
-    """Return the share of good pictures that each bad one has a higher score than: their mean is the AUROC."""
+    """Return, for each bad picture, the share of good ones with lower scores: the mean is the AUROC."""
     ordered = np.sort(learnt.good)
     return np.searchsorted(ordered, learnt.bad) / len(ordered)
 
@@ -91,7 +91,7 @@ def _scores_left_out(good: np.ndarray, bad: np.ndarray, usual: np.ndarray) -> tu
 
 
 def _regression(good: np.ndarray, bad: np.ndarray, usual: np.ndarray) -> Weighing:
-    """Return the weights of a logistic regression in which all good pictures count as much as all bad ones."""
+    """Return the weights of a logistic regression in which all good pictures together count as much as all bad ones."""
     from sklearn.linear_model import LogisticRegression
 
     values = np.concatenate([good, bad]) - good.mean(axis=0)

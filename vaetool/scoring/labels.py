@@ -1,6 +1,6 @@
-"""What is known about images beforehand: which are outliers, from a table or by folder, and where their defects are.
+"""Labels of images known beforehand, from a table or by folder, and masks of their defects.
 
-Masks are compared with maps, so both are made here from what a model sees of a picture.
+Masks are compared with maps, so they are cropped and resized as a model sees pictures.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COLUMNS = ("path", "label")
 
 
 class Labels:
-    """Whether files are outliers, by their location in the file system, however their paths are written."""
+    """Labels of files by their location in the file system, however their paths are written: true for outliers."""
 
     def __init__(self, known: Iterable[tuple[Place, bool]]) -> None:
         self._known: dict[str, bool] = {}
@@ -34,14 +34,14 @@ class Labels:
             self.paths.append(path)
 
     def of(self, source: object) -> bool | None:
-        """Tell whether a file is an outlier; None if nothing is known about it."""
+        """Tell whether a file is an outlier; None if it has no label."""
         return self._known.get(_place(source))
 
 
 def labels_of_folders(normal: Iterable[str], outlier: Iterable[str], *, recursive: bool = False) -> Labels:
-    """Return labels for files and folders of normal images, and of outliers.
+    """Return labels from files and folders of normal images and of outliers.
 
-    Raises UsageError if there are none in either, or one is in both.
+    Raises UsageError if either has no images, or an image is in both.
     """
     known: list[tuple[Place, bool]] = []
     for places, label in ((normal, False), (outlier, True)):
@@ -53,8 +53,8 @@ def labels_of_folders(normal: Iterable[str], outlier: Iterable[str], *, recursiv
 def read_labels(path: str | Path) -> Labels:
     """Read labels from a CSV file with the columns `path` (relative to the file's folder) and `label`.
 
-    A label is 0 or normal, 1 or outlier. Raises UsageError for a file that is not such a table, and for an image that
-    has both labels.
+    A label is 0 or normal, 1 or outlier. Raises UsageError for a file that is not such a table, and for an image with
+    both labels.
     """
     known = [_known(name, word, Path(path), line) for line, (name, word) in read_table(path, COLUMNS)]
     if not known:

@@ -1,7 +1,7 @@
-"""The components of pictures by a model, a batch at a time.
+"""Measurement of the components of pictures by a model, a batch at a time.
 
-A model offers `prepare_all(images)` (batches of tensors), `components(x, generator)` (numbers by name, per picture,
-from one pass), `methods`, and for those among them that take long, `slow_components(x, by, generator)`.
+A model has `prepare_all(images)` (batches of tensors), `components(x, generator)` (numbers by name, per picture, from one
+pass), `methods`, and for slow ones among these `slow_components(x, by, generator)`.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ from vaetool.scoring.calibration import Calibration
 
 SEED = 0
 MIN_IMAGES, MAX_IMAGES = 10, 1000
-"""Images to calibrate a model with: fewer cannot resolve a p-value of a tenth, more would say little that is new."""
+"""Limits of the number of images for calibration: fewer cannot resolve a p-value of a tenth, more would add little."""
 
 TOGETHER, TOGETHER_ON_GPU = 4, 16
-"""Pictures that are computed at once. More are hardly faster on a CPU, and a single one takes as long as these."""
+"""Numbers of pictures computed at once. More are hardly faster on a CPU, and a single one takes as long as these."""
 
 MAX_SLOW = 100
-"""Images, at most, to calibrate the methods with that take long."""
+"""Maximum number of images for calibrating slow methods."""
 
 
 class Measured(NamedTuple):
-    """Components of a batch by name, (batch,) float32 each, and if wanted its maps, (batch, height, width) float32."""
+    """Components of a batch by name, (batch,) float32 each, and optional maps, (batch, height, width) float32."""
 
     components: dict[str, np.ndarray]
     maps: np.ndarray | None
 
 
 def measure(model: Any, images: Iterable[Any], by: str) -> Iterator[dict[str, np.ndarray]]:
-    """Yield components by name, (batch,) float32 each, of images of any kind, with what the method `by` needs."""
+    """Yield components by name, (batch,) float32 each, of images of any kind, including those for the method `by`."""
     return (found.components for found in measure_with_maps(model, images, by, maps=False))
 
 
 def measure_with_maps(model: Any, images: Iterable[Any], by: str, *, maps: bool) -> Iterator[Measured]:
-    """Yield components and maps of images of any kind, a batch at a time, both of one pass through the network.
+    """Yield components and maps of images of any kind, a batch at a time, from one pass through the network.
 
-    The generator restarts with every batch and draws the same for all pictures, and batches are filled up to one size:
-    a score depends on its picture alone, to the last bit on one machine with one number of threads.
+    The generator restarts with every batch and draws the same numbers for all pictures, and batches are filled up to one
+    size, so that a score depends on its picture alone, to the last bit for a given machine and number of threads.
     """
     for x, count in _filled(model.prepare_all(images)):
         heat = None
@@ -58,9 +58,9 @@ def measure_with_maps(model: Any, images: Iterable[Any], by: str, *, maps: bool)
 
 
 def _filled(batches: Iterable[torch.Tensor]) -> Iterator[tuple[torch.Tensor, int]]:
-    """Yield batches of one size, the last picture repeated where there are not enough, and how many are in each.
+    """Yield batches of one size, filled up by repeating the last picture, and the number of actual pictures in each.
 
-    Sums are rounded in another order in batches of another size: scores would differ in the fourth digit.
+    In batches of other sizes, sums are rounded in another order, and scores would differ in the fourth digit.
     """
     for batch in batches:
         size = TOGETHER if batch.device.type == "cpu" else TOGETHER_ON_GPU
@@ -70,7 +70,7 @@ def _filled(batches: Iterable[torch.Tensor]) -> Iterator[tuple[torch.Tensor, int
 
 
 def take_good(images: Iterable[Any]) -> list[Any]:
-    """Return good images to calibrate a model with, in random order: `MAX_IMAGES` of them at most.
+    """Return at most `MAX_IMAGES` good images for calibration, in random order.
 
     Raises UsageError for fewer than `MIN_IMAGES`.
     """
@@ -81,7 +81,7 @@ def take_good(images: Iterable[Any]) -> list[Any]:
 
 
 def measure_good(model: Any, images: Iterable[Any]) -> Calibration:
-    """Return the calibration of a model with good images that it was not trained on, as `take_good` takes them."""
+    """Return the calibration of a model with good images that it was not trained on, chosen by `take_good`."""
     good = take_good(images)
     found = _joined(measure(model, good, ""))
     for by in getattr(model, "slow_methods", ()):

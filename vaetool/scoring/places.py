@@ -2,7 +2,7 @@
 
 A linear VAE with as many units as there are features is a Gaussian, and at the optimum its ELBO is the log-density
 (Lucas et al. 2019, Dai et al. 2018). Here the Gaussian of a place is conditional on a code of the whole picture, which
-takes up what is common to all places: the light, where the part lies, how the material came out.
+captures what all places have in common: the light, the position of the part, the look of the material.
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ import torch
 from torch import Tensor
 
 NOISE = 0.005
-"""Variance added to that of every direction, relative to the features' own: less cannot be measured."""
+"""Variance added in every direction, relative to the features' own, since less cannot be measured."""
 
 PRIOR_IMAGES = 20
-"""A place's covariance is mixed with the mean of all places' as if that had been seen in so many pictures."""
+"""Weight, in pictures, of the mean covariance of all places in that of each place."""
 
 RIDGE = 3.0
-"""Pictures' worth of evidence that features do not depend on the code."""
+"""Weight, in pictures, of the prior that features do not depend on the code."""
 
 IMAGES_PER_UNIT = 4
 MIN_IMAGES_FOR_CODE = 150
 MAX_UNITS = 112
-"""The code of a picture has one unit for every four pictures; with few it is no use."""
+"""Limits of the number of units of a picture's code, one for every four pictures; with few it is useless."""
 
 FINE_UNITS = 32
-"""Units of the code, at most, that fine features depend on: there are many of them, and a model's file is small."""
+"""Maximum number of units of the code that the numerous fine features depend on, to keep a model's file small."""
 
 
 class Code(NamedTuple):
-    """How features of whole pictures, (images, features), become codes: PCA, whitened."""
+    """Map from features of whole pictures, (images, features), to codes: whitened PCA."""
 
     mean: Tensor  # (features,)
     directions: Tensor  # (features, units)
 
     def __call__(self, features: Tensor) -> Tensor:
-        """Return the codes of pictures, (images, units), of unit variance on those that it was fitted to."""
+        """Return the codes of pictures, (images, units), of unit variance on the pictures of the fit."""
         return (features - self.mean) @ self.directions
 
 
@@ -48,10 +48,10 @@ class Places(NamedTuple):
     mean: Tensor  # (places, features)
     slope: Tensor  # (units, places, features)
     whitening: Tensor
-    """The inverse of the covariance's Cholesky factor, (places, features, features); places is 1 where all have one."""
+    """The inverse of the covariance's Cholesky factor, (places, features, features); places is 1 if all share one."""
 
     def energy(self, features: Tensor, code: Tensor) -> Tensor:
-        """Return minus twice the log-density but for a constant, per feature: (images, places), about 1 for good ones.
+        """Return minus twice the log-density, up to a constant, per feature: (images, places), about 1 for good ones.
 
         features: (images, places, features); code: (images, units).
         """
@@ -62,12 +62,12 @@ class Places(NamedTuple):
 
 
 def units(images: int) -> int:
-    """Return how many units the code of a picture has that so many good pictures can determine."""
+    """Return the number of units of a code that so many good pictures can determine."""
     return min(images // IMAGES_PER_UNIT, MAX_UNITS) if images >= MIN_IMAGES_FOR_CODE else 0
 
 
 def units_at(scale: int, units: int) -> int:
-    """Return how many units of the code the features of a scale depend on; the finest is 0."""
+    """Return the number of units of the code that the features of a scale depend on; 0 is the finest scale."""
     return units if scale else min(units, FINE_UNITS)
 
 
@@ -85,9 +85,9 @@ def fit_code(features: Tensor, count: int) -> Code:
 def fit_places(features: Tensor, code: Tensor, pictures: int, alike: bool = False) -> Places:
     """Fit the Gaussians to good pictures.
 
-    features: (images, places, features); code: (images, units). pictures: how many different ones there are, mirror
-    images apart. alike: whether one covariance is to serve all places. Their means are their own in any case: the edge
-    of a picture is always seen.
+    features: (images, places, features); code: (images, units). pictures: number of different pictures, not counting
+    mirror images. alike: whether all places share one covariance. Each has its own mean in any case, since the edge of a
+    picture always shows.
     """
     rest = features.transpose(0, 1).contiguous()
     mean = rest.mean(dim=1)
@@ -113,10 +113,10 @@ def _whitening(covariance: Tensor) -> Tensor:
 
 
 def share_of_place(features: Tensor) -> float:
-    """Return which share of the variance of features, (images, places, features), is due to the place, from 0 to 1.
+    """Return the share of the variance of features, (images, places, features), that is due to the place, in 0..1.
 
-    The variance between the means of places, less what as many random samples would show (Hays 1963, omega squared).
-    The mean over the features.
+    It is the variance between the means of places, minus that expected of as many random samples (Hays 1963, omega
+    squared), averaged over the features.
     """
     images = features.shape[0]
     if images < 2:
@@ -133,7 +133,7 @@ def packed(matrices: Tensor) -> Tensor:
 
 
 def unpacked(triangles: Tensor, size: int) -> Tensor:
-    """Return the matrices, zero above the diagonal, that `packed` made triangles of: (count, size, size)."""
+    """Return the matrices, zero above the diagonal, from the triangles of `packed`: (count, size, size)."""
     rows, columns = torch.tril_indices(size, size, device=triangles.device)
     matrices = torch.zeros(len(triangles), size, size, device=triangles.device)
     matrices[:, rows, columns] = triangles

@@ -1,6 +1,6 @@
-"""The report of a batch as one page: worst first, with pictures, the terms of each score, and what they mean.
+"""The report of a batch as one page: worst first, with pictures, and the terms of each score and their meaning.
 
-The page is self-contained: style, script, plots and pictures are inside, and its policy forbids network access.
+The page is self-contained: it includes style, script, plots and pictures, and its policy forbids network access.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from vaetool.scoring.curves import draw_curves, draw_histogram
 from vaetool.scoring.evaluation import Evaluation
 
 MAX_ROWS = 10_000
-"""Images that a page lists, at most: those with the highest scores. Its figures cover all images."""
+"""Maximum number of images that a page lists: those with the highest scores. Its figures cover all images."""
 
 THUMBNAIL = 128
-"""Longest side in pixels; pictures are never enlarged."""
+"""Longest side of thumbnails in pixels; pictures are never enlarged."""
 
 LOSSLESS = 64
-"""Pictures up to this size are shown as they are, pixel by pixel."""
+"""Size, in pixels, up to which pictures are shown losslessly."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ReportRow:
 
 
 class Page:
-    """Collects the images of a batch, of which it keeps as many as it lists, and writes the page."""
+    """Collector of the images of a batch, of which it keeps those to list, and writer of the page."""
 
     def __init__(self, most: int = MAX_ROWS) -> None:
         self.most = most
@@ -83,7 +83,7 @@ class Page:
 
         facts: sentences under the title. by: the method of the scores. threshold: the largest p-value of an outlier,
         below 0 if there is none. scores, p_values, labels: of all images, (images,) each; a label is 1 for an outlier,
-        0 for a normal image, -1 if it is not known. evaluation: of the images whose label is known.
+        0 for a normal image, -1 if unknown. evaluation: of the images with known labels.
         """
         entries = [entry for *_, entry in sorted(self._worst, key=lambda item: item[:2], reverse=True)]
         held_out = calibration.held_out_scores(by)
@@ -107,9 +107,9 @@ class Page:
 
 
 def thumbnail(pixels: np.ndarray, *, square: bool) -> bytes:
-    """Encode pixels, (height, width, 1 or 3) of any type, as a small WebP; `square`: the middle, as some models see it.
+    """Encode pixels, (height, width, 1 or 3) of any type, as a small WebP; square: only the middle square.
 
-    It is shrunk to 128 pixels on its longer side; what has 64 or fewer is kept as it is.
+    It is shrunk to 128 pixels on its longer side; pictures of at most 64 are kept as they are.
     """
     image = as_pillow(rescale(pixels, np.uint8))
     if square:
@@ -122,7 +122,7 @@ def thumbnail(pixels: np.ndarray, *, square: bool) -> bytes:
 
 
 def _data(entries: list[ReportRow], calibration: Calibration, threshold: float) -> str:
-    """Return what the script of the page reads: JSON that cannot end the element that it is in."""
+    """Return the data for the page's script, as JSON that cannot close its own element."""
     names = [name for name in calibration.names if any(name in entry.components for entry in entries)]
     columns = {name: calibration.components[:, calibration.names.index(name)] for name in names}
     known = {name: np.sort(column[~np.isnan(column)]) for name, column in columns.items()}

@@ -1,4 +1,4 @@
-"""What models share that score how unusual pictures are: a calibration with good ones, stored in the model file."""
+"""Base of models that score how unusual pictures are: a calibration with good ones, stored in the model file."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from vaetool.scoring.calibration import Calibration, calibration_of
 from vaetool.scoring.measurement import MIN_IMAGES, measure, measure_good
 
 MISSING = float(np.finfo(np.float32).max)
-"""Stored in files for a component that was not computed: files hold numbers only."""
+"""Value stored in files for a component that was not computed, since files hold finite numbers only."""
 
 
 class Scorer(Model):
     """A model whose configuration has `calibration`, a number of images, and `statistics`, names; see `Calibration`."""
 
     methods: tuple[str, ...]
-    """All methods that there are to score by."""
+    """All methods of scoring."""
 
     slow_methods: ClassVar[tuple[str, ...]] = ()
-    """Those of them that need more than the components of one pass."""
+    """Methods that need extra forward passes."""
 
     default_method: str
     calibration_components: Tensor
@@ -44,9 +44,9 @@ class Scorer(Model):
         raise NotImplementedError
 
     def components(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-        """Return what scores are made of, (batch,) each, for pictures (batch, channels, size, size) in 0..1.
+        """Return the components of scores, (batch,) each, for pictures (batch, channels, size, size) in 0..1.
 
-        generator: on the CPU; what is drawn has to be the same for each picture.
+        generator: on the CPU; the numbers drawn have to be the same for each picture.
         """
         raise NotImplementedError
 
@@ -56,7 +56,7 @@ class Scorer(Model):
 
     @property
     def calibration(self) -> Calibration | None:
-        """What is known about good pictures, or None."""
+        """The calibration with good pictures, or None."""
         if not self.config.calibration:
             return None
         values = self.calibration_components.cpu().numpy()
@@ -68,13 +68,13 @@ class Scorer(Model):
         self.keep_calibration(measure_good(self, images))
 
     def keep_calibration(self, calibration: Calibration) -> None:
-        """Make a calibration part of the model."""
+        """Store a calibration in the model."""
         values = np.nan_to_num(calibration.components, nan=MISSING).astype(np.float32)
         self.config = dataclasses.replace(self.config, calibration=len(values), statistics=calibration.names)
         self.register_buffer("calibration_components", torch.from_numpy(values).to(self.device))
 
     def forget(self) -> None:
-        """Drop what is known about good images: it depends on weights that further training changes."""
+        """Drop the calibration, which depends on weights that further training changes."""
         super().forget()
         if self.config.calibration:
             self.config = dataclasses.replace(self.config, calibration=0, statistics=())
@@ -96,11 +96,11 @@ class Scorer(Model):
         return Facts([*words, found], values)
 
     def seen(self, source: Source) -> Any:
-        """Return an image for `prepare`, as small as the model sees it: a thousand photographs are gigabytes."""
+        """Return an image for `prepare`, at the model's size, since a thousand photographs would take gigabytes."""
         return self.prepare(source.read()).mul(255).round().byte()
 
     def score(self, images: Iterable[Any], by: str | None = None) -> np.ndarray:
-        """Score images of any kind: (images,), higher for the more unusual; by: one of `methods`.
+        """Score images of any kind: (images,), higher for more unusual ones; by: one of `methods`.
 
         For p-values and verdicts as well, use `vaetool.scoring.detection.score`.
         """

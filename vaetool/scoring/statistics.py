@@ -1,4 +1,4 @@
-"""What the score of a picture is made of: numbers, each of which says in its own way how unusual the picture is.
+"""The components of scores: numbers that measure in different ways how unusual a picture is.
 
 For a VAE, with a code z drawn from the posterior q(z given x), they are:
 
@@ -8,10 +8,10 @@ For a VAE, with a code z drawn from the posterior q(z given x), they are:
 - `top`: the mean of the largest 1 % of |x − reconstruction|, in which small defects show;
 - `code`: −log density of the posterior's mean, in nats, under the mixture fitted to the codes of training;
 - `bits`: the length of the picture in a simple lossless code, in bits per dimension: its complexity;
-- `complexity`: −elbo in bits per dimension, less `bits` (Serrà et al. 2020, equation 3);
+- `complexity`: −elbo in bits per dimension, minus `bits` (Serrà et al. 2020, equation 3);
 - `iwae`: the importance-weighted bound on log p(x), in nats;
 - `pmi`, of a pair: how much likelier one is given the other than by itself, in nats: see `vaetool.latents.mmvae`;
-- `regret`: what the ELBO gains when the posterior of this one picture is optimised, in nats.
+- `regret`: the gain of the ELBO when the posterior of this picture is optimised, in nats.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from __future__ import annotations
 import numpy as np
 
 TYPICAL = ("recon", "kl", "top", "bits")
-"""Components that are unusual both if they are large and if they are small, the most telling first."""
+"""Two-sided components, unusual if large or small, the most informative first."""
 
 TYPICAL_IF_SMALL = ("code",)
-"""Components that are unusual only if they are large."""
+"""One-sided components, unusual only if large."""
 
 LIKELIER = ("elbo", "iwae", "pmi")
-"""Methods whose components are larger for usual pictures; those of all others are larger for unusual ones."""
+"""Methods whose components are larger for usual pictures; all others are larger for unusual ones."""
 
 TOP_SHARE = 0.01
 _CLASSES = 17
@@ -39,7 +39,7 @@ _ACTIVITY = np.digitize(np.arange(257), (1, 6, 24))
 
 
 def mean_of_largest(values: np.ndarray, share: float = TOP_SHARE) -> np.ndarray:
-    """Return the mean of the largest `share`, at least one number, of every row of (rows, numbers): (rows,)."""
+    """Return the mean of the largest `share`, at least one number, of each row of (rows, numbers): (rows,)."""
     count = max(1, round(share * values.shape[1]))
     return np.partition(values, -count, axis=1)[:, -count:].mean(axis=1, dtype=np.float64)
 
@@ -48,7 +48,7 @@ def lossless_bits(pixels: np.ndarray) -> np.ndarray:
     """Return the bits per dimension, (pictures,), of pictures in a simple lossless code.
 
     pixels: (pictures, height, width, 1 or 3) uint8. They are predicted as in a PNG by Paeth (W3C PNG Recommendation,
-    section 9.4), red and blue as differences from green; what is left is coded in classes by their counts so far
+    section 9.4), red and blue as differences from green; residuals are coded in classes by their counts so far
     (Krichevsky & Trofimov 1981), in four contexts, and with raw bits within a class. The length is known without
     coding. The size of a PNG, which this stands for, depends on the encoder.
     """
@@ -73,7 +73,7 @@ def _neighbours(planes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def _paeth_residuals(planes: np.ndarray) -> np.ndarray:
-    """Return pixels less the neighbour that is nearest to left + above − corner, modulo 256."""
+    """Return pixels minus the neighbour nearest to left + above − corner, modulo 256."""
     left, above, corner = _neighbours(planes.astype(np.int16))
     to_left, to_above = np.abs(above - corner), np.abs(left - corner)
     to_corner = np.abs(left + above - 2 * corner)
@@ -83,7 +83,8 @@ def _paeth_residuals(planes: np.ndarray) -> np.ndarray:
 
 
 def _adaptive_bits(counts: np.ndarray) -> np.ndarray:
-    """Return the bits of symbols with these counts, (..., contexts, symbols), each coded by those before it plus ½."""
+    """Return the bits of symbols with these counts, (..., contexts, symbols), each coded by the counts so far plus ½.
+    """
     totals = counts.sum(axis=2)
     numbers = np.arange(totals.max(initial=0))
     seen = np.log2(np.append(1.0, numbers + 0.5)).cumsum()

@@ -1,7 +1,7 @@
-"""How unusual a picture is as a whole: one Gaussian of its coarsest features, wherever in it they are.
+"""A score of whole pictures: one Gaussian of their coarsest features, regardless of position.
 
-That tells outliers among photographs, which have no place where something belongs. A mixture of up to eight Gaussians
-was not better.
+It finds outliers among photographs, in which nothing has a fixed place. A mixture of up to eight Gaussians was not
+better.
 """
 
 from __future__ import annotations
@@ -26,12 +26,14 @@ class Whole(NamedTuple):
     """The inverse of the covariance's Cholesky factor, (features, features)."""
 
     def energy(self, glance: Tensor) -> Tensor:
-        """Return the squared Mahalanobis distance of pictures at a glance, per feature: (images,), 1 or so if good."""
+        """Return the squared Mahalanobis distance of pictures at a glance, per feature: (images,), about 1 for good
+        ones.
+        """
         return ((mean_features(glance) - self.mean) @ self.whitening.T).square().mean(dim=1)
 
 
 def mean_features(glance: Tensor) -> Tensor:
-    """Return the features of pictures at a glance, (images, features), averaged over its places."""
+    """Return the features of pictures at a glance, averaged over places: (images, features)."""
     return glance.unflatten(1, (-1, GLANCE**2)).mean(dim=2)
 
 

@@ -1,1 +1,1 @@
-"""Model files: what they say about themselves, where they are, how they become models again."""
+"""Model files: their headers, the catalogue of models, and loading and saving."""

@@ -1,4 +1,4 @@
-"""Which models there are: by name, in folders, with what is known about each. Needs neither torch nor numpy."""
+"""Catalogue of the models in folders, by name, with facts about each. Needs neither torch nor numpy."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from vaetool.store.headers import SUFFIX, read_header
 
 MANIFEST = "manifest.json"
 STATE = ".state"
-"""Ends the name of a training run's state, which lies next to its model but is not one."""
+"""Ending of the name of a training run's state, which lies next to its model but is not one."""
 
 ENVIRONMENT = "VAETOOL_MODELS"
 PUBLISHED = ("summary", "licence", "data", "figures", "sha256", "id")
-"""What the manifest adds to what a model file says about itself."""
+"""Facts that the manifest adds to those of a model file."""
 
 
 def bundled_folder() -> Path:
@@ -31,7 +31,7 @@ def bundled_folder() -> Path:
 
 
 def user_folder() -> Path:
-    """Return the folder where users can put their own models to be found by name."""
+    """Return the folder in which users' own models are found by name."""
     import platformdirs
 
     return Path(platformdirs.user_data_dir("vaetool", appauthor=False)) / "models"
@@ -74,7 +74,7 @@ def manifest() -> dict[str, dict[str, Any]]:
 
 
 def list_models() -> dict[str, Path]:
-    """Return all models that can be loaded by name, and their files."""
+    """Return the files of all models that can be loaded by name."""
     found: dict[str, Path] = {}
     for folder in search_folders():
         for path in sorted(folder.glob(f"*{SUFFIX}")):
@@ -95,9 +95,9 @@ def names_of(kinds: Collection[str]) -> list[str]:
 
 
 def find(name: str | os.PathLike[str]) -> Path:
-    """Return the file of a model: a path as it is, or a name looked up in the search folders.
+    """Return the file of a model, given a path, or a name to look up in the search folders.
 
-    Raises ModelNotFoundError, with names that are close, and WeightsError for a folder.
+    Raises ModelNotFoundError, with similar names, and WeightsError for a folder.
     """
     path = Path(name)
     if path.is_file():
@@ -121,8 +121,8 @@ def _hint(name: str, models: Iterable[str]) -> str:
 def describe(name: str | os.PathLike[str]) -> dict[str, Any]:
     """Return everything known about a model, as plain values, without torch.
 
-    Its name, `where` it was found, the facts of its header, for a bundled one what the manifest says, and the text of
-    its model card, the `.md` file of the same name next to it, where there is one.
+    These are its name, `where` it was found, the facts of its header, for a bundled model those of the manifest, and the
+    text of its model card, the `.md` file of the same name next to it, if there is one.
     Raises ModelNotFoundError, WeightsError.
     """
     path = find(name)
@@ -138,9 +138,9 @@ def describe(name: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def verify(names: Iterable[str] = ()) -> dict[Path, str | None]:
-    """Return what is wrong with each bundled file (None: nothing); `names` are the models to check, by default all.
+    """Return the problem of each bundled file (None: no problem); names: models to check, by default all.
 
-    A model is complete when its weights are the very bytes that the manifest lists, with recipe and card next to them.
+    A model is intact if its weights are exactly the bytes listed in the manifest, with recipe and card next to them.
     Checking all also finds weights and cards that are not listed.
     Raises ModelNotFoundError for a name that is not in the manifest, WeightsError if that cannot be read.
     """

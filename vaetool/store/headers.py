@@ -1,7 +1,7 @@
-"""What a model file says about itself: the JSON header of a safetensors file, read with the standard library alone.
+"""Headers of model files: the JSON header of a safetensors file, read with the standard library alone.
 
-Model files come from strangers. Everything in a header is checked before it is trusted: a file either is a model in
-every detail, or WeightsError says in one line what is wrong with it.
+Model files come from strangers. Everything in a header is checked before it is trusted: a file is either valid in every
+detail, or WeightsError says in one line what is wrong with it.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ MAX_DIMENSIONS = 8  # of a tensor; the product of very many sizes would take sec
 MAX_DOUBT = 500  # characters
 MAX_LEVELS = 16  # of nesting in the description of a model
 SCALE = ".scale"
-"""Follows the name of an eight-bit tensor in that of the factors by which its rows are multiplied."""
+"""Suffix to the name of an eight-bit tensor in the name of its rows' factors."""
 
 DTYPE_BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a model file says about itself."""
+    """The header of a model file."""
 
     path: Path
     kind: str
@@ -46,7 +46,7 @@ class Header:
 
     @property
     def doubt(self) -> str | None:
-        """What its training says went wrong, on one line of bounded length, or None."""
+        """The failure of its training, on one line of bounded length, or None."""
         found = self.training.get("doubt")
         return " ".join(found.split())[:MAX_DOUBT] if isinstance(found, str) else None
 
@@ -55,14 +55,14 @@ class Header:
         return sum(map(prod, self.shapes.values()))
 
     def parts(self) -> dict[str, int]:
-        """Count the weights in each part of the network: encoder and decoder, or what its kind is made of."""
+        """Count the weights in each part of the network, such as encoder and decoder."""
         counts: Counter[str] = Counter()
         for name, shape in self.shapes.items():
             counts[name.partition(".")[0]] += prod(shape)
         return dict(sorted(counts.items()))
 
     def facts(self) -> dict[str, Any]:
-        """Return all of it as plain values, with weights counted instead of listed."""
+        """Return the header as plain values, with weights counted instead of listed."""
         return {
             "path": str(self.path),
             "kind": self.kind,
@@ -91,9 +91,9 @@ def is_safetensors(head: bytes) -> bool:
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
-    """Read and check what a model file says about itself, without reading its weights and without torch.
+    """Read and check the header of a model file, without reading its weights and without torch.
 
-    Raises WeightsError if it is not a vaetool model file, is cut off, or lies about its own size.
+    Raises WeightsError if it is not a vaetool model file, is truncated, or contradicts its own size.
     """
     path = Path(path)
     values, size, data_bytes = _read_json(path)
@@ -121,7 +121,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
 
 
 def _read_json(path: Path) -> tuple[dict[str, Any], int, int]:
-    """Return the JSON at the start of a safetensors file, the file's size, and how many bytes of tensors it holds."""
+    """Return the JSON at the start of a safetensors file, the file's size, and the number of bytes of tensors."""
     try:
         if path.exists() and not path.is_file():  # opening a pipe would wait for ever
             raise WeightsError(f"{path}: a {'folder' if path.is_dir() else 'device or pipe'}, not a model file")
@@ -141,7 +141,7 @@ def _read_json(path: Path) -> tuple[dict[str, Any], int, int]:
 
 
 def _strict_json(text: str) -> Any:
-    """Parse JSON in which no key comes twice: two readers could each believe a different one."""
+    """Parse JSON without duplicate keys, which two readers could understand differently."""
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         values = dict(pairs)
@@ -159,7 +159,7 @@ def _is_shallow(value: Any, levels: int) -> bool:
 
 
 def _checked_shapes(path: Path, tensors: Mapping[str, Any], data_bytes: int) -> dict[str, tuple[int, ...]]:
-    """Return shapes by name, of tensors that fill the rest of the file one after the other, with no gap or overlap."""
+    """Return shapes by name, checked to fill the rest of the file one after the other, without gaps or overlaps."""
     shapes = {}
     end = 0
     try:

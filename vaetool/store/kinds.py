@@ -1,4 +1,4 @@
-"""The kinds of model: which module each is in, and what it can do besides its main job."""
+"""The kinds of model: the module of each, and its abilities besides the main task."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """What is known about a kind before its module, and torch with it, is imported."""
+    """Facts about a kind that are known without importing its module and torch."""
 
     module: str
     has_codes: bool = False  # of fixed length, one for every picture
@@ -36,12 +36,12 @@ def kinds_with_codes() -> tuple[str, ...]:
 
 
 def kinds_with_pictures() -> tuple[str, ...]:
-    """Return the names of the kinds that can make new pictures."""
+    """Return the names of the kinds that can generate pictures."""
     return tuple(name for name, kind in KINDS.items() if kind.makes_pictures)
 
 
 def kinds_with_modalities() -> tuple[str, ...]:
-    """Return the names of the kinds that translate from one modality to another, and `score` what belongs together."""
+    """Return the names of the kinds that translate between modalities and `score` whether they belong together."""
     return tuple(name for name, kind in KINDS.items() if kind.relates_modalities)
 
 

@@ -1,8 +1,8 @@
-"""From model files to models and back.
+"""Loading and saving of models.
 
-A model file is safetensors with the whole configuration inside, so that a file alone rebuilds its model. Nothing here
-ever unpickles: a file is tensors and JSON, or it is refused. What needs no torch is in `vaetool.store.headers` (what a
-file says about itself) and `vaetool.store.catalogue` (which models there are), and can be imported from here as well.
+A model file is safetensors with the whole configuration inside, so that a file alone rebuilds its model. Nothing is ever
+unpickled: a file is tensors and JSON, or it is refused. The parts that need no torch are in `vaetool.store.headers` and
+`vaetool.store.catalogue`, and can be imported from here as well.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ DEVICE_TYPES = ("cpu", "cuda", "mps")
 
 
 def resolve_device(device: str) -> torch.device:
-    """Return the device of a name; `auto` is a GPU where there is one, else the CPU.
+    """Return the device of a name; `auto` is a GPU if there is one, else the CPU.
 
-    Raises DeviceError for an unknown name, and for a device that is not there.
+    Raises DeviceError for an unknown name, and for a device that does not exist.
     """
     import torch
 
@@ -100,8 +100,8 @@ def load(
 ) -> Any:
     """Load a model by name or path, ready to use: weights on `device` ("auto", "cpu", "cuda", "cuda:1", "mps").
 
-    `kind`: refuse models of any other kind, or of any but these. Weights stored in half precision, or in eight bits,
-    are used in single precision; `precision`: what to compute in, see `vaetool.nn.precision.set_precision`.
+    kind: refuse models of other kinds. Weights stored in half precision, or in eight bits, are used in single precision;
+    precision: of computations, see `vaetool.nn.precision.set_precision`.
     Raises ModelNotFoundError, WrongKindError, DeviceError, WeightsError.
     """
     header = read_header(find(name))
@@ -128,7 +128,7 @@ def as_model(
     device: str = "auto",
     precision: Precision = "float32",
 ) -> Any:
-    """Return a model: the one given if its kind is among these, or the one of that name or path. Raises as `load`."""
+    """Return a model, given itself, its name or its path, if its kind is one of these. Raises as `load`."""
     if isinstance(model, str | os.PathLike):
         return load(model, device=device, kind=kind, precision=precision)
     _check_kind("the model", model.kind, kind)
@@ -144,7 +144,7 @@ def _check_kind(name: str, kind: str, wanted: tuple[str, ...]) -> None:
 
 
 def _build(header: Header) -> Model:
-    """Build the network without its weights, on the device `meta`: sizes are compared before any memory is taken."""
+    """Build the network without its weights, on the device `meta`, to compare sizes before any memory is taken."""
     import torch
 
     cls = model_class(header.kind)
@@ -159,12 +159,12 @@ def _build(header: Header) -> Model:
 
 
 def blueprint(tensors: int, refusal: str) -> AbstractContextManager[Any]:
-    """Keep this thread from drawing random weights, and from making more tensors than a model of so many needs.
+    """Keep this thread from drawing random weights, and from creating more tensors than a model with this number needs.
 
-    refusal: the message of the ValueError that ends it otherwise.
+    refusal: message of the ValueError raised otherwise.
 
-    Sizes alone cost nothing on `meta`, but building a billion layers there would take for ever, and drawing normal
-    numbers, which nobody needs, would import nine hundred modules.
+    Sizes cost nothing on `meta`, but building a billion layers there would take for ever, and drawing unneeded normal
+    numbers would import nine hundred modules.
     """
     import torch
     from torch.overrides import TorchFunctionMode
@@ -186,7 +186,7 @@ def blueprint(tensors: int, refusal: str) -> AbstractContextManager[Any]:
 
 
 def _fill(model: Model, header: Header) -> None:
-    """Read the weights into a model that has the sizes of the header's tensors."""
+    """Read the weights into a model whose tensors have the sizes in the header."""
     from safetensors import SafetensorError
     from safetensors.torch import load as from_bytes
 
@@ -208,9 +208,9 @@ def _fill(model: Model, header: Header) -> None:
 
 
 def in_eight_bits(tensor: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a layer's weights, (rows, ...), as int8, and the factor of each row that restores them, (rows,).
+    """Quantise a layer's weights, (rows, ...), to int8; return them and the factors that restore the rows, (rows,).
 
-    A weight is off by at most 1/254 of the largest of its row.
+    The error of a weight is at most 1/254 of the largest in its row.
     """
     import torch
 
@@ -230,7 +230,7 @@ def _multiplied(stored: Mapping[str, torch.Tensor], shapes: Mapping[str, Any]) -
 
 
 def _brief(text: object) -> str:
-    """Return at most 200 characters of a text, on one line: a file can make a message as long as it likes."""
+    """Return at most 200 characters of a text, on one line, since a file can make a message arbitrarily long."""
     return " ".join(str(text).split())[:200]
 
 

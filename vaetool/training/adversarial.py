@@ -1,8 +1,8 @@
 """Training against an adversary, for pictures that are sharp rather than the mean of all possible ones.
 
-A likelihood of independent pixels is best served by blur wherever a code leaves details open. A discriminator sees
-blur, so the model is also trained to mislead it, while it learns to tell real pictures from the model's.
-It is part of the run and of its saved state, never of the model.
+A likelihood of independent pixels favours blur wherever a code leaves details open. A discriminator recognises blur, so
+the model is also trained to mislead it, while it learns to tell real pictures from the model's. It is part of the run
+and of its saved state, never of the model.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from vaetool.training.config import Recipe
 from vaetool.training.distributed import Processes
 
 RISES = 0.1
-"""Share of the run in which the weight rises from zero, once the model has learnt what the pictures show."""
+"""Share of the run over which the weight rises from zero, once the model has learnt what the pictures show."""
 
 FASTER = 2.0
-"""Its learning rate over the model's: it has to keep ahead (Heusel et al. 2017)."""
+"""Ratio of the discriminator's learning rate to the model's: it has to keep ahead (Heusel et al. 2017)."""
 
 BETAS = (0.0, 0.99)  # no momentum: with it, the two chase each other (Mescheder et al. 2018, section 4)
 R1_WEIGHT = 0.3
@@ -27,7 +27,7 @@ R1_EVERY = 8  # steps, and a factor of the penalty, which costs as much as two s
 
 
 class Adversary:
-    """The discriminator of a run, and how it learns."""
+    """The discriminator of a run and its training."""
 
     def __init__(self, recipe: Recipe, model: Model, processes: Processes) -> None:
         self.weight = recipe.training.adversarial
@@ -44,7 +44,7 @@ class Adversary:
         self.optimizer.param_groups[0]["base_lr"] = lr
 
     def mislead(self, fakes: Tensor) -> Tensor:
-        """Return −log D(fakes) in nats, with the discriminator taken as it is."""
+        """Return −log D(fakes) in nats, with the discriminator fixed."""
         self.network.requires_grad_(False)
         with self.processes.precision(self.bf16):
             loss = generator_loss(self.network(fakes))
@@ -54,9 +54,8 @@ class Adversary:
     def verdict(self, loss: Tensor | None, fakes: Tensor, last_layer: Tensor, fraction: float, share: float) -> Tensor:
         """Return a loss term whose gradient at `last_layer` is `weight` times as long as that of `loss`.
 
-        So the same weight suits every likelihood, size and stage (Esser, Rombach & Ommer 2021, equation 7). Where there
-        is no other loss, the term is the whole one. share: the weight of this process's losses, from
-        `Processes.weight`.
+        So the same weight suits every likelihood, size and stage (Esser, Rombach & Ommer 2021, equation 7). Without
+        another loss, the term is the whole loss. share: the weight of this process's losses, from `Processes.weight`.
         """
         if loss is None:
             return self.mislead(fakes)
@@ -69,7 +68,7 @@ class Adversary:
         return strength * ours.norm() / theirs.norm().clamp_min(1e-12) * (gradient * fakes).sum()
 
     def learn(self, real: Tensor, fakes: Tensor, step: int, share: float) -> Tensor:
-        """Return the discriminator's loss in nats, leaving the gradients for its next step at its weights."""
+        """Return the discriminator's loss in nats, leaving the gradients for its next step in its weights."""
         with self.processes.precision(self.bf16):
             loss = discriminator_loss(self.network(real), self.network(fakes.detach()))
             penalised = loss

@@ -1,4 +1,4 @@
-"""Models that are fitted to a folder when they are asked for, and kept until the folder changes."""
+"""Cache of models that are fitted to a folder on demand and kept until the folder changes."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from vaetool.training.preparation import new_model
 from vaetool.training.splits import SetAside
 
 MAX_KEPT = 20
-"""Models in the cache; the ones that were not used for longest are removed."""
+"""Maximum number of models in the cache; the least recently used are removed."""
 
 
 def fitted(kind: str, place: str | Path, *, device: str = "auto", say: Callable[[str], None] = print) -> Path:
-    """Return the file of a model of a kind in closed form, fitted to a folder or zip file of images.
+    """Return the file of a model of a closed-form kind, fitted to a folder or zip file of images.
 
-    It is fitted anew only if names, sizes or dates of the images have changed. say: takes what is found out by a fit.
-    Where the cache cannot be written, it is fitted for this process alone. Raises UsageError, TrainingError.
+    It is fitted anew only if names, sizes or dates of the images have changed. say: is told the findings of a fit.
+    If the cache is not writable, the model is fitted for this process alone. Raises UsageError, TrainingError.
     """
     folder = cache_folder()
     path = folder / f"{kind}-{fingerprint(find_sources([place]))}{weights.SUFFIX}"
@@ -60,10 +60,10 @@ def fitted(kind: str, place: str | Path, *, device: str = "auto", say: Callable[
 
 
 def fit(kind: str, place: str | Path, path: Path, *, device: str, say: Callable[[str], None]) -> None:
-    """Fit a model of a kind in closed form to a folder or zip file of images, and write it to a new file.
+    """Fit a model of a closed-form kind to a folder or zip file of images, and write it to a new file.
 
-    None is held out as in `train`: the figure of merit, on drawn defects, would say little of real ones. say: as for
-    `fitted`. Raises UsageError, also for images too few to calibrate with, and TrainingError.
+    No images are held out as in `train`: a figure of merit on drawn defects would say little about real ones. say: as
+    for `fitted`. Raises UsageError, also for too few images to calibrate with, and TrainingError.
     """
     sources = find_sources([place])
     if len(sources) < MIN_FOR_FOLDS:
@@ -88,7 +88,7 @@ def fit(kind: str, place: str | Path, path: Path, *, device: str, say: Callable[
 
 
 def _is_usable(path: Path) -> bool:
-    """Tell whether a cached model can be loaded: it may be of another version, or damaged."""
+    """Tell whether a cached model can be loaded: it may be from another version, or damaged."""
     try:
         weights.load(path, device="cpu")
     except VaetoolError:
@@ -104,7 +104,7 @@ def cache_folder() -> Path:
 
 
 def fingerprint(sources: list[Source]) -> str:
-    """Return a name for images, another one if any of them was added, removed or changed."""
+    """Return a fingerprint of images, which changes if any of them is added, removed or changed."""
     facts = []
     for source in sources:
         path = Path(source.origin)

@@ -1,4 +1,5 @@
-"""The files of a training run; one holds its whole state, so that a killed run goes on as if nothing had happened."""
+"""The files of a training run; one holds its whole state, so that a killed run can resume as if nothing had happened.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +25,17 @@ from vaetool.store.weights import SUFFIX, write_tensors
 from vaetool.training.flags import BUDGETS
 
 CHANGEABLE = {*BUDGETS, "lr", "lr_final", "patience", "save_minutes"}
-"""Keys of [training] that may change when a run is resumed: how long it goes on, a learning rate that was too high."""
+"""Keys of [training] that may change when a run is resumed: its length, a learning rate that was too high."""
 
 _DAMAGE = (LookupError, TypeError, ValueError, AttributeError, msgspec.ValidationError)
-"""What reading plain values of another shape than expected raises."""
+"""Exceptions raised by plain values of an unexpected shape."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came out of a run: the model file and its figures on the held-out images, at the start and in the end.
+    """The result of a run: the model file and its figures on the held-out images, at the start and at the end.
 
-    was_finished: there was nothing to resume; `before` and `held_out` are not known then.
+    was_finished: there was nothing to resume; `before` and `held_out` are unknown then.
     """
 
     path: Path
@@ -48,7 +49,7 @@ class Result:
 
 @dataclass
 class Progress:
-    """Where a run stands."""
+    """The progress of a run."""
 
     step: int = 0
     crops: int = 0  # seen so far
@@ -62,7 +63,7 @@ class Progress:
 
 
 def beside(output: Path, suffix: str) -> Path:
-    """Return the path of a file next to `output`, of the run that writes it.
+    """Return the path of a file next to `output`, the model file of its run.
 
     >>> beside(Path("mine.safetensors"), ".training.png").name
     'mine.training.png'
@@ -71,27 +72,27 @@ def beside(output: Path, suffix: str) -> Path:
 
 
 def state_path(output: Path) -> Path:
-    """Return where the state of the run that writes `output` is kept while it runs."""
+    """Return the path of a run's state, kept while it runs."""
     return beside(output, ".state" + SUFFIX)
 
 
 def best_path(output: Path) -> Path:
-    """Return where the best weights so far of the run that writes `output` are kept while it runs."""
+    """Return the path of a run's best weights so far, kept while it runs."""
     return beside(output, ".best" + SUFFIX)
 
 
 def log_path(output: Path) -> Path:
-    """Return the path of the log of the run that writes `output`."""
+    """Return the path of a run's log."""
     return beside(output, ".training.csv")
 
 
 def picture_path(output: Path) -> Path:
-    """Return the path of the curves and examples of the run that writes `output`."""
+    """Return the path of a run's curves and examples."""
     return beside(output, ".training.png")
 
 
 def latent_path(output: Path) -> Path:
-    """Return the path of the plots of codes, if the model of the run that writes `output` has codes."""
+    """Return the path of a run's plots of codes, if its model has codes."""
     return beside(output, ".latent.png")
 
 
@@ -101,7 +102,7 @@ def model_name(model: str | Path) -> str:
 
 
 def check_output(output: str | Path) -> Path:
-    """Return the path of a model file, making its folder and making sure that it can be written.
+    """Return the path of a model file, after creating its folder and checking that it can be written.
 
     Raises UsageError.
     """
@@ -127,7 +128,7 @@ def check_new(output: Path) -> None:
 
 
 def check_replaced(output: Path, recipe: object, init: str | Path | None, places: Iterable[str | Path]) -> None:
-    """Raise UsageError if a run with this output would replace what it reads: images, a recipe, another model."""
+    """Raise UsageError if a run with this output would replace its inputs: images, a recipe, another model."""
 
     def read() -> Iterator[object]:
         yield Path(recipe) if isinstance(recipe, str | Path) else None
@@ -140,9 +141,9 @@ def check_replaced(output: Path, recipe: object, init: str | Path | None, places
 
 
 def finished(output: Path, kind: str) -> Result | None:
-    """Return what came out of a run that is finished, None if there is something to resume or to begin.
+    """Return the result of a finished run, None if there is a run to resume or to begin.
 
-    Raises UsageError if it made a model of another kind, WeightsError if there is another file.
+    Raises UsageError if its model is of another kind, WeightsError if the file is not a model.
     """
     if state_path(output).exists() or not output.exists():
         return None
@@ -154,7 +155,7 @@ def finished(output: Path, kind: str) -> Result | None:
 
 
 def remove_state(output: Path) -> None:
-    """Remove what is kept only while a run goes on: first what says that it does."""
+    """Remove the files kept only during a run, starting with the state, which marks it as unfinished."""
     state_path(output).unlink(missing_ok=True)
     best_path(output).unlink(missing_ok=True)
 
@@ -163,7 +164,7 @@ def remove_state(output: Path) -> None:
 def claimed(output: Path) -> Iterator[None]:
     """Keep other runs from writing the same model while the context is open.
 
-    The lock is one of the kernel, which ends with the process, however that ends. Raises UsageError.
+    The lock is the kernel's, which is released however the process ends. Raises UsageError.
     """
     lock = FileLock(beside(output, ".lock"))
     try:
@@ -206,9 +207,9 @@ def load_state(
     optimizers: list[torch.optim.Optimizer],
     recipe: dict[str, Any],
 ) -> Progress:
-    """Fill the tensors and optimizers with what `save_state` wrote, and return the progress.
+    """Restore the tensors and optimizers from a file of `save_state`, and return the progress.
 
-    Raises UsageError if it is damaged or from another recipe.
+    Raises UsageError if the file is damaged or from another recipe.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -231,7 +232,7 @@ def load_state(
 
 
 def began_with(path: Path) -> str:
-    """Return the model that a saved run began with; nothing if it began with new weights, or if there is none."""
+    """Return the name of the model that a saved run began with; empty for new weights, or without a saved run."""
     from safetensors import SafetensorError, safe_open
 
     try:

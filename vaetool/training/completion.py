@@ -1,4 +1,4 @@
-"""The end of training: what is then found out about a model is stored in its file."""
+"""Completion of a model file at the end of training, with facts about the model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vaetool.training.preparation import Images
 def complete_file(
     path: Path, output: Path, images: Images, held_out: Batch, recipe: Recipe, generator: torch.Generator
 ) -> list[str]:
-    """Complete the model in a file (see `Model.complete`) and write it to `output` with what was found.
+    """Complete the model in a file (see `Model.complete`) and write it to `output` with the findings.
 
     Returns the findings in words. Raises WeightsError, FileError.
     """

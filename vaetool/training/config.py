@@ -1,4 +1,4 @@
-"""The recipe of a training run: from a TOML file, then the options, then `--set`; the later one wins.
+"""The recipe of a training run: from a TOML file, then the options, then `--set`; later ones win.
 
 kind = "dae"
 
@@ -36,13 +36,13 @@ from vaetool.training.data import DataConfig
 from vaetool.training.flags import BUDGETS
 
 DEFAULT_MINUTES = 30.0
-"""How long a run may take if it was given no budget at all."""
+"""Minutes of a run without any budget."""
 
 MAX_LINE = 2000
-"""Characters in a line of a recipe: no entry needs as many, and endless numbers or names would take for ever."""
+"""Maximum number of characters in a line of a recipe: endless numbers or names would take for ever to parse."""
 
 MAX_PIXELS = 2**28
-"""In the crops of a step."""
+"""Maximum number of pixels in the crops of a step."""
 
 Crop = Annotated[int, Meta(ge=1, le=4096)]
 BatchSize = Annotated[int, Meta(ge=0, le=2**16)]
@@ -50,7 +50,7 @@ BatchSize = Annotated[int, Meta(ge=0, le=2**16)]
 
 @dataclass(frozen=True)
 class TrainingConfig(Section, name="training"):
-    """How weights are fitted. A run ends when the first of its budgets (those not zero) is spent."""
+    """Settings of training. A run ends when the first of its budgets (those not zero) is spent."""
 
     minutes: NotNegativeFloat = 0.0  # of wall clock; the learning rate follows the share of it that has passed
     epochs: NotNegativeFloat = 0.0  # an epoch is as many crops as there are training images
@@ -125,8 +125,8 @@ def read_recipe(
     """Read a recipe from a TOML file (or another recipe, or the defaults), then apply `overrides` and `settings`.
 
     overrides: values by section. settings: "section.key=value". A recipe without any budget gets `DEFAULT_MINUTES`.
-    preset: one of the kind's, used instead of its defaults where the file says nothing else. further: begin with what
-    suits a run that goes on from trained weights.
+    preset: one of the kind's, which replaces its defaults unless the file says otherwise. further: use the defaults for
+    runs that start from trained weights.
 
     Raises UsageError for unknown sections and keys, wrong types, and values out of range, naming them; and for a kind
     other than the recipe's.
@@ -173,7 +173,7 @@ def read_recipe(
 
 
 def _begin_with(draft: _Draft, cls: type[Model], preset: str | None, further: bool) -> None:
-    """Fill in the preset and the kind's defaults where the draft says nothing."""
+    """Fill gaps in the draft from the preset and the kind's defaults."""
     if preset is not None and preset not in cls.presets:
         known = f"there are: {', '.join(cls.presets)}" if cls.presets else "it has none"
         raise UsageError(f"no preset {preset!r} for the kind {cls.kind}; {known}")
@@ -214,7 +214,8 @@ def _parse_file(path: Path) -> dict[str, Any]:
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:
-    """Parse TOML. Raises TOMLDecodeError, and UsageError for what would keep the parser busy, naming the line."""
+    """Parse TOML. Raises TOMLDecodeError, and UsageError, naming the line, for text that would take too long to parse.
+    """
     lines = text.splitlines()
     for number, line in enumerate(lines, start=1):
         if len(line) > MAX_LINE:

@@ -1,4 +1,4 @@
-"""What a run trains on: its images, or, where they are noisy themselves, what the model makes of them."""
+"""The images that a run trains on or, if these are noisy themselves, the model's results for them."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ SCALES = (1.0, 0.6)  # what is cleaned has lost detail from pixel to pixel, but 
 
 
 class Course:
-    """The images of a run, what is done to them, and the batch that it is measured on.
+    """The images of a run, their corruption, and the batch for measurements.
 
-    All of them change with each lesson, if the model has any, but for the batch, which only the first one makes.
+    Each lesson, if the model has any, changes images and corruption; only the first one changes the batch.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Course:
             self.held_out = model.corrupt(clean, generator("held out"), recipe.corruption)
 
     def go_on(self, model: Model, fraction: float) -> None:
-        """Begin the next lesson with a model, if it is time for it at a fraction of the run."""
+        """Begin the next lesson with a model if it is due at a fraction of the run."""
         due = sum(start <= fraction for start in self.lessons)
         if due == self.begun:
             return

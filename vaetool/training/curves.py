@@ -1,4 +1,4 @@
-"""One picture of a training run: the curves of its log, and held-out images before and after."""
+"""The picture of a training run: the curves of its log, and held-out images before and after."""
 
 from __future__ import annotations
 

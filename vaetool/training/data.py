@@ -1,4 +1,4 @@
-"""Training images: read once, kept decoded as one flat block of bytes, cropped in place.
+"""Training images, read once, kept decoded as one flat block of bytes, and cropped in place.
 
 A crop is a gather by index, so flips, quarter turns and a whole batch of crops cost one operation, on a CPU and on a
 GPU alike.
@@ -32,12 +32,12 @@ from vaetool.scoring.copies import thumbnail
 
 MAX_ENLARGEMENT = 8.0
 NAMED_FAILURES = 100
-"""Unreadable files that are named; the others are only counted."""
+"""Maximum number of unreadable files that are named; others are only counted."""
 
 
 @dataclass(frozen=True)
 class DataConfig(Section, name="data"):
-    """How training images become crops."""
+    """Settings for making crops of training images."""
 
     # Each image is kept at these sizes, unless it is to stay as noisy as it is: shrinking removes the traces of JPEG.
     scales: Some[Annotated[float, Meta(gt=0, le=4)]] = (1.0,)
@@ -53,8 +53,8 @@ class DataConfig(Section, name="data"):
 class PixelStore:
     """Images of many sizes as one block of bytes, (pixels, channels), with the position of each.
 
-    sources: how many files they are from; a file may be there at several scales. labels, origins: of the images.
-    emphasis: how often each is drawn, in any unit, (images,); None: all alike.
+    sources: number of files they come from; a file may be stored at several scales. labels, origins: of the images.
+    emphasis: sampling weights, (images,), not normalised; None: uniform.
     """
 
     emphasis: Tensor | None = None
@@ -69,7 +69,7 @@ class PixelStore:
     ) -> None:
         """Copy arrays, (height, width, channels) uint8 each, all with the same number of channels, into one block.
 
-        They are taken out of the list while they are copied, so that memory never holds all of them twice.
+        They are removed from the list while they are copied, so that memory never holds all of them twice.
         """
         self.sources = len(arrays) if sources is None else sources
         self.labels = tuple(labels)
@@ -98,7 +98,7 @@ class PixelStore:
         return other
 
     def thumbnails(self) -> Tensor:
-        """Return what images are compared by, (images, numbers): see `vaetool.scoring.copies`."""
+        """Return the thumbnails by which images are compared, (images, numbers): see `vaetool.scoring.copies`."""
         found = []
         for start, (height, width) in zip(self.offsets.tolist(), self.sizes.tolist(), strict=True):
             pixels = self.pixels[start : start + height * width].reshape(height, width, -1)
@@ -138,7 +138,7 @@ class PixelStore:
         return self._gather(image, corner[:, 0, None, None] + i, corner[:, 1, None, None] + j)
 
     def batches(self, size: int, count: int) -> Iterator[Tensor]:
-        """Yield all images in order, at most `count` at a time, as `centre_crops` gives them."""
+        """Yield the `centre_crops` of all images in order, at most `count` at a time."""
         for start in range(0, len(self), count):
             yield self.centre_crops(size, slice(start, start + count))
 
@@ -160,8 +160,8 @@ def load_store(
 ) -> PixelStore:
     """Decode images into memory, each at every scale at which its shorter side is at least `smallest` pixels.
 
-    whole: instead keep what this function makes of each (see `Model.whole`). longest: first shrink larger images to
-    this many pixels; what is then too small is not enlarged but mirrored.
+    whole: keep the results of this function instead (see `Model.whole`). longest: first shrink larger images to this
+    many pixels; those then too small are mirrored, not enlarged.
 
     An image smaller than `smallest` is enlarged to it, up to `MAX_ENLARGEMENT` times. Files that cannot be read or are
     smaller still are reported to `warn` and left out. channels: 1 or 3, to which all are converted; twice as many for
@@ -171,7 +171,7 @@ def load_store(
     """
 
     def paired(noisy: np.ndarray, pixels: np.ndarray) -> list[np.ndarray]:
-        """Return the channels of the clean one of a pair and those of the noisy one, in whose range both are."""
+        """Return the channels of the clean image of a pair and those of the noisy one, both in the latter's range."""
         if noisy.shape[:2] != pixels.shape[:2]:
             (height, width), (clean_height, clean_width) = noisy.shape[:2], pixels.shape[:2]
             raise ImageError(f"is {clean_width} x {clean_height} pixels, and its noisy one {width} x {height}")
@@ -234,19 +234,19 @@ def _mirrored(pixels: np.ndarray, smallest: int) -> np.ndarray:
 
 
 def in_eight_bits(pixels: np.ndarray, values_range: Range | None) -> np.ndarray:
-    """Return pixels of any type as uint8; values_range: what stands for black and white, if not the type's limits."""
+    """Convert pixels of any type to uint8; values_range: the values of black and white, if not the type's limits."""
     return rescale(pixels if values_range is None else values_range.to_unit(pixels), np.uint8)
 
 
 def store_of(pictures: Tensor, scales: Sequence[float], smallest: int) -> PixelStore:
-    """Return pictures, (number, channels, height, width) in 0..1, at several scales, as `load_store` does files."""
+    """Store pictures, (number, channels, height, width) in 0..1, at several scales, as `load_store` does files."""
     levels = (pictures.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     scaled = [_scaled(pixels, scales, smallest, pixels.shape[2]) for pixels in levels]
     return PixelStore([version for versions in scaled for version in versions], pictures.device, len(pictures))
 
 
 def _scaled(pixels: np.ndarray, scales: Sequence[float], smallest: int, channels: int) -> list[np.ndarray]:
-    """Return pixels, uint8, at those scales at which they are large enough."""
+    """Return pixels, uint8, at the scales at which they are large enough."""
     image = as_pillow(pixels).convert("RGB" if channels == 3 else "L")
     shortest = min(image.size)
     if smallest > MAX_ENLARGEMENT * shortest:

@@ -1,7 +1,7 @@
 """One process or many: started by `torchrun`, training uses all processes; started plainly, one.
 
-Every process draws the whole batch's random numbers and computes its own share, so the weights do not depend on how
-many processes there are (except for the order in which floats are added).
+Every process draws the whole batch's random numbers and computes its own share, so the weights do not depend on the
+number of processes (except for the order in which floats are added).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Processes:
-    """Which process this is, of how many, and its device."""
+    """The rank of this process, the number of processes, and the device."""
 
     rank: int = 0
     count: int = 1
@@ -43,7 +43,7 @@ class Processes:
     def weight(self, batch: int) -> float:
         """Return the factor for the mean loss of this process's share of `batch`.
 
-        With it, the mean over the processes is the mean over the whole batch, however unevenly that is shared.
+        It makes the mean over the processes that over the whole batch, however unevenly it is shared.
         """
         return len(range(self.rank, batch, self.count)) * self.count / batch
 
@@ -52,7 +52,7 @@ class Processes:
         return nn.parallel.DistributedDataParallel(model) if self.count > 1 else model
 
     def precision(self, bf16: bool) -> AbstractContextManager[Any]:
-        """Return the context of training: bf16 on a GPU, and if asked for on a CPU that has units for it."""
+        """Return the context of training: bf16 on a GPU, and on request on a CPU that has units for it."""
         if self.device.type == "cuda" or (bf16 and has_bf16_units(self.device)):
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
@@ -85,7 +85,7 @@ def is_first_process() -> bool:
 def join_processes(device: torch.device, batch: int) -> Iterator[Processes]:
     """Join the processes that `torchrun` started, for as long as the context is open.
 
-    batch: the smallest of the run. Raises UsageError if it has fewer than one crop for each process.
+    batch: size of the run's smallest batch. Raises UsageError if it has fewer than one crop for each process.
     """
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:

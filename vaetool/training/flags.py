@@ -1,4 +1,4 @@
-"""Entries of recipes that have a name of their own besides `--set`: for `vaetool.train` and on the command line."""
+"""Entries of recipes that are also flags of their own, for `vaetool.train` and on the command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BUDGETS = ("minutes", "epochs", "steps")
 class Flag:
     """An entry of a recipe: its section and key, its type, and its help text.
 
-    value: what a flag that takes no value sets.
+    value: the value set by a flag without an argument.
     """
 
     section: str
@@ -117,9 +117,9 @@ FLAGS = {
 
 
 def sections_of(flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the entries of a recipe, by section, that flags stand for; flags that are None or False are left out.
+    """Return the entries of a recipe that flags set, by section; flags that are None or False are left out.
 
-    One budget among them replaces all others. Raises TypeError for a name that is not a flag.
+    A budget among them replaces all others. Raises TypeError for a name that is not a flag.
 
     >>> sections_of({"beta": 4.0, "minutes": 5, "latent": None})
     {'training': {'minutes': 5, 'epochs': 0, 'steps': 0}, 'objective': {'beta': 4.0}}

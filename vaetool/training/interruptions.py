@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP held back to the end of a step, so that a state is only saved when it is whole."""
+"""Deferral of Ctrl-C, SIGTERM and SIGHUP to the end of a step, so that only complete states are saved."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP"
 
 
 class Interruptions:
-    """A context in which a first signal is only noted; a second one acts at once, as it would outside.
+    """A context in which the first signal is only noted; a second one acts at once, as outside.
 
-    Outside the main thread, where signals never arrive, it does nothing. What was ignored before stays ignored.
+    Outside the main thread, where signals never arrive, it does nothing. Ignored signals stay ignored.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Interruptions:
         self._restore()
 
     def act(self) -> None:
-        """Let the signal do now what it would have done when it came (SIGTERM, if another process got it)."""
+        """Let the deferred signal act now (SIGTERM, if another process got it)."""
         self._restore()
         signal.raise_signal(self.noted or signal.SIGTERM)
 

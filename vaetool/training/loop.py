@@ -1,7 +1,7 @@
 """The one training loop, for every kind: corrupt → encode → (sample) → decode → compare.
 
-Every step draws its randomness from (seed, step) alone, so a run that was killed and resumed, or shared by several
-processes, takes the same steps as one that was not.
+The random numbers of a step depend on (seed, step) alone, so a run that was killed and resumed, or shared by several
+processes, takes the same steps as an ordinary one.
 """
 
 from __future__ import annotations
@@ -57,18 +57,17 @@ def train(
 ) -> Result:
     """Fit a model to images and write it to `output`, saving as it goes.
 
-    kind: "vae", say; may be left to the recipe. data: folders, zip files, or `torchvision:NAME` (looked up in
+    kind: such as "vae"; may be left to the recipe. data: folders, zip files, or `torchvision:NAME` (looked up in
     `root`).
-    recipe: a recipe, or its file. preset: one of the kind's own recipes, for what the given one leaves open. flags:
-    entries of the recipe with a name of their own (`vaetool.training.flags`), as on the command line: minutes=60,
-    latent=128. settings: more entries, as "section.key=value". It takes half an hour by default. init: begin with a
-    model's weights, by name or path; a "mae" also with those of a "dae". resume: go on from the state that an
-    interrupted run to the same `output` left behind; with `init`, it must have begun with that; begin if there is none,
-    and do nothing if the run is finished. force: replace an existing model. reporter: what to show and to log; nothing
-    by default.
+    recipe: a recipe, or its file. preset: one of the kind's own recipes, for entries that the given one leaves open.
+    flags: entries of the recipe with flags of their own (`vaetool.training.flags`), as on the command line: minutes=60,
+    latent=128. settings: more entries, as "section.key=value". It takes half an hour by default. init: start from a
+    model's weights, by name or path; a "mae" also from those of a "dae". resume: continue an interrupted run to the
+    same `output`, which must have started from the same `init` if that is given; start one if there is none, and do
+    nothing if it is finished. force: replace an existing model. reporter: shows and logs progress; nothing by default.
 
-    The weights kept are the averaged ones that were best on held-out images, those at the start included; with an
-    adversary, which makes that figure worse, the last ones. Raises UsageError, TrainingError, WeightsError.
+    The averaged weights that were best on held-out images, including those at the start, are kept; with an adversary,
+    which makes that figure worse, the last ones. Raises UsageError, TrainingError, WeightsError.
     """
     places = [data] if isinstance(data, (str, Path)) else list(data)
     if not places:
@@ -96,7 +95,7 @@ def train(
 
 
 class Run:
-    """A training run: what it needs, its state, and its steps."""
+    """A training run: its inputs, its state, and its steps."""
 
     def __init__(
         self,
@@ -128,7 +127,7 @@ class Run:
         self.gradient_norm, self.has_saved = torch.zeros(()), False
 
     def begin(self, init: str | Path | None = None) -> None:
-        """Begin with new weights, or with those of a model; an earlier run to the same output is forgotten."""
+        """Start from new weights, or from those of a model; an earlier run to the same output is forgotten."""
         if init is not None:
             take_over(self.model, init)
             self.average.load_state_dict(self.model.state_dict())
@@ -145,11 +144,11 @@ class Run:
         return tensors
 
     def _identity(self) -> dict[str, Any]:
-        """Return what determines the weights, which must be the same when a run is resumed."""
+        """Return everything that determines the weights, which must not change when a run is resumed."""
         return {**self.recipe.as_dict(), "images": self.images.fingerprint}
 
     def resume(self, init: str | Path | None = None) -> None:
-        """Go on from the saved state; raise UsageError if it began with another model than `init`, if that is given."""
+        """Resume from the saved state; raise UsageError if the run started from another model than a given `init`."""
         path = checkpoints.state_path(self.output)
         self.progress = checkpoints.load_state(path, self._tensors(), self.optimizers, self._identity())
         if init is not None and checkpoints.model_name(init) != self.progress.init:
@@ -236,7 +235,7 @@ class Run:
                 self.reporter.step(progress, fraction, losses, lr, self._crop(fraction))
 
     def _fraction(self) -> float:
-        """Return the share of the budget that is spent, the largest if there are several budgets."""
+        """Return the spent share of the budget, the largest if there are several budgets."""
         config, progress = self.config, self.progress
         spent = [0.0]
         if config.minutes:
@@ -252,7 +251,7 @@ class Run:
         return crops[min(len(crops) - 1, int(fraction * len(crops)))]
 
     def _generator(self, purpose: str | int) -> torch.Generator:
-        """Return a random generator for one purpose alone: a step, or the noise on held-out images."""
+        """Return a random generator for a single purpose: a step, or the noise on held-out images."""
         text = f"{self.config.seed}/{purpose}".encode()
         # A hash, since the CPU's generator uses only the lowest 32 bits of its seed.
         seed = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
@@ -285,7 +284,7 @@ class Run:
         return {name: value.detach() for name, value in losses.items()}
 
     def _backward(self, wrapped: Callable[..., Any], share: Batch, fraction: float, weight: float) -> dict[str, Tensor]:
-        """Return the losses of this process's share of a batch, leaving their gradients at the weights."""
+        """Return the losses of this process's share of a batch, leaving their gradients in the weights."""
         adversary = self.adversary if fraction >= self.config.adversarial_from else None
         with self.processes.precision(self.config.bf16):
             losses, fakes = wrapped(share, self.recipe.objective, fraction, adversary is not None)
@@ -304,7 +303,7 @@ class Run:
     def _check_gradient(self) -> None:
         """Raise TrainingError if the last step's gradient is not finite.
 
-        That is only checked now, when a GPU has long computed it, and before anything is saved.
+        It is checked late, when a GPU has long computed it, but before anything is saved.
         """
         if self.gradient_norm.isfinite():
             return
@@ -316,7 +315,7 @@ class Run:
         )
 
     def _validate(self) -> bool:
-        """Measure the averaged weights on held-out images and keep the best; tell whether patience has run out."""
+        """Measure the averaged weights on held-out images and keep the best; return whether patience has run out."""
         progress = self.progress
         if self.processes.is_first:
             with torch.inference_mode():

@@ -14,14 +14,15 @@ from vaetool.nn.precision import has_bf16_units
 from vaetool.training.config import TrainingConfig
 
 MUON_LR_RATIO = 3.0
-"""Muon's learning rate over AdamW's: 3e-3 with 1e-3 was stable for the denoiser, 4e-3 with plain ReLUs was not."""
+"""Ratio of Muon's learning rate to AdamW's: 3e-3 with 1e-3 was stable for the denoiser, 4e-3 with plain ReLUs was not.
+"""
 
 MAX_WARMUP = 0.1
-"""Share of a run after which the learning rate is at its peak, even if that is less than `warmup_steps`."""
+"""Maximum share of a run for the warm-up, even if that is less than `warmup_steps`."""
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update of each weight matrix is made orthogonal (Jordan et al. 2024).
+    """Momentum with orthogonalised updates of weight matrices (Jordan et al. 2024).
 
     A convolution counts as the matrix (outputs, inputs · height · width). Updates are scaled to the typical size of
     AdamW's, 0.2 per weight (Liu et al. 2025, section 2.2), so that one learning rate serves both. Weight decay is
@@ -85,7 +86,7 @@ def orthogonalised(matrices: Tensor, iterations: int = 5, precision: torch.dtype
 def make_optimizers(model: Model, config: TrainingConfig) -> list[torch.optim.Optimizer]:
     """Return AdamW for all weights, or Muon for convolutions between the first and last layers and AdamW for the rest.
 
-    A depthwise convolution is not a matrix but many small filters: it is among the rest.
+    A depthwise convolution is not a matrix but many small filters, so it belongs to the rest.
     Each group's `lr` is its peak, scaled by the model's `lr_ratios`; `base_lr` keeps it.
     """
     inner: dict[float, list[nn.Parameter]] = {}
@@ -138,7 +139,7 @@ def learning_rate_factor(config: TrainingConfig, step: int, fraction: float) -> 
 def follow(average: nn.Module, model: nn.Module, decay: float, step: int) -> None:
     """Update the exponential moving average of weights, over fewer steps at the beginning; copy buffers as they are.
 
-    Averaging the statistics of batch normalisation as well was measured to make no difference.
+    Averaging the statistics of batch normalisation as well made no measurable difference.
     """
     decay = min(decay, (1 + step) / (10 + step))
     ours: list[Tensor] = list(average.parameters())

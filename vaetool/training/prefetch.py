@@ -1,4 +1,4 @@
-"""The next batch, made by a second thread while the first one trains."""
+"""Prefetching: a second thread makes the next batch while the first one trains."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Make = Callable[[int, int], Batch]
 
 
 class Prefetcher:
-    """Makes batches with `make(step, size)`, one ahead.
+    """Maker of batches with `make(step, size)`, one ahead.
 
-    A batch is drawn from its step and size alone, so it does not matter which thread made it, or when; one that was
-    made for a size other than the one then asked for (crops grow in the course of a run) is made again.
+    A batch depends on its step and size alone, so it does not matter which thread made it, or when; one made for another
+    size than the one requested later (crops grow during a run) is made again.
     """
 
     def __init__(self, make: Make) -> None:
@@ -34,7 +34,7 @@ class Prefetcher:
         self.pool.shutdown(wait=True, cancel_futures=True)
 
     def batch(self, step: int, size: int) -> Batch:
-        """Return the batch of a step, and begin to make the next one. Raises what `make` raises."""
+        """Return the batch of a step, and start making the next one. Raises what `make` raises."""
         ready, self.ahead = self.ahead, None
         batch = ready[1].result() if ready is not None and ready[0] == (step, size) else None
         following = (step + 1, size)

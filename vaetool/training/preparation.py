@@ -1,4 +1,4 @@
-"""What a run needs before its first step: an untrained model, and its images, some of them held out to measure on."""
+"""Preparation of a run: an untrained model, and its images, some of them held out for measurements."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from vaetool.training.splits import set_aside, split
 
 HELD_OUT_CROPS = 32
 HELD_OUT_PICTURES = 1000
-"""Images to measure on, at most: a crop of each, or the whole of small ones."""
+"""Maximum number of images for measurements: a crop of each, or the whole of small ones."""
 
 MAX_TENSORS, MAX_WEIGHTS = 10_000, 2**30
-"""Of a model that is trained; each weight takes 20 bytes."""
+"""Limits of a model to train, of which each weight takes 20 bytes."""
 FEWEST, MOST = 16, 128
 BATCHES = 8
 BATCH_PER_MINUTE = 32
-"""Crops per step where that is left open, at least and at most; batches in a pass; crops per step for each minute.
+"""Minimum and maximum of crops per step chosen by default; minimum of batches per pass; maximum of crops per minute.
 
-A VAE collapses that takes few steps: 39 of 128 pictures, half a minute's, left none of 64 units active, 155 of 16 did.
+A VAE collapses after too few steps: 39 of 128 pictures, half a minute's, left none of 64 units active; 155 of 16 did.
 """
 
 
 def batch_size(config: TrainingConfig, crop: int) -> int:
-    """Return the number of crops per step at a crop size: later crops may be larger, and are then fewer."""
+    """Return the number of crops per step at a crop size: larger crops, later in a run, are fewer."""
     return max(1, round((config.batch or FEWEST) * config.crops[0] ** 2 / crop**2))
 
 
 def new_model(recipe: Recipe) -> Model:
-    """Return an untrained model, the same for the same seed, without changing the caller's random state.
+    """Create an untrained model, determined by the seed, without changing the caller's random state.
 
-    Raises UsageError if the recipe does not make one, or one that is far too large.
+    Raises UsageError if the recipe is invalid for its kind, or the model far too large.
     """
     cls = weights.model_class(recipe.kind)
     with torch.random.fork_rng(devices=[]):
@@ -64,9 +64,9 @@ def new_model(recipe: Recipe) -> Model:
 
 
 def take_over(model: Model, name: str | Path) -> None:
-    """Give a model the weights of another one of the same shape, or what is useful of one of another kind.
+    """Copy the weights of a model of the same shape, or useful ones of a model of another kind, into a model.
 
-    name: of the other, or its path. Raises WrongKindError if there is nothing.
+    name: of the other model, or its path. Raises WrongKindError if it has no useful weights.
     """
     other = weights.load(name, device="cpu")
     other.forget()
@@ -80,9 +80,9 @@ def take_over(model: Model, name: str | Path) -> None:
 
 @dataclass(frozen=True)
 class Images:
-    """The images of a run: to train on, and held out; `fingerprint` is the same for the same names.
+    """The images of a run: to train on, and held out; `fingerprint` depends on their names alone.
 
-    `unseen` are neither of these: they are there to calibrate scores with.
+    `unseen` are further ones, for calibrating scores.
     """
 
     training: PixelStore
@@ -92,7 +92,7 @@ class Images:
 
 
 def find_images(recipe: Recipe, places: Sequence[str], root: str | Path) -> Modalities:
-    """Return the images that a recipe asks for. Raises UsageError if they are not what its kind learns from."""
+    """Find the images for a recipe. Raises UsageError if its kind cannot learn from them."""
     cls, data = weights.model_class(recipe.kind), recipe.data
     if data.pairs and not cls.learns_from_pairs:
         raise UsageError(f"a {recipe.kind} does not learn from pairs: a dae does")
@@ -105,9 +105,9 @@ def find_images(recipe: Recipe, places: Sequence[str], root: str | Path) -> Moda
 
 
 def settle(recipe: Recipe, images: Modalities) -> Recipe:
-    """Return the recipe with what it leaves to its images: what `Model.settled` says, and the batch.
+    """Return the recipe completed from its images: the configuration, see `Model.settled`, and the batch.
 
-    Few images or minutes get small batches, so that there are steps enough.
+    Few images or minutes get small batches, so that there are enough steps.
     """
     model = weights.model_class(recipe.kind).settled(recipe.model, images.sources, images.names)
     training = recipe.training
@@ -117,7 +117,7 @@ def settle(recipe: Recipe, images: Modalities) -> Recipe:
 
 
 def fitting_batch(images: int, minutes: float) -> int:
-    """Return a power of two as the batch for so many images and minutes, 0 for any time.
+    """Return a batch size, a power of two, for a number of images and minutes; 0 minutes: unlimited.
 
     >>> fitting_batch(60_000, 20), fitting_batch(60_000, 0.5), fitting_batch(200, 0), fitting_batch(600, 60)
     (128, 16, 16, 64)

@@ -1,4 +1,4 @@
-"""What a training run shows: a live display, a CSV log, a picture of curves and examples, TensorBoard."""
+"""Reports of a training run: a live display, a CSV log, a picture of curves and examples, TensorBoard."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ SHOW_EVERY_SECONDS = 60.0  # a line, where there is no terminal to redraw
 REDRAW_EVERY_SECONDS = 0.5
 STALE_SHARE, STALE_VALIDATIONS = 1 / 3, 5  # of the whole time, in a row: then a run that gains nothing is told
 SHOWN = ("loss", "discriminator")
-"""Losses that are shown and logged; the others are parts of the first."""
+"""Losses shown and logged; the others are parts of the first."""
 
 
 @dataclass
 class Reporter:
-    """Shows and logs what happens.
+    """Reporter that shows and logs a run.
 
-    console: where to show (a live display on a terminal, else a line a minute), or None. files: whether to write
+    console: for a live display on a terminal, else a line a minute; or None. files: whether to write
     `NAME.training.csv`, `NAME.training.png` and, for a model with codes, `NAME.latent.png` next to the model.
     tensorboard: a folder for its event files, or None.
     Raises UsageError if TensorBoard is wanted but not installed.
@@ -73,7 +73,7 @@ class Reporter:
             self.console.print(one_line(message), markup=False, highlight=False, soft_wrap=True)
 
     def warn(self, message: str) -> None:
-        """Print a warning: what the user should know before it is too late."""
+        """Print a warning."""
         self.say(f"warning: {message}")
 
     @contextmanager
@@ -101,7 +101,7 @@ class Reporter:
                 self._live = None
 
     def step(self, progress: Progress, fraction: float, losses: dict[str, Tensor], lr: float, crop: int) -> None:
-        """Report a training step; call it after every one, since only now and then does it cost anything."""
+        """Report a training step; called after every one, since it costs time only now and then."""
         now, self._fraction = time.monotonic(), fraction
         self._window = [
             *self._window[-49:],
@@ -162,7 +162,7 @@ class Reporter:
             self._best = None
 
     def doubt(self, words: str | None) -> None:
-        """Warn of what goes wrong, once for as long as it does; None: nothing."""
+        """Warn of a problem, once for as long as it lasts; None: no problem."""
         if words is not None and not self._doubts:
             self.warn(words)
         self._doubts = words is not None
@@ -191,9 +191,9 @@ class Reporter:
     def finished(
         self, name: str, progress: Progress, images: int, examples: list[Tensor], names: Sequence[str] = ()
     ) -> None:
-        """Report the end: say what came of it, draw the curves and the held-out pictures, before and after.
+        """Report the end of a run: print the result, draw the curves and the held-out pictures, before and after.
 
-        name: of the figure of merit. images: how many are held out. names: of the rows of examples.
+        name: of the figure of merit. images: number of held-out ones. names: of the rows of examples.
         """
         self.say(change(name, progress.before.get(name), progress.figures[name], images))
         if self.files:
@@ -205,7 +205,7 @@ class Reporter:
             write_atomically(picture_path(self.output), picture)
 
     def codes(self, model: Autoencoder, images: Sequence[Tensor], labels: Sequence[str]) -> None:
-        """Draw the latent space in which codes of held-out pictures lie, at the end, for a model that has codes."""
+        """Draw the latent space with the codes of held-out pictures, at the end of a run."""
         if not self.files:
             return
         with suppress(ImportError):  # matplotlib is missing, as `finished` has said
@@ -213,7 +213,7 @@ class Reporter:
 
 
 def _display(rows: list[dict[str, Any]], now: dict[str, Any], fraction: float) -> RenderableType:
-    """Return two lines for a terminal: the share of the budget that is spent, and the latest figures."""
+    """Return two lines for a terminal: the spent share of the budget, and the latest figures."""
     from rich.console import Group
     from rich.progress_bar import ProgressBar
     from rich.table import Table
@@ -233,7 +233,7 @@ def _display(rows: list[dict[str, Any]], now: dict[str, Any], fraction: float) -
 
 
 def _read_rows(path: Path, last_step: int) -> list[dict[str, Any]]:
-    """Read the log so far of a run that is resumed at `last_step`; empty if it is missing or not readable."""
+    """Read the log of a run that is resumed at `last_step`; empty if it is missing or unreadable."""
     if not path.is_file():
         return []
     try:

@@ -1,4 +1,4 @@
-"""Which images are trained on, which are held out to measure on, and which are set aside to calibrate scores with."""
+"""Splitting images into those to train on, held-out ones for measurements, and ones set aside to calibrate scores."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from vaetool.scoring.measurement import MAX_IMAGES, MIN_IMAGES
 from vaetool.training.data import PixelStore
 
 MIN_TO_CALIBRATE = 30
-"""Images to calibrate with, if there are enough: more than their share of a small folder."""
+"""Number of images for calibration, if there are enough: more than their share of a small folder."""
 
 
 def split(sources: Sequence[Source], held_out: float, seed: int) -> tuple[list[Source], list[Source]]:
-    """Split sources into those to train on and held-out ones, at least one of each, the same for the same seed.
+    """Split sources into those to train on and held-out ones, at least one of each, determined by the seed.
 
     Raises TrainingError for fewer than two.
     """
@@ -29,7 +29,7 @@ def split(sources: Sequence[Source], held_out: float, seed: int) -> tuple[list[S
 
 
 class SetAside(NamedTuple):
-    """Images to train on, those to calibrate scores with, in random order, and what is to be said of copies, if any."""
+    """Images to train on, images to calibrate scores with, in random order, and a message about copies, if any."""
 
     training: PixelStore
     unseen: tuple[Source, ...] = ()
@@ -37,11 +37,11 @@ class SetAside(NamedTuple):
 
 
 def number_to_calibrate(count: int, share: float) -> int:
-    """Return how many of so many images are to calibrate scores.
+    """Return the number of images, of `count`, for calibrating scores.
 
-    Of few images, more than their share are taken, since p-values need them: at least 30, but no more than one in
-    three. Of many, no more than 1000, which resolve a thousandth. None if that would be fewer than 10, which cannot
-    resolve a p-value of .1. The network is trained once, on the others: there is no cross-validation.
+    Of few images, more than their share are taken, since p-values need them: at least 30, but at most one in three. Of
+    many, at most 1000, which resolve a thousandth. 0 if that would be fewer than 10, which cannot resolve a p-value of
+    .1. The network is trained once, on the others: there is no cross-validation.
     """
     wanted = max(MIN_TO_CALIBRATE, round(share * count))
     number = min(wanted, count // 3, MAX_IMAGES) if share else 0
@@ -49,9 +49,10 @@ def number_to_calibrate(count: int, share: float) -> int:
 
 
 def set_aside(store: PixelStore, share: float, seed: int) -> SetAside:
-    """Set images aside to calibrate scores with after training, the same for the same seed.
+    """Set images aside for calibrating scores after training, determined by the seed.
 
-    An image and its copies are on one side: copies of those set aside are not trained on, and calibrate nothing.
+    An image and its copies are on the same side: copies of those set aside are neither trained on nor used to
+    calibrate.
     """
     wanted = number_to_calibrate(store.sources, share)
     if not wanted:

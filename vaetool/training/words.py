@@ -1,4 +1,4 @@
-"""How the figures of a training run are put into words."""
+"""Formatting of the figures of a training run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def figure(name: str, value: float) -> str:
 
 
 def no_gain(progress: Progress) -> str | None:
-    """Say that the best weights of a run are those that it began with; None if they are not."""
+    """Return a message if the best weights of a run are its initial ones, else None."""
     if progress.figures != progress.before:
         return None
     if not progress.step:
@@ -58,7 +58,7 @@ HIDDEN = {"step", "seconds", "minutes_left"}
 
 
 def change(name: str, before: float | None, after: float, images: int) -> str:
-    """Say what a run has done to its figure of merit, which has no value before where a model is fitted at once.
+    """Describe the change of the figure of merit by a run; before: None for a model fitted in closed form.
 
     >>> change("psnr", 27.314, 30.02, 14)
     'psnr 27.31 → 30.02 dB on 14 held-out images'

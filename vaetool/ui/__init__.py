@@ -1,4 +1,4 @@
 """The page of `vaetool ui`: a small web server on this machine alone, and one module for each tab.
 
-A tab's module turns a request of the page into one call of the function that the command of that name makes.
+A tab's module turns a request of the page into one call of the function behind the command of that name.
 """

@@ -1,7 +1,7 @@
-"""The addresses of the page: its files, pictures in and out, and the actions of the tabs.
+"""The web application of the page: its files, pictures in and out, and the actions of the tabs.
 
-Everything lies below a secret, which is drawn anew for each run and part of the address that the command prints: other
-users of the machine, and pages of the web, cannot reach it. The page may load nothing from anywhere else.
+All addresses begin with a secret, which is drawn anew for each run and is part of the address that the command prints:
+other users of the machine, and pages of the web, cannot reach it. The page may load nothing from anywhere else.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from vaetool.ui.session import Session, models
 PAGE = Path(__file__).parent / "page"
 
 MAX_UPLOAD = 2**31
-"""Bytes of a file, at most."""
+"""Maximum number of bytes of a file."""
 
 HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'; "
@@ -59,7 +59,7 @@ ACTIONS: dict[str, Action] = {
     "score/clear": score.clear,
     "score/judge": score.judge,
 }
-"""What the page can ask for; the request is the second parameter of each."""
+"""Actions that the page can request; the request is the second parameter of each."""
 
 
 mimetypes.add_type("text/javascript", ".js")  # or Windows may call it plain text, which browsers do not run
@@ -111,7 +111,7 @@ def application(session: Session, secret: str) -> ASGIApp:
 
 
 class _Headers:
-    """Adds `HEADERS` to every answer."""
+    """Middleware that adds `HEADERS` to every answer."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app

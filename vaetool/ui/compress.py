@@ -1,4 +1,4 @@
-"""The tab Compress: what `vaetool compress` and then `vaetool decompress` do."""
+"""The tab Compress: `vaetool compress`, followed by `vaetool decompress`."""
 
 from __future__ import annotations
 

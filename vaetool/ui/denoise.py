@@ -1,4 +1,4 @@
-"""The tab Denoise: what `vaetool denoise` does."""
+"""The tab Denoise: `vaetool denoise`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tab Inpaint: what is painted over is filled, as `vaetool inpaint --mask` does."""
+"""The tab Inpaint: fills what is painted over, as `vaetool inpaint --mask` does."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Point = tuple[float, float]
 class Mark:
     """A stroke through points, across and down in pixels of the picture, or a box between two of them.
 
-    radius: of the brush, in pixels. erase: what it covers is not marked any more.
+    radius: of the brush, in pixels. erase: unmark what the stroke covers.
     """
 
     points: list[Point]
@@ -35,9 +35,9 @@ class Mark:
 
 @dataclass(frozen=True)
 class Fill:
-    """A request to fill what is marked of a picture.
+    """A request to fill the marked parts of a picture.
 
-    grow: to the edges of what is marked, first. dilate: everything within so many pixels is filled as well.
+    grow: first, to the edges of the marked things. dilate: also fill everything within this many pixels.
     """
 
     picture: str
@@ -48,7 +48,8 @@ class Fill:
 
 
 def fill(session: Session, request: Fill) -> dict[str, Any]:
-    """Fill what is marked. The answer describes the new picture, with the facts of `inpaint_picture` and `warnings`."""
+    """Fill the marked parts. The answer describes the new picture, with the facts of `inpaint_picture` and `warnings`.
+    """
     item, hole = _marked(session, request)
     marked = MaskedPicture(item.picture, hole)
     with session.working(item.name):
@@ -59,13 +60,13 @@ def fill(session: Session, request: Fill) -> dict[str, Any]:
 
 
 def mask(session: Session, request: Fill) -> dict[str, Any]:
-    """Make a file of what is marked: white on black, as `vaetool inpaint --mask` takes it."""
+    """Make a mask file of the marked parts: white on black, as `vaetool inpaint --mask` takes it."""
     item, hole = _marked(session, request)
     return show(session, Item(renamed(item.name, "mask", ".png"), mask_picture(hole)))
 
 
 def hole_of(marks: Sequence[Mark], height: int, width: int) -> np.ndarray:
-    """Return what marks cover, (height, width) bool: the pixels whose centres are within them."""
+    """Return the mask that marks cover, (height, width) bool: the pixels whose centres are within them."""
     hole = np.zeros((height, width), bool)
     for mark in marks:
         _check(mark)

@@ -1,4 +1,4 @@
-"""The tab Morph: the pictures between pictures, as `vaetool morph` makes them, and sliders for the code of one."""
+"""The tab Morph: the pictures between pictures, as made by `vaetool morph`, and sliders for the code of one."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def encode(session: Session, request: Encode) -> dict[str, Any]:
 
 
 def frames(session: Session, request: Morph) -> dict[str, Any]:
-    """Morph. The answer has the `frames`, where `gif` and `webp` files are kept, and describes a strip of all."""
+    """Morph pictures. The answer has the `frames`, the keys of `gif` and `webp` files, and describes a strip of all."""
     if request.frames > MAX_COUNT:
         raise UsageError(f"the page shows at most {MAX_COUNT} frames: `vaetool morph --frames` makes more")
     items = [session.find(key) for key in request.pictures]

@@ -1,6 +1,6 @@
-"""The tab Sample: new pictures as `vaetool sample` makes them, and sliders that change the code of one.
+"""The tab Sample: new pictures, as made by `vaetool sample`, and sliders that change the code of one.
 
-Codes travel to the page and back as lists of numbers; small pictures as addresses that hold them.
+Codes travel to the page and back as lists of numbers, small pictures as data URLs.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class Axes:
 
 
 def samples(session: Session, request: Draw) -> dict[str, Any]:
-    """Draw pictures. The answer has their `pictures` and `codes`, `words` on the prior, and describes their sheet."""
+    """Draw new pictures. The answer has their `pictures` and `codes`, `words` on the prior, and describes their sheet.
+    """
     if request.count > MAX_COUNT:
         raise UsageError(f"the page shows at most {MAX_COUNT} pictures: `vaetool sample -n` makes more")
     with session.working():
@@ -71,7 +72,7 @@ def samples(session: Session, request: Draw) -> dict[str, Any]:
 
 
 def decode(session: Session, request: Decode) -> dict[str, Any]:
-    """Decode codes to pictures. The answer describes the first as well, so that it can be saved."""
+    """Decode codes to pictures. The answer also describes the first one, so that it can be saved."""
     with session.working():
         model = generator(session, request.model)
         pictures = model.decode(_codes(model, request.codes))
@@ -82,9 +83,9 @@ def decode(session: Session, request: Decode) -> dict[str, Any]:
 
 
 def axes(session: Session, request: Axes) -> dict[str, Any]:
-    """List what sliders change: `axes` with a name, how far they go, and what to add to a code for each step of 1.
+    """List the sliders: `axes` with a name, a range, and the change of the code for each step of 1.
 
-    These are the directions that the model knows by name, and the units that change its pictures most.
+    These are the model's named directions, and the units that change its pictures most.
     """
     with session.working():
         model = generator(session, request.model)
@@ -107,7 +108,7 @@ def autoencoder(session: Session, name: str) -> Autoencoder:
 
 
 def generator(session: Session, name: str) -> Generative:
-    """Return a model that makes pictures or pairs; those have no codes of single pictures, nor has a `gan`.
+    """Return a model that makes pictures, or pairs, whose single pictures have no codes, as those of a `gan` have none.
 
     Raises as `vaetool.load` does.
     """

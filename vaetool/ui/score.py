@@ -1,4 +1,4 @@
-"""The tab Score: `vaetool score NEW --good GOOD` for the pictures that are dropped on the page."""
+"""The tab Score: `vaetool score NEW --good GOOD` for pictures dropped on the page."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Judge:
 
 
 def add(session: Session, data: bytes, name: str, role: Role) -> dict[str, Any]:
-    """Add a picture to the good or to the new ones. The answer has how many there are, and its `thumbnail`."""
+    """Add a picture to the good or to the new ones. The answer has their number, and the picture's `thumbnail`."""
     picture = session.read(data, name).picture
     files = _files(session, role)
     folder = _folder(session, role)
@@ -67,10 +67,10 @@ def clear(session: Session, request: Clear) -> dict[str, Any]:
 
 
 def judge(session: Session, request: Judge) -> dict[str, Any]:
-    """Score the new pictures by a model of features of the good ones, which is fitted if those have changed.
+    """Score the new pictures by a model of features of the good ones, fitted again if those have changed.
 
-    The answer has `rows`, the most unusual first: `name`, `score`, `p_value`, `outlier`, the picture as a `thumbnail`
-    and where it is unusual as `heat`; where the `model` is kept; the `promise` of the level, and `doubts` about it.
+    The answer has `rows`, the most unusual first: `name`, `score`, `p_value`, `outlier`, the picture as a `thumbnail` and
+    its map as `heat`; the key of the `model`; the `promise` of the level, and `doubts` about it.
     """
     if request.alpha is not None and not 0 < request.alpha < 1:
         raise UsageError(f"alpha must be between 0 and 1, not {request.alpha:g}")

@@ -1,4 +1,4 @@
-"""The web server of the page: on this machine alone, until the command is stopped."""
+"""The web server of the page, for this machine alone, until the command is stopped."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from vaetool.ui.session import Session
 
 HOST = "127.0.0.1"
 PORT = 8765
-"""The port, if it is free and no other one is asked for."""
+"""Default port, used if it is free."""
 
 LAST_ANSWERS = 1
-"""Seconds for answers that are under way at the end."""
+"""Seconds for pending answers at the end."""
 
 
 @contextmanager
 def serving(session: Session, port: int | None = None) -> Iterator[str]:
-    """Serve the page of a session, in a thread, as long as the context lasts; yields its address.
+    """Serve the page of a session, in a thread, as long as the context lasts; yield its address.
 
-    Signals stay with the caller. Raises UsageError if the port that was asked for is taken.
+    Signals stay with the caller. Raises UsageError if the requested port is taken.
     """
     secret = secrets.token_urlsafe(12)
     settings = uvicorn.Config(
@@ -56,7 +56,7 @@ def serving(session: Session, port: int | None = None) -> Iterator[str]:
 
 
 def _listener(port: int | None) -> socket.socket:
-    """Return a socket that listens at a port, or, if none is asked for, at `PORT` or any that is free."""
+    """Return a socket that listens at a port or, if None, at `PORT` or any free one."""
     for candidate in (PORT, 0) if port is None else (port,):
         listener = socket.socket()
         try:

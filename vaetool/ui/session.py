@@ -1,4 +1,4 @@
-"""What one run of the page keeps: pictures and files by a name, loaded models, and how far the work is."""
+"""The state of one run of the page: pictures and files by key, loaded models, and the progress of work."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from vaetool.store import catalogue
 from vaetool.store.headers import read_header
 
 KEPT_BYTES = 4 * 10**9
-"""Memory for pictures; beyond it those that were not used for longest are dropped."""
+"""Bytes of memory for pictures, beyond which the least recently used are dropped."""
 
 KEPT_AT_LEAST = 4
 
 PATIENCE = 5.0
-"""Seconds that work in progress has to stop at the end."""
+"""Seconds for work in progress to stop at the end."""
 
 
 class StoppedError(VaetoolError):
@@ -58,7 +58,7 @@ class Item:
 class Session:
     """The state of one run of the page; use it as a context, which owns a temporary folder.
 
-    device: where models compute. max_pixels: larger pictures are refused.
+    device: of models. max_pixels: larger pictures are refused.
     """
 
     def __init__(self, device: str = "auto", max_pixels: int = MAX_PIXELS) -> None:
@@ -89,7 +89,7 @@ class Session:
             raise ImageError(f"{name}: {error}") from error
 
     def keep(self, item: Item) -> str:
-        """Keep an item and return the name under which it is found again."""
+        """Keep an item and return its key."""
         key = secrets.token_urlsafe(9)
         with self._keeping:
             self._items[key] = item
@@ -101,7 +101,7 @@ class Session:
         return key
 
     def find(self, key: str) -> Item:
-        """Return an item. Raises UsageError if it is not kept any more."""
+        """Return the item of a key. Raises UsageError if it is no longer kept."""
         with self._keeping:
             item = self._items.pop(key, None)
             if item is None:
@@ -116,12 +116,12 @@ class Session:
         return self._models[name]
 
     def forget(self, name: str) -> None:
-        """Load a model anew when it is asked for again."""
+        """Forget a loaded model, so that the next request loads it anew."""
         self._models.pop(name, None)
 
     @contextmanager
     def working(self, name: str = "") -> Iterator[None]:
-        """Do one piece of work at a time, and let `progress` and `stop` know of it.
+        """Enclose a piece of work, one at a time, known to `progress` and `stop`.
 
         name: of the file, put before the message of an ImageError. Raises StoppedError after `stop`.
         """
@@ -141,14 +141,14 @@ class Session:
         self._stopped.set()
 
     def is_working(self, patience: float = 0) -> bool:
-        """Tell whether there is work in progress that does not end within so many seconds."""
+        """Tell whether work in progress does not end within a number of seconds."""
         if not self._working.acquire(timeout=patience):
             return True
         self._working.release()
         return False
 
     def say(self, words: str) -> None:
-        """Tell the page what is being done. Raises StoppedError after `stop`."""
+        """Show a message about the work on the page. Raises StoppedError after `stop`."""
         self._tell(words, 0, 0)
 
     def _tell(self, task: str, done: int, total: int) -> None:

@@ -116,8 +116,8 @@ class ExactPrior:
         ]
 
     def _inputs(self, number: int, group: int, width: int) -> Tensor:
-        """Return the indices of the inputs of `Prior.look` that can be nonzero where a pass codes a group, as `step`
-        orders them.
+        """Return the indices of inputs of `Prior.look` that can be nonzero for a group in a pass, in the order of
+        `step`.
         """
         known = [torch.arange(before ^ number ^ group, self.latent, PASSES) for before in range(number)]
         constants = torch.arange(self.latent, self.latent + KNOTS + PASSES)
