@@ -66,8 +66,8 @@ class VaeImageFile(ImageFile.ImageFile):
         """Prepare to decode a smaller picture, of at least `size`, if possible: a half, a quarter or an eighth as
         large.
 
-        The result is close to the means over squares of the whole picture, in less than half of the time. The mode stays.
-        Called by `thumbnail`. Does nothing for lossless pictures and 16-bit grey.
+        The result is close to the means over squares of the whole picture, in less than half of the time. The mode
+        stays. Called by `thumbnail`. Does nothing for lossless pictures and 16-bit grey.
         """
         if size is None or self._im is not None:
             return None

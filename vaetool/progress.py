@@ -22,8 +22,7 @@ _listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 def tracked(parts: Iterable[T], task: str) -> Iterator[T]:
-    """Yield the parts of a task, reporting the number of finished ones to the listener before each and after the last.
-    """
+    """Yield the parts of a task, reporting the finished ones to the listener before each and after the last."""
     listener = _listener.get()
     if listener is None:
         yield from parts

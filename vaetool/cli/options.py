@@ -232,10 +232,9 @@ class RunOptions(EngineOptions, FileOptions):
         """Plan the jobs; raise UsageError for anything that makes the request impossible.
 
         naming: of the results, which also says what kind of file inputs are; images by default.
-        model, also_read: other files that are read, and must not be replaced. leave_out: another folder of results, which
-        is not searched. no_output: for a command that writes no file per input.
-        Ends the command when no work is left: after --dry-run, an empty list or shard, when all results exist or all
-        files are missing.
+        model, also_read: other files that are read, and must not be replaced. leave_out: another folder of results,
+        which is not searched. no_output: for a command that writes no file per input. Ends the command when no work is
+        left: after --dry-run, an empty list or shard, when all results exist or all files are missing.
         """
         from vaetool.files import inputs as sources
         from vaetool.files import planning

@@ -328,8 +328,8 @@ def _values(tensor: Tensor) -> memoryview:
 def _bits(distance: Tensor, noise: Tensor, index: Tensor) -> Tensor:
     """Return the bits of rounded numbers at a distance from their means, with gradients in two parts.
 
-    Scales learn from the rounded numbers, which are the ones coded. Rounding has no gradient, so numbers and means learn
-    from noise in its place (Ballé et al. 2017), under scales that are not too small for noise.
+    Scales learn from the rounded numbers, which are the ones coded. Rounding has no gradient, so numbers and means
+    learn from noise in its place (Ballé et al. 2017), under scales that are not too small for noise.
     """
     coded = tables.interval_bits(distance.detach().round(), index)
     noisy = tables.interval_bits(distance + noise, index.detach().clamp_min(SMOOTHEST))

@@ -256,8 +256,7 @@ def check_size(height: int, width: int) -> None:
 
 
 def tile_count(height: int, width: int, tile: int) -> int:
-    """Return the number of tiles of a picture, with `tile` positions a side. Raises ImageError if there are too many.
-    """
+    """Return the number of tiles of a picture, of `tile` positions a side. Raises ImageError for too many."""
     count = prod(-(-positions(side) // tile) for side in (height, width))
     require(count <= MAX_TILES, f"a picture of {count} tiles")
     return count

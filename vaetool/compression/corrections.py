@@ -34,8 +34,7 @@ def encode(decoded: np.ndarray, pixels: np.ndarray, max_error: int) -> bytes:
 
 
 def apply(data: bytes, decoded: np.ndarray) -> np.ndarray:
-    """Return decoded pixels, (height, width, channels) uint8 or uint16, with a correction applied. Raises ImageError.
-    """
+    """Apply a correction to decoded pixels, (height, width, channels) uint8 or uint16. Raises ImageError."""
     file = Reader(data)
     step, size = file.number(), file.byte()
     if not 1 <= step < 2**17 or size not in (1, 2):

@@ -24,8 +24,8 @@ MAX_ACTIVATION = 300.0
 """
 
 MAX_SUMMED = 192
-"""Maximum number of channels that a layer of the synthesis sums over at once. oneDNN splits longer sums by the number of
-threads, so their last bits would depend on it.
+"""Maximum number of channels that a layer of the synthesis sums over at once. oneDNN splits longer sums by the number
+of threads, so their last bits would depend on it.
 """
 
 

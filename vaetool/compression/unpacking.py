@@ -90,8 +90,7 @@ def read_frame(file: IO[bytes]) -> tuple[Container, Coded | None]:
 
 
 def opened(data: bytes) -> tuple[Reader, int]:
-    """Return a reader positioned after the form, and the form. Raises ImageError for other files, versions and forms.
-    """
+    """Return a reader positioned after the form, and the form. Raises ImageError for other files or versions."""
     if not is_vae(data):
         raise ImageError("not a .vae file")
     file = Reader(data)

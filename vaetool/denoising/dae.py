@@ -213,8 +213,7 @@ class DAE(Model):
         return local_mean(F.avg_pool2d(power, self.estimator.scale), self.config.pooling).sqrt()
 
     def loss(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> Losses:
-        """Return the L1 distance to clean pictures, mostly after blind cleaning, and the error of the estimated sigma.
-        """
+        """Return the L1 distance to clean pictures, mostly by blind cleaning, and the error of the estimated sigma."""
         noisy, sigma = batch["noisy"], batch["sigma"]
         weighted, trust, evidence = self.estimator(noisy)
         estimate = pool_readings(weighted, trust, self.config.pooling)

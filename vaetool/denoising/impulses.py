@@ -115,8 +115,7 @@ def _neighbours(pixels: np.ndarray, places: np.ndarray, reach: int) -> Iterator[
 
 
 def _median_and_deviation(samples: np.ndarray) -> np.ndarray:
-    """Return the median of samples, (samples, places), and their mean absolute deviation, NaN where there are too few.
-    """
+    """Return the median of samples, (samples, places), and their mean absolute deviation, NaN for too few."""
     few = np.isfinite(samples).sum(axis=0) < ENOUGH
     samples = np.where(few, 0, samples)
     median = np.nanmedian(samples, axis=0)

@@ -133,8 +133,7 @@ class FlawFinder(nn.Module):
         self.model = model
 
     def forward(self, picture: Tensor) -> Tensor:
-        """Return the probability that each pixel is part of each of `FLAWS`, in 0..1: (1, len(FLAWS), height, width).
-        """
+        """Return the probability of each of `FLAWS` at each pixel, in 0..1: (1, len(FLAWS), height, width)."""
         return self.model.find(picture).sigmoid()
 
 

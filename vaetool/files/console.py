@@ -312,8 +312,7 @@ def _failed(error: Exception, console: Console) -> int:
 
 
 def _pipe_closed() -> int:
-    """Redirect stdout to nowhere and return 0: nothing more may be written, not even by the interpreter's last flush.
-    """
+    """Redirect broken pipes to nowhere and return 0, so that not even the interpreter's last flush writes to them."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError, AttributeError):
             nowhere = os.open(os.devnull, os.O_WRONLY)

@@ -229,8 +229,7 @@ def _move_in(system: Any, path: str, data: bytes, *, replace: bool) -> bool:
 
 @contextmanager
 def _errors(words: str, kind: type[FileError] = FileError) -> Iterator[None]:
-    """Turn whatever a file system raises into FileError; kind: the class for errors that concern all files of a place.
-    """
+    """Turn whatever a file system raises into FileError; kind: class for errors that concern all files of a place."""
     try:
         yield
     except (FileError, UsageError):

@@ -49,8 +49,8 @@ def set_handlers(handler: Callable[[int, FrameType | None], None]) -> dict[int, 
 def raised() -> Iterator[list[int]]:
     """Make signals raise `KeyboardInterrupt` or `Terminated` in this context; yield the list of those received.
 
-    During an import they end the process at once: an exception inside an import can turn into anything, and no result is
-    being written then. So does a second Ctrl-C, in case a clean-up blocks; a second SIGTERM is ignored, because its
+    During an import they end the process at once: an exception inside an import can turn into anything, and no result
+    is being written then. So does a second Ctrl-C, in case a clean-up blocks; a second SIGTERM is ignored, because its
     senders are not impatient.
     """
     came: list[int] = []

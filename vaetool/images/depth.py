@@ -66,8 +66,8 @@ def png_chunks(data: bytes) -> list[bytes]:
 def white_of_png(data: bytes, pixels: np.ndarray) -> int | None:
     """Return the largest possible value of uint16 pixels in a PNG file, None if the file does not say.
 
-    The chunk sBIT gives the number of bits before scaling to 16 (PNG, third edition, 13.12), which leaves the lower bits
-    of small values zero. If they are not zero, the writer of the file did not scale.
+    The chunk sBIT gives the number of bits before scaling to 16 (PNG, third edition, 13.12), which leaves the lower
+    bits of small values zero. If they are not zero, the writer of the file did not scale.
     """
     found = next((chunk[8:-4] for chunk in png_chunks(data) if chunk[4:8] == b"sBIT"), b"")
     bits = max(found, default=0)

@@ -13,8 +13,7 @@ FINE = 90
 
 
 def options_of(image: Image.Image) -> dict[str, Any] | None:
-    """Return the options that compressed an image, if it is a grey or RGB JPEG file whose compression can be repeated.
-    """
+    """Return the options that compressed an image, if it is a grey or RGB JPEG file and they can be reused."""
     tables = getattr(image, "quantization", None)
     if image.format not in {"JPEG", "MPO"} or not tables or image.mode not in {"L", "RGB"}:
         return None

@@ -37,8 +37,8 @@ _THUMBNAILS = b"<xmp:Thumbnails", b"</xmp:Thumbnails>"
 def xmp_to_carry(found: object, notes: list[str]) -> bytes | None:
     """Return the XMP of a file as it holds for a rewritten one; None if there is no valid XMP.
 
-    Its orientation is set to upright, like the pixels, or viewers would turn them again. Thumbnails are left out, and so
-    is the name of an extension, which JPEG has but Pillow does not read.
+    Its orientation is set to upright, like the pixels, or viewers would turn them again. Thumbnails are left out, and
+    so is the name of an extension, which JPEG has but Pillow does not read.
     found: what Pillow or tifffile calls XMP. notes: gets a sentence per loss.
     """
     if not isinstance(found, bytes) or not found:

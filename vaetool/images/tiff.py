@@ -1,5 +1,4 @@
-"""TIFF files that Pillow does not fully support: more than eight bits in colour, floating point, and stacks of those.
-"""
+"""TIFF files beyond the support of Pillow: more than eight bits in colour, floating point, and stacks of those."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Blending of detail into a picture in the gradient domain: the detail's gradients are kept, its slow changes are not.
-"""
+"""Blending of detail into a picture in the gradient domain, keeping its gradients but not its slow changes."""
 
 from __future__ import annotations
 

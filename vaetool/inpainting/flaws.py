@@ -100,8 +100,7 @@ class Flaws(Model):
 
     @torch.inference_mode()
     def chances(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the probability that each pixel is part of each of `FLAWS`, (height, width, len(FLAWS)) float32 in
-        0..1.
+        """Return the probability of each of `FLAWS` at each pixel, (height, width, len(FLAWS)) float32 in 0..1.
 
         pixels: (height, width, channels) of any type.
         """

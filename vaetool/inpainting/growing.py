@@ -101,8 +101,8 @@ def grow_hole(pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:
 def _found(pixels: np.ndarray, marked: np.ndarray, band: np.ndarray, inside: Mixture, outside: Mixture) -> np.ndarray:
     """Return the marked pixels and the part of the band that the cut leaves with them, (height, width) bool.
 
-    Marked pixels and the band do not overlap. A wide band is cut at half the size first, then only near that cut (banded
-    graph cuts: Lombaert et al. 2005).
+    Marked pixels and the band do not overlap. A wide band is cut at half the size first, then only near that cut
+    (banded graph cuts: Lombaert et al. 2005).
     """
     if np.count_nonzero(band) > MOST_PIXELS:
         small, _ = halved(pixels, np.ones_like(marked))

@@ -1,8 +1,8 @@
 """Masked autoencoder: a picture with holes in, their contents out (Pathak et al. 2016; He et al. 2022).
 
-A U-shaped network at half resolution sees the picture with its holes filled smoothly, and a mask of them; at the bottom,
-dilated blocks see far (Iizuka et al. 2017). Its output is added to the smooth filling, only inside the holes. Given a
-coarse version of a hole's contents, marked as such, it sharpens that.
+A U-shaped network at half resolution sees the picture with its holes filled smoothly, and a mask of them; at the
+bottom, dilated blocks see far (Iizuka et al. 2017). Its output is added to the smooth filling, only inside the holes.
+Given a coarse version of a hole's contents, marked as such, it sharpens that.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Autoencoder: a picture to a code and back, the code a point rather than a distribution (see `vaetool.latents.vae`).
 
-The recipe chooses the regulariser: a narrow code, noise at the input (Vincent et al. 2010), a sparse code, a contractive
-encoder (Rifai et al. 2011), or `training.weight_decay`.
+The recipe chooses the regulariser: a narrow code, noise at the input (Vincent et al. 2010), a sparse code, a
+contractive encoder (Rifai et al. 2011), or `training.weight_decay`.
 """
 
 from __future__ import annotations

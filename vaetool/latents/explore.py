@@ -102,8 +102,7 @@ def encode_sources(
 
 
 def _outside(folder: Path, sources: list[Source], places: Iterable[str | Path]) -> list[Source]:
-    """Leave out sources in the folder of results, such as those of an earlier run, unless that folder itself was named.
-    """
+    """Leave out sources in the folder of results, from an earlier run for example, unless that folder was named."""
     results = os.path.realpath(folder)
 
     def is_inside(path: str | Path) -> bool:

@@ -1,8 +1,8 @@
 """Faces in photos: found, and aligned as in the pictures that a model of faces was trained on.
 
 They are found by a cascade of local binary patterns (Viola & Jones 2001; Liao et al. 2007), which comes with
-scikit-image. Only the model knows how faces lie in its training pictures, so the model aligns them: among squares around
-the place, the one is chosen whose code is likeliest and that resembles the mean picture most.
+scikit-image. Only the model knows how faces lie in its training pictures, so the model aligns them: among squares
+around the place, the one is chosen whose code is likeliest and that resembles the mean picture most.
 """
 
 from __future__ import annotations
@@ -82,8 +82,7 @@ class Aligner:
         return best.scaled(scale)
 
     def cost(self, picture: np.ndarray) -> float:
-        """Return the misfit of a picture, uint8, to the model: −log density of its code per unit, minus its likeness.
-        """
+        """Return the misfit of a picture, uint8: −log density of its code per unit, minus its likeness."""
         grey = as_pillow((255 * self.model.prepare(picture)).round().byte().permute(1, 2, 0).numpy()).convert("L")
         small = np.asarray(grey.resize((COARSE, COARSE), Image.Resampling.BOX), np.float32)
         return float(self._costs([picture], self._likeness(small[None]))[0])

@@ -1,8 +1,8 @@
 """Fidelity of sets of new pictures: the Fréchet distance to real ones, precision and recall.
 
 All are measured on features of pictures, (pictures, features), from a fixed network that knows neither the pictures nor
-the model. Precision measures whether samples look real, recall whether they cover everything real: a blurred model has a
-low precision, a collapsed one a low recall.
+the model. Precision measures whether samples look real, recall whether they cover everything real: a blurred model has
+a low precision, a collapsed one a low recall.
 """
 
 from __future__ import annotations

@@ -149,9 +149,9 @@ class GAN(Generative):
     def encode(self, images: Iterable[Any]) -> np.ndarray:
         """Search for the codes of images of any kind, (images, latent) float32.
 
-        The search takes the same few seconds for every batch, and its result only resembles the image, since a GAN makes
-        what it has learnt to make. It starts from the closest of `GUESSES` samples and descends on the squared error
-        (Zhu et al. 2016, section 3.1).
+        The search takes the same few seconds for every batch, and its result only resembles the image, since a GAN
+        makes what it has learnt to make. It starts from the closest of `GUESSES` samples and descends on the squared
+        error (Zhu et al. 2016, section 3.1).
         """
         codes = [self._search(x).cpu() for x in self.prepare_all(images)]
         return torch.cat(codes).numpy() if codes else np.empty((0, self.config.latent), np.float32)

@@ -41,8 +41,7 @@ class Modality(nn.Module):
         raise NotImplementedError
 
     def log_likelihood(self, output: Tensor, x: Tensor, *, seen: bool) -> Tensor:
-        """Return log p(x given the code), (batch,), in nats; seen: private units were inferred from x, else they are 0.
-        """
+        """Return log p(x given the code), (batch,), in nats; seen: private units come from x, else they are 0."""
         raise NotImplementedError
 
     def planes_of(self, output: Tensor) -> Tensor:

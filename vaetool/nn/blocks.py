@@ -39,9 +39,9 @@ class ResBlock(nn.Module):
 class UNet(nn.Module):
     """A U-Net of residual blocks with additive skips (Ronneberger et al. 2015, as in Zhang et al. 2021).
 
-    Level k works at 1/2^k of the input's size with `widths[k]` channels and `blocks`, or `blocks[k]`, residual blocks on
-    the way down, on the way up, and at the bottom. If `dilations` are given, there is one block at the bottom for each,
-    which lets every place see far (Yu & Koltun 2016). Height and width must be multiples of `stride`. While
+    Level k works at 1/2^k of the input's size with `widths[k]` channels and `blocks`, or `blocks[k]`, residual blocks
+    on the way down, on the way up, and at the bottom. If `dilations` are given, there is one block at the bottom for
+    each, which lets every place see far (Yu & Koltun 2016). Height and width must be multiples of `stride`. While
     `fast` is set, all levels but the first compute in bfloat16.
     """
 

@@ -69,8 +69,7 @@ class Section:
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any], where: str) -> Self:
-        """Create a section from plain values, as in a recipe. where: their place, for the message about an unknown key.
-        """
+        """Create a section from plain values, as in a recipe; where: their place, named if a key is unknown."""
         for key in values:
             if key not in cls._declared:
                 raise UsageError(f"unknown key {key!r} in {where}; known: {', '.join(cls._declared)}")

@@ -247,8 +247,7 @@ def benjamini_hochberg(p: np.ndarray, fdr: float) -> np.ndarray:
 
 
 class Level:
-    """The level below which p-values make outliers: alpha, or the one that a false discovery rate of the batch allows.
-    """
+    """The level up to which p-values make outliers: alpha, or what a false discovery rate of the batch allows."""
 
     def __init__(self, alpha: float | None, fdr: float | None, count: int) -> None:
         """Raise UsageError for a level that p-values from `count` pictures cannot resolve."""

@@ -23,8 +23,8 @@ LEVELS = 0.25 / 255
 
 MIN_OTHERS, GAP, FAR = 4, 2.0, 0.5
 """A picture and at least this many others are near copies, too, if they are within a share `FAR` of that median and the
-next one is `GAP` times as far. Where pictures differ in d ways, the probability that the one after the k nearest is that
-much farther is `GAP` to the power −k d: one in 256 for four in two ways."""
+next one is `GAP` times as far. Where pictures differ in d ways, the probability that the one after the k nearest is
+that much farther is `GAP` to the power −k d: one in 256 for four in two ways."""
 
 SAMPLE = 200  # pictures, at random, between which the median distance is found
 BATCH = 128  # pictures that are compared with all others at once

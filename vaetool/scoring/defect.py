@@ -32,8 +32,8 @@ BATCH_PIXELS = 16 * 256**2
 
 RECONSTRUCTION = 3.0
 OVERLAP = 0.5
-"""Weights in the loss, relative to the mean cross-entropy of the mask, of the mean absolute error of the restored picture
-and of the missed share of each defect, which counts the same for small and large ones.
+"""Weights in the loss, relative to the mean cross-entropy of the mask, of the mean absolute error of the restored
+picture and of the missed share of each defect, which counts the same for small and large ones.
 """
 
 GROUND = 31

@@ -60,9 +60,9 @@ def _scores(found: Measured, by: str, alpha: float, calibration: Calibration) ->
 def calibrate(model: Any, images: Iterable[Any]) -> None:
     """Calibrate a model with good images of any kind, at most a thousand, on which its p-values are based.
 
-    The model must not have been trained on them, nor its weights chosen by them: memorised pictures look more usual than
-    new ones ever will. `vaetool.store.weights.save` saves the calibration with the model.
-    Copies of a picture count once. Raises UsageError for fewer than ten that look different.
+    The model must not have been trained on them, nor its weights chosen by them: memorised pictures look more usual
+    than new ones ever will. `vaetool.store.weights.save` saves the calibration with the model. Copies of a picture
+    count once. Raises UsageError for fewer than ten that look different.
     """
     good = list(images)
     small = [thumbnail(model.prepare(image)) for image in good]

@@ -14,8 +14,7 @@ FEW = 30
 
 
 def doubts(model: Any, calibration: Calibration, by: str, level: Level) -> list[str]:
-    """Return the reasons, a sentence each, why verdicts by a method are unreliable: too few good pictures, a collapse.
-    """
+    """Return reasons, a sentence each, why verdicts by a method are unreliable: few good pictures, a collapse."""
     found = []
     count = calibration.count(by)
     if level.fdr is None and rank(level.alpha, count) == 1:

@@ -1,8 +1,8 @@
 """Drawn defects: painted on good pictures in training, so that a network learns to find defects.
 
-A defect is a filled shape. Shapes are signed distances in pixels: blots, bands, and cracks as random walks. Fillings are
-darker or lighter, have less detail or more, or come from another picture.
-After Zavrtanik et al. 2021 (DRAEM) and Schlüter et al. 2022 (NSA). Batched, on the images' device, seeded.
+A defect is a filled shape. Shapes are signed distances in pixels: blots, bands, and cracks as random walks. Fillings
+are darker or lighter, have less detail or more, or come from another picture. After Zavrtanik et al. 2021 (DRAEM) and
+Schlüter et al. 2022 (NSA). Batched, on the images' device, seeded.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ VISIBLE = 4 / 255  # mean change over a few pixels: less is invisible
 
 @dataclass(frozen=True)
 class Defects(Section, name="corruption"):
-    """Settings of drawn defects. clean: share of pictures without a defect. lighting: change of light across a picture.
-    """
+    """Settings of drawn defects. clean: share of pictures without one. lighting: change of light across a picture."""
 
     clean: ShareBelowOne = 0.4
     lighting: ShareBelowOne = 0.15

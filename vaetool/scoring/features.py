@@ -283,8 +283,8 @@ class Features(Scorer):
     def learn(self, bad: Iterable[Any]) -> str:
         """Learn the weights of the components from pictures known to be bad; return the outcome in words.
 
-        This becomes the method of scoring. Each good picture's own score uses weights learnt without it, so that p-values
-        stay valid for pictures that the model has not seen.
+        This becomes the method of scoring. Each good picture's own score uses weights learnt without it, so that
+        p-values stay valid for pictures that the model has not seen.
         Raises UsageError for a model without calibration, or if there are no bad pictures.
         """
         _, calibration = calibration_of(self, "all")

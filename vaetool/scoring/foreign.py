@@ -34,8 +34,7 @@ MAX_NAME = 80
 
 
 def names_in_folds(images: ImageStore, folds: int) -> list[str]:
-    """Return the names of images that look different, fold after fold, as they are scored; empty if they have no names.
-    """
+    """Return the names of images that look different, fold after fold, as they are scored; empty without names."""
     different = without_copies(images.thumbnails()) if images.origins else []
     return [images.origins[index].name for fold in range(folds) for index in different[fold::folds]]
 

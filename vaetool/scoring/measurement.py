@@ -1,7 +1,7 @@
 """Measurement of the components of pictures by a model, a batch at a time.
 
-A model has `prepare_all(images)` (batches of tensors), `components(x, generator)` (numbers by name, per picture, from one
-pass), `methods`, and for slow ones among these `slow_components(x, by, generator)`.
+A model has `prepare_all(images)` (batches of tensors), `components(x, generator)` (numbers by name, per picture, from
+one pass), `methods`, and for slow ones among these `slow_components(x, by, generator)`.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def measure(model: Any, images: Iterable[Any], by: str) -> Iterator[dict[str, np
 def measure_with_maps(model: Any, images: Iterable[Any], by: str, *, maps: bool) -> Iterator[Measured]:
     """Yield components and maps of images of any kind, a batch at a time, from one pass through the network.
 
-    The generator restarts with every batch and draws the same numbers for all pictures, and batches are filled up to one
-    size, so that a score depends on its picture alone, to the last bit for a given machine and number of threads.
+    The generator restarts with every batch and draws the same numbers for all pictures, and batches are filled up to
+    one size, so that a score depends on its picture alone, to the last bit for a given machine and number of threads.
     """
     for x, count in _filled(model.prepare_all(images)):
         heat = None

@@ -86,8 +86,8 @@ def fit_places(features: Tensor, code: Tensor, pictures: int, alike: bool = Fals
     """Fit the Gaussians to good pictures.
 
     features: (images, places, features); code: (images, units). pictures: number of different pictures, not counting
-    mirror images. alike: whether all places share one covariance. Each has its own mean in any case, since the edge of a
-    picture always shows.
+    mirror images. alike: whether all places share one covariance. Each has its own mean in any case, since the edge of
+    a picture always shows.
     """
     rest = features.transpose(0, 1).contiguous()
     mean = rest.mean(dim=1)

@@ -83,8 +83,7 @@ def _paeth_residuals(planes: np.ndarray) -> np.ndarray:
 
 
 def _adaptive_bits(counts: np.ndarray) -> np.ndarray:
-    """Return the bits of symbols with these counts, (..., contexts, symbols), each coded by the counts so far plus ½.
-    """
+    """Return the bits of symbols with these counts, (..., contexts, symbols), coded by the counts so far plus ½."""
     totals = counts.sum(axis=2)
     numbers = np.arange(totals.max(initial=0))
     seen = np.log2(np.append(1.0, numbers + 0.5)).cumsum()

@@ -121,8 +121,8 @@ def _hint(name: str, models: Iterable[str]) -> str:
 def describe(name: str | os.PathLike[str]) -> dict[str, Any]:
     """Return everything known about a model, as plain values, without torch.
 
-    These are its name, `where` it was found, the facts of its header, for a bundled model those of the manifest, and the
-    text of its model card, the `.md` file of the same name next to it, if there is one.
+    These are its name, `where` it was found, the facts of its header, for a bundled model those of the manifest, and
+    the text of its model card, the `.md` file of the same name next to it, if there is one.
     Raises ModelNotFoundError, WeightsError.
     """
     path = find(name)

@@ -1,6 +1,7 @@
 """Loading and saving of models.
 
-A model file is safetensors with the whole configuration inside, so that a file alone rebuilds its model. Nothing is ever
+A model file is safetensors with the whole configuration inside, so that a file alone rebuilds its model. Nothing is
+ever
 unpickled: a file is tensors and JSON, or it is refused. The parts that need no torch are in `vaetool.store.headers` and
 `vaetool.store.catalogue`, and can be imported from here as well.
 """
@@ -100,7 +101,8 @@ def load(
 ) -> Any:
     """Load a model by name or path, ready to use: weights on `device` ("auto", "cpu", "cuda", "cuda:1", "mps").
 
-    kind: refuse models of other kinds. Weights stored in half precision, or in eight bits, are used in single precision;
+    kind: refuse models of other kinds. Weights stored in half precision, or in eight bits, are used in single
+    precision;
     precision: of computations, see `vaetool.nn.precision.set_precision`.
     Raises ModelNotFoundError, WrongKindError, DeviceError, WeightsError.
     """

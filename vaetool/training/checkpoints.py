@@ -1,5 +1,4 @@
-"""The files of a training run; one holds its whole state, so that a killed run can resume as if nothing had happened.
-"""
+"""The files of a training run; one holds its whole state, so that a killed run resumes as if nothing had happened."""
 
 from __future__ import annotations
 

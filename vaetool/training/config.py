@@ -214,8 +214,7 @@ def _parse_file(path: Path) -> dict[str, Any]:
 
 
 def _parse(text: str, where: str) -> dict[str, Any]:
-    """Parse TOML. Raises TOMLDecodeError, and UsageError, naming the line, for text that would take too long to parse.
-    """
+    """Parse TOML. Raises TOMLDecodeError, and UsageError, naming the line, for text that takes too long to parse."""
     lines = text.splitlines()
     for number, line in enumerate(lines, start=1):
         if len(line) > MAX_LINE:

@@ -17,8 +17,8 @@ Make = Callable[[int, int], Batch]
 class Prefetcher:
     """Maker of batches with `make(step, size)`, one ahead.
 
-    A batch depends on its step and size alone, so it does not matter which thread made it, or when; one made for another
-    size than the one requested later (crops grow during a run) is made again.
+    A batch depends on its step and size alone, so it does not matter which thread made it, or when; one made for
+    another size than the one requested later (crops grow during a run) is made again.
     """
 
     def __init__(self, make: Make) -> None:

@@ -29,7 +29,8 @@ MAX_TENSORS, MAX_WEIGHTS = 10_000, 2**30
 FEWEST, MOST = 16, 128
 BATCHES = 8
 BATCH_PER_MINUTE = 32
-"""Minimum and maximum of crops per step chosen by default; minimum of batches per pass; maximum of crops per minute.
+"""Minimum and maximum of crops per step chosen by default; minimum of batches per pass; maximum of crops per step for
+each minute.
 
 A VAE collapses after too few steps: 39 of 128 pictures, half a minute's, left none of 64 units active; 155 of 16 did.
 """

@@ -48,8 +48,7 @@ class Fill:
 
 
 def fill(session: Session, request: Fill) -> dict[str, Any]:
-    """Fill the marked parts. The answer describes the new picture, with the facts of `inpaint_picture` and `warnings`.
-    """
+    """Fill the marked parts. The answer describes the new picture, with facts of `inpaint_picture` and `warnings`."""
     item, hole = _marked(session, request)
     marked = MaskedPicture(item.picture, hole)
     with session.working(item.name):

@@ -55,8 +55,7 @@ class Axes:
 
 
 def samples(session: Session, request: Draw) -> dict[str, Any]:
-    """Draw new pictures. The answer has their `pictures` and `codes`, `words` on the prior, and describes their sheet.
-    """
+    """Draw new pictures. The answer has `pictures` and `codes`, `words` on the prior, and describes the sheet."""
     if request.count > MAX_COUNT:
         raise UsageError(f"the page shows at most {MAX_COUNT} pictures: `vaetool sample -n` makes more")
     with session.working():

@@ -69,8 +69,8 @@ def clear(session: Session, request: Clear) -> dict[str, Any]:
 def judge(session: Session, request: Judge) -> dict[str, Any]:
     """Score the new pictures by a model of features of the good ones, fitted again if those have changed.
 
-    The answer has `rows`, the most unusual first: `name`, `score`, `p_value`, `outlier`, the picture as a `thumbnail` and
-    its map as `heat`; the key of the `model`; the `promise` of the level, and `doubts` about it.
+    The answer has `rows`, the most unusual first: `name`, `score`, `p_value`, `outlier`, the picture as a `thumbnail`
+    and its map as `heat`; the key of the `model`; the `promise` of the level, and `doubts` about it.
     """
     if request.alpha is not None and not 0 < request.alpha < 1:
         raise UsageError(f"alpha must be between 0 and 1, not {request.alpha:g}")

@@ -112,8 +112,7 @@ def _normalised(y: Tensor, scale: Tensor) -> Tensor:
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
-    """Join the parts of a pass, one per group, (latent / PASSES, rows, columns), in order of channels, rows, columns.
-    """
+    """Join the parts of a pass, one per group, (latent / PASSES, rows, columns), in order of channel, row, column."""
     return torch.cat([part.flatten(1) for part in parts], dim=1).flatten()
 
 
