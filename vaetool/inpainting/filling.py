@@ -9,11 +9,10 @@ from torch.nn import functional as F
 def push_pull(pictures: Tensor, hole: Tensor) -> Tensor:
     """Fill the holes of pictures smoothly from their surroundings; the rest stays as it is.
 
-        pictures: (batch, channels, height, width); hole: (batch, 1, height, width), 1 where a picture is unknown, else
-        0. Filled values lie between the smallest and the largest known value of their channel; a picture that is all
-        hole
+    pictures: (batch, channels, height, width); hole: (batch, 1, height, width), 1 where a picture is unknown, else 0.
+    Filled values lie between the smallest and the largest known value of their channel; a picture that is all hole
     becomes zero. Gortler et al. 1996 (The Lumigraph, section 3.4); for one picture of any size and type
-        `vaetool.images.filling.fill_hidden` does the same in less memory.
+    `vaetool.images.filling.fill_hidden` does the same in less memory.
     """
     known = 1 - hole
     return _filled(pictures * known, known)
