@@ -154,7 +154,7 @@ def test_a_model_that_is_trained_already_is_loaded(tmp_path, noise):
 @pytest.mark.parametrize(
     ("rows", "words"),
     [
-        (np.full((4, 64), 16.0), "from 0 to 1, not to 16: give that of white"),
+        (np.full((4, 64), 16.0), "from 0 to 1, not to 16: give the value of white"),
         (np.full((4, 64), -1.0), "Negative values"),
         (np.ones((4, 64), int), "which value of type int64 is white"),
         (np.ones((4, 60)), "rows of 60 numbers are not a grey square: give their image_shape"),

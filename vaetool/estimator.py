@@ -109,7 +109,9 @@ class _OfPictures(BaseEstimator):
 
     def _in_8_bits(self, array: np.ndarray, peak: float) -> np.ndarray:
         if array.max() > peak:
-            raise ValueError(f"pixels must be from 0 to {peak:g}, not to {array.max():g}: give that of white as peak")
+            raise ValueError(
+                f"pixels must be from 0 to {peak:g}, not to {array.max():g}: give the value of white as peak"
+            )
         return array if array.dtype == np.uint8 and peak == 255 else np.rint(array * (255 / peak)).astype(np.uint8)
 
     def _train(self, kind: str, pictures: np.ndarray) -> Any:

@@ -191,7 +191,7 @@ def test_what_has_no_partner_is_named_and_fails(here, vaetool):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["out/small.png", "ref/large.png"], "out/small.png: is 160 x 107 pixels, its reference 240 x 200"),
+        (["out/small.png", "ref/large.png"], "out/small.png: is 160 x 107 pixels but its reference is 240 x 200"),
         (["gone.png", "ref/large.png"], "gone.png: No such file"),
         (["out/large.jpg", "gone.png"], "out/large.jpg: its reference gone.png: No such file"),
         (["notes.txt", "ref/large.png"], "notes.txt: not a readable image"),
@@ -199,7 +199,7 @@ def test_what_has_no_partner_is_named_and_fails(here, vaetool):
         (["out/deep/cut.vae", "ref/deep/grey.png"], "out/deep/cut.vae: "),
         (["out/large.jpg", "ref/large.png", "--max-pixels", "1000"], "--max-pixels"),
         (["moving.png", "moving.png"], "moving.png: is animated, with 2 frames"),
-        (["stack.tif", "ref/small.png"], "stack.tif: has 2 pages, its reference 1"),
+        (["stack.tif", "ref/small.png"], "stack.tif: has 2 pages but its reference has 1"),
         (["stack.tif", "stack.tif", "--difference", "d.png"], "stack.tif: has 2 pages, and PNG holds one"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
@@ -247,7 +247,7 @@ def test_transparency_that_differs_is_said(here, vaetool):
     image.save("out/small.png")
     result = vaetool("compare", "out/small.png", "ref/small.png", "--json")
     assert result.exit_code == 0
-    assert result.stderr.startswith("out/small.png: its transparency is not that of its reference")
+    assert result.stderr.startswith("out/small.png: its transparency differs from its reference's")
     [told] = records(result)
     assert (told["max_difference"], told["identical"], len(told["warnings"])) == (0, False, 1)
     assert rows(vaetool("compare", "out/small.png", "ref/small.png"))[0][0] == "inf"

@@ -257,7 +257,7 @@ def test_a_quality_may_be_given_short_and_quiet_long(here, compress):
         (["compress", "china.jpg", "--target-psnr", "-3"], "--target-psnr must be above 0"),
         (["compress", "china.jpg", "--target-psnr", "30", "--target-size", "9"], "--target-size or --target-psnr?"),
         (["compress", "china.jpg", "--lossless", "--max-error", "3"], "--lossless or --max-error?"),
-        (["compress", "china.jpg", "-o", "-", "--skip-larger"], "--skip-larger cannot leave out"),
+        (["compress", "china.jpg", "-o", "-", "--skip-larger"], "--skip-larger does not apply"),
         (["compress", "china.jpg", "-o", "china.png"], "china.png: the result is a .vae file"),
         (["compress", "china.jpg", "also/china.png", "-o", "out"], "would both become out/china.vae"),
         (["compress", "china.jpg", "-m", "tiny-code"], "did you mean tiny-codec"),

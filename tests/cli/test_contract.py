@@ -138,7 +138,7 @@ def test_completion_is_on(vaetool_process):
         (["denoise", "china.jpg", "-o", "out/", "--flat", "--format", "xyz"], "no image format is called 'xyz'"),
         (["denoise", "china.jpg", "-o", "a.png", "--format", "jpg"], "a.png is not a jpg file"),
         (["denoise", "china.jpg", "--flat"], "--flat describes a folder"),
-        (["denoise", "china.jpg", "--suffix", "a/b"], "part of a file's name"),
+        (["denoise", "china.jpg", "--suffix", "a/b"], "part of a file name"),
         (["denoise", "china.jpg", "--suffix", "x", "-o", "a.png"], "leave it out"),
         (["denoise", "china.jpg", "--suffix", "", "--force"], "china.jpg is an input"),
         (["inpaint", "china.jpg", "--color", "--box", "1,2,3,4"], "--color needs a value, and --box is another option"),

@@ -16,7 +16,7 @@ from vaetool.inpainting.flaws import Flaws, FlawsConfig
 from vaetool.inpainting.task import with_hole
 from vaetool.store import weights
 
-LOSSY = "a JPEG file changes a little everywhere when it is written: --format png keeps the rest as it is"
+LOSSY = "a JPEG file changes slightly everywhere when written: --format png keeps the rest unchanged"
 
 
 @pytest.fixture

@@ -256,7 +256,7 @@ def test_a_batch_that_drifted_is_warned_about(here, vaetool, scorer):
     ("arguments", "message"),
     [
         (["good"], "what is good"),
-        (["-m", "SCORER", "--good", "good", "bad"], "one that there is: give one of them"),
+        (["-m", "SCORER", "--good", "good", "bad"], "--good and -m exclude each other"),
         (["-m", "SCORER"], "nothing to read"),
         (["-m", "SCORER", "good", "--by", "elbow"], "no method 'elbow'"),
         (["-m", "SCORER", "good", "--alpha", "1.5"], "from 0 to 1"),
@@ -485,7 +485,7 @@ def test_few_good_pictures_are_said(here, vaetool, tiny_vae, digit_folders, scor
     assert "none is below 1/27" in words
     assert "hardly calibrated" not in vaetool("score", "-m", scorer, "bad").stderr
     words = vaetool("score", "-m", "few.safetensors", "bad").stderr
-    assert "with 26 good pictures, only what is less usual than every one of them is an outlier" in words
+    assert "with 26 good pictures, only pictures less usual than all of them are outliers" in words
     assert "39 good pictures find more, and so does alpha 0.08" in words
     assert "less usual" not in vaetool("score", "-m", "few.safetensors", "bad", "--alpha", "0.08").stderr
 

@@ -35,7 +35,7 @@ def test_after_two_dashes_it_is_a_file(vaetool):
 
 def test_the_whole_page_names_the_short_one(vaetool):
     page = vaetool("denoise", "--help").stdout
-    assert "Show this page; -h shows what people use most." in page
+    assert "Show this page; -h shows the most used options." in page
     assert len(page.splitlines()) > 2 * SCREEN
 
 

@@ -191,7 +191,7 @@ def test_a_stopped_run_says_how_to_go_on_and_does(here, python, vaetool, number,
     assert process.returncode == code
     lines = words.decode().splitlines()
     assert lines[-2].startswith("stopped at step ")
-    assert lines[-2].endswith("state saved: the same command with --resume goes on from here")
+    assert lines[-2].endswith("state saved: the same command with --resume continues from here")
     assert lines[-1] == word
     again = vaetool(*call, "--minutes", 5)
     assert again.exit_code == 2

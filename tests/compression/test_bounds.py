@@ -157,5 +157,5 @@ def test_range_and_correction_are_in_the_file_and_checked(codec, photo):
         with pytest.raises(ImageError, match=message):
             replace(content, **values)
     broken = replace(content, correction=b"\x05\x03" + content.correction[2:])
-    with pytest.raises(ImageError, match="damaged: a correction"):
+    with pytest.raises(ImageError, match="damaged: its correction"):
         decompress_picture(pack(broken), codec)

@@ -259,7 +259,7 @@ def test_heat_is_that_of_heatmaps():
 @pytest.mark.parametrize(
     ("model", "name", "part", "words"),
     [
-        ("photo-codec", "codec.onnx", None, "a codec is no graph: its entropy coder"),
+        ("photo-codec", "codec.onnx", None, "a codec cannot be exported: its entropy coder"),
         ("smiles", "smiles.onnx", None, "which part of the vae, encoder or decoder"),
         ("scan-flaws", "flaws.onnx", "encoder", "exported whole"),
         ("scan-flaws", "flaws.pt", None, r"ending in .onnx or .pt2, not '.pt'"),

@@ -253,7 +253,7 @@ def test_a_stopped_run_has_its_own_exit_code_and_leaves_only_whole_files(slow_jo
     _, words = process.communicate(timeout=30)
     assert process.returncode == code
     assert word in words.decode()
-    assert "--skip-existing goes on from here" in words.decode()
+    assert "--skip-existing continues from here" in words.decode()
     assert "Traceback" not in words.decode()
     written = list((here / "out").iterdir())
     assert 0 < len(written) < 200
@@ -300,7 +300,7 @@ def test_results_that_appear_meanwhile_are_kept_unless_forced(photos, tmp_path, 
     assert (report.done_count, report.skipped_count, report.failed_count) == counts
     kept = [(out / photo.name).read_bytes() == b"of another run" for photo in photos]
     assert kept == [False, "force" not in options, "force" not in options]
-    assert ("appeared meanwhile, and is kept" in capfd.readouterr().err) == (not options)
+    assert ("was created during the run, so it was not replaced" in capfd.readouterr().err) == (not options)
 
 
 def test_a_full_disk_ends_a_batch(here, capfd):
@@ -309,7 +309,7 @@ def test_a_full_disk_ends_a_batch(here, capfd):
     report = Report(Console())
     run(jobs, Steps(Path.read_bytes, lambda data: (data, {}), lambda data, job: data), report)
     assert (report.done_count, report.failed_count, report.exit_code) == (0, 1, 1)
-    assert "3 not finished; the same command with --skip-existing goes on" in capfd.readouterr().err
+    assert "3 not finished; the same command with --skip-existing continues" in capfd.readouterr().err
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals and pipes")

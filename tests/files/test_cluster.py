@@ -90,7 +90,7 @@ def test_what_a_worker_had_in_hand_when_it_ended_is_done_again_in_place_of_its_r
     assert max(map(len, attempts.values())) > 1
     for first, *others in attempts.values():
         assert (first, set(others) - {OnExisting.REPLACE}) == (OnExisting.FAIL, set())
-    assert said[0].startswith("a worker has ended while it worked on ")
+    assert said[0].startswith("a worker died while processing ")
 
 
 def test_a_file_that_every_worker_ends_on_is_given_up():
@@ -100,7 +100,7 @@ def test_a_file_that_every_worker_ends_on_is_given_up():
         return name_all(share)
 
     rows = spread(work)
-    assert rows[7] == f"{DEATHS} workers have ended while they worked on it: out of memory?"
+    assert rows[7] == f"{DEATHS} workers died while processing it: out of memory?"
     assert rows[:7] + rows[8:] == [f"{k}.png" for k in range(50) if k != 7]
 
 
@@ -108,7 +108,7 @@ def test_workers_that_cannot_begin_end_the_run_and_others_take_their_place():
     def broken():
         raise RayError("no module\nnamed vaetool")
 
-    with pytest.raises(VaetoolError, match=r"end before they begin: no module named vaetool$"):
+    with pytest.raises(VaetoolError, match=r"die before they start: no module named vaetool$"):
         spread(name_all, prepare=broken)
     calls = count()
 

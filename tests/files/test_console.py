@@ -259,7 +259,7 @@ def test_a_stopped_batch_says_what_is_missing_and_how_to_go_on(capfd, stop, code
 
     assert guarded(command, Console()) == code
     first, second = capfd.readouterr().err.splitlines()
-    assert first == "1 done, 4 not finished; the same command with --skip-existing goes on from here"
+    assert first == "1 done, 4 not finished; the same command with --skip-existing continues from here"
     assert second in {"interrupted", "stopped by SIGTERM"}
 
 

@@ -187,7 +187,7 @@ def test_a_result_never_replaces_an_input(memory):
 def test_a_result_is_written_whole_and_replaces_another_only_if_asked(memory, protocol):
     system, result = fsspec.filesystem(protocol), Remote(f"{protocol}://out/a.png")
     write_atomically(result, b"first", replace=False)
-    with pytest.raises(AppearedError, match=r"a.png has appeared meanwhile"):
+    with pytest.raises(AppearedError, match=r"a.png was created during the run"):
         write_atomically(result, b"second", replace=False)
     assert result.read_bytes() == b"first"
     write_atomically(result, b"third")

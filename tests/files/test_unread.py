@@ -70,7 +70,7 @@ def test_a_morph_names_them(vaetool, tiny_vae, folder, tmp_path):
 
 def test_a_mask_that_is_not_read_is_no_missing_mask(folder):
     masks = MaskFolder(folder)
-    with pytest.raises(FileError, match=r"its mask .*c\.tga is not read \(TGA: make TIFF or PNG of it first"):
+    with pytest.raises(FileError, match=r"its mask .*c\.tga is not read \(TGA: convert it to TIFF or PNG first"):
         masks.of("photos/c.png")
     assert masks.of("photos/z.png") is None
 

@@ -82,7 +82,7 @@ def file_system(request, monkeypatch):
 
 def test_what_appears_meanwhile_is_kept_unless_it_is_to_be_replaced(here, file_system):
     write_atomically("a.png", b"first", replace=False)
-    with pytest.raises(AppearedError, match=r"a\.png has appeared meanwhile"):
+    with pytest.raises(AppearedError, match=r"a\.png was created during the run"):
         write_atomically("a.png", b"second", replace=False)
     assert Path("a.png").read_bytes() == b"first"
     write_atomically("a.png", b"third")

@@ -74,5 +74,5 @@ def test_without_the_library_the_message_says_how_to_get_it(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, "denoise", tmp_path / "a.heic"], capture_output=True, text=True)
     assert done.returncode == 1
-    assert "HEIC: make TIFF or PNG of it first" in done.stderr
+    assert "HEIC: convert it to TIFF or PNG first" in done.stderr
     assert "pip install 'vaetool[heif]'" in done.stderr

@@ -40,7 +40,7 @@ def test_a_profile_that_unpacks_to_far_more_is_left_out():
     picture = images.read(png(drawn(), 8, 2, profile_chunk(bytes(100 * 2**20))))
     assert (picture.pixels == drawn()).all()
     assert picture.icc_profile is None
-    assert picture.warnings == ("what is damaged or too large beside the picture is left out (iCCP)",)
+    assert picture.warnings == ("damaged or too large metadata is left out (iCCP)",)
 
 
 BESIDE = {
@@ -63,7 +63,7 @@ def test_a_chunk_with_a_wrong_checksum_does_not_cost_the_picture(name, depth):
     sound = chunk(b"tEXt", b"Author\0me")
     picture = images.read(png(samples, depth, 2, damaged(name.encode(), BESIDE[name]), sound))
     assert (picture.pixels == samples).all()
-    assert picture.warnings == (f"what is damaged or too large beside the picture is left out ({name})",)
+    assert picture.warnings == (f"damaged or too large metadata is left out ({name})",)
     assert picture.texts == (("Author", "me"),)
 
 

@@ -242,7 +242,7 @@ def test_a_text_that_unpacks_to_far_more_is_left_out():
     picture = images.read(png(drawn(), 8, 2, bomb))
     assert (picture.texts, picture.warnings) == (
         (),
-        ("what is damaged or too large beside the picture is left out (zTXt)",),
+        ("damaged or too large metadata is left out (zTXt)",),
     )
     assert (picture.pixels == drawn()).all()
 
@@ -285,7 +285,7 @@ def test_a_grey_profile_that_is_lost_is_named():
 
 def test_texts_and_parts_of_exif_that_a_tiff_does_not_keep_are_one_line():
     picture = Picture(sixteen(), exif=camera_exif().tobytes(), texts=TEXTS)
-    told = "TIFF does not keep its texts or comment; the EXIF data is left out but for its texts"
+    told = "TIFF does not keep its texts or comment; the EXIF data is left out except for its texts"
     assert images.left_out(picture, "TIFF") == told
 
 

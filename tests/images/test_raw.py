@@ -37,7 +37,7 @@ RAW_FILES = {
 @pytest.mark.parametrize("name", RAW_FILES)
 def test_the_preview_of_a_raw_file_is_not_taken_for_the_photo(name, whole):
     with pytest.raises(
-        ImageError, match=rf"camera raw, {name}: make TIFF or PNG of it first, with darktable, RawTherapee or dcraw"
+        ImageError, match=rf"camera raw, {name}: convert it to TIFF or PNG first, with darktable, RawTherapee or dcraw"
     ):
         images.read(RAW_FILES[name], whole=whole)
 

@@ -58,14 +58,14 @@ def test_integers_that_floats_cannot_hold_are_refused():
 def test_exif_that_is_not_read_is_named():
     file = io.BytesIO()
     Image.fromarray(values()).save(file, "TIFF", exif=camera_exif(1).tobytes())
-    assert images.read(file.getvalue(), whole=True).warnings == ("the EXIF data is left out but for its texts",)
+    assert images.read(file.getvalue(), whole=True).warnings == ("the EXIF data is left out except for its texts",)
     assert images.read(tiff(values()), whole=True).warnings == ()
 
 
 def test_exif_that_is_not_written_is_named():
     exif = camera_exif(1)
     picture = Picture(sixteen(), exif=exif.tobytes())
-    assert images.left_out(picture, "TIFF") == "the EXIF data is left out but for its texts"
+    assert images.left_out(picture, "TIFF") == "the EXIF data is left out except for its texts"
     assert images.left_out(picture, "TIFF", strip=True) is None
     assert images.left_out(picture, "PNG") is None
     texts = Image.Exif()

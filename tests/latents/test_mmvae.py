@@ -215,7 +215,7 @@ def test_folders_are_labels_where_there_is_nothing_else(shapes, tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"private": 6}, "leaves nothing to share of a code of 12"),
+        ({"private": 6}, "leaves nothing of a code of 12 to share"),
         ({"places": 5}, "model.places must be 1, 4, 8, not 5"),
         ({"planes": (3, 1)}, "must have one entry for each modality"),
         ({"labels": tuple(map(str, range(257)))}, "257 labels; 256 are possible"),

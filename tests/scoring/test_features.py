@@ -227,7 +227,7 @@ def test_without_a_place_for_the_cache_a_model_is_fitted_all_the_same(tmp_path, 
     assert result.exit_code == 0, result.stderr
     assert "cannot be written" in result.stderr
     assert len(result.stdout.splitlines()) == 5
-    assert "of these 5 pictures, the model was fitted to 5" in result.stderr
+    assert "the model was fitted to 5 of these 5 pictures" in result.stderr
 
 
 def test_p_values_in_folds_are_rarely_too_small(good):
@@ -274,7 +274,7 @@ def test_a_photograph_among_good_parts_is_named(few, photographs, vaetool_proces
     photographs["flower"].save(folder / "flower.png")
     saved = tmp_path / "part.safetensors"
     fitted = vaetool_process("score", folder / "00.png", "--good", folder, "--save", saved)
-    words = "flower.png is far from all other good pictures: is it one?"
+    words = "flower.png is far from all other good pictures: is it good?"
     assert (fitted.exit_code, fitted.stderr.count(words)) == (0, 1), fitted.stderr
     assert vaetool_process("score", folder / "00.png", "-m", saved).stderr.count(words) == 1
 

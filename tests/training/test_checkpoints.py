@@ -222,7 +222,7 @@ def test_a_second_run_with_the_same_output_is_refused(fit, tmp_path):
     output = tmp_path / "mine.safetensors"
     with checkpoints.claimed(output):
         for resume in (False, True):
-            with pytest.raises(UsageError, match=r"mine\.safetensors: another training writes it"):
+            with pytest.raises(UsageError, match=r"mine\.safetensors: another run is writing it"):
                 fit("training.steps=1", resume=resume, force=not resume)
     assert list(tmp_path.iterdir()) == []
     assert fit("training.steps=1").steps == 1
@@ -242,7 +242,7 @@ def test_the_lock_of_a_killed_run_does_not_block(python, tmp_path):
     output = tmp_path / "mine.safetensors"
     process = python("-c", HOLD, output)
     assert process.stdout.readline() == b"held\n"
-    with pytest.raises(UsageError, match="another training writes it"), checkpoints.claimed(output):
+    with pytest.raises(UsageError, match="another run is writing it"), checkpoints.claimed(output):
         pass
     process.kill()
     process.communicate()

@@ -139,9 +139,7 @@ def test_a_run_that_gained_nothing_says_so(fit):
     watcher = Watcher()
     result = fit("training.steps=3", "training.lr=1e-30", "training.lr_final=1e-30", reporter=watcher)
     assert result.figures == result.before
-    assert watcher.warnings == [
-        "nothing was better on held-out images than the weights it began with: these are written"
-    ]
+    assert watcher.warnings == ["no weights were better on held-out images than the initial ones, which are written"]
     fit("training.steps=8", "training.warmup_steps=0", "training.lr=0.01", reporter=(better := Watcher()), force=True)
     assert better.warnings == []
 

@@ -72,8 +72,8 @@ def test_a_photo_is_opened_filled_shown_and_saved(address, photos):
 
 def test_errors_are_the_line_that_the_command_would_print(address, photos):
     assert refused(f"{address}pictures?name=notes.txt", b"no").startswith("notes.txt: not a readable image")
-    assert "not kept any more" in refused(f"{address}do/denoise/clean", b'{"picture": "gone"}')
-    assert "not kept any more" in json.loads(ask(f"{address}files/gone")[2])["error"]
+    assert "no longer kept" in refused(f"{address}do/denoise/clean", b'{"picture": "gone"}')
+    assert "no longer kept" in json.loads(ask(f"{address}files/gone")[2])["error"]
     for body in (b"no json", b"{}", b'{"picture": 3}'):
         assert refused(f"{address}do/denoise/clean", body).startswith("this request was not understood")
     photo = asked(f"{address}pictures?name=a.png", photos[1].read_bytes())

@@ -19,7 +19,7 @@ def test_what_is_kept_is_found(session):
     assert session.find(key).content == b"123"
     with pytest.raises(UsageError, match=r"a\.vae is not a picture"):
         _ = session.find(key).picture
-    with pytest.raises(UsageError, match="not kept any more"):
+    with pytest.raises(UsageError, match="no longer kept"):
         session.find("another")
 
 

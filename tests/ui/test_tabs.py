@@ -206,11 +206,11 @@ def test_new_pictures_are_judged_by_good_ones(session, parts):
     redness = heat[..., 0].astype(int) - heat[..., 2]
     assert redness[29, 32] > 60 > redness[5, 5]
     assert saved(session.find(found["model"]))[0].endswith(".safetensors")
-    assert "only what is less usual" in found["doubts"][0]
+    assert "only pictures less usual" in found["doubts"][0]
     add(session, parts(12)[0], "again.png", "new")
     found = judge(session, Judge())  # at a level that so few allow
     assert found["rows"][0]["outlier"]
-    assert found["doubts"][-1].startswith("of these 5 pictures, the model was fitted to 1")
+    assert found["doubts"][-1].startswith("the model was fitted to 1 of these 5 pictures")
 
     clear(session, Clear("new"))
     with pytest.raises(UsageError, match="what is to be judged"):

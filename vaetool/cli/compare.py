@@ -58,8 +58,8 @@ Difference = Annotated[
     typer.Option(
         "--difference",
         metavar="FILE.png|FILE.tif|FOLDER",
-        help="Also write A minus B as a picture: what is equal is mid-grey, where A is brighter is brighter. That of a "
-        "stack is a TIFF file.",
+        help="Also write A minus B as a picture: mid-grey where they are equal, brighter where A is brighter. For a "
+        "stack it is a TIFF file.",
         show_default=False,
     ),
 ]
@@ -69,7 +69,7 @@ Gain = Annotated[
         "--gain",
         metavar="0.5..65535",
         parser=between(0.5, 65535),
-        help="How many times larger a difference is in that picture: with 8, from 16 levels of 255 on it is white or "
+        help="Factor on differences in that picture: with 8, differences of 16 or more levels of 255 are white or "
         "black.",
     ),
 ]
@@ -207,7 +207,7 @@ def _tell_means(rows: Sequence[Mapping[str, Any]], console: Console, lines: Line
         lines.add(*_cells(means, f"mean of {len(rows)}"), style="bold")
     for name, (measure, reason) in LEFT_OUT.items():
         if 0 < len(known[name]) < len(rows):
-            console.say(f"the mean {measure} is that of {len(known[name])} of {len(rows)} pairs: {reason}")
+            console.say(f"the mean {measure} is over {len(known[name])} of {len(rows)} pairs: {reason}")
 
 
 def _is_number(value: float | None) -> bool:

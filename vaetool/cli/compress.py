@@ -53,7 +53,7 @@ TargetPsnr = Annotated[
 
 Lossless = Annotated[
     bool,
-    typer.Option("--lossless", help="Keep every sample, also of 16 bits; many times larger than by default."),
+    typer.Option("--lossless", help="Keep every sample exactly, 16 bits included; many times larger than by default."),
 ]
 MaxError = Annotated[
     int | None,
@@ -62,7 +62,7 @@ MaxError = Annotated[
         "--near-lossless",
         metavar="N",
         parser=between(0, 65535, int),
-        help="Smallest file with no sample off by more than N levels: of 255, or of 65535 where there are 16 bits.",
+        help="Smallest file with no sample off by more than N levels, of 255, or of 65535 for 16 bits.",
     ),
 ]
 SkipLarger = Annotated[
@@ -108,7 +108,7 @@ def compress(
     target = Target(quality, bpp, target_size, target_psnr, error_bound(lossless, max_error))
     jobs = run.jobs(inputs, output, naming=Naming(extension=SUFFIX), model=model)
     if skip_larger and any(job.output is Stream.STANDARD for job in jobs):
-        raise UsageError("--skip-larger cannot leave out what goes to standard output: give -o FILE")
+        raise UsageError("--skip-larger does not apply to standard output: give -o FILE")
     is_shown = run.json or (not run.quiet and (run.verbose > 0 or len(jobs) == 1))  # of many, only sums are shown
 
     def begin(run: RunOptions) -> Steps[Picture, bytes]:

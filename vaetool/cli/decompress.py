@@ -24,14 +24,14 @@ CodecName = Annotated[
         "--model",
         metavar="NAME|PATH",
         autocompletion=completion.models,
-        help="A codec to try first. A file says which codec it needs, and that one is looked up among the models.",
+        help="A codec to try first. By default the one that a file needs is looked up among the models.",
         show_default=False,
     ),
 ]
 
 Salvage = Annotated[
     bool,
-    typer.Option("--salvage", help="Of a damaged file give the tiles that are whole; the others become grey squares."),
+    typer.Option("--salvage", help="Decode the intact tiles of a damaged file; the others become grey squares."),
 ]
 
 

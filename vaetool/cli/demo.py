@@ -12,7 +12,7 @@ from vaetool.files.outputs import check_folder, check_results
 
 Folder = Annotated[str, typer.Argument(metavar="FOLDER", help="Folder of the contact sheet; created if missing.")]
 Force = Annotated[
-    bool, typer.Option("--force", help="Replace a contact sheet that exists; by default a new one is numbered.")
+    bool, typer.Option("--force", help="Replace an existing contact sheet; by default a new one is numbered.")
 ]
 
 

@@ -42,7 +42,7 @@ Strength = Annotated[
         "--strength",
         metavar="0..2",
         parser=between(0, 2),
-        help="How much of the noise to remove: 0 none, 1 all that is there, 2 more than that, for a smooth look.",
+        help="How much of the noise to remove: 0 nothing, 1 all of it, 2 more than that, for a smooth look.",
     ),
 ]
 Grain = Annotated[
@@ -51,7 +51,7 @@ Grain = Annotated[
         "--grain",
         metavar="0..1",
         parser=between(0, 1),
-        help="How much of the noise that all colours have in common to leave: film grain, which gives a picture bite.",
+        help="How much of the noise common to all colours to keep: film grain, which gives a picture bite.",
     ),
 ]
 ColourNoise = Annotated[
@@ -60,7 +60,7 @@ ColourNoise = Annotated[
         "--colour-noise",
         metavar="0..1",
         parser=between(0, 1),
-        help="How much of the noise in the colours to leave: blotches and speckles.",
+        help="How much of the colour noise to keep: blotches and speckles.",
     ),
 ]
 Tile = Annotated[

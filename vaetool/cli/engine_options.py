@@ -38,7 +38,7 @@ class EngineOptions(WordOptions):
         typer.Option(
             "--address",
             metavar="auto|HOST:PORT",
-            help="A Ray cluster that runs already.",
+            help="A running Ray cluster.",
             show_default="RAY_ADDRESS, or one of this machine alone",
             rich_help_panel=CLUSTER,
         ),
@@ -49,7 +49,7 @@ class EngineOptions(WordOptions):
             "--workers",
             metavar="N",
             parser=between(1, 10**6, int),
-            help="Processes of the cluster that work at once, each with a model of its own and -j files in progress.",
+            help="Number of worker processes in the cluster, each with its own model and -j files in progress.",
             show_default="one for each core, or each GPU",
             rich_help_panel=CLUSTER,
         ),

@@ -40,7 +40,7 @@ PartOption = Annotated[
     Part | None,
     typer.Option("--part", metavar="encoder|decoder", help="The half of an ae or a vae to export.", show_default=False),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
 
 
 @with_options

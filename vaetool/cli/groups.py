@@ -82,9 +82,9 @@ class WordOptions:
 
     takes_urls: ClassVar[bool] = False
 
-    quiet: Annotated[
-        bool, typer.Option("--quiet", help="Nothing on stderr but errors.", rich_help_panel="Messages")
-    ] = False
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only errors on stderr.", rich_help_panel="Messages")] = (
+        False
+    )
     verbose: Annotated[
         int,
         typer.Option(
@@ -92,7 +92,7 @@ class WordOptions:
             "--verbose",
             count=True,
             metavar="",
-            help="Say more; -vv adds tracebacks to errors.",
+            help="Print more; -vv adds tracebacks to errors.",
             show_default=False,
             rich_help_panel="Messages",
         ),

@@ -60,7 +60,7 @@ Alpha = Annotated[
     bool,
     typer.Option(
         "--alpha",
-        help="Fill what is more than half transparent; the result is opaque.",
+        help="Fill pixels that are more than half transparent; the result is opaque.",
         rich_help_panel=HOLES,
     ),
 ]
@@ -69,7 +69,7 @@ Color = Annotated[
     typer.Option(
         "--color",
         metavar="'#ff00ff'",
-        help="Fill what has about this colour: paint it over what is to be removed. Can be given more than once.",
+        help="Fill pixels of about this colour: paint it over what to remove. Can be given more than once.",
         show_default=False,
         rich_help_panel=HOLES,
     ),
@@ -80,8 +80,8 @@ Fuzz = Annotated[
         "--fuzz",
         metavar="N",
         parser=between(0, 255, int),
-        help="By how much, of 255, red, green and blue may differ from --color; 0 is for PNG files that were painted "
-        "without soft edges.",
+        help="Maximum difference of red, green and blue from --color, of 255; 0 suits PNG files painted without soft "
+        "edges.",
     ),
 ]
 Auto = Annotated[
@@ -90,7 +90,7 @@ Auto = Annotated[
         "--auto",
         metavar="scratches|dust|date",
         help="Find these flaws of scans: thin scratches, dust and fibres, a printed date in warm colours. Can be given "
-        "more than once. Look at what is found with --write-mask.",
+        "more than once. Check the result with --write-mask.",
         show_default=False,
         rich_help_panel=HOLES,
     ),
@@ -100,7 +100,7 @@ Finder = Annotated[
     typer.Option(
         "--finder",
         metavar="NAME|PATH",
-        help="What finds flaws for --auto: a model's name, or the file that `vaetool train flaws` wrote.",
+        help="The model that finds flaws for --auto: a name, or a file written by `vaetool train flaws`.",
         autocompletion=completion.models,
     ),
 ]
@@ -108,16 +108,18 @@ WriteMask = Annotated[
     bool,
     typer.Option(
         "--write-mask",
-        help="Fill nothing: write the holes as a picture that is white there, to be corrected and given to --mask.",
+        help="Fill nothing, but write a mask that is white in the holes, to correct and pass to --mask.",
     ),
 ]
-InvertMask = Annotated[bool, typer.Option("--invert-mask", help="Fill what is black in the mask, not what is white.")]
+InvertMask = Annotated[
+    bool, typer.Option("--invert-mask", help="Fill the black parts of the mask instead of the white ones.")
+]
 GrowToEdges = Annotated[
     bool,
     typer.Option(
         "--grow-to-edges",
-        help="Let holes grow to the edges of what they mark: for a thing that is painted over roughly, most of it. By "
-        "at most half of a hole's own width, or 12 pixels. Look at what is found with --write-mask.",
+        help="Grow holes to the edges of what they mark: for things painted over roughly, but for the most part. "
+        "They grow by at most half of their own width, or 12 pixels. Check the result with --write-mask.",
     ),
 ]
 Dilate = Annotated[
@@ -135,7 +137,7 @@ Texture = Annotated[
     typer.Option(
         "--texture/--no-texture",
         help="Give wide holes texture from elsewhere in the picture, and all holes its grain. Without it they are "
-        "smooth, in the middle of wide ones a blur: nearer to the truth on average, and nothing is made up.",
+        "smooth, and blurred in the middle of wide ones: nearer to the truth on average, with nothing made up.",
     ),
 ]
 

@@ -58,8 +58,8 @@ HTML = Annotated[
         "active units.",
     ),
 ]
-Root = Annotated[Path, typer.Option("--root", metavar="FOLDER", help="Where torchvision's data sets are.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace files that exist.")]
+Root = Annotated[Path, typer.Option("--root", metavar="FOLDER", help="Folder of torchvision's data sets.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
 
 
 @with_options

@@ -36,7 +36,7 @@ Output = Annotated[
         rich_help_panel=FILES,
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace a result that exists.", rich_help_panel=FILES)]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing result.", rich_help_panel=FILES)]
 Frames = Annotated[
     int, typer.Option("-n", "--frames", metavar="N", parser=between(2, 10_000, int), help="Number of frames in all.")
 ]
@@ -53,7 +53,7 @@ Seeds = Annotated[
     typer.Option(
         "--seeds",
         metavar="A,B[,C...]",
-        help="Morph between new pictures instead, those that `vaetool sample -n 1` makes of these seeds.",
+        help="Morph between new pictures instead, as `vaetool sample -n 1` makes them with these seeds.",
         show_default=False,
     ),
 ]
@@ -82,8 +82,8 @@ Crops = Annotated[
         "--crop",
         metavar="auto|X,Y,W,H",
         parser=_crop,
-        help="The part of a picture to take: left, top, width and height, in pixels; once for each picture, in order. "
-        "auto is a face in it, if there is one that suits the model, or else its middle square.",
+        help="The part of a picture to use: left, top, width and height, in pixels; once for each picture, in order. "
+        "auto takes a face, if one suits the model, or else the middle square.",
         show_default="auto",
     ),
 ]
@@ -96,8 +96,8 @@ Direction = Annotated[
     typer.Option(
         "--direction",
         metavar="NAME|FOLDER",
-        help="Change one picture in one respect: along a direction that the model knows by name "
-        "(`vaetool models show`), or towards a folder of pictures.",
+        help="Change one picture along a named direction of the model (`vaetool models show`), or towards a folder "
+        "of pictures.",
         show_default=False,
         rich_help_panel=DIRECTION,
     ),
@@ -107,7 +107,7 @@ Against = Annotated[
     typer.Option(
         "--against",
         metavar="FOLDER",
-        help="Pictures that lack what those in --direction FOLDER have.",
+        help="Pictures without the feature of those in --direction FOLDER.",
         show_default=False,
         rich_help_panel=DIRECTION,
     ),

@@ -81,8 +81,8 @@ Suffix = Annotated[
     typer.Option(
         "--suffix",
         metavar="TEXT",
-        help="What the names of results get before their extension, also in a folder: clean makes night.clean.jpg, "
-        "_clean night_clean.jpg.",
+        help="Suffix to the names of results, before the extension, also in a folder: clean makes night.clean.jpg, "
+        "_clean makes night_clean.jpg.",
         show_default="as above next to inputs, nothing in a folder",
         rich_help_panel=FILES,
     ),
@@ -102,7 +102,8 @@ PrecisionOption = Annotated[
     typer.Option(
         "--precision",
         metavar="auto|float32|bfloat16",
-        help="What to compute in. bfloat16 moves results by less than one 8-bit level; auto takes it where it is fast.",
+        help="Number format for computing. bfloat16 changes results by less than one 8-bit level; auto uses it where "
+        "it is fast.",
         rich_help_panel=SPEED,
     ),
 ]
@@ -137,7 +138,7 @@ class ComputeOptions(WordOptions):
         typer.Option(
             "--device",
             metavar="auto|cpu|cuda[:i]|mps",
-            help="Where to compute. A device that is asked for but not available is an error.",
+            help="Device to compute on. It is an error if it is not available.",
             rich_help_panel=SPEED,
         ),
     ] = "auto"
@@ -150,7 +151,7 @@ class FileOptions(ComputeOptions):
     recursive: Annotated[
         bool, typer.Option("-r", "--recursive", help="Look into sub-folders.", rich_help_panel=FILES)
     ] = False
-    force: Annotated[bool, typer.Option("--force", help="Replace results that exist.", rich_help_panel=FILES)] = False
+    force: Annotated[bool, typer.Option("--force", help="Replace existing results.", rich_help_panel=FILES)] = False
     threads: Annotated[
         int,
         typer.Option(
@@ -186,7 +187,7 @@ class RunOptions(EngineOptions, FileOptions):
     ] = False
     skip_existing: Annotated[
         bool,
-        typer.Option("--skip-existing", help="Skip files whose result exists: resumes a run.", rich_help_panel=MANY),
+        typer.Option("--skip-existing", help="Skip files whose result exists, to resume a run.", rich_help_panel=MANY),
     ] = False
     dry_run: Annotated[
         bool,
@@ -207,7 +208,7 @@ class RunOptions(EngineOptions, FileOptions):
         bool,
         typer.Option(
             "--flat/--keep-tree",
-            help="Put all results directly into the output folder; by default its sub-folders are those of the inputs.",
+            help="Put all results directly into the output folder; by default sub-folders are kept.",
             rich_help_panel=FILES,
         ),
     ] = False

@@ -52,7 +52,7 @@ class Command(TyperCommand):
         parameters = _without_types(super().get_params(ctx))
         for parameter in parameters:
             if SHORT_HELP in parameter.opts:
-                parameter.help = "Show this page; -h shows what people use most."
+                parameter.help = "Show this page; -h shows the most used options."
         return parameters
 
 

@@ -67,7 +67,7 @@ class Pairing:
         from vaetool.latents.together import Together
 
         if isinstance(source, bytes):
-            raise ImageError("a picture from standard input has no name to find what belongs to it by")
+            raise ImageError("standard input has no file name, so its partner cannot be found")
         pictures = [self.run.read_picture(source)]
         for place, partners in self.partners.items():
             if source not in partners:

@@ -34,7 +34,7 @@ def naming_of(default: str, suffix: str | None, format_name: str | None) -> Nami
     if suffix is None:
         return Naming(default, extension)
     if Path(suffix).name != suffix.strip() and suffix:
-        raise UsageError(f"--suffix {suffix}: it becomes a part of a file's name")
+        raise UsageError(f"--suffix {suffix} cannot be part of a file name")
     ending = f".{suffix}" if suffix[:1].isalnum() else suffix
     return Naming(ending, extension, suffix_in_folder=ending)
 
@@ -89,7 +89,7 @@ def name_converted(jobs: Sequence[Job], console: Console) -> None:
     for suffix, count in Counter(found).items():
         if suffix in READ_ONLY:
             what = "1 file is" if count == 1 else f"{count} files are"
-            console.say(f"{what} {suffix}, which is read but not written: --format says what to write instead of PNG")
+            console.say(f"{what} {suffix}, which is read but not written: --format chooses another format than PNG")
 
 
 def name_lossy(jobs: Sequence[Job], console: Console) -> None:
@@ -102,7 +102,7 @@ def name_lossy(jobs: Sequence[Job], console: Console) -> None:
     for name in sorted(found):
         if WRITABLE[name].quality is not None and WRITABLE[name].lossless is None:
             console.say(
-                f"a {name} file changes a little everywhere when it is written: --format png keeps the rest as it is"
+                f"a {name} file changes slightly everywhere when written: --format png keeps the rest unchanged"
             )
 
 

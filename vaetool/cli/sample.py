@@ -32,7 +32,7 @@ Count = Annotated[
     int, typer.Option("-n", "--count", metavar="N", parser=between(1, 1_000_000, int), help="How many pictures.")
 ]
 Grid = Annotated[
-    bool, typer.Option("--grid", help="Write one grid, grid.png, also into a folder.", rich_help_panel=FILES)
+    bool, typer.Option("--grid", help="Write one grid, also into a folder, as grid.png.", rich_help_panel=FILES)
 ]
 Temperature = Annotated[
     float,
@@ -49,7 +49,7 @@ PriorName = Annotated[
     typer.Option(
         "--prior",
         metavar="auto|normal|gmm",
-        help="What codes are drawn from: N(0, I), or the Gaussian mixture fitted to the model's codes; auto takes "
+        help="Density to draw codes from: N(0, I), or the Gaussian mixture fitted to the model's codes; auto takes "
         "the one under which held-out codes are likelier.",
         rich_help_panel=CODES,
     ),
@@ -59,11 +59,11 @@ Latents = Annotated[
     typer.Option(
         "--latents",
         metavar="FILE.npy|.csv",
-        help="Decode all codes in this file, instead of drawing some.",
+        help="Decode all codes in this file instead of drawing new ones.",
         rich_help_panel=CODES,
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace results that exist.", rich_help_panel=FILES)]
+Force = Annotated[bool, typer.Option("--force", help="Replace existing results.", rich_help_panel=FILES)]
 
 
 @with_options

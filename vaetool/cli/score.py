@@ -92,13 +92,13 @@ def score(
         "what is good? Name a folder of good pictures with --good, or a model trained on them with -m": (
             model is None and good is None
         ),
-        "--good fits a model, and -m names one that there is: give one of them": model is not None and good is not None,
+        "--good and -m exclude each other": model is not None and good is not None,
         "--save writes the model that is fitted to --good or learns from --bad: give one of them": (
             save is not None and good is None and bad is None
         ),
         "--alpha and --fdr exclude each other": alpha is not None and fdr is not None,
         "--raw describes the results of --heatmap: give both": raw and heatmap is None,
-        "--header describes lines, and --json has names: give one of them": run.json and header,
+        "--header and --json exclude each other: JSON has names anyway": run.json and header,
         "--masks compares all maps in one process: leave out --engine": (
             masks is not None and run.engine is not Engine.LOCAL
         ),

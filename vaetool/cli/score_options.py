@@ -29,7 +29,8 @@ Good = Annotated[
     typer.Option(
         "--good",
         metavar="FOLDER|ZIP",
-        help="Instead of a model: good pictures, to which one of features is fitted, and kept until they change.",
+        help="Instead of a model: good pictures, to which a model of features is fitted, which is kept until they "
+        "change.",
         show_default=False,
     ),
 ]
@@ -38,8 +39,8 @@ Bad = Annotated[
     typer.Option(
         "--bad",
         metavar="FOLDER|ZIP",
-        help="Pictures known to be bad, eight or more: the parts of a score by features are weighed so that they stand "
-        "out.",
+        help="Pictures known to be bad, eight or more: the parts of a score by features are weighted so that these "
+        "stand out.",
         show_default=False,
     ),
 ]
@@ -48,7 +49,7 @@ Save = Annotated[
     typer.Option(
         "--save",
         metavar="MODEL",
-        help="Also write the model that was fitted to --good, with what was learnt from --bad.",
+        help="Also write the model fitted to --good, with the weights learnt from --bad.",
         show_default=False,
     ),
 ]
@@ -91,7 +92,7 @@ FailOnOutlier = Annotated[
     bool,
     typer.Option(
         "--fail-on-outlier",
-        help="Exit code 3 if there is an outlier, but 1 if a file could not be judged, outliers or not: only 0 says "
+        help="Exit code 3 if there is an outlier, but 1 if a file failed, with or without outliers: only 0 means "
         "that there is none.",
         rich_help_panel=VERDICTS,
     ),
@@ -130,14 +131,14 @@ CopyOutliers = Annotated[
     typer.Option(
         "--copy-outliers",
         metavar="FOLDER",
-        help="Copy the files of outliers there, to look at them.",
+        help="Copy the files of outliers to this folder.",
         show_default=False,
         rich_help_panel=RESULTS,
     ),
 ]
 Header = Annotated[
     bool,
-    typer.Option("--header", help="Begin with a line of column names, also in a pipe.", rich_help_panel=RESULTS),
+    typer.Option("--header", help="Print a line of column names first, also in a pipe.", rich_help_panel=RESULTS),
 ]
 Sort = Annotated[
     bool,
@@ -153,7 +154,7 @@ Top = Annotated[
         "--top",
         metavar="N",
         parser=between(1, 10**9, int),
-        help="Print the N most unusual only, sorted.",
+        help="Print only the N most unusual, sorted.",
         show_default=False,
         rich_help_panel=RESULTS,
     ),

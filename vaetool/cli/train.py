@@ -66,11 +66,11 @@ Settings = Annotated[
         rich_help_panel=RECIPE,
     ),
 ]
-Root = Annotated[Path, typer.Option("--root", metavar="FOLDER", help="Where torchvision's data sets are.")]
+Root = Annotated[Path, typer.Option("--root", metavar="FOLDER", help="Folder of torchvision's data sets.")]
 Resume = Annotated[
-    bool, typer.Option("--resume", help="Continue a stopped run to the same model; begin if there is none.")
+    bool, typer.Option("--resume", help="Continue a stopped run to the same model; start one if there is none.")
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace a model that exists.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing model.")]
 TensorBoard = Annotated[
     str | None, typer.Option("--tensorboard", metavar="FOLDER", help="Also write TensorBoard event files there.")
 ]

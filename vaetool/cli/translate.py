@@ -31,7 +31,7 @@ Model = Annotated[
         "--model",
         metavar="NAME|PATH",
         autocompletion=completion.models,
-        help="A multimodal VAE: a file that `vaetool train mmvae` wrote.",
+        help="A multimodal VAE: a file written by `vaetool train mmvae`.",
         show_default=False,
     ),
 ]
@@ -40,7 +40,7 @@ To = Annotated[
     typer.Option(
         "--to",
         metavar="MODALITY",
-        help="What to make: the name of a folder that the model was trained on, or label.",
+        help="Modality to make: the name of a folder that the model was trained on, or label.",
         show_default="the only other one",
     ),
 ]
@@ -49,7 +49,7 @@ From = Annotated[
     typer.Option(
         "--from",
         metavar="MODALITY",
-        help="What the pictures are.",
+        help="Modality of the pictures.",
         show_default="the only other one",
     ),
 ]
@@ -57,8 +57,8 @@ Uncertainty = Annotated[
     bool,
     typer.Option(
         "--uncertainty",
-        help="Write instead how unsure each place is: black where all samples agree, white where they differ by half "
-        "of the range.",
+        help="Write the uncertainty of each place instead: black where all samples agree, white where they differ by "
+        "half of the range.",
     ),
 ]
 
@@ -90,7 +90,7 @@ def translate(
     uncertainty, in 8-bit levels, is in --json.
     """
     if model is None:
-        raise UsageError("which model? Name one that `vaetool train mmvae` wrote, with -m")
+        raise UsageError("which model? Name a file written by `vaetool train mmvae` with -m")
 
     from vaetool import load
     from vaetool.images import Picture

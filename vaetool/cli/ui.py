@@ -24,7 +24,7 @@ Port = Annotated[
         "--port",
         metavar="N",
         parser=between(1, 65535, int),
-        help="Where the page is served.",
+        help="Port of the page.",
         show_default="8765, or a free one",
     ),
 ]

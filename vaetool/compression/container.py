@@ -98,7 +98,7 @@ class Container:
         require(len(self.exif) <= MAX_BYTES, "EXIF data of more than 16 MiB")
         require(self.dpi is None or is_dpi(self.dpi), f"a resolution of {self.dpi}")
         require(len(self.xmp) <= MAX_BYTES, "XMP of more than 16 MiB")
-        require(are_texts(self.texts), "a list of texts that are too many, too long or not as PNG has them")
+        require(are_texts(self.texts), "a list of too many, too long or invalid texts")
         require(len(self.alpha) <= _most_lossless_bytes(self), f"a lossless alpha channel of {len(self.alpha)} bytes")
         require(len(self.stored) <= _most_lossless_bytes(self), f"a lossless picture of {len(self.stored)} bytes")
         require(len(self.correction) <= _most_lossless_bytes(self), f"a correction of {len(self.correction)} bytes")

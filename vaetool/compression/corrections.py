@@ -38,7 +38,7 @@ def apply(data: bytes, decoded: np.ndarray) -> np.ndarray:
     file = Reader(data)
     step, size = file.number(), file.byte()
     if not 1 <= step < 2**17 or size not in (1, 2):
-        raise ImageError("damaged: a correction in it is not of the kind that it should be")
+        raise ImageError("damaged: its correction is of the wrong kind")
     height, width, channels = decoded.shape
     stored = lossless.decode(bytes(file.take(file.left)), height, width, channels, 8 * size)
     steps = stored.astype(np.int64) - _zero(stored.dtype)

@@ -69,4 +69,4 @@ class Reader:
                 if value < _TOO_LARGE and (byte or not place):
                     return value
                 break
-        raise ImageError("damaged: a number in it is not written as it should be")
+        raise ImageError("damaged: a number in it is malformed")

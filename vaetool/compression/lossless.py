@@ -42,7 +42,7 @@ def decode(data: bytes, height: int, width: int, channels: int, depth: int) -> n
     in_planes = depth == 16 and channels == 3
     rows = height * channels if in_planes else height
     if _claimed_size(data) != (rows, width):
-        raise ImageError("damaged: a lossless picture in it does not have the size that it should have")
+        raise ImageError("damaged: a lossless picture in it has the wrong size")
     try:
         picture = images.read(data, max_pixels=rows * width)
     except ImageError as error:
@@ -53,7 +53,7 @@ def decode(data: bytes, height: int, width: int, channels: int, depth: int) -> n
     if in_planes and pixels.shape == (rows, width, 1):
         pixels = pixels.reshape(channels, height, width).transpose(1, 2, 0)
     if pixels.shape != (height, width, channels) or pixels.itemsize * 8 != depth or picture.alpha is not None:
-        raise ImageError("damaged: a lossless picture in it is not of the kind that it should be")
+        raise ImageError("damaged: a lossless picture in it is of the wrong kind")
     return np.ascontiguousarray(pixels)
 
 

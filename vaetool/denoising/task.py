@@ -19,7 +19,7 @@ from vaetool.images.ranges import used_range
 TRAINED_SIGMA = Noise.sigma_max
 """Strongest noise that denoisers are trained on, unless a recipe says otherwise."""
 
-_TOO_NOISY = "noise of sigma {:.0f} is more than denoisers are trained on: look at the result, or give its --sigma"
+_TOO_NOISY = "noise of sigma {:.0f} is more than denoisers are trained on: check the result, or give its --sigma"
 
 
 def denoise_picture(model: DAE, picture: Picture, cleaning: Cleaning = DEFAULT) -> tuple[Picture, dict[str, Any]]:

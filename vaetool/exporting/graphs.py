@@ -238,7 +238,7 @@ def graph_of(model: Model, part: str | None) -> Graph:
         shapes = {"picture": (1, 3, model.config.size, model.config.size)}
         facts = {"framing": "squeezed into a square", **_verdicts(model)}
         return Graph(FeatureScorer(model), shapes, ("score", "heatmap"), facts=facts)
-    raise UsageError(f"a {model.kind} is no graph: its entropy coder works through symbols one after the other")
+    raise UsageError(f"a {model.kind} cannot be exported: its entropy coder processes symbols one after the other")
 
 
 def _of_pictures(

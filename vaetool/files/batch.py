@@ -180,7 +180,7 @@ def _read(job: Job, read: Callable[[Path | bytes], T], data: bytes | None) -> Re
         if job.problem:
             raise FileError(job.problem)
         if isinstance(job.output, Place) and job.on_existing is not OnExisting.REPLACE and is_in_the_way(job.output):
-            raise AppearedError(f"{job.output} has appeared meanwhile, and is kept")
+            raise AppearedError(f"{job.output} was created during the run, so it was not replaced")
         if isinstance(job.source, Path) and is_special(job.source):
             data = job.source.read_bytes()  # a pipe, such as the shell's <(...), can be read only once
         elif isinstance(job.source, Remote):

@@ -184,14 +184,14 @@ class _Spreading(Generic[R]):
             self.stillborn += 1
             if self.stillborn >= DEATHS * self.count:
                 words = " ".join(str(error).split())
-                raise VaetoolError(f"the workers of the cluster end before they begin: {words}") from error
+                raise VaetoolError(f"the workers of the cluster die before they start: {words}") from error
         elif share.deaths + 1 < DEATHS:
-            self.warn(f"a worker has ended while it worked on {_names(share)}: another one does that again")
+            self.warn(f"a worker died while processing {_names(share)}: another one tries again")
             # What there is of its results is its own: that of the next one takes its place.
             jobs = [replace(job, on_existing=OnExisting.REPLACE) for job in share.jobs]
             self.again.append(_Share(share.number, jobs, share.deaths + 1))
         else:
-            problem = FileError(f"{DEATHS} workers have ended while they worked on it: out of memory?")
+            problem = FileError(f"{DEATHS} workers died while processing it: out of memory?")
             self.done[share.number] = [self.lost(job, problem) for job in share.jobs]
 
 

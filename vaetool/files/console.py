@@ -114,7 +114,7 @@ class Console:
     def refuse_binary_to_terminal(self) -> None:
         """Raise UsageError if stdout is a terminal, which image data would only garble."""
         if _is_terminal(sys.stdout):
-            raise UsageError("refusing to write binary data to a terminal: give -o FILE, or send it on with a pipe")
+            raise UsageError("refusing to write binary data to a terminal: give -o FILE, or use a pipe")
 
     @property
     def is_read_on_terminal(self) -> bool:
@@ -243,7 +243,7 @@ class Report:
         line = ", ".join(f"{count} {word}" for word, count in counts.items() if count or word == "done")
         if missing:
             line += f", {missing} not finished"
-            line += "; the same command with --skip-existing goes on from here" if self._resumable else ""
+            line += "; the same command with --skip-existing continues from here" if self._resumable else ""
         if self.sizes is not None and (total := self.sizes.total()):
             line += f": {total}"
         self.console.say(line)

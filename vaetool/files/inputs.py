@@ -259,7 +259,7 @@ def _existing(name: str, kind: FileKind, *, ask: bool) -> Iterator[tuple[Place, 
         yield path, None
     except FileNotFoundError:
         if path.is_symlink():
-            yield path, "a symbolic link that leads nowhere"
+            yield path, "a broken symbolic link"
         elif glob.has_magic(str(path)):
             matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - the pattern may be absolute
             yield from ((Path(match), None) for match in matches)

@@ -37,7 +37,7 @@ class MaskFolder:
             depths = [_common_depth(entry.place, image) for entry in found]
             found = [entry for entry, depth in zip(found, depths, strict=True) if depth == max(depths) >= 0]
             if len(found) != 1:
-                raise FileError("several masks have its name, and not one of them is in a folder of the same name")
+                raise FileError("several masks have its name, and none of them is in a folder of the same name")
         if found:
             return Path(str(found[0].source))
         for ending in ENDINGS:

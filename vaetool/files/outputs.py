@@ -92,7 +92,7 @@ def refuse_inputs(results: Iterable[Place], read: Iterable[object]) -> None:
     inputs = {key for path in read if (key := _identity(path)) is not None}
     for path, key in existing:
         if key in inputs:
-            raise UsageError(f"{path} is an input: results never replace inputs, choose another place")
+            raise UsageError(f"{path} is an input: results never replace inputs, choose another output")
 
 
 def size_of(written: Iterable[Path]) -> int:

@@ -107,7 +107,7 @@ def _kind(head: bytes) -> str | None:
 def advice(kind: str) -> str:
     """Return advice on a picture of a kind that is not read."""
     otherwise = "; or pip install 'vaetool[heif]', which reads it" if kind == HEIC else ""
-    return f"make TIFF or PNG of it first, with {_CONVERTERS.get(kind, 'ImageMagick')}{otherwise}"
+    return f"convert it to TIFF or PNG first, with {_CONVERTERS.get(kind, 'ImageMagick')}{otherwise}"
 
 
 def left_out(paths: Iterable[PurePath | Remote]) -> str:

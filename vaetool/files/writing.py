@@ -30,7 +30,7 @@ def write_atomically(path: str | os.PathLike[str] | Remote, data: bytes, *, repl
     """
     if isinstance(path, Remote):
         if not path.publish(data, replace=replace):
-            raise AppearedError(f"{path} has appeared meanwhile, and is kept")
+            raise AppearedError(f"{path} was created during the run, so it was not replaced")
         return
     target = Path(os.path.realpath(path))
     with _errors(path):
@@ -41,7 +41,7 @@ def write_atomically(path: str | os.PathLike[str] | Remote, data: bytes, *, repl
             target = Path(os.path.realpath(Path(path).parent), Path(path).name)
         target.parent.mkdir(parents=True, exist_ok=True)
         if not (_write_unnamed(target, data, replace=replace) or _write_hidden(target, data, replace=replace)):
-            raise AppearedError(f"{path} has appeared meanwhile, and is kept")
+            raise AppearedError(f"{path} was created during the run, so it was not replaced")
 
 
 def append(path: str | os.PathLike[str], data: bytes) -> None:

@@ -52,10 +52,10 @@ class Pair:
         both = (picture, reference)
         pages, reference_pages = (len(each.pages) + 1 for each in both)
         if pages != reference_pages:
-            raise ImageError(f"has {pages} pages, its reference {reference_pages}: only as many compare")
+            raise ImageError(f"has {pages} pagesbut its reference has {reference_pages}: the numbers must match")
         size, reference_size = (f"{each.width} x {each.height}" for each in both)
         if size != reference_size:
-            raise ImageError(f"is {size} pixels, its reference {reference_size}: only pictures of one size compare")
+            raise ImageError(f"is {size} pixelsbut its reference is {reference_size}: the sizes must match")
         dtype = np.result_type(picture.pixels, reference.pixels)
         if picture.pixels.dtype == reference.pixels.dtype == np.float32:
             values = [page.pixels.ravel() for page in (reference, *reference.pages)]
@@ -69,7 +69,7 @@ class Pair:
         )
         visible = (alpha > 0) & (reference_alpha > 0)
         if not visible.any():
-            raise ImageError("has no pixel that is visible both in it and in its reference")
+            raise ImageError("shares no visible pixel with its reference")
         self._visible = None if visible.all() else visible
         self._depths = tuple(each.pixels.dtype for each in both)
         self._same_alpha = bool((alpha == reference_alpha).all())
@@ -80,8 +80,8 @@ class Pair:
     @property
     def warnings(self) -> tuple[str, ...]:
         """Sentences on differences other than in colours."""
-        alpha = "its transparency is not that of its reference: only what is visible in both is compared"
-        profile = "its colour profile is not that of its reference: values are compared as they are"
+        alpha = "its transparency differs from its reference's: only pixels visible in both are compared"
+        profile = "its colour profile differs from its reference's: values are compared as they are"
         one, other = (
             f"{8 * dtype.itemsize} bits{' of floating point' * (dtype.kind == 'f')}" for dtype in self._depths
         )

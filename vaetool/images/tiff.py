@@ -28,7 +28,7 @@ MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MAX_PAGES = 10_000
 """Maximum number of pages of a file, all of which are processed at once."""
 
-TEXTS_ALONE = "the EXIF data is left out but for its texts"
+TEXTS_ALONE = "the EXIF data is left out except for its texts"
 
 DPI_PER_UNIT = {2: 1.0, 3: 2.54}  # of the unit of resolution: inches, centimetres
 EXACT = 2**24  # larger integers are not all exact in 32-bit floating point

@@ -38,7 +38,7 @@ def to_pil(picture: Picture) -> Image.Image:
     """
     pixels, alpha, key = picture.pixels, picture.alpha, None
     if pixels.dtype == np.uint16 and picture.pixels.shape[2] == 3:
-        warnings.warn("Pillow has 8 bits for a colour: of 16 bits, the upper 8 are kept", stacklevel=2)
+        warnings.warn("Pillow holds 8 bits per colour: of 16 bits, the upper 8 are kept", stacklevel=2)
         pixels, alpha = rescale(pixels, np.uint8), None if alpha is None else rescale(alpha, np.uint8)
     if pixels.dtype == np.uint16:
         if alpha is not None:
@@ -76,9 +76,7 @@ def encode(picture: Picture, format: str, *, quality: int | None = None, strip: 
     picture = picture.without(METADATA) if strip else picture
     picture = picture.without(_lost(picture, format))
     if format == "JPEG" and len(picture.exif or b"") > MAX_JPEG_EXIF:
-        raise ImageError(
-            "has more than 64 KiB of EXIF, which is what JPEG holds; leave it out with --strip, or write PNG"
-        )
+        raise ImageError("has more EXIF than the 64 KiB that JPEG holds; leave it out with --strip, or write PNG")
     if picture.pages or _needs_depth(picture):
         with _encoding_errors(format):
             return _encode_without_pillow(picture, format, strip)

@@ -81,7 +81,7 @@ def grow_hole(pixels: np.ndarray, hole: np.ndarray) -> np.ndarray:
     Raises ImageError for floating point, which has no scale by which colours are alike.
     """
     if pixels.dtype.kind == "f":
-        raise ImageError("holds floating-point values of any range, where nothing says what an edge is")
+        raise ImageError("holds floating-point values of any range, for which edges are undefined")
     grown, scale = hole.copy(), np.float32(255 / white(pixels))
     labels, _ = ndimage.label(hole, TOUCHING)
     for number, box in enumerate(tracked(ndimage.find_objects(labels), "looking for edges"), 1):

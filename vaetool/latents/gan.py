@@ -139,7 +139,7 @@ class GAN(Generative):
         return (
             f"the generator has collapsed: its pictures differ {spread:.2f} times as much as real ones{among}. Try a "
             "larger --set objective.r1, a lower --set training.lr, longer training, or more pictures; a vae (vaetool "
-            "train vae) does with fewer"
+            "train vae) needs fewer"
         )
 
     def example(self, batch: Batch) -> list[Tensor]:

@@ -273,7 +273,7 @@ class MMVAE(Autoencoder, Scorer):
         # Codes of many places are too long for a density to be fitted: samples are drawn from N(0, I).
         describe = super().complete if self.config.places == 1 else super(Autoencoder, self).complete
         words, values = describe(images, held_out, corruption, generator)
-        told = f"held-out pairs are told from pairs put together at random with an AUROC of {auroc:.3f}"
+        told = f"held-out pairs are told from random pairs with an AUROC of {auroc:.3f}"
         values["pairs_auroc"] = round(auroc, 4)
         if auroc < CHANCE:
             told += ", hardly better than chance: the model has not learnt what belongs together; train it longer"

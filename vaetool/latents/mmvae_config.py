@@ -62,7 +62,7 @@ class MMVAEConfig(TrunkConfig):
             raise UsageError(f"there are {len(self.labels)} labels; {MAX_LABELS} are possible")
         if self.shared < 1:
             raise UsageError(
-                f"model.private of {self.private} for each modality leaves nothing to share of a code of {self.latent}:"
+                f"model.private of {self.private} for each modality leaves nothing of a code of {self.latent} to share:"
                 " choose a larger --latent, or a smaller --set model.private=N"
             )
 

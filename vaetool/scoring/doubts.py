@@ -20,7 +20,7 @@ def doubts(model: Any, calibration: Calibration, by: str, level: Level) -> list[
     if level.fdr is None and rank(level.alpha, count) == 1:
         needed, larger = math.ceil(2 / min(level.alpha, ALPHA)) - 1, math.ceil(200 / (count + 1)) / 100
         found.append(
-            f"with {count} good pictures, only what is less usual than every one of them is an outlier at alpha "
+            f"with {count} good pictures, only pictures less usual than all of them are outliers at alpha "
             f"{level.alpha:.2g}, so many may be missed: {needed} good pictures find more, and so does alpha {larger:g}"
         )
     elif count < FEW:
@@ -33,9 +33,7 @@ def doubts(model: Any, calibration: Calibration, by: str, level: Level) -> list[
 
 def fitted_to(count: int, total: int) -> str | None:
     """Return a warning if some of the pictures were used to fit the model, else None."""
-    words = (
-        f"of these {total} pictures, the model was fitted to {count}: what it knows looks more usual than what is new"
-    )
+    words = f"the model was fitted to {count} of these {total} pictures, so they look more usual than new ones"
     return words if count else None
 
 

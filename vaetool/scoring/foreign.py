@@ -55,11 +55,11 @@ def foreign(calibration: Calibration, names: Sequence[str]) -> str | None:
     named = ", ".join(name if len(name) <= MAX_NAME else f"…{name[1 - MAX_NAME :]}" for name in far[:MAX_NAMED])
     if len(far) == 1:
         return (
-            f"{named} is far from all other good pictures: is it one? If not, leave it out, or defects that are nearer "
+            f"{named} is far from all other good pictures: is it good? If not, leave it out, or less distant defects "
             "pass for good"
         )
     count = f" and {len(far) - MAX_NAMED} more" if len(far) > MAX_NAMED else ""
     return (
-        f"{named}{count} are far from all other good pictures: are they good? If not, leave them out, or defects that "
-        "are nearer pass for good"
+        f"{named}{count} are far from all other good pictures: are they good? If not, leave them out, or less "
+        "distant defects pass for good"
     )

@@ -49,7 +49,7 @@ class Learnt(NamedTuple):
         """Describe the learnt weights in words; names: of the components."""
         count = len(self.bad)
         if self.is_plain:
-            why = f"{FEWEST} are needed" if count < FEWEST else "no others tell them clearly better"
+            why = f"{FEWEST} are needed" if count < FEWEST else "no others are clearly better"
             return f"nothing learnt from {count} bad pictures, all weights stay as they are: {why}"
         shares = self.weighing.weights / np.abs(self.weighing.weights).sum()
         parts = ", ".join(f"{name} {share:.2f}" for name, share in zip(names, shares, strict=True))

@@ -146,7 +146,7 @@ def _strict_json(text: str) -> Any:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         values = dict(pairs)
         if len(values) != len(pairs):
-            raise ValueError("a key comes twice")
+            raise ValueError("a duplicate key")
         return values
 
     return json.loads(text, object_pairs_hook=unique)

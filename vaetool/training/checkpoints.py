@@ -169,7 +169,7 @@ def claimed(output: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise UsageError(f"{output}: another training writes it; wait for its end, or choose another name") from None
+        raise UsageError(f"{output}: another run is writing it; wait for its end, or choose another name") from None
     except OSError as error:
         raise UsageError(f"cannot write to {output.parent}: {error.strerror or error}") from error
     try:

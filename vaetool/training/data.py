@@ -174,7 +174,7 @@ def load_store(
         """Return the channels of the clean image of a pair and those of the noisy one, both in the latter's range."""
         if noisy.shape[:2] != pixels.shape[:2]:
             (height, width), (clean_height, clean_width) = noisy.shape[:2], pixels.shape[:2]
-            raise ImageError(f"is {clean_width} x {clean_height} pixels, and its noisy one {width} x {height}")
+            raise ImageError(f"is {clean_width} x {clean_height} pixels, and its noisy version {width} x {height}")
         both = (in_eight_bits(image, used_range(noisy)) for image in (pixels, noisy))
         versions = (_scaled(image, config.scales, smallest, channels) for image in both)
         return [np.concatenate(pair, axis=2) for pair in zip(*versions, strict=True)]

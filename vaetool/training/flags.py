@@ -30,11 +30,11 @@ FLAGS = {
         "minutes",
         float,
         "M",
-        "Stop after so many minutes; the learning rate follows the elapsed time.",
+        "Stop after this many minutes; the learning rate follows the elapsed time.",
         "30, or the recipe's",
     ),
     "epochs": Flag(
-        "training", "epochs", float, "E", "Stop after so many passes: a pass has as many crops as there are images."
+        "training", "epochs", float, "E", "Stop after this many passes: a pass has as many crops as there are images."
     ),
     "size": Flag(
         "model",
@@ -103,7 +103,7 @@ FLAGS = {
         "labels",
         str,
         "FILE.csv",
-        "A table of what pictures show, in the columns path and label, as another modality (mmvae).",
+        "A table of labels, with the columns path and label, as another modality (mmvae).",
     ),
     "adversarial": Flag(
         "training",

@@ -156,8 +156,8 @@ class Reporter:
         vain = (progress.seconds - self._best) / max(progress.seconds, 1e-9) * self._fraction
         if progress.since_best >= STALE_VALIDATIONS and vain > STALE_SHARE:
             self.say(
-                f"no better since {clock(self._best)}: the best weights are kept. Ctrl-C, and the same command with "
-                "--resume --set training.patience=1, finish it; with training.patience=N a run does so by itself"
+                f"no better since {clock(self._best)}: the best weights are kept. To finish, press Ctrl-C and repeat "
+                "the command with --resume --set training.patience=1; with training.patience=N a run finishes by itself"
             )
             self._best = None
 
@@ -186,7 +186,7 @@ class Reporter:
 
     def interrupted(self, progress: Progress) -> None:
         """Report that the run was stopped from outside and its state saved."""
-        self.say(f"stopped at step {progress.step}, state saved: the same command with --resume goes on from here")
+        self.say(f"stopped at step {progress.step}, state saved: the same command with --resume continues from here")
 
     def finished(
         self, name: str, progress: Progress, images: int, examples: list[Tensor], names: Sequence[str] = ()

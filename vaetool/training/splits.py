@@ -73,8 +73,8 @@ def set_aside(store: PixelStore, share: float, seed: int) -> SetAside:
     words = None
     if copies:
         words = (
-            f"{copies} of {len(files)} images look the same as others: those of one picture count as one to calibrate "
-            "with, and are trained on all or not at all"
+            f"{copies} of {len(files)} images look the same as others: copies of a picture count as one in "
+            "calibration, and are either all trained on or all left out"
         )
     if len(chosen) < MIN_IMAGES:
         return SetAside(store, words=words)

@@ -38,7 +38,7 @@ def no_gain(progress: Progress) -> str | None:
         return None
     if not progress.step:
         return "there was no time for a single step, so nothing was learnt: give more --minutes"
-    return "nothing was better on held-out images than the weights it began with: these are written"
+    return "no weights were better on held-out images than the initial ones, which are written"
 
 
 def sentence(row: Mapping[str, float]) -> str:

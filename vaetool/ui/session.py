@@ -105,7 +105,7 @@ class Session:
         with self._keeping:
             item = self._items.pop(key, None)
             if item is None:
-                raise UsageError("this file is not kept any more: open or make it again")
+                raise UsageError("this file is no longer kept: open or create it again")
             self._items[key] = item
         return item
 
