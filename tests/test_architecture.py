@@ -218,6 +218,21 @@ def test_public_methods_have_docstrings_of_their_own_or_inherited(module):
     assert [name for name, method in methods.items() if not inspect.getdoc(method)] == []
 
 
+# A docstring says what a thing does or is, in a sentence or a noun phrase: no fragment that only the code completes.
+FRAGMENTS = ("Of ", "What ", "Such ", "Those ", "How ", "Which ")
+LEFT = {"denoising.noise.camera", "denoising.noise.finishing", "images.sources", "latents.morph"}
+
+
+@pytest.mark.parametrize("module", [name for name in SOURCES if name.partition(".")[2] not in LEFT])
+def test_no_docstring_begins_with_a_fragment(module):
+    texts = [
+        node.value.value
+        for node in ast.walk(TREES[module])
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    ]
+    assert [text for text in texts if text.startswith(FRAGMENTS)] == []
+
+
 # The public names
 
 

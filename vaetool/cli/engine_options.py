@@ -14,7 +14,7 @@ CLUSTER = "Many machines"
 
 
 class Engine(StrEnum):
-    """What processes the files."""
+    """The engines that process files."""
 
     LOCAL = "local"
     RAY = "ray"

@@ -17,7 +17,7 @@ from vaetool.store import catalogue
 
 
 class Action(StrEnum):
-    """What to do with the models."""
+    """Actions on the models."""
 
     LIST = "list"
     SHOW = "show"

@@ -90,7 +90,7 @@ Suffix = Annotated[
 
 
 class Precision(StrEnum):
-    """What to compute in."""
+    """Number formats for computing."""
 
     AUTO = "auto"
     FLOAT32 = "float32"

@@ -62,7 +62,7 @@ class ScoredFile:
 
 
 class Look:
-    """What to do with a picture besides scoring it.
+    """Options for processing a picture besides scoring it.
 
     good: the pictures that the model was fitted to, which are counted. masks: compared with maps. heatmaps: write
     them to the outputs of the jobs, as numbers if `raw`. page: keep what the page shows.

@@ -62,7 +62,7 @@ VALIDATED = (10.0, 35.0, 60.0, 85.0)
 
 
 class Exact(NamedTuple):
-    """What coding needs besides the transforms, and the checksum of the weights it was made from."""
+    """The objects that coding needs besides the transforms, and the checksum of the weights they were made from."""
 
     checksum: int
     identity: bytes

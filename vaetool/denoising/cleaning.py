@@ -1,4 +1,4 @@
-"""How a picture is to be cleaned."""
+"""Settings for cleaning a picture, and their application."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from vaetool.errors import UsageError
 
 @dataclass(frozen=True)
 class Cleaning:
-    """Settings for cleaning a picture. of the noise in 8-bit units, 0..255, of the range that the picture uses (see
+    """Settings for cleaning a picture.
+
+    sigma: root mean square of the noise in 8-bit units, 0..255, of the range that the picture uses (see
     `vaetool.images.ranges.used_range`); None estimates it. strength: 0..1 is the share of the noise to remove; above 1,
-    up to 2, noise is taken to be that much stronger. grain, colour_noise: shares, 0..1, of what is removed that stay
-    after all, of the noise that all colours have in common and of the rest. tile: side, in pixels, of the squares that
-    are computed at once; None uses the default.
+    up to 2, noise is assumed to be that much stronger. grain, colour_noise: shares, 0..1, of the removed noise to keep,
+    of the part common to all colours and of the rest. tile: side, in pixels, of the squares that are computed at once;
+    None uses the default.
     Raises UsageError for values out of range.
     """
 
