@@ -142,8 +142,8 @@ def test_folders_are_paired_by_name_and_their_means_come_last(here, vaetool):
     assert [row[-1] for row in lines] == ["out/large.jpg", "out/small.png", "out/deep/grey.vae"]
     assert last[-1] == "mean of 3"
     assert result.stderr.splitlines() == [
-        "the mean PSNR is that of 2 of 3 pairs: the others do not differ",
-        "the mean MS-SSIM is that of 1 of 3 pairs: the others are too small",
+        "the mean PSNR is over 2 of 3 pairs: the others do not differ",
+        "the mean MS-SSIM is over 1 of 3 pairs: the others are too small",
         "3 done",
     ]
 
@@ -161,7 +161,7 @@ def test_the_mean_of_identical_pictures_is_identical(here, vaetool):
     shutil.copytree("ref", "copy")
     result = vaetool("compare", "copy", "ref", "-r")
     assert [row[0] for row in rows(result)] == ["identical"] * 4
-    assert result.stderr == "the mean MS-SSIM is that of 1 of 3 pairs: the others are too small\n3 done\n"
+    assert result.stderr == "the mean MS-SSIM is over 1 of 3 pairs: the others are too small\n3 done\n"
 
 
 def test_differences_of_8_and_of_16_bits_have_no_mean(here, vaetool):
@@ -179,7 +179,7 @@ def test_what_has_no_partner_is_named_and_fails(here, vaetool):
     assert result.stderr.splitlines() == [
         "out/other.png: has no partner in ref",
         "ref/small.png: has no partner in out",
-        "the mean MS-SSIM is that of 1 of 2 pairs: the others are too small",
+        "the mean MS-SSIM is over 1 of 2 pairs: the others are too small",
         "2 done, 2 failed",
     ]
     assert [each["path"] for each in records(result) if "error" in each] == ["out/other.png", "ref/small.png"]

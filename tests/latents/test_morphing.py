@@ -110,7 +110,7 @@ def test_a_direction_that_means_little_is_refused(model, digit_folders, tmp_path
     for k, path in enumerate(sorted((digit_folders / "0").iterdir())):
         halves[k % 2].mkdir(exist_ok=True)
         Image.open(digit_folders / "0" / f"{k // 2:02}.png").save(halves[k % 2] / path.name)  # the same twelve in both
-    with pytest.raises(UsageError, match=r"means little .* AUC of 0\.[0-5]"):
+    with pytest.raises(UsageError, match=r"means little .* AUC is 0\.[0-5]"):
         find_direction(model, *halves)
 
 

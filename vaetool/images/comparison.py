@@ -52,10 +52,10 @@ class Pair:
         both = (picture, reference)
         pages, reference_pages = (len(each.pages) + 1 for each in both)
         if pages != reference_pages:
-            raise ImageError(f"has {pages} pagesbut its reference has {reference_pages}: the numbers must match")
+            raise ImageError(f"has {pages} pages but its reference has {reference_pages}: the numbers must match")
         size, reference_size = (f"{each.width} x {each.height}" for each in both)
         if size != reference_size:
-            raise ImageError(f"is {size} pixelsbut its reference is {reference_size}: the sizes must match")
+            raise ImageError(f"is {size} pixels but its reference is {reference_size}: the sizes must match")
         dtype = np.result_type(picture.pixels, reference.pixels)
         if picture.pixels.dtype == reference.pixels.dtype == np.float32:
             values = [page.pixels.ravel() for page in (reference, *reference.pages)]
