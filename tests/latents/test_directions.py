@@ -52,7 +52,7 @@ def test_the_auc_is_of_codes_that_the_direction_was_found_without(codes):
 
 
 def test_what_cannot_be_told_apart_is_refused(codes):
-    with pytest.raises(UsageError, match=r"AUC is 0\.\d\d, and at least 0\.6 is needed"):
+    with pytest.raises(UsageError, match=r"AUC is 0\.\d\d, at least 0\.6 is needed"):
         direction_between(codes[:200], codes[200:])
     with pytest.raises(UsageError, match=r"AUC is 0\.50"):
         direction_between(np.ones((9, 3)), np.ones((9, 3)))

@@ -42,7 +42,7 @@ def direction_between(having: np.ndarray, lacking: np.ndarray) -> tuple[np.ndarr
     auc = held_out_auc(having, lacking)
     if auc < MIN_AUC:
         raise UsageError(
-            f"this direction means little in these codes: its held-out AUC is {auc:.2f}, and at least {MIN_AUC} is needed"
+            f"this direction means little in these codes: its held-out AUC is {auc:.2f}, at least {MIN_AUC} is needed"
         )
     return _direction(having, lacking), auc
 
