@@ -38,8 +38,8 @@ from vaetool.scoring.heatmaps import overlay
 from vaetool.store.weights import load, resolve_device
 from vaetool.training.data import PixelStore
 
-DETAILS = {"china": (140, 60), "flower": (128, 85)}  # left and top of what is shown of each photograph
-DETAIL = (384, 256)  # width and height of it: photographs are shown pixel by pixel
+DETAILS = {"china": (140, 60), "flower": (128, 85)}  # left and top of the part shown of each photograph
+DETAIL = (384, 256)  # width and height of that part: photographs are shown pixel by pixel
 SIGMA = 50
 QUALITY = 30
 ISLAND = (412, 222, 512, 252)  # of the lake in "china": left, top, right, bottom

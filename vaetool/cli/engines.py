@@ -90,7 +90,7 @@ def spread(
             rows = work(share)
             for row in rows:
                 _make_portable(row.file)
-            return [(row, console.heard()) for row in rows]  # the first row takes it all
+            return [(row, console.heard()) for row in rows]  # the first row takes all warnings
 
         return told
 

@@ -293,7 +293,7 @@ class RunOptions(EngineOptions, FileOptions):
         entries = sources.stream(
             inputs or [], sources.IMAGES, self.recursive, self.files_from, self.null, unread=unread
         )
-        if inputs and len(inputs) > 1:  # else no file can come twice, and its name need not be remembered
+        if inputs and len(inputs) > 1:  # a single input cannot yield duplicates, so names need not be kept
             entries = sources.each_once(entries)
 
         def jobs() -> Iterator[Job]:

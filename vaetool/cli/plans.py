@@ -145,5 +145,5 @@ def model_files(name: str | None) -> Iterator[Path]:
     from vaetool.store import catalogue
 
     if name is not None:
-        with suppress(VaetoolError):  # whoever loads it says what is wrong
+        with suppress(VaetoolError):  # loading it reports the problem
             yield catalogue.find(name)

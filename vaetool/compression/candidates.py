@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LEARNED, LOSSLESS = "learned", "lossless"
 
-# What one step of quality is worth, for first guesses: in the logarithm of the size, and in dB.
+# Effect of one step of quality, for first guesses: on the logarithm of the size, and in dB.
 SIZE_STEP, PSNR_STEP = 0.035, 0.14
 GUESSES = 5
 

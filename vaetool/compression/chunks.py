@@ -137,7 +137,7 @@ def _check(kind: int, payload: memoryview, again: bool) -> None:
 
 
 def _unpacked(payload: memoryview) -> bytes:
-    if len(payload) > MAX_BYTES:  # what is packed is smaller than what it unpacks to
+    if len(payload) > MAX_BYTES:  # packed data is smaller than unpacked
         raise ImageError("damaged: its colour profile or EXIF data is larger than 16 MiB")
     unzip = zlib.decompressobj()
     try:

@@ -21,7 +21,7 @@ from vaetool.images.metadata import MAX_BYTES, Dpi, Texts, are_texts, is_dpi
 from vaetool.images.ranges import Range
 
 SUFFIX = ".vae"
-MAGIC = b"\x89VAE"  # the first byte is no ASCII, so that no text file begins like this
+MAGIC = b"\x89VAE"  # the first byte is not ASCII, so that no text file begins like this
 VERSION = 1
 LEARNED, STORED = 0, 1
 """The two forms: coded by a model, or stored as a lossless picture."""
@@ -149,7 +149,7 @@ def decode_stored(container: Container) -> Picture:
     return with_pixels(container, lossless.decode(container.stored, *shape))
 
 
-# All but the pixels
+# Everything but the pixels
 
 
 def without_pixels(picture: Picture) -> Container:

@@ -169,7 +169,7 @@ def find_codec(identity: bytes, device: str = "auto") -> Codec:
             if _identity(path, modified, device) == identity:
                 return _loaded(path, modified, device)
         except (OSError, WeightsError):
-            continue  # damaged, so not the one
+            continue  # damaged, so not the codec sought
     missing = f"needs the codec {identity.hex()}, which was not found"
     raise ImageError(f"{missing}: name its file with -m FILE, or put it into a folder of $VAETOOL_MODELS")
 

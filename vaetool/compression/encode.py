@@ -88,7 +88,7 @@ def sizes_of(content: Container, size: int) -> dict[str, Any]:
     if content.coded is None:
         bits["lossless"] = stored
     else:
-        z = min(content.coded.hyper_bits, streams)  # nothing checks what the file claims
+        z = min(content.coded.hyper_bits, streams)  # the file's number is not verified
         bits |= {"z": z, "y": streams - z}
     return {
         "bytes": size,

@@ -50,13 +50,13 @@ VISIBLE = 1 / 255
 FADING = 0.5
 """Excess of sigma, relative to `VISIBLE`, from which noise is removed in full; below, it is removed in part."""
 
-TOO_LOW = 2.0  # how many times as much an estimate that is too low costs as one that is too high
-FAINT = 5 / 255  # added to the sigma that errors are divided by: below that they hardly weigh more
+TOO_LOW = 2.0  # ratio of the cost of an estimate that is too low to that of one that is too high
+FAINT = 5 / 255  # added to the sigma that errors are divided by, to limit their weight
 BLIND = 0.75  # share of the crops that training cleans by the estimated sigma, not by the true one
 
-LESSONS = (0.0, 0.25, 0.5, 0.75)  # of a run that learns from noisy images: where they are
+LESSONS = (0.0, 0.25, 0.5, 0.75)  # fractions of a run on noisy images at which they begin
 AT_ONCE = 8  # images that it cleans together
-RECORRUPTION = 0.7  # noise that is added to those held out, as a share of what they have
+RECORRUPTION = 0.7  # noise added to held-out images, relative to their own
 
 FURTHER = {"optimizer": "muon", "lr": 3e-4, "crops": (128,), "batch": 8, "clip": 0.25, "warmup_steps": 20}
 FURTHER |= {"constant": 0.3, "ema": 0.99, "bf16": True}
@@ -64,7 +64,7 @@ FURTHER |= {"constant": 0.3, "ema": 0.99, "bf16": True}
 
 TILE = 768
 HALO = 80  # at sigma 50 tiles then differ from the whole by at most 0.7 of an 8-bit level
-ESTIMATOR_HALO = 128  # sigma then differs by less than a hundredth; 176 pixels are as far as a reading sees
+ESTIMATOR_HALO = 128  # sigma then differs by less than a hundredth; a reading sees up to 176 pixels
 
 Image = TypeVar("Image")
 
@@ -332,7 +332,7 @@ class DAE(Model):
         if pixels.shape[2] == 1:
             change = change.mean(dim=1, keepdim=True)
         middle = cleaning.applied(change)[0].permute(1, 2, 0)[part.middle()].cpu().numpy()
-        # Added to the pixels themselves: what does not change comes back exactly, in any type.
+        # Added to the pixels themselves, so that unchanged ones are returned exactly, in any type.
         return from_unit(to_unit(kept) + middle, pixels.dtype)
 
     def _tiles(self, pixels: np.ndarray, tile: int | None, halo: int) -> Iterator[Tile]:

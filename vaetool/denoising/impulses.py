@@ -41,7 +41,7 @@ AT_ONCE = 2**18
 def without_impulses(pixels: np.ndarray) -> np.ndarray:
     """Return pixels, (height, width, channels) of any type, without salt and pepper; themselves if there is none."""
     top = full_scale(pixels.dtype)
-    black, white = pixels == 0, pixels == top  # not beyond: noise that was not clipped is none of this
+    black, white = pixels == 0, pixels == top  # not beyond: unclipped noise does not count
     if min(np.count_nonzero(black), np.count_nonzero(white)) < FEWEST * pixels.size:
         return pixels  # as most pictures: no need to look closer
     alike = np.where(black, _around_each(black), _around_each(white))
@@ -55,7 +55,7 @@ def without_impulses(pixels: np.ndarray) -> np.ndarray:
     difference = np.abs(pixels.flat[places].astype(np.float32) - usual)
 
     def differs(least: float, deviations: float, most_alike: int) -> np.ndarray:
-        far = difference > least * top + deviations * deviation  # not where nothing is known: those are NaN
+        far = difference > least * top + deviations * deviation  # false for NaN, where too little is known
         return far & (alike.flat[places] <= most_alike)
 
     found, salt = differs(*DIFFERS), white.flat[places[differs(*STANDS_OUT)]]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-LEAST_SIDE = 144  # pixels: what is smaller is mirrored at its edges, until it is as large as this
+LEAST_SIDE = 144  # pixels: smaller pictures are mirrored at their edges up to this
 
 Margins = tuple[int, int]
 

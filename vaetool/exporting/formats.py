@@ -72,7 +72,7 @@ def onnx_bytes(graph: Graph, facts: Mapping[str, str]) -> bytes:
             output_names=list(graph.outputs),
             opset_version=OPSET,
             dynamo=True,
-            optimize=False,  # whatever runs it does so anyway, and here it takes as long as all else
+            optimize=False,  # the runtime does that anyway, and here it takes as long as everything else
             verbose=False,
         )
         assert program is not None

@@ -135,12 +135,12 @@ def results(jobs: Sequence[Job], steps: Steps[T, U], *, threads: int = 1) -> Gen
                 else:
                     writing.append(writers.submit(_write, _work(item, steps.work), steps.write))
                 while len(writing) >= threads + at_once:
-                    writing[0].result()  # one that Ctrl-C interrupts the waiting for stays among them
+                    writing[0].result()  # if Ctrl-C interrupts this, it stays in the list
                     yield writing.popleft().result()
             while writing:
                 writing[0].result()
                 yield writing.popleft().result()
-    except (KeyboardInterrupt, Terminated):  # what was being written is complete by now
+    except (KeyboardInterrupt, Terminated):  # files being written are complete by now
         yield from (each.result() for each in writing if not each.cancelled() and each.exception() is None)
         raise
 
@@ -168,7 +168,7 @@ def _workers(threads: int, begin: Callable[[], None] | None = None) -> Iterator[
     try:
         yield pool
     finally:
-        # Whatever ended the run: what is being written is finished, what has not begun is dropped.
+        # Whatever ended the run: finish the files being written, drop the others.
         pool.shutdown(wait=True, cancel_futures=True)
 
 
@@ -200,7 +200,7 @@ def _work(item: Read[T], work: Callable[[T], tuple[U | None, Facts]]) -> Result[
     if item.value is not None and item.error is None:
         with item.attempt():
             result.value, facts = work(item.value)
-            if result.value is not None:  # the very picture that was read still knows where it is from
+            if result.value is not None:  # an unchanged picture still knows its origin
                 facts = {**facts, "changed": facts.get("changed", getattr(result.value, "origin", None) is None)}
             result.facts = facts
         item.warnings = tuple(dict.fromkeys((*item.warnings, *getattr(result.value, "warnings", ()))))

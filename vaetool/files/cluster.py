@@ -187,7 +187,7 @@ class _Spreading(Generic[R]):
                 raise VaetoolError(f"the workers of the cluster die before they start: {words}") from error
         elif share.deaths + 1 < DEATHS:
             self.warn(f"a worker died while processing {_names(share)}: another one tries again")
-            # What there is of its results is its own: that of the next one takes its place.
+            # Its results so far are dropped: those of the next worker replace them.
             jobs = [replace(job, on_existing=OnExisting.REPLACE) for job in share.jobs]
             self.again.append(_Share(share.number, jobs, share.deaths + 1))
         else:
@@ -217,8 +217,8 @@ def _connected(address: str) -> Any:
     except ImportError:
         raise UsageError("--engine ray needs the library Ray: pip install 'vaetool[ray]'") from None
     _check_answers(address)
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing goes to the network that was not asked for
-    ray._private.worker.print_to_stdstream = lambda *_, **__: None  # or what ends a worker is printed among results
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage reports over the network
+    ray._private.worker.print_to_stdstream = lambda *_, **__: None  # or errors of workers are printed among results
     own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE} if address == "local" else {}
     try:
         with _signals_kept():

@@ -68,7 +68,7 @@ class Console:
         except (MemoryError, OSError, ImportError) as error:
             if not is_out_of_memory(error):
                 raise
-            os.write(2, f"{line}\n".encode())  # rich does not fit into what is left
+            os.write(2, f"{line}\n".encode())  # rich does not fit into the remaining memory
 
     def error(self, text: str) -> None:
         """Print an error in one line, always."""

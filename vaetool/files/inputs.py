@@ -208,7 +208,7 @@ def stream(
 
     def entries() -> Iterator[Entry]:
         found = False
-        barren: list[tuple[Place, list[Place]]] = []  # folders without a file of the kind, and what is unread in them
+        barren: list[tuple[Place, list[Place]]] = []  # folders without a file of the kind, and their unread files
         listed = read_list(files_from, null) if files_from is not None else iter(())
         is_shared = files_from != "-"
         named = chain(
@@ -305,7 +305,7 @@ def _is_kind(path: Place, kind: FileKind) -> bool:
     if isinstance(path, Remote):
         return path.suffix.lower() in kind.suffixes
     try:
-        # A pipe or a device in a folder would block; a link that leads nowhere is not a file to work on.
+        # A pipe or a device in a folder would block; a broken link is not a file to process.
         if not stat.S_ISREG(path.stat().st_mode):
             return False
     except OSError:

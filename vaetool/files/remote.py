@@ -155,7 +155,7 @@ class Remote:
             raise UsageError(f"{self}: URLs need the library fsspec: pip install 'vaetool[remote]'") from None
         try:
             return url_to_fs(self.url, use_listings_cache=False)
-        except (ImportError, ValueError) as error:  # the package for this protocol is not installed, or there is none
+        except (ImportError, ValueError) as error:  # the package for this protocol is not installed, or does not exist
             raise UsageError(f"{self}: {_first_line(error)}") from error
 
     def _below(self, names: Iterable[str]) -> Iterator[str]:
@@ -203,7 +203,11 @@ def _put(system: Any, path: str, data: bytes, *, replace: bool) -> bool:
         system.pipe_file(path, data, mode="create")
     except FileExistsError:
         return False
-    except (NotImplementedError, TypeError, ValueError):  # a store that cannot tell: the name may be taken in between
+    except (
+        NotImplementedError,
+        TypeError,
+        ValueError,
+    ):  # a store without that condition: the name may be taken meanwhile
         if system.exists(path):
             return False
         system.pipe_file(path, data)

@@ -97,7 +97,7 @@ def is_heic(head: bytes) -> bool:
 
 def _kind(head: bytes) -> str | None:
     if head[4:12] == b"ftypmif1" and b"avif" not in head[16:] and b"hei" in head[16:]:
-        return HEIC  # which other brands a file claims to be decides
+        return HEIC  # the other brands of the file decide
     for kind, places in _SIGNATURES.items():
         if any(head.startswith(signature, start) for start, signature in places):
             return kind

@@ -147,7 +147,7 @@ class Pair:
     def _prepared(self, pixels: np.ndarray, dtype: np.dtype, channels: int) -> np.ndarray:
         scaled = _scaled(pixels, dtype)
         if self._visible is not None:
-            scaled = fill_hidden(scaled, self._visible)  # for windows that reach beyond what is visible
+            scaled = fill_hidden(scaled, self._visible)  # for windows that reach beyond visible pixels
         return np.broadcast_to(scaled, (*scaled.shape[:2], channels))
 
 

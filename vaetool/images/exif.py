@@ -70,7 +70,7 @@ def exif_to_carry(image: Image.Image, notes: list[str]) -> tuple[Image.Exif, byt
         block = None
         damaged = True
     else:
-        # Pillow met the damage earlier, and said nothing.
+        # Pillow met the damage earlier, and ignored it.
         damaged = not source and not _is_empty(image.info.get("exif") or b"")
     if damaged:
         notes.append("the EXIF data is damaged and left out")

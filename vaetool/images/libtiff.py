@@ -40,7 +40,7 @@ def _listen() -> Any:
         getattr(_HEARD, "errors", []).append(pattern.decode("latin-1"))
 
     try:
-        libtiff = ctypes.CDLL(_imaging.__file__)  # what Pillow is linked with is found through it
+        libtiff = ctypes.CDLL(_imaging.__file__)  # finds the libtiff that Pillow is linked with
         libtiff.TIFFSetErrorHandler(error)
         libtiff.TIFFSetWarningHandler(None)
     except (AttributeError, OSError):

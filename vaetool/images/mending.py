@@ -63,7 +63,7 @@ def _without_damaged_chunks(data: bytes, open_image: Callable[[bytes], Image.Ima
         return None
     kept = [chunk for chunk in chunks if chunk not in lost]
     names = ", ".join(dict.fromkeys(chunk[4:8].decode("latin-1") for chunk in lost))
-    # Those that are not of the picture go first: Pillow is strict with what it meets behind it.
+    # Chunks before the picture first: Pillow is strict with those after it.
     kept.sort(key=lambda chunk: chunk[4:8] in (b"IDAT", b"IEND"))
     note = f"damaged or too large metadata is left out ({names})"
     return Mended(b"".join([PNG_SIGNATURE, header, *kept]), note)

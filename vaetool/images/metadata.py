@@ -14,7 +14,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 Dpi = tuple[float, float]  # across, down
-Texts = tuple[tuple[str, str], ...]  # keywords and what they say, in the order of the file
+Texts = tuple[tuple[str, str], ...]  # keywords and texts, in the order of the file
 
 MAX_BYTES = 16 * 2**20
 """Limit for XMP, and for all texts together, with a byte after each keyword and text."""
@@ -24,7 +24,7 @@ MAX_TEXTS = 4096
 COMMENT, MAX_COMMENT = "Comment", 65533
 """Keyword of the only text in a JPEG, and its maximum number of bytes."""
 
-_MAX_DPI = 1e8  # what fits into a PNG
+_MAX_DPI = 1e8  # limit of a PNG
 _MAX_KEYWORD = 79  # characters
 _XMP_KEYWORD = "XML:com.adobe.xmp"
 _CARRIED_APART = {_XMP_KEYWORD, "Raw profile type exif"}  # the second is ImageMagick's, and read as EXIF

@@ -15,7 +15,7 @@ K1, K2 = 0.01, 0.03
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of MS-SSIM, from the finest scale to the coarsest
 MS_SSIM_SIDE = WINDOW * 2 ** (len(SCALE_WEIGHTS) - 1)  # 176: the window fits into the coarsest scale
 
-PART, BAND_ROWS = 2**20, 16  # values, and rows of windows, that are worked on at once
+PART, BAND_ROWS = 2**20, 16  # values, and rows of windows, processed at once
 
 
 def psnr(pixels: np.ndarray, reference: np.ndarray, peak: float = 1.0) -> float:

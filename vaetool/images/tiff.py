@@ -204,7 +204,7 @@ def _page(page: Any) -> TiffPage:
     xmp = xmp_to_carry(tags.get(XMP), notes)
     profile, has_alpha = tags.get(_PROFILE), bool(page.extrasamples)
     if page.photometric in LAB:
-        profile = None  # of CIELab, not of what becomes of it
+        profile = None  # it is for CIELab, not for the result
         notes.append(f"{page.photometric.name} is converted to RGB")
     if note := scaling_note(page.bitspersample):
         notes.append(note)

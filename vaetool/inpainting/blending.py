@@ -8,7 +8,7 @@ import numpy as np
 
 from vaetool.inpainting.holes import bounds, widened
 
-WAVELENGTH = 24.0  # pixels: what changes more slowly stays the picture's, what changes faster is the detail's
+WAVELENGTH = 24.0  # pixels: slower changes are kept from the picture, faster ones taken from the detail
 STEPS = 120  # of the conjugate gradients, at most
 TOLERANCE = 1e-4  # of the right side
 
@@ -31,7 +31,7 @@ def blend(pixels: np.ndarray, wanted: Gradients, share: np.ndarray) -> np.ndarra
     box = bounds(share > 0)
     if box is None:
         return pixels
-    part = widened(box, 1, share.shape)  # all that changes, and its neighbours
+    part = widened(box, 1, share.shape)  # the pixels that change, and their neighbours
     blended = pixels.copy()
     blended[part] += _change(pixels[part], (wanted[0][part], wanted[1][part]), share[part])
     return blended

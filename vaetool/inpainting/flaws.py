@@ -35,7 +35,7 @@ LEAST = {"scratches": 24, "dust": 1, "date": 30}
 """Minimum length of a flaw in pixels, along the diagonal of its box; a date counts with all of its digits."""
 
 APART = 12  # pixels between the digits of a date, at most
-SOFT = 1  # pixels around what is found, for edges that fade
+SOFT = 1  # pixels added around flaws, for soft edges
 
 TOUCHING = np.ones((3, 3), bool)  # also at their corners
 

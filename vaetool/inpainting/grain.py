@@ -20,7 +20,7 @@ from vaetool.inpainting.holes import windows
 from vaetool.progress import tracked
 
 CONTEXT = (32, 32)  # pixels around a hole whose grain is looked at
-COARSE = 2.0  # pixels, sigma: what changes more slowly is no grain
+COARSE = 2.0  # pixels, sigma: slower changes are not grain
 BLOCK = 8  # pixels a side, over which its energy is measured
 LEAST_PIXELS = 24  # of a block that must be there
 SAMPLE, SAMPLES = 64, 12  # pixels a side of the parts of a picture that are looked at, and how many, each way

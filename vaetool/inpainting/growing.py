@@ -20,7 +20,7 @@ from vaetool.images.ranges import white
 from vaetool.inpainting.holes import TOUCHING, dilate_hole, widened
 from vaetool.progress import tracked
 
-LEAST_REACH = 12  # pixels by which a mask may grow; more if it is deeper, as what is painted in one stroke is small
+LEAST_REACH = 12  # pixels by which a mask may grow; more if it is deeper, as single strokes mark small things
 SOFT = 3  # pixels that are added for edges that fade
 
 COLOURS, SAMPLES = 5, 5000  # Gaussians of a mixture, and pixels that it is fitted to

@@ -21,7 +21,7 @@ CONTEXT_PER_DEPTH = 4
 PER_WINDOW = 1000  # pixels in whose time a window is begun
 BATCH = 256 * 256  # pixels that are computed at once; more are hardly faster
 BAND_ROWS = 256
-DEEP = 24  # pixels from what is known: a hole that reaches further is filled at half the size first
+DEEP = 24  # pixels from known ones: a deeper hole is filled at half the size first
 
 TOUCHING = np.ones((3, 3), bool)  # also at their corners
 

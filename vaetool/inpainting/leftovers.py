@@ -15,9 +15,9 @@ from vaetool.images.ranges import white
 from vaetool.inpainting.holes import dilate_hole, windows
 
 NEAR = 1.5  # pixels from the hole, in which leftovers are looked for
-AROUND = (3.5, 7.0)  # pixels from the hole: what is behind a thin leftover
-SEEN = 11  # pixels a side of the square in which what is inside and what is around are averaged
-CONTRAST = 24  # of 255, least difference of the two that says anything
+AROUND = (3.5, 7.0)  # pixels from the hole: beyond a thin leftover
+SEEN = 11  # pixels a side of the square over which the inside and the surroundings are averaged
+CONTRAST = 24  # of 255, least meaningful difference of the two
 LEFT, LEFT_SHARE = 0.6, 0.5  # an edge that is left is more like the inside than like the surroundings, along half of it
 TINGED, TINGED_SHARE = 0.25, 0.2  # of a painted colour, less is visible
 FAINT = 0.04  # on the mean along an edge, as much of a painted colour is still seen once it is continued into the hole

@@ -39,7 +39,7 @@ UNKNOWN, COARSE = 1.0, 0.5
 
 COARSE_CONTEXT = (32, 32)  # pixels that are seen around a coarse version, at least and at most
 
-VERY_DEEP = 56  # pixels from what is known: a hole that reaches further is not left to the network
+VERY_DEEP = 56  # pixels from known ones: a deeper hole is not left to the network
 
 MASK_STD = 0.01
 FIRST_CHANGE = 0.1
@@ -119,7 +119,7 @@ class MAE(Model):
         if not isinstance(other, DAE) or other.config.channels != self.config.channels:
             return False
         ours, theirs = self.unet.state_dict(), other.unet.state_dict()
-        head = theirs["head.weight"][:, : 4 * self.config.channels]  # without what sees sigma
+        head = theirs["head.weight"][:, : 4 * self.config.channels]  # without the input for sigma
         generator = torch.Generator().manual_seed(0)
         mask = MASK_STD * torch.randn((len(head), 4, *head.shape[2:]), generator=generator)
         theirs |= {"head.weight": torch.cat([head, mask], dim=1), "tail.weight": -FIRST_CHANGE * theirs["tail.weight"]}

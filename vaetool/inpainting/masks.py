@@ -24,7 +24,7 @@ MAX_SHARE = 0.9  # of a picture that a hole may cover
 STROKES, BOXES, BLOTS, SCRATCHES = 4, 3, 3, 10  # at most, in a picture
 STROKE_CORNERS, SCRATCH_CORNERS = 8, 12
 GLYPHS, LINES = 29, 3  # kinds of marks, and the number of lines in each
-SPACES = 6  # one of so many kinds is a space
+SPACES = 6  # one in this many marks is a space
 CELL_WIDTH, ROW_HEIGHT = 0.7, 1.5  # for marks that are 1 high
 
 

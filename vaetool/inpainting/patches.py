@@ -22,7 +22,7 @@ SAMPLES = 4000  # patches from which these are found
 STRIDES = (4, 1)  # pixels, over which places try what others have found; the largest first
 NARROWER = 3  # factor by which the search nearby narrows
 
-# What is added to the distance of a patch, as a part of the mean distance:
+# Terms added to the distance of a patch, relative to the mean distance:
 REUSE = 0.4  # for taking a place twice as often as is usual
 COHERENCE = 0.3  # for each of four neighbours that is taken from elsewhere
 

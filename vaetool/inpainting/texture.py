@@ -24,9 +24,9 @@ from vaetool.inpainting.holes import deep_part, windows
 from vaetool.inpainting.patches import REACH, Field, describe
 from vaetool.progress import tracked
 
-# Half the width of a hole in pixels: up to the first all is the network's, from the second on texture is added fully.
+# Half the width of a hole in pixels: up to the first only the network fills, from the second texture is added fully.
 THIN, WIDE = 16.0, 22.0
-EDGE = 2.5  # pixels from what is known, over which texture sets in
+EDGE = 2.5  # pixels from known ones, over which texture sets in
 
 CORE = 384  # pixels a side, at most, that a window fills
 CONTEXT = (96, 384)  # pixels around them from which texture is taken, at least and at most
@@ -39,10 +39,10 @@ LAST_VOTES, LAST_ROUNDS = 1, 1  # the same at full size, which takes most of the
 REPAINTED = 4  # pictures that are voted, one from the other, in place of a network's
 CHOICE = 2  # patches that have to be known for each pixel that is repainted
 
-SMOOTH = 4.0  # pixels, sigma of what the network is trusted with
+SMOOTH = 4.0  # pixels, sigma of the low frequencies taken from the network
 LEAST_CONTRAST = 0.01  # of 0..1 from pixel to pixel: less is the same to the search
 NO_CONTRAST = 0.001  # the same as none at all
-CONTRAST_WEIGHT = 0.1  # what a factor of e in contrast counts as a difference of colour, which is in 0..1
+CONTRAST_WEIGHT = 0.1  # difference of colour, in 0..1, that a factor of e in contrast counts as
 EXCESS = 2.5  # by how much texture may have more contrast than the surroundings, as patches are of various places
 
 SEED = 0

@@ -22,7 +22,7 @@ from vaetool.latents.priors import Normal
 
 LONGEST = 512  # pixels of the longer side in which faces are looked for
 SMALLEST = 48  # pixels of a face there
-AGREEING = 8  # windows of the cascade that must agree on a face; with half as many, most are none
+AGREEING = 8  # windows of the cascade that must agree on a face; with half as many, most are false
 
 SCALES, SHIFTS = np.geomspace(0.8, 1.6, 7).tolist(), np.linspace(-0.18, 0.18, 7).tolist()  # of the face's side
 ANGLES = (-16, -8, 0, 8, 16)

@@ -62,7 +62,7 @@ class Generative(Model):
 
     def __init__(self, config: TrunkConfig) -> None:
         super().__init__(config)
-        # Of the codes that it makes pictures of, (latent,) each: those of N(0, I) until others are found.
+        # Mean and spread of codes, (latent,) each: those of N(0, I) until measured.
         self.register_buffer("code_mean", torch.zeros(config.numbers))
         self.register_buffer("code_sigma", torch.ones(config.numbers))
 

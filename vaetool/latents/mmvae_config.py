@@ -38,7 +38,7 @@ EXTREME, BINARY = 0.03, 0.95
 class MMVAEConfig(TrunkConfig):
     """The shape of a multimodal VAE; `latent` counts all units of a code at each place, private ones included."""
 
-    private: NotNegative = 16  # units for each modality of pictures that it alone has
+    private: NotNegative = 16  # private units of each modality of pictures
     # Places per side, each with a code of its own; 1: one for the whole picture. 0: chosen by the modalities, an eighth
     # of the size where one is a mask beside another picture, else 1.
     places: NotNegative = 0
@@ -95,8 +95,10 @@ class MMVAEObjective(Section, name="objective"):
     beta: NotNegativeFloat = 1.0  # weight of the KL; 1 is the ELBO
     warmup: Share = 0.0  # share of the run over which that weight rises from zero
     label_weight: PositiveFloat = 50.0  # of the log-probability of a label, which is small beside that of a picture
-    mask_weight: PositiveFloat = 30.0  # of that of a mask, which may show a speck alone
-    difference: NotNegativeFloat = 0.0  # of what private units tell of the shared ones, in nats: see `dependence`
+    mask_weight: PositiveFloat = 30.0  # the same for a mask, which may show only a speck
+    difference: NotNegativeFloat = (
+        0.0  # weight of the information of private units on shared ones, in nats: see `dependence`
+    )
 
     def kl_weight(self, fraction: float) -> float:
         """Return the weight of the KL at a fraction of the run."""

@@ -31,7 +31,7 @@ LARGEST = 96  # pixels a side of a picture
 MAX_BYTES = 2_000_000  # of all pictures; base64 makes a third more of them
 QUALITIES = (90, 75, 60, 40, 20)  # of WebP: the first with which they fit
 MAX_DOTS, MAX_LABELS = 1000, 10
-PROBES = 64  # places at which sums of changes are compared with what the decoder makes
+PROBES = 64  # places at which sums of changes are compared with decoded pictures
 SEED = 0
 
 

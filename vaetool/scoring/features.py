@@ -47,7 +47,7 @@ MIN_FOR_FOLDS = 3
 FOLDS = 10
 """Number of folds of the good pictures, each scored by a fit to the others (Barber et al. 2021)."""
 
-ALPHA = 0.05  # the level at which it is said how many of the bad pictures are found
+ALPHA = 0.05  # level at which the share of bad pictures found is reported
 
 SPARSE = 37
 """One in this many points of good pictures' heatmaps serves for the distribution of energies."""
@@ -59,8 +59,8 @@ class FeaturesConfig(Section, name="model"):
 
     channels: Literal[3] = 3
     size: Annotated[int, Meta(ge=64, le=1024, multiple_of=STRIDE)] = 256  # pixels a side that pictures are squeezed to
-    places: Literal["auto", "differ", "alike"] = "auto"  # whether what is usual depends on where; auto: found out
-    copies: tuple[Copy, ...] | Literal["auto"] = "auto"  # of good pictures that count as good as well; auto: found out
+    places: Literal["auto", "differ", "alike"] = "auto"  # whether normal features depend on the place; auto: measured
+    copies: tuple[Copy, ...] | Literal["auto"] = "auto"  # kinds of copies that also count as good; auto: measured
     units: Annotated[int, Meta(ge=0, le=1024)] = 0  # of the code of a picture; set by the fit
     bad: NotNegative = 0  # pictures known to be bad that the weights of the components were learnt from
     calibration: NotNegative = 0  # good images that p-values of scores are based on; 0: none yet
@@ -157,7 +157,7 @@ class Features(Scorer):
         images = images.part(without_copies(images.thumbnails()))  # a copy in another fold would look too usual
         pictures = see_all(images, self.config.size)
         side = self.config.size // SCALES[1]
-        inside = slice(side // 4, side - side // 4)  # what lies at the edge can be told from its features
+        inside = slice(side // 4, side - side // 4)  # places at the edge are recognisable by their features
         share = share_of_place(pictures.scales[1].unflatten(1, (side, side))[:, inside, inside].flatten(1, 2))
         if self.config.places == "auto":
             self.config = dataclasses.replace(self.config, places="alike" if share < MIN_SHARE else "differ")
@@ -343,7 +343,7 @@ class Features(Scorer):
             energies.append(energy.unflatten(1, (self.config.size // scale, -1)))
         fine, middle, coarse = energies
         score = middle + resized(coarse, middle.shape[1])
-        # A defect changes the features of all places a little: relative to that, its own place stands out.
+        # A defect changes the features of all places a little; relative to that, its own place stands out.
         ordered = score.flatten(1).sort(dim=1).values
         usual = ordered[:, (ordered.shape[1] - 1) // 2].clamp_min(1e-9).sqrt()  # the median, which ONNX does not have
         heat = (fine + resized(middle, fine.shape[1])) / usual[:, None, None]

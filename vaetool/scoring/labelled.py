@@ -43,7 +43,7 @@ class Learnt(NamedTuple):
     weighing: Weighing
     good: np.ndarray
     bad: np.ndarray
-    is_plain: bool = False  # the weights are those of otherwise
+    is_plain: bool = False  # the default weights were kept
 
     def words(self, names: Iterable[str]) -> str:
         """Describe the learnt weights in words; names: of the components."""

@@ -153,7 +153,7 @@ def _build(header: Header) -> Model:
     try:
         with torch.device("meta"), blueprint(len(header.shapes), "it asks for weights that the file does not have"):
             model = cls.from_config(header.config)
-    except Exception as error:  # whatever a strange configuration leads to
+    except Exception as error:  # anything that a strange configuration causes
         raise WeightsError(f"{header.path}: its configuration is not valid ({_brief(error)})") from error
     if {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()} != header.shapes:
         raise WeightsError(f"{header.path}: its weights do not fit its own configuration")

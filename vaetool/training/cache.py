@@ -81,7 +81,7 @@ def fit(kind: str, place: str | Path, path: Path, *, device: str, say: Callable[
     say(model.fit(images))
     words, values = model.complete(SetAside(images), {}, recipe.corruption, torch.Generator())
     for line in words:
-        if line != values.get("doubt"):  # whoever uses the model says that
+        if line != values.get("doubt"):  # that is reported when the model is used
             say(line)
     about = {"recipe": recipe.as_dict(), "data": [Path(place).name], "images": images.sources}
     weights.save(path, model, {**about, "seconds": round(time.monotonic() - started, 1), **values})
@@ -108,6 +108,8 @@ def fingerprint(sources: list[Source]) -> str:
     facts = []
     for source in sources:
         path = Path(source.origin)
-        file = next((each for each in (path, *path.parents) if each.is_file()), None)  # a zip file, for what is in one
+        file = next(
+            (each for each in (path, *path.parents) if each.is_file()), None
+        )  # for a member of a zip file, the zip file
         facts.append((source.name, source.origin, file and (file.stat().st_size, file.stat().st_mtime_ns)))
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:24]

@@ -132,7 +132,7 @@ def check_replaced(output: Path, recipe: object, init: str | Path | None, places
     def read() -> Iterator[object]:
         yield Path(recipe) if isinstance(recipe, str | Path) else None
         if init is not None:
-            with suppress(VaetoolError):  # whoever loads it says what is wrong
+            with suppress(VaetoolError):  # loading it reports the problem
                 yield catalogue.find(init)
         yield from files_in(places)
 

@@ -14,7 +14,7 @@ from vaetool.training.preparation import Images
 
 LESSON_CROPS = 64
 LESSON_SIZE = 256  # pixels a side, or as large as the smallest image
-SCALES = (1.0, 0.6)  # what is cleaned has lost detail from pixel to pixel, but not at a smaller size
+SCALES = (1.0, 0.6)  # cleaned images lack detail from pixel to pixel, but not at a smaller size
 
 
 class Course:

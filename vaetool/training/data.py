@@ -44,7 +44,7 @@ class DataConfig(Section, name="data"):
     held_out: InnerShare = 0.03  # share of the images that are never trained on
     calibration: ShareBelowOne = 0.0  # share kept apart to calibrate scores with: see `splits.set_aside`
     mirror: bool = False  # flip whole pictures left to right at random; crops are always turned and mirrored
-    labels: str = ""  # a table of what pictures show, as another modality: see `vaetool.images.modalities`
+    labels: str = ""  # a table of labels, as another modality: see `vaetool.images.modalities`
     pairs: bool = False  # each image has a noisy one of the same name, in the first of two places
     # Of decoded images in memory (3 bytes each in colour); of more images, a random part is taken.
     max_megapixels: Annotated[float, Meta(gt=0)] = 1000.0

@@ -97,7 +97,7 @@ def join_processes(device: torch.device, batch: int) -> Iterator[Processes]:
         device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(device)
     store, rank, _ = next(rendezvous("env://"))
-    # torchrun keeps its store when it begins killed processes again; what is there of the dead must not be found.
+    # torchrun keeps its store when it restarts killed processes, whose entries must not be found.
     attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
     store = distributed.PrefixStore(attempt, store)  # type: ignore[attr-defined]
     backend = "nccl" if device.type == "cuda" else "gloo"

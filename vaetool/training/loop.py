@@ -36,7 +36,7 @@ from vaetool.training.preparation import batch_size, find_images, new_model, rea
 from vaetool.training.report import Reporter
 from vaetool.training.words import no_gain
 
-SETTLED = 0.5  # share of a run after which it is said at once if it goes wrong: before, that may pass
+SETTLED = 0.5  # share of a run after which failures are reported at once: before, they may pass
 
 
 def train(
@@ -206,7 +206,7 @@ class Run:
         with Interruptions() as interruptions, Prefetcher(self._batch) as batches:
             self.course.go_on(self.average, self._fraction())
             if progress.best == float("-inf"):
-                self.save_state()  # first, so that all that a kill leaves is part of a run that can be resumed
+                self.save_state()  # first, so that a run killed at any moment can be resumed
                 self._validate()
             while True:
                 progress.seconds = time.monotonic() - started
@@ -307,7 +307,7 @@ class Run:
         """
         if self.gradient_norm.isfinite():
             return
-        # A state that this run did not save is the one it was resumed from, which would lead here again.
+        # A state that this run did not save is the one it was resumed from, which would end here again.
         advice = "continue with --resume" if self.has_saved else "start again with --force"
         raise TrainingError(
             f"the loss is no longer finite at step {self.progress.step}: {advice} and a lower "

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 LOG_EVERY_SECONDS = 10.0  # more often in the first minutes
 SHOW_EVERY_SECONDS = 60.0  # a line, where there is no terminal to redraw
 REDRAW_EVERY_SECONDS = 0.5
-STALE_SHARE, STALE_VALIDATIONS = 1 / 3, 5  # of the whole time, in a row: then a run that gains nothing is told
+STALE_SHARE, STALE_VALIDATIONS = 1 / 3, 5  # of the whole time, in a row: then a run without gains is reported
 SHOWN = ("loss", "discriminator")
 """Losses shown and logged; the others are parts of the first."""
 

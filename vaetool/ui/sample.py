@@ -25,7 +25,7 @@ Code = list[float]
 
 MAX_COUNT = 256
 SHOWN_UNITS = 8
-MAX_UNITS = 1024  # of which all are tried to find those; a code with places has thousands, each of a small part
+MAX_UNITS = 1024  # all are tried to find the strongest; a code with places has thousands, each for a small part
 REACH = 3.0  # standard deviations of a unit; a direction goes to 2, as in `vaetool morph`
 
 

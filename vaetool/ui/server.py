@@ -33,7 +33,7 @@ def serving(session: Session, port: int | None = None) -> Iterator[str]:
     settings = uvicorn.Config(
         application(session, secret),
         log_config=None,
-        log_level="critical",  # the page shows errors; work that is given up at the end is none
+        log_level="critical",  # the page shows errors; work abandoned at the end is not one
         access_log=False,
         lifespan="off",
         ws="none",

@@ -81,7 +81,7 @@ class WholeConv:
         size, (height, width) = len(self.taps), x.shape[1:]
         rows = F.pad(x, [size // 2] * 4) if size > 1 else x
         row = rows.shape[2]
-        sums = self.bias.repeat(1, height * row)  # some of them span the ends of rows: dropped at the end
+        sums = self.bias.repeat(1, height * row)  # some sums span the ends of rows: dropped at the end
         inside = sums[:, : height * row - size + 1]
         for start, tap in zip(_starts(size, row), self.taps.flatten(0, 1), strict=True):
             inside.addmm_(tap, rows.flatten(1)[:, start : start + inside.shape[1]])
