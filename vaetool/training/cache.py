@@ -108,8 +108,6 @@ def fingerprint(sources: list[Source]) -> str:
     facts = []
     for source in sources:
         path = Path(source.origin)
-        file = next(
-            (each for each in (path, *path.parents) if each.is_file()), None
-        )  # for a member of a zip file, the zip file
+        file = next((each for each in (path, *path.parents) if each.is_file()), None)  # a member's zip file
         facts.append((source.name, source.origin, file and (file.stat().st_size, file.stat().st_mtime_ns)))
     return hashlib.sha256(repr(facts).encode("utf-8", "surrogateescape")).hexdigest()[:24]
