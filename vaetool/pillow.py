@@ -63,8 +63,7 @@ class VaeImageFile(ImageFile.ImageFile):
         self.info.update({**dict(frame.texts), **form, **{name: value for name, value in carried if value}})
 
     def draft(self, mode: str | None, size: tuple[int, int] | None) -> tuple[str, tuple[int, int, float, float]] | None:
-        """Prepare to decode a smaller picture, of at least `size`, if possible: a half, a quarter or an eighth as
-        large.
+        """Prepare to decode a smaller picture, if possible: 1/2, 1/4 or 1/8 as large, but at least `size`.
 
         The result is close to the means over squares of the whole picture, in less than half of the time. The mode
         stays. Called by `thumbnail`. Does nothing for lossless pictures and 16-bit grey.

@@ -202,9 +202,7 @@ class Session:
         self.page = Page()
 
     def work(self, jobs: Iterable[Job], look: Look, pairs: Pairing | None = None) -> Verdicts:
-        """Score the pictures of all jobs, or the pairs they belong to, and report verdicts, keeping no picture in
-        memory.
-        """
+        """Score the pictures of all jobs, or their pairs, and report verdicts, keeping no picture in memory."""
         console = self.run.console
         console.say(self.promise)
         for doubt in self.doubts:

@@ -222,8 +222,7 @@ class Codec(Model):
 
     @torch.inference_mode()
     def encode_pixels(self, pixels: np.ndarray, quality: int) -> tuple[Coded, dict[str, float]]:
-        """Encode pixels, (height, width, 1 or 3) of any type, at a quality of 1 to 100; also return the bits of y and
-        z.
+        """Encode pixels, (height, width, 1 or 3) of any type, at quality 1 to 100; also return the bits of y and z.
 
         Each tile has a stream of its own, so that memory does not grow with the picture.
         """

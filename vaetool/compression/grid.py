@@ -37,8 +37,7 @@ def tiles(height: int, width: int, tile: int) -> Iterator[tuple[slice, slice]]:
 
 
 def reach(blocks: int) -> int:
-    """Return how many positions of y beyond a tile so many blocks see: each reaches one patch, half a position,
-    further.
+    """Return how many positions of y beyond a tile so many blocks see: each one patch, half a position, more.
 
     The synthesis's filter over pixels reaches less far than a block.
     """

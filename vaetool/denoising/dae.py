@@ -112,8 +112,7 @@ class DAE(Model):
         return max(2 * self.unet.stride, self.estimator.stride)  # both are powers of 2
 
     def settle(self, sigma: Tensor, evidence: Tensor) -> Tensor:
-        """Return the sigma for cleaning: the map itself, (batch, 1, h, w), or one value per picture where noise is
-        uniform.
+        """Return the sigma for cleaning: the map itself, (batch, 1, h, w), or one per picture if noise is uniform.
 
         The latter, (batch, 1, 1, 1), is the lower quartile of sigma, weighted by evidence: texture can be mistaken for
         noise, but not the reverse, and the smooth parts of a picture show how much noise it has.

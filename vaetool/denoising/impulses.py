@@ -101,9 +101,7 @@ def _around(pixels: np.ndarray, extreme: np.ndarray, places: np.ndarray, reach: 
 
 
 def _neighbours(pixels: np.ndarray, places: np.ndarray, reach: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield, for each step of at most `reach` pixels, a mask of the places with a neighbour there, and those
-    neighbours.
-    """
+    """Yield, for each step of at most `reach` pixels, a mask of places with a neighbour there, and the neighbours."""
     height, width, channels = pixels.shape
     rows, columns = places // (width * channels), places // channels % width
     steps = range(-reach, reach + 1)

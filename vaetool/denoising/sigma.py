@@ -69,9 +69,7 @@ class SigmaEstimator(nn.Module):
         return reading * trust, trust, evidence
 
     def readings(self, noisy: Tensor) -> Tensor:
-        """Return the results of `forward` and the colours' mean square difference: (4, batch, 1, height / 4, width /
-        4).
-        """
+        """Return `forward`'s results and the mean square difference of colours: (4, batch, 1, height / 4, width / 4)."""
         detail = self.detail(noisy)
         colours = detail - detail.mean(dim=1, keepdim=True)
         colour_power = F.avg_pool2d(colours.square().mean(dim=1, keepdim=True), self.scale)

@@ -54,9 +54,7 @@ def _clean(model: DAE, page: Picture, cleaning: Cleaning) -> tuple[Picture, np.n
 
 
 def _has_few_colours(page: Picture) -> bool:
-    """Tell whether the visible part of a page has few colours, as a drawing does; what transparency hides may have
-    more.
-    """
+    """Tell whether the visible part of a page has few colours, as a drawing does; the hidden part may have more."""
     visible = page.pixels if page.alpha is None else page.pixels[page.alpha > 0][None]
     return visible.size > 0 and has_few_colours(visible)
 

@@ -44,10 +44,10 @@ def replaced_by(path: str | Path) -> list[Path]:
 
 
 def write(frames: np.ndarray, path: str | Path, fps: float = 12, *, replace: bool = True) -> list[Path]:
-    """Write frames, (frames, height, width, 1 or 3) uint8, to a file with a suffix of `FORMATS`, or to a folder as
-    frame-0001.png and so on, replacing those that exist. replace: also replace files created since `check_new`. Returns
-    the written paths.
+    """Write frames, (frames, height, width, 1 or 3) uint8, to a file or a folder; return the written paths.
 
+    A file has a suffix of `FORMATS`; in a folder, frame-0001.png and so on replace those that exist. replace: also
+    replace files created since `check_new`.
     Raises FileError, UsageError for another suffix.
     """
     check_new(path, force=True)

@@ -15,7 +15,7 @@ _RESOLUTION_TAGS = {282, 283, 296}
 
 
 class ExactText(str):
-    """A text of EXIF, as the characters of Latin-1 with its bytes.
+    """A text of EXIF, each byte as a character of Latin-1.
 
     Pillow reads texts this way, whatever their encoding (UTF-8 in EXIF 3.0), but would write `?` beyond ASCII.
     """

@@ -195,9 +195,7 @@ def _without_pillows_limits() -> Iterator[None]:
 
 @contextmanager
 def _recorded(notes: list[str]) -> Iterator[None]:
-    """Record Pillow's warnings as notes, one thread at a time because filters are global; not to be held while
-    decoding.
-    """
+    """Record Pillow's warnings as notes, one thread at a time as filters are global: not for use while decoding."""
     with _RECORDING, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield

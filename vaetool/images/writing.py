@@ -200,9 +200,7 @@ def _fit_alpha(picture: Picture, name: str) -> Picture:
 
 
 def _keyed(pixels: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, int | None]:
-    """Encode on-off alpha as a grey value that no visible pixel has; a visible pixel with that value moves by 1 of
-    65535.
-    """
+    """Encode on-off alpha as a grey value that no visible pixel has; a visible one that has it moves by 1 of 65535."""
     hidden = alpha == 0
     if not (hidden | (alpha == 65535)).all():
         raise ImageError("16-bit grey with soft transparency does not fit a Pillow image; convert it to 8 bits first")

@@ -107,8 +107,7 @@ def repaint(pixels: np.ndarray, hole: np.ndarray) -> None:
 
 
 def texture_share(hole: np.ndarray) -> np.ndarray:
-    """Return the share of the texture that each pixel gets, (height, width) in 0..1: 0 in thin parts and beyond
-    `CONTEXT`.
+    """Return the share of texture of each pixel, (height, width) in 0..1: 0 in thin parts and beyond `CONTEXT`.
 
     Half the width of a hole at a place is the radius of the largest disc in the hole that covers it (local thickness,
     Hildebrand & Rüegsegger 1997).

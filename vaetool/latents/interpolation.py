@@ -63,8 +63,6 @@ def chain(
 
 
 def _places(stops: int, last: int) -> np.ndarray:
-    """Return the positions of frames 0..last on the path: at stop 0, 1, ..., or in between; every stop has its own
-    frame.
-    """
+    """Return the positions of frames 0..last: at stop 0, 1, ..., or in between; every stop has its own frame."""
     frames_of_stops = np.rint(np.linspace(0, last, stops))
     return np.interp(np.arange(last + 1), frames_of_stops, np.arange(stops))

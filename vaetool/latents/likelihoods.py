@@ -51,8 +51,7 @@ class Bernoulli(Likelihood):
 
 
 class Gaussian(Likelihood):
-    """N(mean, sigma²) with one sigma for all pixels, the likeliest one, so that no reconstruction weight has to be
-    chosen.
+    """N(mean, sigma²) with the likeliest sigma for all pixels, so that no reconstruction weight has to be chosen.
 
     In training sigma² is the mean squared error of the batch, in closed form (Rybkin, Daniilidis & Levine 2021,
     section 3.2); afterwards it is a running mean of that.

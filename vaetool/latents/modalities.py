@@ -24,9 +24,7 @@ LABEL_WIDTH = 128
 
 
 class Modality(nn.Module):
-    """One modality; see the module's docstring. planes: in a batch. private: its own numbers of the code. dims: its
-    values.
-    """
+    """A modality, see the module's docstring. planes: in a batch. private: its own numbers of a code. dims: values."""
 
     planes: int
     private: int
@@ -128,8 +126,7 @@ def plane_of_label(number: int, size: int) -> np.ndarray:
 
 
 def product_of_experts(means: Tensor, log_vars: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mean and log-variance, (batch, units) each, of the product of N(0, I) and the experts' normal
-    densities.
+    """Return mean and log-variance, (batch, units) each, of the product of N(0, I) and the experts' densities.
 
     means, log_vars: (experts, batch, units). seen: (batch, experts) bool, the experts that count (Wu & Goodman 2018,
     section 2.2).

@@ -69,9 +69,7 @@ class Draw:
 
 
 def ellipse(draw: Draw, radius: Tensor, roughness: Tensor) -> Tensor:
-    """Return the signed distance to the border of an ellipse of a mean radius; roughness: of the border, relative to
-    it.
-    """
+    """Return the signed distance to the rough border of an ellipse; roughness: relative to its mean radius."""
     flatness = draw.scale(1, 2)
     turned = (draw.place - draw.point()) * draw.direction()
     distance = radius - (turned.real.square() * flatness**2 + turned.imag.square() / flatness**2).sqrt()

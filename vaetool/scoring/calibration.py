@@ -210,9 +210,7 @@ def check_alpha(alpha: float, n: int) -> None:
 
 
 def rank(alpha: float, n: int) -> int:
-    """Count the p-values 1/(n + 1) ... 1 that are at most alpha; 1 means that an outlier is less usual than all n
-    images.
-    """
+    """Count the p-values 1/(n + 1) ... 1 that are at most alpha; 1: an outlier is less usual than all n images."""
     return int(np.count_nonzero(np.arange(1, n + 2) / (n + 1) <= alpha))
 
 

@@ -76,9 +76,7 @@ def _reach(row: Tensor, median: float, numbers: int) -> float:
 
 
 def without_copies(thumbnails: Tensor) -> list[int]:
-    """Return pictures that look different, in order, the first of each group of copies; all if more than
-    `MAX_COMPARED`.
-    """
+    """Return pictures that look different, in order, only the first of copies; all if more than `MAX_COMPARED`."""
     count = len(thumbnails)
     if count > MAX_COMPARED:
         return list(range(count))

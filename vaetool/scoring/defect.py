@@ -255,9 +255,7 @@ def _missed(probability: Tensor, mask: Tensor) -> Tensor:
 
 
 def _auroc(logits: Tensor, mask: Tensor) -> float:
-    """Return the area under the ROC curve of pixels of defects by their logits; 0.5 if there is only one kind of
-    pixels.
-    """
+    """Return the area under the ROC curve of pixels of defects by logits; 0.5 if there is only one kind of pixels."""
     from sklearn.metrics import roc_auc_score
 
     truth = mask.flatten().cpu().numpy() > 0

@@ -40,8 +40,7 @@ class Defective(NamedTuple):
 
 
 class Shape(NamedTuple):
-    """The share of every pixel that a defect covers, (batch, 1, height, width) in 0..1, and whether it is small or
-    thin.
+    """The share of pixels that a defect covers, (batch, 1, height, width) in 0..1, and whether it is small or thin.
 
     The latter, (batch, 1, 1, 1), marks defects that are visible only if much darker or lighter than their surroundings.
     """

@@ -26,9 +26,7 @@ class Whole(NamedTuple):
     """The inverse of the covariance's Cholesky factor, (features, features)."""
 
     def energy(self, glance: Tensor) -> Tensor:
-        """Return the squared Mahalanobis distance of pictures at a glance, per feature: (images,), about 1 for good
-        ones.
-        """
+        """Return the squared Mahalanobis distance of pictures at a glance, per feature: (images,), about 1 if good."""
         return ((mean_features(glance) - self.mean) @ self.whitening.T).square().mean(dim=1)
 
 

@@ -107,7 +107,7 @@ def autoencoder(session: Session, name: str) -> Autoencoder:
 
 
 def generator(session: Session, name: str) -> Generative:
-    """Return a model that makes pictures, or pairs, whose single pictures have no codes, as those of a `gan` have none.
+    """Return a model that makes pictures or pairs, even if single pictures have no codes, as with pairs or a `gan`.
 
     Raises as `vaetool.load` does.
     """

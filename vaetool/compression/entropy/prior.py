@@ -41,9 +41,7 @@ class Prior(nn.Module):
     sigma_units: Tensor
 
     def __init__(self, sigma: np.ndarray, hyper: int, width: int) -> None:
-        """Start with fixed tables; sigma: (latent,), the approximate standard deviation of each channel of y before
-        gain.
-        """
+        """Start with fixed tables; sigma: (latent,), about the standard deviation of channels of y before gain."""
         super().__init__()
         self.latent, self.hyper, self.width = len(sigma), hyper, width
         # For the hyper-latent: mean and raw index of each channel at each knot.
@@ -116,9 +114,7 @@ class ExactPrior:
         ]
 
     def _inputs(self, number: int, group: int, width: int) -> Tensor:
-        """Return the indices of inputs of `Prior.look` that can be nonzero for a group in a pass, in the order of
-        `step`.
-        """
+        """Return the indices of inputs of `Prior.look` that can be nonzero for a group in a pass, as in `step`."""
         known = [torch.arange(before ^ number ^ group, self.latent, PASSES) for before in range(number)]
         constants = torch.arange(self.latent, self.latent + KNOTS + PASSES)
         return torch.cat([torch.arange(width), *(width + part for part in known), width + constants])
