@@ -69,7 +69,7 @@ class SigmaEstimator(nn.Module):
         return reading * trust, trust, evidence
 
     def readings(self, noisy: Tensor) -> Tensor:
-        """Return `forward`'s results and the mean square difference of colours: (4, batch, 1, height / 4, width / 4)."""
+        """Return `forward`'s results and the mean square difference of colours: (4, batch, 1, h / 4, w / 4)."""
         detail = self.detail(noisy)
         colours = detail - detail.mean(dim=1, keepdim=True)
         colour_power = F.avg_pool2d(colours.square().mean(dim=1, keepdim=True), self.scale)

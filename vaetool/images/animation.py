@@ -19,7 +19,7 @@ FORMATS = {".gif": "GIF", ".webp": "WEBP", ".png": "PNG"}
 """Formats by suffix; a PNG is a strip. A path without a suffix is a folder, or a GIF if it is a device or a pipe."""
 
 MAX_PIXELS = 100_000_000
-"""Of all frames together: 300 MB in memory, and a file that few programs show."""
+"""Maximum number of pixels of all frames: 300 MB in memory, and a file that few programs show."""
 
 MARGIN = 2
 """White pixels between the frames of a strip."""
