@@ -94,9 +94,9 @@ def compare(
     A line for each pair: PSNR in dB, SSIM, MS-SSIM (— if a side has less than 176 pixels), the largest difference in a
     channel (of 255, or of 65535 with 16 bits), bytes and bits per pixel of A, and its name. A is the result, B the
     reference. 8 bits are scaled up to 16 if the other picture has those, and grey is compared with colour as RGB.
-    Pixels count that are visible in both pictures. Figures of TIFF stacks are those of all pages; animations are
-    refused. Floating point is compared in its own units, PSNR and SSIM relative to the range that B uses (`peak` in
-    --json); with integers, as 0..1.
+    Only pixels visible in both pictures count. Figures of TIFF stacks cover all pages; animations are refused. Floating
+    point is compared in its own units, PSNR and SSIM relative to the range that B uses (`peak` in --json); with
+    integers, as 0..1.
     """
     from vaetool.compression.decode import PICTURES
     from vaetool.files.batch import read_all

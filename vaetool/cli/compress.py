@@ -97,7 +97,7 @@ def compress(
 
     Size, transparency, greyscale, 16 bits, EXIF, XMP, texts, resolution (dpi) and colour profile are kept. A picture
     that is no larger when stored losslessly, such as a drawing or an icon, is stored that way. 16 bits are coded
-    relative to the values that are used. `vaetool decompress` restores the picture, on any machine.
+    relative to the range of values in use. `vaetool decompress` restores the picture, on any machine.
     """
     from vaetool.compression.container import SUFFIX
     from vaetool.compression.encode import compress_picture

@@ -52,7 +52,7 @@ def decompress(
     vaetool decompress photo.vae -o photo.webp    the name decides the format
     vaetool decompress small/ -r -o photos/ --format jpg
     vaetool decompress - < photo.vae > photo.png  in a pipe
-    vaetool decompress broken.vae --salvage       what is whole of a large picture
+    vaetool decompress broken.vae --salvage       the intact parts of a large picture
 
     A file decodes to the same code on every machine, and to pixels that differ by one level at most.
     """

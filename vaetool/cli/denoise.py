@@ -99,8 +99,9 @@ def denoise(
     vaetool denoise night.jpg --grain 0.5         no blotches, but half of the grain
     vaetool denoise - < night.png > clean.png     in a pipe
 
-    Size, format, EXIF, XMP, texts, resolution, colour profile, transparency and 16 bits are kept. A JPEG gets quality
-    90 at least, with full resolution of colours. A picture without noise, or with few colours, is copied byte for byte.
+    Size, format, EXIF, XMP, texts, resolution, colour profile, transparency and 16 bits are kept. A JPEG is written
+    with quality 90 at least, without chroma subsampling. A picture without noise, or with few colours, is copied byte
+    for byte.
     """
     jobs = run.jobs(inputs, output, naming=naming_of(".denoised", suffix, format), model=model)
     check_format(jobs, format)

@@ -58,10 +58,10 @@ def export(
     vaetool export scan-flaws -o flaws.pt2                    for torch.export.load
     vaetool export faces --part decoder -o faces.onnx         the half that makes pictures of codes
 
-    The file computes what the network does, from pictures or codes to pictures, maps, scores or codes; what it says
-    about itself (`metadata_props`, or `vaetool.json` in a .pt2 file) includes the sizes that it takes, and the
-    threshold of a score. It is compared with the model before it is written: an ONNX file by onnxruntime, where that is
-    installed. Codecs cannot be exported.
+    The file computes what the network does, from pictures or codes to pictures, maps, scores or codes; its metadata
+    (`metadata_props`, or `vaetool.json` in a .pt2 file) includes the sizes that it takes, and the threshold of a score.
+    It is compared with the model before it is written: an ONNX file by onnxruntime, if that is installed. Codecs cannot
+    be exported.
     """
     if model is None:
         raise UsageError("which model? `vaetool models` lists those with names")

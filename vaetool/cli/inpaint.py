@@ -174,8 +174,8 @@ def inpaint(
     vaetool inpaint painted.png --color '#ff00ff'       what was painted over in that colour
     vaetool inpaint scan.png --auto scratches           what looks like a scratch
 
-    White areas of a mask are filled, exactly; where what is to be removed still shows just outside of them, you are
-    told by how many pixels to --dilate them. No other pixel changes if the result is a PNG or in another lossless
+    White areas of a mask are filled, exactly; if parts of the removed thing still show just outside of them, a message
+    says by how many pixels to --dilate them. No other pixel changes if the result is a PNG or in another lossless
     format. Size, format, EXIF, XMP, texts, resolution, colour profile, transparency and 16 bits are kept.
     """
     naming = naming_of("_mask", suffix, format or "png") if write_mask else naming_of(".inpainted", suffix, format)

@@ -46,8 +46,8 @@ Names = Annotated[
 def models(what: What = Action.LIST, names: Names = None, *, words: WordOptions) -> int:
     """List, show and verify models.
 
-    vaetool models                              what there is, and where it is
-    vaetool models show photo-denoise-gaussian  all that is known about one
+    vaetool models                              all models, and where they are
+    vaetool models show photo-denoise-gaussian  everything known about one
     vaetool models show part.safetensors        the same for a file
     vaetool models verify                       are the bundled ones intact?
 

@@ -68,11 +68,11 @@ def morph(
     vaetool morph anna.jpg --direction with-glasses/ --against without/ --alpha 0:2 -o glasses/
 
     The face in a photo is found and aligned, if `pip install 'vaetool[portraits]'` was run; other pictures are cropped
-    to their central square, or to --crop. One that the model is far from drawing is refused. The model draws all
-    frames, so the first and the last are reconstructions; with --direction, only what changes is drawn into the photo.
-    A gan has no encoder: it searches for the closest picture that it makes, and says how close that is. How well a
-    direction separates held-out pictures is reported as the area under the ROC curve (AUC), where 0.5 is chance; a
-    direction with less than 0.6 is refused.
+    to their central square, or to --crop. A picture that the model cannot draw is refused. The model draws all frames,
+    so the first and the last are reconstructions; with --direction, only the change is drawn into the photo. A gan has
+    no encoder: it searches for the closest picture that it can make, and prints how close that is. How well a direction
+    separates held-out pictures is reported as the area under the ROC curve (AUC), where 0.5 is chance; a direction with
+    less than 0.6 is refused.
     """
     drawn = [] if seeds is None else read_seeds(seeds)
     if drawn and (pictures or direction is not None):

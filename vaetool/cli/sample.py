@@ -88,7 +88,7 @@ def sample(
     vaetool sample -n 1 -o - > one.png            in a pipe
     vaetool sample -m pair.safetensors -o new/    pairs, with a folder for each modality
 
-    The density that codes are drawn from is printed, and how likely held-out codes are under it.
+    Prints the density that codes are drawn from, and how likely held-out codes are under it.
     """
     if output is None:
         output = f"{Path(model).name.removesuffix(SUFFIX)}.samples.png"

@@ -85,8 +85,8 @@ def score(
 
     Made for pipes: find parts/ -name '*.png' -print0 | vaetool score -m part.safetensors --files-from - -0 --json |
     jq -r 'select(.outlier).path'. `vaetool train features good/ -o part.safetensors` makes a model like that of --good.
-    By a model of `vaetool train mmvae`, pairs are scored: of two folders by name, or pictures and labels, those of
-    --labels or the names of the folders that pictures lie in.
+    A model of `vaetool train mmvae` scores pairs: pictures of two folders, matched by name, or pictures and labels,
+    from --labels or the names of the folders that pictures lie in.
     """
     mistakes = {
         "what is good? Name a folder of good pictures with --good, or a model trained on them with -m": (

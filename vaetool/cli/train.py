@@ -107,12 +107,12 @@ def train(
     vaetool train --config recipe.toml photos.zip -o mine.safetensors
     vaetool train dae photos/ -o mine.safetensors --set model.widths=[16,32,64] --set training.lr=0.002
 
-    An mmvae takes two folders or more, or with --labels, or folders with names that are labels, one.
+    An mmvae takes two or more folders, or one with --labels, or with sub-folders named after labels.
 
-    Some images are held out and never trained on: the figures are measured on them, and the best weights are kept, or
-    the last ones with --adversarial. Next to the model, NAME.training.csv and NAME.training.png show the course of
-    training, and NAME.latent.png the codes.
-    `torchrun --nproc-per-node 4 -m vaetool train ...` spreads a run over several processes or GPUs.
+    Some images are held out and never trained on: figures are measured on them, and the best weights are kept, or the
+    last ones with --adversarial. Next to the model, NAME.training.csv and NAME.training.png show the progress, and
+    NAME.latent.png the codes. `torchrun --nproc-per-node 4 -m vaetool train ...` spreads a run over several processes
+    or GPUs.
     """
     kind, places = kind_and_places(words or [])
     if output is None:

@@ -85,8 +85,8 @@ def translate(
     vaetool translate a.png -m pair.safetensors --to masks --uncertainty -o unsure.png
     vaetool translate photos/ -m labelled.safetensors --to label      prints label, probability, file
 
-    The model is one that was trained on such pairs: vaetool train mmvae photos/ masks/ -o pair.safetensors. It sees the
-    middle square of a picture, and results have its size. They are means of what is possible; their mean
+    The model is trained on such pairs: vaetool train mmvae photos/ masks/ -o pair.safetensors. It sees the middle
+    square of a picture, and results have the model's size. They are means of the possible pictures; their mean
     uncertainty, in 8-bit levels, is in --json.
     """
     if model is None:

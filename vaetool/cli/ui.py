@@ -44,9 +44,8 @@ def ui(
     vaetool ui                                    opens it in the browser
     vaetool ui --no-browser --port 8000           prints its address
 
-    The page is served to this machine alone, and neither it nor the command uses the network. Its address holds a
-    secret, which other users of the machine do not know. Nothing is written but what is saved from the page. Ctrl-C
-    stops it.
+    The page is served to this machine alone, and neither it nor the command uses the network. Its address contains a
+    secret, which other users of the machine do not know. Only files saved from the page are written. Ctrl-C stops it.
     """
     if any(find_spec(name) is None for name in NEEDED):
         raise UsageError("the page needs a small web server: pip install 'vaetool[ui]'")
