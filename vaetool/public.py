@@ -199,8 +199,9 @@ def morph(
     from vaetool.images import animation
     from vaetool.latents import morph as morphing
     from vaetool.latents.portraits import portraits
+    from vaetool.store.kinds import kinds_with_pictures
 
-    generator = _with_pictures(model, device)
+    generator = _model(model, kinds_with_pictures(), device)
     if seeds and (len(images) or direction is not None):
         raise UsageError("seeds morph between new pictures: give neither images nor a direction with them")
     if seeds:
@@ -257,8 +258,9 @@ def latent(
     The parameters are those of `vaetool.latents.explore.explore`. Raises UsageError, TrainingError.
     """
     from vaetool.latents.explore import explore
+    from vaetool.store.kinds import kinds_with_codes
 
-    autoencoder = _with_codes(model, device)
+    autoencoder = _model(model, kinds_with_codes(), device)
     return explore(autoencoder, data, output, root=root, format=format, tsne=tsne, html=html, force=force, warn=warn)
 
 
@@ -318,18 +320,6 @@ def _as_picture(image: Any) -> Picture:
     from vaetool.images.conversion import as_picture
 
     return as_picture(image, exact=True)
-
-
-def _with_pictures(model: AnyModel, device: str) -> Any:
-    from vaetool.store.kinds import kinds_with_pictures
-
-    return _model(model, kinds_with_pictures(), device)
-
-
-def _with_codes(model: AnyModel, device: str) -> Any:
-    from vaetool.store.kinds import kinds_with_codes
-
-    return _model(model, kinds_with_codes(), device)
 
 
 def _model(model: AnyModel, kinds: tuple[str, ...], device: str, precision: Precision = "float32") -> Any:

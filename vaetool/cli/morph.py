@@ -13,7 +13,6 @@ from vaetool.cli.morph_options import (
     Alpha,
     Crops,
     Direction,
-    Force,
     Frames,
     Interpolation,
     Loop,
@@ -24,7 +23,7 @@ from vaetool.cli.morph_options import (
     Size,
     Speed,
 )
-from vaetool.cli.options import ComputeOptions, ModelName
+from vaetool.cli.options import ComputeOptions, Force, ModelName
 from vaetool.cli.plans import model_files, name_unread
 from vaetool.errors import ImageError, UsageError
 from vaetool.store.headers import SUFFIX
@@ -140,9 +139,7 @@ def _check_target(target: str, read: Iterator[object], run: ComputeOptions, *, f
     from vaetool.images import animation
 
     if target == "-":
-        if run.json:
-            raise UsageError("--json and the result itself cannot both go to standard output: give -o FILE")
-        run.console.refuse_binary_to_terminal()
+        run.console.check_result_to_stdout()
     else:
         animation.check_new(target, force=force)
         refuse_inputs(animation.replaced_by(target), read)

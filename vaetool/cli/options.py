@@ -106,6 +106,7 @@ PrecisionOption = Annotated[
         rich_help_panel=SPEED,
     ),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Replace results that exist.", rich_help_panel=FILES)]
 MaxPixels = Annotated[
     int | None,
     typer.Option(
@@ -150,7 +151,7 @@ class FileOptions(ComputeOptions):
     recursive: Annotated[
         bool, typer.Option("-r", "--recursive", help="Look into sub-folders.", rich_help_panel=FILES)
     ] = False
-    force: Annotated[bool, typer.Option("--force", help="Replace results that exist.", rich_help_panel=FILES)] = False
+    force: Force = False
     threads: Annotated[
         int,
         typer.Option(

@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from vaetool.cli.groups import between, with_options
-from vaetool.cli.options import FILES, ComputeOptions, ModelName, Seed
+from vaetool.cli.options import FILES, ComputeOptions, Force, ModelName, Seed
 from vaetool.cli.plans import model_files
-from vaetool.errors import UsageError
 from vaetool.files.outputs import check_results, is_folder, refuse_inputs
 from vaetool.store.headers import SUFFIX
 
@@ -63,7 +62,6 @@ Latents = Annotated[
         rich_help_panel=CODES,
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace results that exist.", rich_help_panel=FILES)]
 
 
 @with_options
@@ -93,9 +91,7 @@ def sample(
     if output is None:
         output = f"{Path(model).name.removesuffix(SUFFIX)}.samples.png"
     if output == "-":
-        if run.json:
-            raise UsageError("--json and the result itself cannot both go to standard output: give -o FILE")
-        run.console.refuse_binary_to_terminal()
+        run.console.check_result_to_stdout()
 
     from vaetool.images import format_for
 

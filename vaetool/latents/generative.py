@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vaetool.images.conversion import from_unit, unpack, whole_picture
+from vaetool.images.conversion import from_unit, to_tensor, unpack, whole_picture
 from vaetool.latents.trunk import Decoder, TrunkConfig
 from vaetool.nn.base import Model, stacked
 
@@ -119,8 +119,11 @@ class Generative(Model):
 
         As in training, that is its middle square, at the model's size and in the model's colours.
         """
-        pixels = whole_picture(unpack(image)[0], self.config.size, self.config.channels)
-        return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+        return to_tensor(self.as_seen(image))
+
+    def as_seen(self, image: Any) -> np.ndarray:
+        """Return an image of any kind as the model sees it: (size, size, channels) uint8."""
+        return whole_picture(unpack(image)[0], self.config.size, self.config.channels)
 
     def prepare_all(self, images: Iterable[Any]) -> Iterator[Tensor]:
         """Iterate over images of any kind in batches, on the model's device; a million need the memory of one batch."""

@@ -6,17 +6,32 @@ A decoder outputs `outputs_per_channel` numbers for every pixel and channel; a l
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vaetool.nn.sections import NotNegativeFloat, Section, Share
+
 LEVELS = 256
 """Values that a pixel can have."""
 
 MIN_VARIANCE = (0.5 / (LEVELS - 1)) ** 2
 """Smallest variance of the Gaussian: below it, the density could grow without bound, as pictures have 8 bits."""
+
+
+@dataclass(frozen=True)
+class ELBOObjective(Section, name="objective"):
+    """How training weighs the KL of the ELBO."""
+
+    beta: NotNegativeFloat = 1.0  # weight of the KL (Higgins et al. 2017); 1 is the ELBO
+    warmup: Share = 0.0  # share of the run over which that weight rises from zero (Sønderby et al. 2016)
+
+    def kl_weight(self, fraction: float) -> float:
+        """Return the weight of the KL after a share of the run."""
+        return self.beta * (min(1.0, fraction / self.warmup) if self.warmup else 1.0)
 
 
 class Likelihood(nn.Module):

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vaetool.images.conversion import to_tensor
 from vaetool.images.sources import Source
 from vaetool.latents.autoencoder import Autoencoder
 from vaetool.latents.mmvae_config import MMVAEConfig, MMVAEObjective, arranged, emphasis, settled
@@ -77,7 +78,7 @@ class MMVAE(Autoencoder, Scorer):
         Instead, an array of planes, as `whole` gives it. Raises ImageError for a label that the model does not know.
         """
         planes = image if isinstance(image, np.ndarray) else arranged(image, self.config)
-        return torch.from_numpy(planes).permute(2, 0, 1).float() / 255
+        return to_tensor(planes)
 
     def seen(self, source: Source) -> np.ndarray:
         """Return the modalities of an image for `prepare`; see `Scorer.seen`."""

@@ -15,10 +15,11 @@ from vaetool.errors import ImageError, UsageError
 from vaetool.images.conversion import to_unit, unpack, whole_picture
 from vaetool.images.modalities import number_of_label
 from vaetool.images.sources import Source
+from vaetool.latents.likelihoods import ELBOObjective
 from vaetool.latents.modalities import MAX_LABELS, plane_of_label
 from vaetool.latents.trunk import TrunkConfig
 from vaetool.nn.base import ImageStore, channels_of
-from vaetool.nn.sections import NotNegative, NotNegativeFloat, PositiveFloat, Section, Share
+from vaetool.nn.sections import NotNegative, NotNegativeFloat, PositiveFloat
 
 SAMPLE = 32
 """Pictures of a modality, about, that are looked at to choose its likelihood."""
@@ -88,18 +89,12 @@ class MMVAEConfig(TrunkConfig):
 
 
 @dataclass(frozen=True)
-class MMVAEObjective(Section, name="objective"):
+class MMVAEObjective(ELBOObjective):
     """How training modifies the bounds."""
 
-    beta: NotNegativeFloat = 1.0  # weight of the KL; 1 is the ELBO
-    warmup: Share = 0.0  # share of the run over which that weight rises from zero
     label_weight: PositiveFloat = 50.0  # of the log-probability of a label, which is small beside that of a picture
     mask_weight: PositiveFloat = 30.0  # of that of a mask, which may show a speck alone
     difference: NotNegativeFloat = 0.0  # of what private units tell of the shared ones, in nats: see `dependence`
-
-    def kl_weight(self, fraction: float) -> float:
-        """Return the weight of the KL after a share of the run."""
-        return self.beta * (min(1.0, fraction / self.warmup) if self.warmup else 1.0)
 
 
 def settled(config: MMVAEConfig, sources: Sequence[Source], modalities: Sequence[str]) -> MMVAEConfig:

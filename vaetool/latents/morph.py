@@ -68,7 +68,7 @@ def codes_of_seeds(model: Generative, seeds: Sequence[int]) -> np.ndarray:
 
 def reconstruction_psnrs(model: Generative, images: Sequence[Any], codes: np.ndarray) -> list[float]:
     """Return how close the pictures of codes, (images, latent), are to images of any kind: the PSNR of each, in dB."""
-    originals = [255 * model.prepare(image).permute(1, 2, 0).numpy() for image in images]
+    originals = map(model.as_seen, images)
     return [psnr(ours, theirs, peak=255) for ours, theirs in zip(model.decode(codes), originals, strict=True)]
 
 

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from vaetool.images.conversion import from_unit
 from vaetool.latents.autoencoder import Autoencoder
-from vaetool.latents.likelihoods import LIKELIHOODS, Gaussian, bits_per_dim, gaussian_kl, log_normal
+from vaetool.latents.likelihoods import LIKELIHOODS, ELBOObjective, Gaussian, bits_per_dim, gaussian_kl, log_normal
 from vaetool.latents.priors import Normal
 from vaetool.latents.trunk import Decoder, Encoder, TrunkConfig
 from vaetool.nn.base import Batch, ImageStore, Losses, register
-from vaetool.nn.sections import NotNegative, NotNegativeFloat, Section, Share
+from vaetool.nn.sections import NotNegative, NotNegativeFloat, Section
 from vaetool.scoring.scorer import Scorer
 from vaetool.scoring.statistics import lossless_bits, mean_of_largest
 
@@ -63,16 +63,10 @@ class Binarisation(Section, name="corruption"):
 
 
 @dataclass(frozen=True)
-class VAEObjective(Section, name="objective"):
+class VAEObjective(ELBOObjective):
     """How training modifies the ELBO."""
 
-    beta: NotNegativeFloat = 1.0  # weight of the KL (Higgins et al. 2017); 1 is the ELBO
-    warmup: Share = 0.0  # share of the run over which that weight rises from zero (Sønderby et al. 2016)
     free_nats: NotNegativeFloat = 0.0  # KL per unit that costs nothing (Kingma et al. 2016, appendix C.8)
-
-    def kl_weight(self, fraction: float) -> float:
-        """Return the weight of the KL after a share of the run."""
-        return self.beta * (min(1.0, fraction / self.warmup) if self.warmup else 1.0)
 
 
 @dataclass(frozen=True)

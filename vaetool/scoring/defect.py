@@ -16,7 +16,7 @@ from msgspec import Meta
 from torch import Tensor
 from torch.nn import functional as F
 
-from vaetool.images.conversion import shrunk, unpack
+from vaetool.images.conversion import shrunk, to_tensor, unpack
 from vaetool.nn.base import Batch, Losses, register
 from vaetool.nn.blocks import UNet
 from vaetool.nn.filters import local_mean
@@ -142,7 +142,7 @@ class Defect(Scorer):
     def prepare(self, image: Any) -> Tensor:
         """Prepare an image of any kind (see `vaetool.images.conversion.unpack`): (channels, height, width)."""
         pixels = shrunk(unpack(image)[0], self.config.size, self.config.channels)
-        return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+        return to_tensor(pixels)
 
     def prepare_all(self, images: Iterable[Any]) -> Iterator[Tensor]:
         """Yield images of any kind in batches of consecutive ones of the same size, on the model's device."""

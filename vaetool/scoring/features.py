@@ -19,7 +19,7 @@ from msgspec import Meta
 from torch import Tensor
 
 from vaetool.errors import UsageError
-from vaetool.images.conversion import squeezed, unpack
+from vaetool.images.conversion import squeezed, to_tensor, unpack
 from vaetool.nn.backbone import STRIDE
 from vaetool.nn.base import Batch, Facts, ImageStore, TrainingImages, register, stacked
 from vaetool.nn.sections import NotNegative, Section
@@ -234,7 +234,7 @@ class Features(Scorer):
     def prepare(self, image: Any) -> Tensor:
         """Prepare an image of any kind (see `vaetool.images.conversion.unpack`): (3, size, size)."""
         pixels = squeezed(unpack(image)[0], self.config.size, self.config.channels)
-        return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+        return to_tensor(pixels)
 
     def prepare_all(self, images: Iterable[Any]) -> Iterator[Tensor]:
         """Iterate over images of any kind in batches, on the model's device."""

@@ -16,9 +16,9 @@ from vaetool.errors import UsageError
 from vaetool.files import inputs
 from vaetool.files.remote import Place
 from vaetool.files.tables import read_table
+from vaetool.images.modalities import COLUMNS
 
 WORDS = {"0": False, "normal": False, "1": True, "outlier": True}
-COLUMNS = ("path", "label")
 
 
 class Labels:
