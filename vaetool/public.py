@@ -7,6 +7,7 @@ loading it for every image.
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from vaetool.nn.precision import Precision
     from vaetool.scoring.defect import Defect
     from vaetool.scoring.detection import Score
+    from vaetool.scoring.features import Features
 
     Name = str | os.PathLike[str]
     AnyModel = Name | Model
@@ -85,6 +87,8 @@ def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Lit
 def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["flaws"]) -> Flaws: ...
 @overload
 def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["defect"]) -> Defect: ...
+@overload
+def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["features"]) -> Features: ...
 @overload
 def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Kinds = ...) -> Any: ...
 def load(name: Name, *, device: str = "auto", precision: Precision = "auto", kind: Kinds = None) -> Any:
@@ -280,9 +284,9 @@ def score(
     model: one that was trained on good images, or an mmvae, trained on pairs: each of the images is then a sequence of
     what belongs together, pictures and a label, in the order of its modalities. Or good: a folder or zip file of good
     images, to which a model of features is fitted, and kept until they change. bad: a folder or zip file of pictures
-    known to be bad, from which such a model learns how to weigh the parts of its score (a model that was loaded before
-    keeps that). With `vaetool.scoring.detection.score` scores come one by one, for any number of images. Raises
-    UsageError.
+    known to be bad, from which a copy of the model learns how to weigh the parts of its score; to keep what it learnt,
+    call `vaetool.scoring.detection.learn`. With `vaetool.scoring.detection.score` scores come one by one, for any
+    number of images. Raises UsageError.
     """
     from vaetool.errors import UsageError
     from vaetool.scoring import detection
@@ -297,6 +301,7 @@ def score(
     assert model is not None
     scorer = _model(model, kinds_with_scores() + kinds_with_modalities(), device)
     if bad is not None:
+        scorer = copy.deepcopy(scorer)  # the caller's model stays as it is
         detection.learn(scorer, bad, warnings.warn)
     return list(detection.score(scorer, images, by=by, alpha=alpha, maps=maps))
 

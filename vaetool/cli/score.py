@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vaetool.cli.engine_options import Engine
 from vaetool.cli.groups import with_options
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from vaetool.files.planning import Job
     from vaetool.files.remote import Place
     from vaetool.scoring.labels import Labels
+    from vaetool.scoring.scorer import Scorer
 
 
 @with_options
@@ -132,7 +133,7 @@ def score(
 
     title = f"Scores by {Path(model or good or '').name}"
     scorer = _scorer(model if good is None else str(_fitted(good, run)), bad, save, run)
-    if (heatmap or masks) and not hasattr(scorer, "maps"):
+    if (heatmap or masks) and not scorer.has_maps:
         raise UsageError(f"this {scorer.kind} scores whole pictures: --heatmap and --masks need features or defect")
     order = Order(sorted=sort or top is not None, top=top, header=header)
     session = Session(run, scorer, by, alpha, fdr, order, copies)
@@ -226,7 +227,7 @@ def _fitted(good: str, run: RunOptions) -> Path:
     return fitted("features", good, device=run.device, say=run.console.say)
 
 
-def _scorer(model: str | None, bad: str | None, save: Path | None, run: RunOptions) -> Any:
+def _scorer(model: str | None, bad: str | None, save: Path | None, run: RunOptions) -> Scorer:
     """Return the model of a name or path, which has learnt from the pictures known to be bad; save it if asked to."""
     from vaetool import load
     from vaetool.scoring.detection import learn

@@ -81,7 +81,6 @@ class Codec(Model):
     config: CodecConfig
     lr_ratios: ClassVar[Mapping[str, float]] = {"prior": 6.0, "hyper_encoder": 6.0}
     """The transforms start close to where they should be, while the prior knows nothing yet."""
-    stride = 64
     defaults: ClassVar[dict[str, dict[str, Any]]] = {"training": {"crops": (128,)}}
 
     def __init__(self, config: CodecConfig) -> None:
@@ -94,6 +93,11 @@ class Codec(Model):
         self.log_gain = nn.Parameter(torch.as_tensor(nominal, dtype=torch.float32))
         self.log_restore = nn.Parameter(torch.as_tensor(-nominal, dtype=torch.float32))
         self._exact: Exact | None = None
+
+    @property
+    def stride(self) -> int:
+        """The number that heights and widths must be multiples of."""
+        return 64
 
     def adopt(self, other: Model) -> bool:
         """Begin as a codec with no more blocks and no wider prior, computing the same; return False for other models.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vaetool.images.conversion import from_unit, to_tensor, unpack, whole_picture
 from vaetool.latents.trunk import Decoder, TrunkConfig
-from vaetool.nn.base import Model, stacked
+from vaetool.nn.base import Framing, Model, stacked
 
 if TYPE_CHECKING:
     from vaetool.latents.priors import Mixture
@@ -53,7 +53,7 @@ PRESETS = {
 class Generative(Model):
     """A model that makes a picture of a fixed size from each code of a fixed length."""
 
-    whole_images: ClassVar[bool] = True
+    framing = Framing.MIDDLE_SQUARE
     presets = PRESETS
     config: TrunkConfig
     decoder: Decoder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -83,6 +84,20 @@ def channels_of(pictures: Sequence[Callable[[], np.ndarray]]) -> int:
     return 1 if all(map(is_grey, pictures[:: max(1, len(pictures) // SAMPLE)])) else 3
 
 
+class Framing(Enum):
+    """How pictures of any size become inputs of a model, in training and in use; sizes are `config.size`."""
+
+    CROPS = "crops of any size"
+    SHRUNK = "crops, of pictures that are shrunk if a side is longer"
+    MIDDLE_SQUARE = "whole pictures, cut to their middle square"
+    SQUEEZED = "whole pictures, squeezed into a square"
+
+    @property
+    def is_whole(self) -> bool:
+        """True if an input is a whole picture of one size."""
+        return self in (Framing.MIDDLE_SQUARE, Framing.SQUEEZED)
+
+
 class Facts(NamedTuple):
     """What was found out about a model: sentences to print, and plain values to keep."""
 
@@ -126,14 +141,8 @@ class Model(nn.Module):
     presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
     """Recipes by name, with the sections and keys in which they differ from the defaults."""
 
-    whole_images: ClassVar[bool] = False
-    """Whether it takes whole pictures, resized to `config.size`, rather than crops of any size."""
-
-    squeezed: ClassVar[bool] = False
-    """Whether whole pictures are squeezed into a square, rather than cut to their middle one."""
-
-    shrinks: ClassVar[bool] = False
-    """Whether pictures with a side longer than `config.size` are shrunk to it, in training and in use."""
+    framing: ClassVar[Framing] = Framing.CROPS
+    """How pictures become its inputs."""
 
     turned: ClassVar[bool] = True
     """Whether crops are turned and mirrored in training, as pictures allow that mean the same whichever side is up."""
@@ -184,7 +193,8 @@ class Model(nn.Module):
     @classmethod
     def whole(cls, source: Source, config: Any) -> np.ndarray:
         """Return an image as a kind of whole pictures sees it, (size, size, channels) uint8. Raises ImageError."""
-        return (squeezed if cls.squeezed else whole_picture)(source.read(), config.size, config.channels)
+        frame = squeezed if cls.framing is Framing.SQUEEZED else whole_picture
+        return frame(source.read(), config.size, config.channels)
 
     @classmethod
     def emphasis(cls, images: ImageStore, config: Any) -> Tensor | None:
@@ -278,6 +288,11 @@ class Model(nn.Module):
         if fakes:
             return self.loss_and_fakes(batch, objective, fraction)
         return self.loss(batch, objective, fraction), None
+
+    @property
+    def stride(self) -> int:
+        """The number that heights and widths of inputs must be multiples of."""
+        return 1
 
     @property
     def device(self) -> torch.device:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vaetool.images.conversion import shrunk, to_tensor, unpack
-from vaetool.nn.base import Batch, Losses, register
+from vaetool.nn.base import Batch, Framing, Losses, register
 from vaetool.nn.blocks import UNet
 from vaetool.nn.filters import local_mean
 from vaetool.nn.sections import NotNegative, Positive, Section, Some
@@ -71,7 +71,8 @@ class Defect(Scorer):
     Config = DefectConfig
     Corruption = Defects
     figure = "auroc"
-    shrinks = True
+    framing = Framing.SHRUNK
+    has_maps = True
     turned = False
     methods = tuple(SHARES)
     default_method = "small"

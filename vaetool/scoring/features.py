@@ -21,7 +21,7 @@ from torch import Tensor
 from vaetool.errors import UsageError
 from vaetool.images.conversion import squeezed, to_tensor, unpack
 from vaetool.nn.backbone import STRIDE
-from vaetool.nn.base import Batch, Facts, ImageStore, TrainingImages, register, stacked
+from vaetool.nn.base import Batch, Facts, Framing, ImageStore, TrainingImages, register, stacked
 from vaetool.nn.sections import NotNegative, Section
 from vaetool.scoring.calibration import Calibration, calibration_of
 from vaetool.scoring.copies import without_copies
@@ -75,8 +75,8 @@ class Features(Scorer):
     Corruption = Defects
     figure = "auroc"
     closed_form = True
-    whole_images = True
-    squeezed = True
+    framing = Framing.SQUEEZED
+    has_maps = can_learn = True
     methods = ("all", *PARTS)
     default_method = "all"
     defaults: ClassVar[dict[str, dict[str, Any]]] = {

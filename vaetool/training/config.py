@@ -166,7 +166,7 @@ def read_recipe(
     recipe = Recipe(kind=kind, **sections)
     if recipe.training.adversarial and not cls.meets_adversary:
         raise UsageError(f"the kind {kind} does not train against an adversary (training.adversarial must be 0)")
-    forced: dict[str, Any] = {"crops": (recipe.model.size,)} if cls.whole_images else {}
+    forced: dict[str, Any] = {"crops": (recipe.model.size,)} if cls.framing.is_whole else {}
     if cls.only_adversary:
         forced |= {"adversarial": 1.0, "adversarial_from": 0.0}
     return dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, **forced))

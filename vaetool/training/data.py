@@ -66,11 +66,14 @@ class PixelStore:
         sources: int | None = None,
         labels: Sequence[str] = (),
         origins: Sequence[Source] = (),
+        *,
+        drain: bool = False,
     ) -> None:
         """Copy arrays, (height, width, channels) uint8 each, all with the same number of channels, into one block.
 
-        They are taken out of the list while they are copied, so that memory never holds all of them twice.
+        drain: take them out of the list while they are copied, so that memory never holds all of them twice.
         """
+        arrays = arrays if drain else list(arrays)
         self.sources = len(arrays) if sources is None else sources
         self.labels = tuple(labels)
         self.origins = tuple(origins)
@@ -225,7 +228,7 @@ def load_store(
         warn(f"and {failed - NAMED_FAILURES} more images left out")
     if not arrays:
         raise TrainingError("none of the images can be used")
-    return PixelStore(arrays, device, used, labels, origins)
+    return PixelStore(arrays, device, used, labels, origins, drain=True)
 
 
 def _mirrored(pixels: np.ndarray, smallest: int) -> np.ndarray:

@@ -261,7 +261,7 @@ class Run:
     def _batch(self, step: int, size: int) -> Batch:
         """Draw this process's share of the batch of a step, with crops of a size."""
         generator = self._generator(step)
-        turned = self.model.turned and not self.model.whole_images
+        turned = self.model.turned and not self.model.framing.is_whole
         clean = self.course.training.random_crops(
             batch_size(self.config, size), size, generator, augment=turned, mirror=turned or self.recipe.data.mirror
         )

@@ -14,7 +14,7 @@ import torch
 from vaetool.errors import TrainingError, UsageError, WrongKindError
 from vaetool.images.modalities import Modalities, find_modalities
 from vaetool.images.sources import Source, find_pairs, find_sources
-from vaetool.nn.base import Model
+from vaetool.nn.base import Framing, Model
 from vaetool.store import weights
 from vaetool.training.config import Recipe, TrainingConfig
 from vaetool.training.data import PixelStore, load_store
@@ -56,10 +56,9 @@ def new_model(recipe: Recipe) -> Model:
             model = cls(recipe.model)
         except (ValueError, TypeError, RuntimeError, OverflowError) as error:
             raise UsageError(f"[model] is not valid: {str(error).splitlines()[0]}") from error
-    stride = getattr(model, "stride", 1)
-    wrong = [size for size in recipe.training.crops if size % stride]
+    wrong = [size for size in recipe.training.crops if size % model.stride]
     if wrong:
-        raise UsageError(f"training.crops of {wrong[0]}: this model needs multiples of {stride}")
+        raise UsageError(f"training.crops of {wrong[0]}: this model needs multiples of {model.stride}")
     return model
 
 
@@ -140,8 +139,8 @@ def read_images(
         raise UsageError("training needs at least two images: one is held out to measure on")
     crop = max(recipe.training.crops)
     cls = weights.model_class(recipe.kind)
-    most = HELD_OUT_PICTURES if cls.whole_images else HELD_OUT_CROPS
-    longest = recipe.model.size if cls.shrinks else None
+    most = HELD_OUT_PICTURES if cls.framing.is_whole else HELD_OUT_CROPS
+    longest = recipe.model.size if cls.framing is Framing.SHRUNK else None
 
     def load(sources: list[Source], scales: tuple[float, ...]) -> PixelStore:
         config = replace(recipe.data, scales=scales)
@@ -150,7 +149,7 @@ def read_images(
             config,
             crop,
             channels=recipe.model.channels,
-            whole=partial(cls.whole, config=recipe.model) if cls.whole_images else None,
+            whole=partial(cls.whole, config=recipe.model) if cls.framing.is_whole else None,
             longest=longest,
             device=device,
             warn=warn,
