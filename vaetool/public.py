@@ -199,28 +199,22 @@ def morph(
     size: pixels of a frame's longer side, instead of 256, or the model's if that is larger, or the photo's with a
     direction. Raises UsageError, ImageError.
     """
-    from vaetool.errors import UsageError
-    from vaetool.images import animation
-    from vaetool.latents import morph as morphing
-    from vaetool.latents.portraits import portraits
+    from vaetool.latents.morph import make_morph
     from vaetool.store.kinds import kinds_with_pictures
 
-    generator = _model(model, kinds_with_pictures(), device)
-    if seeds and (len(images) or direction is not None):
-        raise UsageError("seeds morph between new pictures: give neither images nor a direction with them")
-    if seeds:
-        codes = morphing.codes_of_seeds(generator, seeds)
-        pixels = morphing.morph_codes(generator, codes, frames=frames, path=path, loop=loop)
-    elif direction is None:
-        seen = [each.seen(generator) for each in portraits(generator, images, crop)]
-        pixels = morphing.morph(generator, seen, frames=frames, path=path, loop=loop)
-    elif len(images) != 1:
-        raise UsageError(f"a direction changes one picture, not {len(images)}")
-    else:
-        vector, _ = morphing.find_direction(generator, direction, against)
-        chosen = portraits(generator, images, crop)[0]
-        return morphing.change_portrait(generator, chosen, vector, alpha=alpha, frames=frames, loop=loop, size=size)
-    return animation.resize(pixels, size or morphing.frame_size(generator))
+    return make_morph(
+        _model(model, kinds_with_pictures(), device),
+        images,
+        seeds=seeds,
+        direction=direction,
+        against=against,
+        alpha=alpha,
+        frames=frames,
+        path=path,
+        loop=loop,
+        crop=crop,
+        size=size,
+    ).frames
 
 
 def translate(
