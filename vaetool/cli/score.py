@@ -37,6 +37,7 @@ from vaetool.cli.score_options import (
     Top,
 )
 from vaetool.errors import UsageError, WrongKindError
+from vaetool.store.headers import SUFFIX
 from vaetool.store.kinds import kinds_with_modalities, kinds_with_scores
 
 if TYPE_CHECKING:
@@ -89,30 +90,20 @@ def score(
     By a model of `vaetool train mmvae`, pairs are scored: of two folders by name, or pictures and labels, those of
     --labels or the names of the folders that pictures lie in.
     """
-    mistakes = {
-        "what is good? Name a folder of good pictures with --good, or a model trained on them with -m": (
-            model is None and good is None
-        ),
-        "--good fits a model, and -m names one that there is: give one of them": model is not None and good is not None,
-        "--save writes the model that is fitted to --good or learns from --bad: give one of them": (
-            save is not None and good is None and bad is None
-        ),
-        "--alpha and --fdr exclude each other": alpha is not None and fdr is not None,
-        "--raw describes the results of --heatmap: give both": raw and heatmap is None,
-        "--header describes lines, and --json has names: give one of them": run.json and header,
-        "--masks compares all maps in one process: leave out --engine": (
-            masks is not None and run.engine is not Engine.LOCAL
-        ),
-    }
-    for words, found in mistakes.items():
-        if found:
-            raise UsageError(words)
-    named = {
-        "--report": (report, (".html", ".htm")),
-        "--roc": (roc, (".png", ".svg")),
-        "--save": (save, (".safetensors",)),
-    }
-    _check_files(named, force=run.force)
+    _check_options(
+        run,
+        model=model,
+        good=good,
+        bad=bad,
+        save=save,
+        alpha=alpha,
+        fdr=fdr,
+        heatmap=heatmap,
+        raw=raw,
+        header=header,
+        masks=masks,
+    )
+    _check_results(report, roc, save, force=run.force)
     pairs = None
     if model is not None and _kind(model) in kinds_with_modalities():
         if run.engine is not Engine.LOCAL:
@@ -142,13 +133,66 @@ def score(
     look = Look(scorer, known, good=fitted_to, masks=places, **wanted)
     verdicts = session.work(jobs, look, pairs)
     session.conclude(verdicts, look, report, roc, title=title)
-    for count, words in (
-        (session.heatmaps_written, f"heatmaps to {heatmap}"),
-        (verdicts.copied, f"copies of outliers to {copy_outliers}"),
-    ):
-        if count:
-            run.console.say(f"wrote {count} {words}")
+    if session.heatmaps_written:
+        run.console.say(f"wrote {session.heatmaps_written} heatmaps to {heatmap}")
+    if verdicts.copied:
+        run.console.say(f"wrote {verdicts.copied} copies of outliers to {copy_outliers}")
     return session.exit_code(verdicts, fail_on_outlier=fail_on_outlier)
+
+
+def _check_options(
+    run: RunOptions,
+    *,
+    model: str | None,
+    good: str | None,
+    bad: str | None,
+    save: Path | None,
+    alpha: float | None,
+    fdr: float | None,
+    heatmap: str | None,
+    raw: bool,
+    header: bool,
+    masks: Path | None,
+) -> None:
+    """Raise UsageError for options that need or exclude each other."""
+    checks = (
+        (
+            model is None and good is None,
+            "what is good? Name a folder of good pictures with --good, or a model trained on them with -m",
+        ),
+        (
+            model is not None and good is not None,
+            "--good fits a model, and -m names one that there is: give one of them",
+        ),
+        (
+            save is not None and good is None and bad is None,
+            "--save writes the model that is fitted to --good or learns from --bad: give one of them",
+        ),
+        (alpha is not None and fdr is not None, "--alpha and --fdr exclude each other"),
+        (raw and heatmap is None, "--raw describes the results of --heatmap: give both"),
+        (run.json and header, "--header describes lines, and --json has names: give one of them"),
+        (
+            masks is not None and run.engine is not Engine.LOCAL,
+            "--masks compares all maps in one process: leave out --engine",
+        ),
+    )
+    for is_wrong, message in checks:
+        if is_wrong:
+            raise UsageError(message)
+
+
+def _check_results(report: Path | None, roc: Path | None, save: Path | None, *, force: bool) -> None:
+    """Raise UsageError for results of a wrong suffix or that exist, FileError if one cannot be written."""
+    from vaetool.files.outputs import check_results
+    from vaetool.files.writing import is_special
+
+    wanted = (("--report", report, (".html", ".htm")), ("--roc", roc, (".png", ".svg")), ("--save", save, (SUFFIX,)))
+    for option, path, suffixes in wanted:
+        if path is None or is_special(path):
+            continue
+        if path.suffix.lower() not in suffixes:
+            raise UsageError(f"{option}: {path}: the name must end in {suffixes[0]}")
+        check_results([path], force=force)
 
 
 def _kind(model: str) -> str:
@@ -263,16 +307,3 @@ def _known(
     known = read_labels(table)
     named = inputs or run.files_from is not None
     return known, inputs if named else [str(path) for path in known.paths]
-
-
-def _check_files(wanted: dict[str, tuple[Path | None, tuple[str, ...]]], *, force: bool) -> None:
-    """Raise UsageError for results, by option, of a wrong suffix or that exist, FileError if one cannot be written."""
-    from vaetool.files.outputs import check_results
-    from vaetool.files.writing import is_special
-
-    for option, (path, suffixes) in wanted.items():
-        if path is None or is_special(path):
-            continue
-        if path.suffix.lower() not in suffixes:
-            raise UsageError(f"{option}: {path}: the name must end in {suffixes[0]}")
-        check_results([path], force=force)
