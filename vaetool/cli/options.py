@@ -21,7 +21,6 @@ from vaetool.errors import UsageError
 if TYPE_CHECKING:
     from vaetool.files.inputs import Inputs as FoundInputs
     from vaetool.files.planning import Job, Naming
-    from vaetool.files.remote import Place
     from vaetool.files.shards import Shard
     from vaetool.images import Picture
 
@@ -281,7 +280,7 @@ class RunOptions(EngineOptions, FileOptions):
             yield Path(self.files_from)
 
     def stream(self, inputs: list[str] | None) -> Iterator[Job]:
-        """Return the images for a command that writes no file per input, as they are found: see `inputs.stream`.
+        """Return the images for a command that writes no file per input, as they are found: see `InputFinder`.
 
         A shard, which takes a sorted list, and a dry run need all names first.
         """
@@ -290,17 +289,15 @@ class RunOptions(EngineOptions, FileOptions):
 
         if self.flat or self.dry_run or self.shard is not None or "SLURM_ARRAY_TASK_ID" in os.environ:
             return iter(self.jobs(inputs, no_output=True))
-        unread: list[Place] = []
-        entries = sources.stream(
-            inputs or [], sources.IMAGES, self.recursive, self.files_from, self.null, unread=unread
-        )
+        finder = sources.InputFinder(recursive=self.recursive)
+        entries = finder.find(inputs or [], self.files_from, self.null)
         if inputs and len(inputs) > 1:  # else no file can come twice, and its name need not be remembered
             entries = sources.each_once(entries)
 
         def jobs() -> Iterator[Job]:
             for entry in entries:
                 yield planning.Job(entry.source, None, entry.problem)
-            plans.name_unread(unread, self.console)
+            plans.name_unread(finder.unread, self.console)
 
         return jobs()
 
