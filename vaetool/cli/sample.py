@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -117,26 +117,30 @@ def sample(
     if drawn.warning is not None:
         run.console.warn(drawn.warning)
     pictures = pictures_of(autoencoder, drawn.codes, apart=apart)
-    files = pictures if apart else iter([sheet(pictures)])
-    facts = {
-        "prior": drawn.prior,
-        "temperature": temperature,
-        "seed": seed,
-        "pictures": 1 if apart else len(drawn.codes),
-    }
+    pictures = pictures if apart else iter([sheet(pictures)])
+    files = (encode(Picture(pixels), format_name) for pixels in pictures)
+    if output == "-":
+        run.console.binary(next(files))
+        return
+    facts = {"temperature": temperature, "seed": seed, "pictures": 1 if apart else len(drawn.codes)}
+    _write_all(paths, files, {"prior": drawn.prior, **facts}, run, force=force)
+    if table is not None:
+        write_atomically(table, label_table(autoencoder, drawn.codes, paths), replace=force)
+    run.console.say(f"wrote {paths[0]}" if len(paths) == 1 else f"wrote {len(paths)} pictures to {output}")
+
+
+def _write_all(
+    paths: list[Path], files: Iterable[bytes], facts: dict[str, Any], run: ComputeOptions, *, force: bool
+) -> None:
+    """Write files as they are made, each with a record of the facts."""
+    from vaetool.files.writing import write_atomically
+
     with run.console.progress(len(paths)) as advance:
-        for path, pixels in zip(paths, files, strict=True):
-            data = encode(Picture(pixels), format_name)
-            if output == "-":
-                run.console.binary(data)
-                return
+        for path, data in zip(paths, files, strict=True):
             write_atomically(path, data, replace=force)
             if run.json:
                 run.console.record({"path": path, **facts, "out_bytes": len(data)})
             advance()
-    if table is not None:
-        write_atomically(table, label_table(autoencoder, drawn.codes, paths), replace=force)
-    run.console.say(f"wrote {paths[0]}" if len(paths) == 1 else f"wrote {len(paths)} pictures to {output}")
 
 
 def _paths(output: str, files: int | None, modalities: Sequence[str]) -> list[Path]:

@@ -173,14 +173,13 @@ def load_store(
     Raises TrainingError if none can be used.
     """
 
-    def paired(noisy: np.ndarray, pixels: np.ndarray) -> list[np.ndarray]:
-        """Return the channels of the clean one of a pair and those of the noisy one, in whose range both are."""
-        if noisy.shape[:2] != pixels.shape[:2]:
-            (height, width), (clean_height, clean_width) = noisy.shape[:2], pixels.shape[:2]
-            raise ImageError(f"is {clean_width} x {clean_height} pixels, and its noisy one {width} x {height}")
-        both = (in_eight_bits(image, used_range(noisy)) for image in (pixels, noisy))
-        versions = (_scaled(image, config.scales, smallest, channels) for image in both)
-        return [np.concatenate(pair, axis=2) for pair in zip(*versions, strict=True)]
+    def prepare(source: Source) -> list[np.ndarray] | str:
+        try:
+            if whole is not None:
+                return [whole(source)]
+            return _at_scales(source, config.scales, smallest, channels, longest)
+        except ImageError as error:
+            return str(error)
 
     arrays: list[np.ndarray] = []
     labels: list[str] = []
@@ -188,24 +187,8 @@ def load_store(
     budget = config.max_megapixels * 1e6
     order = random.Random(0).sample(sources, len(sources))
     used = failed = 0
-
-    def prepared(source: Source) -> list[np.ndarray] | str:
-        try:
-            if whole is not None:
-                return [whole(source)]
-            pixels = source.read()
-            if longest is not None:
-                pixels = _mirrored(shrunk(pixels, longest, channels), smallest)
-            if source.read_noisy is not None:
-                return paired(source.read_noisy(), pixels)
-            return _scaled(in_eight_bits(pixels, used_range(pixels)), config.scales, smallest, channels)
-        except ImageError as error:
-            return str(error)
-
     threads = os.cpu_count() or 1
-    with closing(
-        in_order((partial(prepared, source) for source in order), threads=threads, ahead=threads + 1)
-    ) as found:
+    with closing(in_order((partial(prepare, source) for source in order), threads=threads, ahead=threads + 1)) as found:
         for source, versions in zip(order, found, strict=False):
             if isinstance(versions, str):
                 failed += 1
@@ -229,6 +212,27 @@ def load_store(
     if not arrays:
         raise TrainingError("none of the images can be used")
     return PixelStore(arrays, device, used, labels, origins, drain=True)
+
+
+def _at_scales(
+    source: Source, scales: Sequence[float], smallest: int, channels: int, longest: int | None
+) -> list[np.ndarray]:
+    """Return an image as `load_store` keeps it, uint8, at each scale; the channels of a noisy one of a pair come last.
+
+    Raises ImageError if it cannot be read, or is too small.
+    """
+    pixels = source.read()
+    if longest is not None:
+        pixels = _mirrored(shrunk(pixels, longest, channels), smallest)
+    if source.read_noisy is None:
+        return _scaled(in_eight_bits(pixels, used_range(pixels)), scales, smallest, channels)
+    noisy = source.read_noisy()
+    if noisy.shape[:2] != pixels.shape[:2]:
+        (height, width), (clean_height, clean_width) = noisy.shape[:2], pixels.shape[:2]
+        raise ImageError(f"is {clean_width} x {clean_height} pixels, and its noisy one {width} x {height}")
+    both = (in_eight_bits(image, used_range(noisy)) for image in (pixels, noisy))  # both in the range of the noisy one
+    versions = (_scaled(image, scales, smallest, channels) for image in both)
+    return [np.concatenate(pair, axis=2) for pair in zip(*versions, strict=True)]
 
 
 def _mirrored(pixels: np.ndarray, smallest: int) -> np.ndarray:
