@@ -105,7 +105,7 @@ def name_lossy(jobs: Sequence[Job], console: Console) -> None:
 
 
 def end_without_work(jobs: Sequence[Job], console: Console, *, dry_run: bool) -> None:
-    """End the command when no work is left: see `RunOptions.jobs`."""
+    """End the command when no work is left: see `BatchOptions.jobs`."""
     if dry_run:
         for job in jobs:
             _show(job, console)

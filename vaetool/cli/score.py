@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from vaetool.cli.engine_options import Engine
 from vaetool.cli.groups import with_options
-from vaetool.cli.options import Inputs, RunOptions
+from vaetool.cli.options import BatchOptions, Inputs
 from vaetool.cli.pairing import Pairing
 from vaetool.cli.plans import model_files
 from vaetool.cli.score_options import (
@@ -72,7 +72,7 @@ def score(
     masks: MasksFolder = None,
     roc: ROC = None,
     *,
-    run: RunOptions,
+    run: BatchOptions,
 ) -> int:
     """Find the outliers among pictures.
 
@@ -141,7 +141,7 @@ def score(
 
 
 def _check_options(
-    run: RunOptions,
+    run: BatchOptions,
     *,
     model: str | None,
     good: str | None,
@@ -215,7 +215,7 @@ def _plan(
     read: Read,
     heatmap: str | None,
     copy_outliers: str | None,
-    run: RunOptions,
+    run: BatchOptions,
 ) -> tuple[Iterator[Job], dict[Source, Place]]:
     """Return the pictures as jobs, with the places of heatmaps if those are wanted, and where outliers are copied.
 
@@ -232,7 +232,7 @@ def _plan(
         place = os.path.join(heatmap, "")  # noqa: PTH118 - ends like a folder
         jobs = run.jobs(inputs, place, naming=naming, also_read=read.files(), leave_out=copy_outliers)
     else:
-        jobs = run.jobs(inputs, leave_out=copy_outliers, no_output=True)
+        jobs = run.jobs_without_results(inputs, leave_out=copy_outliers)
     sources = [job.source for job in jobs]
     refuse_inputs(results, chain(sources, read.files()))
     copies: dict[Source, Place] = {}
@@ -264,14 +264,14 @@ class Read:
         yield from files_in(str(place) for place in (self.good, self.bad, self.masks) if place is not None)
 
 
-def _fitted(good: str, run: RunOptions) -> Path:
+def _fitted(good: str, run: BatchOptions) -> Path:
     """Return the file of the model of features that is fitted to good pictures."""
     from vaetool.training.cache import fitted
 
     return fitted("features", good, device=run.device, say=run.console.say)
 
 
-def _scorer(model: str | None, bad: str | None, save: Path | None, run: RunOptions) -> Scorer:
+def _scorer(model: str | None, bad: str | None, save: Path | None, run: BatchOptions) -> Scorer:
     """Return the model of a name or path, which has learnt from the pictures known to be bad; save it if asked to."""
     from vaetool import load
     from vaetool.scoring.detection import learn
@@ -287,7 +287,7 @@ def _scorer(model: str | None, bad: str | None, save: Path | None, run: RunOptio
 
 
 def _known(
-    inputs: list[str] | None, normal: list[str], outlier: list[str], table: Path | None, run: RunOptions
+    inputs: list[str] | None, normal: list[str], outlier: list[str], table: Path | None, run: BatchOptions
 ) -> tuple[Labels | None, list[str] | None]:
     """Return what is known of pictures, if anything is, and which pictures there are."""
     if normal or outlier:

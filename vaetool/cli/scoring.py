@@ -13,7 +13,7 @@ import numpy as np
 
 from vaetool.cli.engine_options import Engine
 from vaetool.cli.engines import spread
-from vaetool.cli.options import RunOptions
+from vaetool.cli.options import BatchOptions
 from vaetool.cli.pairing import Pairing
 from vaetool.cli.verdicts import DEFAULT_ORDER, Order, Tally, Verdicts, tell_evaluation
 from vaetool.errors import FileError
@@ -185,7 +185,7 @@ class Session:
 
     def __init__(
         self,
-        run: RunOptions,
+        run: BatchOptions,
         model: Scorer,
         by: str | None,
         alpha: float | None,
@@ -230,7 +230,7 @@ class Session:
         """Yield the files of all jobs with their scores, from this process or the workers of a cluster."""
         model, by, alpha = self.model, self.by, self.level.alpha
 
-        def work(run: RunOptions, jobs: Iterable[Job]) -> Iterator[ScoredFile]:
+        def work(run: BatchOptions, jobs: Iterable[Job]) -> Iterator[ScoredFile]:
             read: Callable[[Path | bytes], Any] = run.read_picture if pairs is None else pairs.read
             files = read_all(jobs, read, threads=run.threads)
             return score_files(model, files, look, by=by, alpha=alpha)
@@ -238,7 +238,7 @@ class Session:
         if self.run.engine is Engine.LOCAL:
             return work(self.run, jobs)
 
-        def start(run: RunOptions) -> Callable[[Sequence[Job]], list[ScoredFile]]:
+        def start(run: BatchOptions) -> Callable[[Sequence[Job]], list[ScoredFile]]:
             model.to(run.device)
             return lambda jobs: list(work(run, jobs))
 
