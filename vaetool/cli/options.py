@@ -14,7 +14,7 @@ import typer
 
 from vaetool.cli import completion, plans
 from vaetool.cli.engine_options import EngineOptions
-from vaetool.cli.groups import WordOptions, between
+from vaetool.cli.groups import MessageOptions, between
 from vaetool.cli.pictures import picture_writer
 from vaetool.errors import UsageError
 
@@ -129,7 +129,7 @@ Seed = Annotated[
 
 
 @dataclass(frozen=True)
-class ComputeOptions(WordOptions):
+class ComputeOptions(MessageOptions):
     """Options of a command that computes with a model."""
 
     device: Annotated[

@@ -223,7 +223,7 @@ class Session:
                 self._take(scored, verdicts, listed=look.page)
                 if ends_a_run(scored.file):
                     break
-            verdicts.settle(self.level.threshold(self.tally.arrays()[1]))
+            verdicts.tell_waiting(self.level.threshold(self.tally.arrays()[1]))
         return verdicts
 
     def _scored(self, jobs: Iterable[Job], look: Look, pairs: Pairing | None) -> Iterator[ScoredFile]:

@@ -78,9 +78,9 @@ class Waiting:
 class Verdicts:
     """Reporter of verdicts.
 
-    at_once: the verdict of a score is final, and reported as it comes; if not, `settle` reports all, by the p-value up
-    to which they are outliers. lines: whether pictures get lines of their own where there is no --json. copies: where
-    the files of outliers are copied, and `replace` what is there.
+    at_once: the verdict of a score is final, and reported as it comes; if not, `tell_waiting` reports all, by the
+    p-value up to which they are outliers. lines: whether pictures get lines of their own where there is no --json.
+    copies: where the files of outliers are copied, and `replace` what is there.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Verdicts:
         if self.at_once:
             self._tell(self._waiting.pop(), score.outlier)
 
-    def settle(self, threshold: float) -> None:
+    def tell_waiting(self, threshold: float) -> None:
         """Report the verdicts that waited for the last score."""
         if self.order.sorted:
             self._waiting.sort(key=lambda waiting: (waiting.score.p_value, -waiting.score.score))

@@ -77,7 +77,7 @@ class Codec(Model):
     Config = CodecConfig
     Corruption = Qualities
     Objective = CodecObjective
-    figure = "elbo"
+    metric = "elbo"
     config: CodecConfig
     lr_ratios: ClassVar[Mapping[str, float]] = {"prior": 6.0, "hyper_encoder": 6.0}
     """The transforms start close to where they should be, while the prior knows nothing yet."""
@@ -99,7 +99,7 @@ class Codec(Model):
         """The number that heights and widths must be multiples of."""
         return 64
 
-    def adopt(self, other: Model) -> bool:
+    def warm_start(self, other: Model) -> bool:
         """Begin as a codec with no more blocks and no wider prior, computing the same; return False for other models.
 
         New blocks add nothing yet, and the old part of the prior does not listen to the new one.

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from vaetool.images.conversion import to_tensor
 from vaetool.images.sources import Source
 from vaetool.latents.autoencoder import Autoencoder
-from vaetool.latents.mmvae_config import MMVAEConfig, MMVAEObjective, arranged, emphasis, settled
+from vaetool.latents.mmvae_config import MMVAEConfig, MMVAEObjective, arranged, resolve_config, sampling_weights
 from vaetool.latents.modalities import Labels, Modality, Pictures, dependence, numbers, product_of_experts
 from vaetool.latents.vae import ACTIVE, LOG_VAR_LIMITS, Posterior
 from vaetool.nn.base import Batch, Facts, ImageStore, Losses, Nothing, TrainingImages, register
@@ -37,7 +37,7 @@ class MMVAE(Autoencoder, Scorer):
     Config = MMVAEConfig
     Corruption = Nothing
     Objective = MMVAEObjective
-    figure = "elbo"
+    metric = "elbo"
     shown = ("original", "reconstruction", "each from the others", "new")
     has_modalities = True
     defaults: ClassVar[dict[str, dict[str, Any]]] = {**Autoencoder.defaults, "data": {"calibration": 0.2}}
@@ -57,9 +57,9 @@ class MMVAE(Autoencoder, Scorer):
         self.register_buffer("ratio", torch.tensor([0.0, *(1.0 for _ in config.planes)]))  # see `fit_ratio`
 
     @classmethod
-    def settled(cls, config: MMVAEConfig, sources: Sequence[Source], modalities: Sequence[str]) -> MMVAEConfig:
-        """Return the configuration with what the images decide; see `Model.settled`."""
-        return settled(config, sources, modalities)
+    def resolve_config(cls, config: MMVAEConfig, sources: Sequence[Source], modalities: Sequence[str]) -> MMVAEConfig:
+        """Return the configuration with what the images decide; see `Model.resolve_config`."""
+        return resolve_config(config, sources, modalities)
 
     @classmethod
     def whole(cls, source: Source, config: MMVAEConfig) -> np.ndarray:
@@ -68,9 +68,9 @@ class MMVAE(Autoencoder, Scorer):
         return arranged([*pictures, *([source.label] if config.labels else [])], config)
 
     @classmethod
-    def emphasis(cls, images: ImageStore, config: MMVAEConfig) -> Tensor | None:
-        """Return how often things are drawn, where there are masks; see `Model.emphasis`."""
-        return emphasis(images, config)
+    def sampling_weights(cls, images: ImageStore, config: MMVAEConfig) -> Tensor | None:
+        """Return how often things are drawn, where there are masks; see `Model.sampling_weights`."""
+        return sampling_weights(images, config)
 
     def prepare(self, image: Any) -> Tensor:
         """Prepare modalities as input, (planes, size, size): a sequence of images of any kind, the label last.
@@ -316,11 +316,11 @@ class MMVAE(Autoencoder, Scorer):
         """Return none: labels are a modality."""
         return {}
 
-    def yardstick(self, training: ImageStore, held_out: Tensor, generator: torch.Generator) -> dict[str, Any]:
+    def baseline(self, training: ImageStore, held_out: Tensor, generator: torch.Generator) -> dict[str, Any]:
         """Return nothing: there is no linear code of several modalities to compare with."""
         return {}
 
-    def advice(self, figures: Mapping[str, float]) -> str | None:
+    def diagnose(self, figures: Mapping[str, float]) -> str | None:
         """Return advice if the shared units have collapsed, else None."""
         if figures["active_units"] >= 1:
             return None

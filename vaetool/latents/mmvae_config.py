@@ -97,7 +97,7 @@ class MMVAEObjective(ELBOObjective):
     difference: NotNegativeFloat = 0.0  # of what private units tell of the shared ones, in nats: see `dependence`
 
 
-def settled(config: MMVAEConfig, sources: Sequence[Source], modalities: Sequence[str]) -> MMVAEConfig:
+def resolve_config(config: MMVAEConfig, sources: Sequence[Source], modalities: Sequence[str]) -> MMVAEConfig:
     """Return the configuration with the modalities that images have, their channels, likelihoods and labels."""
     readers = list(zip(*((source.read, *source.others) for source in sources), strict=True))
     planes = [config.channels or channels_of(pictures) for pictures in readers]
@@ -114,7 +114,7 @@ def settled(config: MMVAEConfig, sources: Sequence[Source], modalities: Sequence
     return dataclasses.replace(config, **found)
 
 
-def emphasis(images: ImageStore, config: MMVAEConfig) -> Tensor | None:
+def sampling_weights(images: ImageStore, config: MMVAEConfig) -> Tensor | None:
     """Return how often things are drawn in training, (things,), if some modality is a mask; else None.
 
     Half of the time all are drawn alike, else by the spread of their masks: most masks of defects are nearly empty, and

@@ -32,7 +32,7 @@ ACTIVE = 0.01
 IWAE_SAMPLES = 16
 """Importance samples for the score of a picture."""
 
-YARDSTICK_SAMPLES = 50
+BOUND_SAMPLES = 50
 """Importance samples for the bound that is measured when training ends."""
 
 REGRET_STEPS, REGRET_LR = 32, 0.05
@@ -92,7 +92,7 @@ class VAE(Autoencoder, Scorer):
     Config = VAEConfig
     Corruption = Binarisation
     Objective = VAEObjective
-    figure = "elbo"
+    metric = "elbo"
     shown = ("original", "reconstruction", "new")
     meets_adversary = True
     defaults: ClassVar[dict[str, dict[str, Any]]] = {**Autoencoder.defaults, "data": {"calibration": 0.2}}
@@ -192,7 +192,7 @@ class VAE(Autoencoder, Scorer):
             "active_units": float((mean.var(dim=0) > ACTIVE).sum()) if len(mean) > 1 else float(self.config.latent),
         }
 
-    def advice(self, figures: Mapping[str, float]) -> str | None:
+    def diagnose(self, figures: Mapping[str, float]) -> str | None:
         """Return advice if the posterior has collapsed, else None."""
         active, latent = figures["active_units"], self.config.latent
         if active >= max(1, COLLAPSED * latent):
@@ -265,7 +265,7 @@ class VAE(Autoencoder, Scorer):
         shape = (len(x), self.config.latent)
         return self._bound(x, (torch.randn(shape, generator=generator, device=x.device) for _ in range(samples)))
 
-    def yardstick(self, training: ImageStore, held_out: Tensor, generator: torch.Generator) -> dict[str, Any]:
+    def baseline(self, training: ImageStore, held_out: Tensor, generator: torch.Generator) -> dict[str, Any]:
         """Return `iwae`, the importance-weighted bound on log p(x), with the ELBO for comparison, as plain values.
 
         It uses no more images than two batches hold, which takes a minute or less on two cores.
@@ -275,7 +275,7 @@ class VAE(Autoencoder, Scorer):
         def mean(samples: int) -> float:
             return round(torch.cat([self.iwae(x, samples, generator) for x in batches]).mean().item(), 3)
 
-        found = {"bound": mean(YARDSTICK_SAMPLES), "samples": YARDSTICK_SAMPLES, "elbo": mean(1)}
+        found = {"bound": mean(BOUND_SAMPLES), "samples": BOUND_SAMPLES, "elbo": mean(1)}
         return {"iwae": {**found, "images": sum(map(len, batches))}}
 
     @torch.inference_mode()

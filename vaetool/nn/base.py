@@ -121,8 +121,8 @@ class Model(nn.Module):
     Config: ClassVar[type[Section]]
     Corruption: ClassVar[type[Section]] = Nothing
     Objective: ClassVar[type[Section]] = Nothing
-    figure: ClassVar[str]
-    """Name of the figure of merit that `validate` returns."""
+    metric: ClassVar[str]
+    """Name of the figure, among those that `validate` returns, by which weights are chosen."""
 
     shown: ClassVar[tuple[str, ...]] = ("before", "after", "original")
     """What the pictures of `example` are."""
@@ -169,7 +169,7 @@ class Model(nn.Module):
     """Whether it is trained to mislead an adversary from the first step on, and for nothing else."""
 
     doubt: str | None = None
-    """What went wrong in training so that results say little, as the model's file says; see `advice`."""
+    """What went wrong in training so that results say little, as the model's file says; see `diagnose`."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -181,7 +181,7 @@ class Model(nn.Module):
         return cls(cls.Config.from_values(values, where=f"[model] of a {cls.kind}"))
 
     @classmethod
-    def settled(cls, config: Any, sources: Sequence[Source], modalities: Sequence[str]) -> Any:
+    def resolve_config(cls, config: Any, sources: Sequence[Source], modalities: Sequence[str]) -> Any:
         """Return the configuration with what it leaves to the images of a run: the channels.
 
         modalities: what the images show, by name, for a kind that has them.
@@ -197,11 +197,11 @@ class Model(nn.Module):
         return frame(source.read(), config.size, config.channels)
 
     @classmethod
-    def emphasis(cls, images: ImageStore, config: Any) -> Tensor | None:
+    def sampling_weights(cls, images: ImageStore, config: Any) -> Tensor | None:
         """Return how often each image is drawn in training, in any unit, (images,); None: all alike."""
         return None
 
-    def adopt(self, other: Model) -> bool:
+    def warm_start(self, other: Model) -> bool:
         """Take over what is useful of a trained model of another kind; return whether anything was."""
         return False
 
@@ -248,15 +248,15 @@ class Model(nn.Module):
         """
         raise NotImplementedError
 
-    def resting(self, objective: Any, fraction: float) -> Iterable[nn.Parameter]:
+    def frozen_parameters(self, objective: Any, fraction: float) -> Iterable[nn.Parameter]:
         """Return the weights that stay fixed in a step, at a fraction of the run; most kinds have none."""
         return ()
 
     def validate(self, batch: Batch) -> dict[str, float]:
-        """Return figures on one held-out batch, the one named by `figure` among them."""
+        """Return figures on one held-out batch, the one named by `metric` among them."""
         raise NotImplementedError
 
-    def advice(self, figures: Mapping[str, float]) -> str | None:
+    def diagnose(self, figures: Mapping[str, float]) -> str | None:
         """Return what to try if the held-out figures of a finished run show that it went wrong in a well-known way."""
         return None
 

@@ -70,7 +70,7 @@ class Defect(Scorer):
 
     Config = DefectConfig
     Corruption = Defects
-    figure = "auroc"
+    metric = "auroc"
     framing = Framing.SHRUNK
     has_maps = True
     turned = False

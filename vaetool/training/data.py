@@ -54,10 +54,10 @@ class PixelStore:
     """Images of many sizes as one block of bytes, (pixels, channels), with the position of each.
 
     sources: how many files they are from; a file may be there at several scales. labels, origins: of the images.
-    emphasis: how often each is drawn, in any unit, (images,); None: all alike.
+    sampling_weights: how often each is drawn, in any unit, (images,); None: all alike.
     """
 
-    emphasis: Tensor | None = None
+    sampling_weights: Tensor | None = None
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class PixelStore:
         other = copy(self)
         index = torch.tensor(chosen, device=self.pixels.device)
         other.sizes, other.offsets = self.sizes[index], self.offsets[index]
-        other.emphasis = None if self.emphasis is None else self.emphasis[index]
+        other.sampling_weights = None if self.sampling_weights is None else self.sampling_weights[index]
         other.labels = tuple(self.labels[each] for each in chosen) if self.labels else ()
         other.origins = tuple(self.origins[each] for each in chosen) if self.origins else ()
         other.sources = len({source.origin for source in other.origins}) or len(chosen)
@@ -111,16 +111,16 @@ class PixelStore:
     def random_crops(
         self, count: int, size: int, generator: torch.Generator, augment: bool = True, mirror: bool = True
     ) -> Tensor:
-        """Draw square crops, turned if `augment` and flipped left to right if `mirror`, of images drawn by `emphasis`.
+        """Draw square crops, turned if `augment` and flipped left to right if `mirror`.
 
-        No image may be smaller than `size`.
+        Images are drawn by `sampling_weights`. No image may be smaller than `size`.
         Returns (count, channels, size, size) float in 0..1, laid out channels last.
         """
         device = self.pixels.device
-        if self.emphasis is None:
+        if self.sampling_weights is None:
             image = torch.randint(len(self), (count,), generator=generator, device=device)
         else:
-            image = torch.multinomial(self.emphasis, count, replacement=True, generator=generator)
+            image = torch.multinomial(self.sampling_weights, count, replacement=True, generator=generator)
         corner = torch.rand((count, 2), generator=generator, device=device)
         turns = torch.randint(2, (3, count, 1, 1), generator=generator, device=device).bool()
         corner = (corner * (self.sizes[image] - size + 1)).long()

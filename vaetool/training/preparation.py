@@ -71,7 +71,7 @@ def take_over(model: Model, name: str | Path) -> None:
     other.forget()
     if other.kind == model.kind and other.config == model.config:
         model.load_state_dict(other.state_dict())
-    elif not model.adopt(other):
+    elif not model.warm_start(other):
         raise WrongKindError(
             f"{name}: its [model] differs from that of the recipe ({other.kind}: {asdict(other.config)})"
         )
@@ -103,12 +103,12 @@ def find_images(recipe: Recipe, places: Sequence[str], root: str | Path) -> Moda
     return Modalities(find(places, root, whole=cls.takes_any_values))
 
 
-def settle(recipe: Recipe, images: Modalities) -> Recipe:
-    """Return the recipe with what it leaves to its images: what `Model.settled` says, and the batch.
+def resolve(recipe: Recipe, images: Modalities) -> Recipe:
+    """Return the recipe with what it leaves to its images: what `Model.resolve_config` says, and the batch.
 
     Few images or minutes get small batches, so that there are steps enough.
     """
-    model = weights.model_class(recipe.kind).settled(recipe.model, images.sources, images.names)
+    model = weights.model_class(recipe.kind).resolve_config(recipe.model, images.sources, images.names)
     training = recipe.training
     if not training.batch:
         training = replace(training, batch=fitting_batch(len(images.sources), training.minutes))
@@ -169,5 +169,5 @@ def read_images(
     found = set_aside(load(training, scales), recipe.data.calibration, recipe.training.seed)
     if found.words is not None:
         warn(found.words)
-    found.training.emphasis = cls.emphasis(found.training, recipe.model)
+    found.training.sampling_weights = cls.sampling_weights(found.training, recipe.model)
     return Images(found.training, held_out, found.unseen, fingerprint)

@@ -54,7 +54,7 @@ class Tables:
         place = self._centre[indices] + np.where(escaped, reach + 1, numbers)
         return self._bits[place] + np.log2(_ESCAPED) * escaped
 
-    def thrifty(self, values: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    def rdo_quantise(self, values: np.ndarray, indices: np.ndarray) -> np.ndarray:
         """Return whole numbers, (count,) int32, to code for real ones: the nearest, or the next one nearer to zero.
 
         The latter where the bits that it saves are worth more than the distortion that it adds, see `BITS_PER_SQUARE`.
