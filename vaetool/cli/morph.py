@@ -152,7 +152,7 @@ def _tell(made: Morph, sources: list[Source], direction: str | None, console: Co
         facts["crops"] = [None if each.crop is None else str(each.crop) for each in made.portraits]
     if made.psnrs is not None:
         facts["psnr"] = [round(value, 2) for value in made.psnrs]
-        for source, value in zip(sources, made.psnrs, strict=True):
+        for source, value in zip(sources, facts["psnr"], strict=True):
             console.say(f"{source}: the closest picture of this model has a PSNR of {value:.1f} dB")
     return facts
 
