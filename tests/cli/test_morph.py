@@ -191,7 +191,7 @@ def test_a_crop_is_given_for_each_picture(vaetool, here, photo):
 
 def test_what_the_model_cannot_draw_is_refused(vaetool, here):
     result = vaetool("morph", "flower.png", "--direction", "old", "-o", "a.gif")
-    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 2)
     assert "error: flower.png: is not like the pictures that this model learned from" in result.stderr
     assert "with --crop X,Y,W,H" in result.stderr
     assert not (here / "a.gif").exists()

@@ -100,6 +100,7 @@ def morph(
         loop=loop,
         crop=crop or [],
         size=size,
+        say=run.console.say,
         warn=run.console.warn,
     )
     facts = _tell(made, sources, direction, run.console)
@@ -144,7 +145,6 @@ def _tell(made: Morph, sources: list[Source], direction: str | None, console: Co
     facts: dict[str, Any] = {}
     if made.auc is not None:
         facts = {"direction": direction, "auc": made.auc}
-        console.say(f"direction {direction}: tells held-out pictures apart with an AUC of {made.auc:.3f}")
     for source, each in zip(sources, made.portraits, strict=True):
         if each.faces:
             console.say(f"{source}: took {each.words}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from vaetool.cli.engine_options import Engine
 from vaetool.cli.groups import with_options
-from vaetool.cli.options import BatchOptions, Inputs
+from vaetool.cli.options import BatchOptions, Inputs, RunOptions
 from vaetool.cli.pairing import Pairing
 from vaetool.cli.plans import model_files
 from vaetool.cli.score_options import (
@@ -72,7 +72,7 @@ def score(
     masks: MasksFolder = None,
     roc: ROC = None,
     *,
-    run: BatchOptions,
+    run: RunOptions,
 ) -> int:
     """Find the outliers among pictures.
 

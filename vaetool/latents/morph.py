@@ -55,11 +55,12 @@ def make_morph(
     loop: bool = False,
     crop: Sequence[Box | None] = (),
     size: int | None = None,
+    say: Callable[[str], None] = lambda message: None,
     warn: Callable[[str], None] = lambda message: None,
 ) -> Morph:
     """Morph from image to image, between the new pictures of seeds, or one image along a direction.
 
-    The parameters are those of `vaetool.morph`. Raises UsageError, ImageError.
+    The parameters are those of `vaetool.morph`; say, warn: called with what is found out on the way. Raises UsageError, ImageError.
     """
     if seeds and (len(images) or direction is not None):
         raise UsageError("seeds morph between new pictures: give neither images nor a direction with them")
@@ -67,6 +68,7 @@ def make_morph(
         if len(images) != 1:
             raise UsageError(f"a direction changes one picture, not {len(images)}")
         vector, auc = find_direction(model, direction, against, warn=warn)
+        say(f"direction {direction}: tells held-out pictures apart with an AUC of {auc:.3f}")
         chosen = portraits(model, images, crop, warn=warn)
         changed = change_portrait(model, chosen[0], vector, alpha=alpha, frames=frames, loop=loop, size=size)
         return Morph(changed, chosen, auc=auc)
