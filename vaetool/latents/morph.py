@@ -60,7 +60,8 @@ def make_morph(
 ) -> Morph:
     """Morph from image to image, between the new pictures of seeds, or one image along a direction.
 
-    The parameters are those of `vaetool.morph`; say, warn: called with what is found out on the way. Raises UsageError, ImageError.
+    The parameters are those of `vaetool.morph`; say, warn: called with what is found out on the way. Raises UsageError,
+    ImageError.
     """
     if seeds and (len(images) or direction is not None):
         raise UsageError("seeds morph between new pictures: give neither images nor a direction with them")
