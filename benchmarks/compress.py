@@ -35,12 +35,12 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, features
-from rates import bd_rate, frontier
+from rates import bd_rate, frontier, ms_ssim_db
 from scipy.interpolate import PchipInterpolator
 
 from vaetool.compression.encode import compress
 from vaetool.errors import UsageError
-from vaetool.images.metrics import ms_ssim, ms_ssim_db, psnr
+from vaetool.images.metrics import ms_ssim, psnr
 
 OURS = "vaetool"
 QUALITIES = (1, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 100)

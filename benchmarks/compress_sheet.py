@@ -20,12 +20,13 @@ from pathlib import Path
 import numpy as np
 from compress import OURS, pictures_in, read
 from PIL import Image, ImageDraw
+from rates import ms_ssim_db
 from scipy.ndimage import uniform_filter
 from skimage.metrics import structural_similarity
 
 import vaetool
 from vaetool.compression.encode import compress
-from vaetool.images.metrics import ms_ssim, ms_ssim_db, psnr
+from vaetool.images.metrics import ms_ssim, psnr
 from vaetool.nn.base import Model
 
 SHEET = 10  # pictures

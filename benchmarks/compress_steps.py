@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 from compress import Row, measure, ours, pictures_in
-
-from vaetool.images.metrics import ms_ssim_db
+from rates import ms_ssim_db
 
 QUALITIES = tuple(range(5, 100, 5))
 

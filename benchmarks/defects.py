@@ -29,7 +29,7 @@ from sklearn.metrics import roc_auc_score
 import vaetool
 from vaetool import images
 from vaetool.images.conversion import whole_picture
-from vaetool.scoring.deep import see
+from vaetool.scoring.deep import extract
 from vaetool.scoring.energies import PARTS
 from vaetool.scoring.evaluation import PixelTally
 from vaetool.scoring.features import Features, FeaturesConfig
@@ -179,7 +179,7 @@ def forest(parts: Parts) -> np.ndarray:
 
     def rows(paths: list[Path]) -> np.ndarray:
         model = Features(FeaturesConfig())
-        return np.concatenate([see(x).glance.numpy() for x in model.prepare_all(map(read, paths))])
+        return np.concatenate([extract(x).glance.numpy() for x in model.prepare_all(map(read, paths))])
 
     fitted = IsolationForest(n_estimators=500, random_state=0).fit(rows(parts.training))
     return -fitted.score_samples(rows(parts.tested))

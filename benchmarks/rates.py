@@ -1,4 +1,4 @@
-"""How many percent more bits one codec takes than another for the same quality."""
+"""How many percent more bits one codec takes than another for the same quality, and MS-SSIM in dB."""
 
 from __future__ import annotations
 
@@ -46,3 +46,8 @@ def frontier(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
     if better.sum() < 2:
         raise UsageError("a rate-distortion curve needs at least two points, the one with the higher rate being better")
     return rate[better], quality[better]
+
+
+def ms_ssim_db(similarity: float) -> float:
+    """Return -10 log10(1 - MS-SSIM), the scale on which it is plotted and averaged; infinite for 1."""
+    return float("inf") if similarity == 1 else float(-10 * np.log10(1 - similarity))

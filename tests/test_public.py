@@ -12,6 +12,7 @@ from PIL import Image
 import vaetool
 from vaetool import public
 from vaetool.errors import ImageError, UsageError, WrongKindError
+from vaetool.store.kinds import KINDS
 from vaetool.store.weights import manifest, model_class
 
 
@@ -140,6 +141,8 @@ def test_what_is_no_image_is_an_error_of_ours(tiny_dae, tmp_path):
 def test_an_editor_knows_the_class_that_load_gives():
     signatures = [each.__annotations__ for each in typing.get_overloads(public.load)]
     for name, entry in manifest().items():
-        kind, expected = entry["kind"], [model_class(entry["kind"]).__name__]
+        expected = [model_class(entry["kind"]).__name__]
         assert [each["return"] for each in signatures if f"'{name}'" in each["name"]] == expected
+    for kind in KINDS:
+        expected = [model_class(kind).__name__]
         assert [each["return"] for each in signatures if f"'{kind}'" in each["kind"]] == expected

@@ -1,4 +1,4 @@
-"""The Bjøntegaard rate that the benchmarks compare codecs by."""
+"""The scales that the benchmarks compare codecs on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from vaetool.errors import UsageError
 
 with pytest.MonkeyPatch.context() as patch:
     patch.syspath_prepend(Path(__file__).parent.parent / "benchmarks")
-    bd_rate = importlib.import_module("rates").bd_rate
+    rates = importlib.import_module("rates")
+bd_rate, ms_ssim_db = rates.bd_rate, rates.ms_ssim_db
 
 QUALITIES = np.array([28.0, 31.0, 33.5, 37.0, 40.0])
 REFERENCE = np.stack([np.exp(0.2 * QUALITIES - 6) * (1 + 0.1 * np.sin(QUALITIES)), QUALITIES], axis=1)
@@ -94,3 +95,8 @@ def test_what_is_no_curve_is_refused(curve, words):
     for pair in ((curve, REFERENCE), (REFERENCE, curve)):
         with pytest.raises(UsageError, match=words):
             bd_rate(*pair)
+
+
+def test_ms_ssim_in_db_counts_nines():
+    assert [ms_ssim_db(value) for value in (0.0, 0.9, 0.999)] == pytest.approx([0, 10, 30])
+    assert ms_ssim_db(1.0) == float("inf")

@@ -27,6 +27,7 @@ from vaetool.denoising.noise.mixture import Noise, add_noise
 from vaetool.files.writing import write_atomically
 from vaetool.images import Picture, encode
 from vaetool.images.animation import resize
+from vaetool.images.conversion import to_tensor
 from vaetool.images.metrics import psnr
 from vaetool.latents.morph import find_direction, morph_along
 from vaetool.latents.morph import morph as morph_pictures
@@ -85,7 +86,7 @@ def denoise(device: str) -> Iterator[Strip]:
 def by_camera(clean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return a photograph as a camera might take it, without noise and with it; (height, width, 3) uint8 each."""
     height, width = (length // 2 * 2 for length in clean.shape[:2])
-    x = torch.from_numpy(clean[:height, :width].copy()).permute(2, 0, 1)[None] / 255
+    x = to_tensor(clean[:height, :width].copy())[None]
     by_night = Noise(camera=1.0, compressed=0.0, plain=0.0, clean=0.0, jpeg=0.0, grey=0.0)
     pair = add_noise(x, torch.Generator().manual_seed(NIGHT), by_night)
     target, noisy = ((255 * part[0]).round().byte().permute(1, 2, 0).numpy() for part in pair)
@@ -266,9 +267,10 @@ def contact_sheet_path(folder: str | Path, *, replace: bool = False) -> Path:
 
 def contact_sheet(strips: list[Strip]) -> np.ndarray:
     """Lay out all strips like words, in lines of at most `SHEET_WIDTH`: (height, width, 3) uint8."""
-    sheet = Image.new("RGB", (SHEET_WIDTH, sum(strip.height for strip in map(_draw, strips))), "white")
+    drawn = list(map(_draw, strips))
+    sheet = Image.new("RGB", (SHEET_WIDTH, sum(strip.height for strip in drawn)), "white")
     left = top = bottom = 0
-    for strip in map(_draw, strips):
+    for strip in drawn:
         if left + strip.width > SHEET_WIDTH:
             left, top = 0, bottom
         sheet.paste(strip, (left, top))

@@ -26,7 +26,7 @@ from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, Outlier
 from sklearn.utils.validation import check_array, check_is_fitted, check_non_negative, validate_data
 
 from vaetool.errors import UsageError
-from vaetool.images.conversion import whole_picture
+from vaetool.images.conversion import to_tensor, whole_picture
 from vaetool.images.picture import as_pillow
 from vaetool.latents.autoencoder import Autoencoder
 from vaetool.latents.trunk import MAX_SIZE, MIN_SIZE
@@ -115,20 +115,25 @@ class _OfPictures(BaseEstimator):
         return array if array.dtype == np.uint8 and peak == 255 else np.rint(array * (255 / peak)).astype(np.uint8)
 
     def _train(self, kind: str, pictures: np.ndarray) -> Any:
-        """Train a new model on pictures, written to files first because all training reads files."""
+        """Train a new model on pictures."""
         _, height, width, channels = pictures.shape
         size = self.size or min(max(height, MIN_SIZE), max(width, MIN_SIZE), MAX_SIZE)
         recipe = {"model.channels": channels, "training.steps": self.steps, "training.seed": self.seed}
         recipe["data.calibration"] = 0.0  # codes need none, and a detector sets pictures aside itself
         settings = [f"{key}={value}" for key, value in recipe.items()] + list(self.settings)
+        cut = (whole_picture(picture, size, channels) for picture in pictures)  # as training cuts them
+        limits = {"size": size, "latent": self.latent, "minutes": self.minutes}
+        return self._trained(kind, cut, settings, kinds_with_codes(), **limits)
+
+    def _trained(
+        self, kind: str, pictures: Iterable[np.ndarray], settings: list[str], kinds: tuple[str, ...], **flags: Any
+    ) -> Any:
+        """Train a model, by way of files, and load it as one of some kinds; flags: as of `vaetool.train`."""
         with TemporaryDirectory() as folder:
             data, output = Path(folder, "pictures.zip"), Path(folder, "model.safetensors")
-            _write_zip(data, (whole_picture(picture, size, channels) for picture in pictures))  # as training cuts them
-            train(
-                kind, data, output=output, size=size, latent=self.latent, minutes=self.minutes, settings=settings,
-                device=self.device,
-            )  # fmt: skip
-            return load(output, kind=kinds_with_codes(), device=self.device)
+            _write_zip(data, pictures)
+            train(kind, data, output=output, settings=settings, device=self.device, **flags)
+            return load(output, kind=kinds, device=self.device)
 
 
 class CodeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _OfPictures):
@@ -305,11 +310,7 @@ class OutlierDetector(OutlierMixin, _OfPictures):
 
     def _fit_features(self, pictures: np.ndarray) -> Any:
         settings = [f"model.size={self.size or FEATURES_SIZE}", f"training.seed={self.seed}", *self.settings]
-        with TemporaryDirectory() as folder:
-            data, output = Path(folder, "pictures.zip"), Path(folder, "model.safetensors")
-            _write_zip(data, list(pictures))
-            train("features", data, output=output, settings=settings, device=self.device)
-            return load(output, kind="features", device=self.device)
+        return self._trained("features", pictures, settings, ("features",))
 
     def score_samples(self, X: Any) -> np.ndarray:  # noqa: N803
         """Return the scores of pictures, higher for more usual ones: (pictures,)."""
@@ -327,7 +328,7 @@ class OutlierDetector(OutlierMixin, _OfPictures):
 
 def _thumbnails(pictures: np.ndarray) -> torch.Tensor:
     """Return thumbnails of pictures, (pictures, height, width, channels) uint8, by which copies are found."""
-    return torch.stack([thumbnail(torch.from_numpy(pixels).permute(2, 0, 1).float() / 255) for pixels in pictures])
+    return torch.stack([thumbnail(to_tensor(pixels)) for pixels in pictures])
 
 
 def _write_zip(path: Path, pictures: Iterable[np.ndarray]) -> None:

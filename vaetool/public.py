@@ -7,6 +7,7 @@ loading it for every image.
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from vaetool.nn.precision import Precision
     from vaetool.scoring.defect import Defect
     from vaetool.scoring.detection import Score
+    from vaetool.scoring.features import Features
 
     Name = str | os.PathLike[str]
     AnyModel = Name | Model
@@ -85,6 +87,8 @@ def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Lit
 def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["flaws"]) -> Flaws: ...
 @overload
 def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["defect"]) -> Defect: ...
+@overload
+def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Literal["features"]) -> Features: ...
 @overload
 def load(name: Name, *, device: str = ..., precision: Precision = ..., kind: Kinds = ...) -> Any: ...
 def load(name: Name, *, device: str = "auto", precision: Precision = "auto", kind: Kinds = None) -> Any:
@@ -195,27 +199,22 @@ def morph(
     size: pixels of a frame's longer side, instead of 256, or the model's if that is larger, or the photo's with a
     direction. Raises UsageError, ImageError.
     """
-    from vaetool.errors import UsageError
-    from vaetool.images import animation
-    from vaetool.latents import morph as morphing
-    from vaetool.latents.portraits import portraits
+    from vaetool.latents.morph import make_morph
+    from vaetool.store.kinds import kinds_with_pictures
 
-    generator = _with_pictures(model, device)
-    if seeds and (len(images) or direction is not None):
-        raise UsageError("seeds morph between new pictures: give neither images nor a direction with them")
-    if seeds:
-        codes = morphing.codes_of_seeds(generator, seeds)
-        pixels = morphing.morph_codes(generator, codes, frames=frames, path=path, loop=loop)
-    elif direction is None:
-        seen = [each.seen(generator) for each in portraits(generator, images, crop)]
-        pixels = morphing.morph(generator, seen, frames=frames, path=path, loop=loop)
-    elif len(images) != 1:
-        raise UsageError(f"a direction changes one picture, not {len(images)}")
-    else:
-        vector, _ = morphing.find_direction(generator, direction, against)
-        chosen = portraits(generator, images, crop)[0]
-        return morphing.change_portrait(generator, chosen, vector, alpha=alpha, frames=frames, loop=loop, size=size)
-    return animation.resize(pixels, size or morphing.frame_size(generator))
+    return make_morph(
+        _model(model, kinds_with_pictures(), device),
+        images,
+        seeds=seeds,
+        direction=direction,
+        against=against,
+        alpha=alpha,
+        frames=frames,
+        path=path,
+        loop=loop,
+        crop=crop,
+        size=size,
+    ).frames
 
 
 def translate(
@@ -257,8 +256,9 @@ def latent(
     The parameters are those of `vaetool.latents.explore.explore`. Raises UsageError, TrainingError.
     """
     from vaetool.latents.explore import explore
+    from vaetool.store.kinds import kinds_with_codes
 
-    autoencoder = _with_codes(model, device)
+    autoencoder = _model(model, kinds_with_codes(), device)
     return explore(autoencoder, data, output, root=root, format=format, tsne=tsne, html=html, force=force, warn=warn)
 
 
@@ -278,9 +278,9 @@ def score(
     model: one that was trained on good images, or an mmvae, trained on pairs: each of the images is then a sequence of
     what belongs together, pictures and a label, in the order of its modalities. Or good: a folder or zip file of good
     images, to which a model of features is fitted, and kept until they change. bad: a folder or zip file of pictures
-    known to be bad, from which such a model learns how to weigh the parts of its score (a model that was loaded before
-    keeps that). With `vaetool.scoring.detection.score` scores come one by one, for any number of images. Raises
-    UsageError.
+    known to be bad, from which a copy of the model learns how to weigh the parts of its score; to keep what it learnt,
+    call `vaetool.scoring.detection.learn`. With `vaetool.scoring.detection.score` scores come one by one, for any
+    number of images. Raises UsageError.
     """
     from vaetool.errors import UsageError
     from vaetool.scoring import detection
@@ -295,6 +295,7 @@ def score(
     assert model is not None
     scorer = _model(model, kinds_with_scores() + kinds_with_modalities(), device)
     if bad is not None:
+        scorer = copy.deepcopy(scorer)  # the caller's model stays as it is
         detection.learn(scorer, bad, warnings.warn)
     return list(detection.score(scorer, images, by=by, alpha=alpha, maps=maps))
 
@@ -318,18 +319,6 @@ def _as_picture(image: Any) -> Picture:
     from vaetool.images.conversion import as_picture
 
     return as_picture(image, exact=True)
-
-
-def _with_pictures(model: AnyModel, device: str) -> Any:
-    from vaetool.store.kinds import kinds_with_pictures
-
-    return _model(model, kinds_with_pictures(), device)
-
-
-def _with_codes(model: AnyModel, device: str) -> Any:
-    from vaetool.store.kinds import kinds_with_codes
-
-    return _model(model, kinds_with_codes(), device)
 
 
 def _model(model: AnyModel, kinds: tuple[str, ...], device: str, precision: Precision = "float32") -> Any:

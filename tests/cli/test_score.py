@@ -493,7 +493,7 @@ def test_few_good_pictures_are_said(here, vaetool, tiny_vae, digit_folders, scor
 def test_a_collapsed_posterior_is_said(here, vaetool, scorer):
     model = load(scorer, device="cpu")
     assert "collapsed" not in vaetool("score", "-m", scorer, "bad").stderr
-    weights.save("collapsed.safetensors", model, {"data": [], "doubt": model.advice({"active_units": 0.0})})
+    weights.save("collapsed.safetensors", model, {"data": [], "doubt": model.diagnose({"active_units": 0.0})})
     words = vaetool("score", "-m", "collapsed.safetensors", "bad").stderr
     assert "the posterior has collapsed: 0 of 4 units carry information" in words
 

@@ -279,11 +279,11 @@ def test_a_larger_codec_begins_as_a_smaller_one():
             weight.data += 0.02 * torch.randn_like(weight)
         large = Codec(CodecConfig(latent=32, hyper=8, encoder_blocks=2, decoder_blocks=3, prior_width=12))
         given = small.corrupt(torch.rand(2, 3, 64, 64), torch.Generator().manual_seed(1), Qualities())
-    assert large.adopt(small)
+    assert large.warm_start(small)
     (picture, *bits), (expected, *expected_bits) = large.code(given), small.code(given)
     assert (picture - expected).abs().median() < 1e-4  # but where a number was halfway between two
     assert torch.allclose(torch.stack(bits), torch.stack(expected_bits), rtol=1e-3)
-    assert not small.adopt(large)
+    assert not small.warm_start(large)
 
 
 def test_structure_adds_to_the_distortion():

@@ -143,7 +143,7 @@ def test_numbers_are_chosen_with_thrift(shared: Tables) -> None:
     rng = np.random.default_rng(0)
     indices = rng.integers(0, tables.COUNT, 5000).astype(np.int32)
     values = rng.uniform(-4, 4, 5000)
-    chosen, nearest = shared.thrifty(values, indices), np.rint(values)
+    chosen, nearest = shared.rdo_quantise(values, indices), np.rint(values)
     smaller = nearest - np.sign(nearest)
     assert ((chosen == nearest) | (chosen == smaller)).all()
     less = chosen != nearest
@@ -153,7 +153,7 @@ def test_numbers_are_chosen_with_thrift(shared: Tables) -> None:
     assert (saved[less] > BITS_PER_SQUARE * added[less]).all()
     # Where all numbers cost about the same, it is plain rounding.
     flat = np.full(5000, tables.COUNT - 1)
-    assert (shared.thrifty(values, flat) == nearest).mean() > 0.99
+    assert (shared.rdo_quantise(values, flat) == nearest).mean() > 0.99
 
 
 def test_tables_are_the_logistic_distribution() -> None:

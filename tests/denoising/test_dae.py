@@ -122,7 +122,7 @@ def test_uniform_noise_has_one_true_sigma():
 
 def test_a_denoiser_adopts_what_fits_of_another():
     ours, theirs = uniform_or_not(False), uniform_or_not(True)
-    assert ours.adopt(theirs)
+    assert ours.warm_start(theirs)
     state = ours.state_dict()
     assert all(torch.equal(values, state[name]) for name, values in theirs.state_dict().items())
 
@@ -130,9 +130,9 @@ def test_a_denoiser_adopts_what_fits_of_another():
 def test_an_estimator_of_another_shape_is_left_out():
     ours = DAE(DAEConfig(widths=(4, 8), blocks=1, estimator_widths=(8, 8)))
     before = ours.estimator.unet.head.weight.clone()
-    assert ours.adopt(uniform_or_not(True))
+    assert ours.warm_start(uniform_or_not(True))
     assert torch.equal(ours.estimator.unet.head.weight, before)
 
 
 def test_a_denoiser_without_a_layer_in_common_is_not_adopted():
-    assert not DAE(DAEConfig(widths=(8, 8), blocks=1, estimator_widths=(8, 8))).adopt(uniform_or_not(True))
+    assert not DAE(DAEConfig(widths=(8, 8), blocks=1, estimator_widths=(8, 8))).warm_start(uniform_or_not(True))

@@ -222,9 +222,9 @@ def test_flaws_are_as_likely_as_ours_are(tmp_path, photographs):
     vaetool.export("scan-flaws", path)
     pixels = photograph(photographs, 72, 64)
     runner = session(path)
-    (chances,) = runner.run(None, {"picture": batch(pixels)})
+    (probabilities,) = runner.run(None, {"picture": batch(pixels)})
     assert np.allclose(
-        chances[0].transpose(1, 2, 0), weights.load("scan-flaws", device="cpu").chances(pixels), atol=1e-4
+        probabilities[0].transpose(1, 2, 0), weights.load("scan-flaws", device="cpu").probabilities(pixels), atol=1e-4
     )
     assert json.loads(runner.get_modelmeta().custom_metadata_map["flaws"]) == ["scratches", "dust", "date"]
 
@@ -289,7 +289,7 @@ def test_the_command_says_what_it_wrote_and_replaces_nothing(vaetool, tmp_path):
     path = tmp_path / "flaws.pt2"
     done = vaetool("export", "scan-flaws", "-o", path)
     assert done.exit_code == 0
-    assert "picture to chances" in done.stderr
+    assert "picture to probabilities" in done.stderr
     assert "multiples of 8" in done.stderr
     assert "differs from the model by" in done.stderr
     again = vaetool("export", "scan-flaws", "-o", path)

@@ -149,10 +149,10 @@ def test_json_stays_valid_for_numbers_and_names_it_does_not_know(capfd):
 
 
 def test_binary_data_is_refused_by_a_terminal_only(monkeypatch):
-    Console().refuse_binary_to_terminal()
+    Console().check_result_to_stdout()
     monkeypatch.setattr(sys, "stdout", Terminal(sys.stdout))
     with pytest.raises(UsageError, match="terminal"):
-        Console().refuse_binary_to_terminal()
+        Console().check_result_to_stdout()
 
 
 # Counting

@@ -1,4 +1,4 @@
-"""The finder of flaws: what it is trained on, how chances become marks, and what the bundled one finds."""
+"""The finder of flaws: what it is trained on, how probabilities become marks, and what the bundled one finds."""
 
 from __future__ import annotations
 
@@ -48,28 +48,28 @@ def test_drawn_flaws_are_seeded():
 
 
 def test_what_is_likely_is_marked_where_it_is_sure_somewhere():
-    chances = np.zeros((40, 60), np.float32)
-    chances[5, 5:40] = chances[20, 5:40] = 0.6
-    chances[20, 10] = 0.95
-    marked = sure_flaws(chances, "scratches")
+    probabilities = np.zeros((40, 60), np.float32)
+    probabilities[5, 5:40] = probabilities[20, 5:40] = 0.6
+    probabilities[20, 10] = 0.95
+    marked = sure_flaws(probabilities, "scratches")
     assert np.array_equal(np.flatnonzero(marked.any(axis=1)), [19, 20, 21])  # and a pixel around it
-    chances[20, 25:] = 0
-    assert not sure_flaws(chances, "scratches").any()
-    assert sure_flaws(chances, "dust").any()
+    probabilities[20, 25:] = 0
+    assert not sure_flaws(probabilities, "scratches").any()
+    assert sure_flaws(probabilities, "dust").any()
 
 
 def test_digits_are_measured_together():
-    chances = np.zeros((40, 90), np.float32)
-    chances[10:20, 10:16] = chances[10:20, 24:30] = 1
-    assert not sure_flaws(chances, "date").any()
-    chances[10:20, 38:44] = 1
-    assert np.count_nonzero(sure_flaws(chances, "date")[15]) == 3 * 8
+    probabilities = np.zeros((40, 90), np.float32)
+    probabilities[10:20, 10:16] = probabilities[10:20, 24:30] = 1
+    assert not sure_flaws(probabilities, "date").any()
+    probabilities[10:20, 38:44] = 1
+    assert np.count_nonzero(sure_flaws(probabilities, "date")[15]) == 3 * 8
 
 
 def test_tiles_make_no_difference(finder, sky, monkeypatch):
-    whole = finder.chances(np.asarray(sky))
+    whole = finder.probabilities(np.asarray(sky))
     monkeypatch.setattr(flaws, "TILE", 96)
-    assert np.abs(finder.chances(np.asarray(sky)) - whole).max() < 1e-4
+    assert np.abs(finder.probabilities(np.asarray(sky)) - whole).max() < 1e-4
 
 
 def test_a_batch_has_a_loss_and_a_figure():

@@ -144,8 +144,8 @@ def test_stacked_levels_learn_one_after_the_other_then_all(digits):
     for fraction in (0.0, 0.25, 0.5):
         model.zero_grad()
         model(model.corrupt(digits[:8], seeded(), InputNoise(25.0)), objective, fraction)[0]["loss"].backward()
-        resting = {id(weight) for weight in model.resting(objective, fraction)}
-        assert not any(weight.grad.any() for weight in model.parameters() if id(weight) in resting)
+        frozen = {id(weight) for weight in model.frozen_parameters(objective, fraction)}
+        assert not any(weight.grad.any() for weight in model.parameters() if id(weight) in frozen)
         gradients = {name: weight.grad for name, weight in model.named_parameters()}
         assert all(gradient is not None for gradient in gradients.values())  # or distributed training would wait
         moved = [name.split(".") for name, gradient in gradients.items() if gradient.any()]

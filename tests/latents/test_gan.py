@@ -162,7 +162,7 @@ def test_a_generator_that_makes_one_picture_gives_advice(model):
     figures = model.validate(batch)
     assert figures["spread"] < 0.01
     assert figures["recall"] == 0
-    assert "the generator has collapsed: its pictures differ 0.0" in model.advice(figures)
+    assert "the generator has collapsed: its pictures differ 0.0" in model.diagnose(figures)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_generator_that_makes_one_picture_gives_advice(model):
     ],
 )
 def test_what_counts_as_collapsed(model, figures, collapsed):
-    assert (model.advice({"frechet": 1.0, **figures}) is not None) == collapsed
+    assert (model.diagnose({"frechet": 1.0, **figures}) is not None) == collapsed
 
 
 # Codes

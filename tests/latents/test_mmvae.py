@@ -171,7 +171,7 @@ def test_half_of_the_draws_go_to_masks_that_show_something():
     pixels[:, ..., 0] = np.arange(10)[:, None, None]
     pixels[7, :8, :, 3] = 255
     store = PixelStore(list(pixels))
-    store.emphasis = MMVAE.emphasis(store, MMVAEConfig(**SHAPE, **THREE))
+    store.sampling_weights = MMVAE.sampling_weights(store, MMVAEConfig(**SHAPE, **THREE))
     drawn = store.random_crops(2000, 16, torch.Generator().manual_seed(0))[:, 0, 0, 0].mul(255).round()
     assert (drawn == 7).float().mean().item() == pytest.approx(0.55, abs=0.03)
     assert (drawn == 2).float().mean().item() == pytest.approx(0.05, abs=0.02)
@@ -179,7 +179,7 @@ def test_half_of_the_draws_go_to_masks_that_show_something():
 
 def test_without_masks_all_are_drawn_alike():
     kinds = {**THREE, "likelihoods": ("gaussian", "gaussian", "bernoulli")}
-    assert MMVAE.emphasis(PixelStore([np.zeros((16, 16, 5), np.uint8)]), MMVAEConfig(**SHAPE, **kinds)) is None
+    assert MMVAE.sampling_weights(PixelStore([np.zeros((16, 16, 5), np.uint8)]), MMVAEConfig(**SHAPE, **kinds)) is None
 
 
 def test_modalities_channels_likelihoods_and_labels_are_found_in_the_data(pair, labelled):

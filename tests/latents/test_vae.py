@@ -132,7 +132,7 @@ def test_units_are_active_if_their_means_vary(digits):
 
 @pytest.mark.parametrize(("latent", "active", "warned"), [(64, 6, True), (64, 7, False), (2, 0, True), (2, 1, False)])
 def test_a_collapsed_posterior_gives_advice(latent, active, warned):
-    advice = variational(latent=latent).advice({"active_units": float(active)})
+    advice = variational(latent=latent).diagnose({"active_units": float(active)})
     assert (advice is not None) == warned
     if advice is not None:
         assert f"{active} of {latent} units" in advice

@@ -15,6 +15,7 @@ import vaetool
 from vaetool.errors import UsageError
 from vaetool.images.conversion import squeezed
 from vaetool.images.sources import Contents, find_sources
+from vaetool.scoring.detection import learn
 from vaetool.scoring.drawn import Defects
 from vaetool.scoring.features import Features, FeaturesConfig
 from vaetool.scoring.places import NOISE, PRIOR_IMAGES, fit_code, fit_places
@@ -358,6 +359,8 @@ def test_what_was_learnt_from_bad_pictures_is_forgotten_with_the_good_ones(file,
     model = weights.load(file, device="cpu")
     with pytest.warns(UserWarning, match="cut.png"):
         vaetool.score([], model=model, bad=bad)
+    assert model.default_method == "all"  # a copy has learnt
+    learn(model, bad, warn=lambda message: None)
     assert model.default_method == "learnt"
     model.calibrate(parts(20, 6))
     assert model.default_method == "all"

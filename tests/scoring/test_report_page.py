@@ -31,8 +31,8 @@ def entry(number: int, path: str | None = None, *, label: bool | None = None, pi
     return ReportRow(path or f"parts/{number:02}.png", number / 100, p, components, label, pictures, pictures)
 
 
-def written(entries: list[ReportRow], *, most: int = 10_000, threshold: float = 0.05) -> str:
-    page = Page(most)
+def written(entries: list[ReportRow], *, threshold: float = 0.05) -> str:
+    page = Page()
     for each in entries:
         page.add(each)
     scores, p_values = (np.array([getattr(each, name) for each in entries]) for name in ("score", "p_value"))
@@ -93,8 +93,9 @@ def test_the_worst_come_first_with_the_terms_of_their_scores():
     assert data["labelled"] is False
 
 
-def test_of_very_many_the_worst_are_kept_and_the_page_says_so():
-    page = written([entry(number) for number in np.random.default_rng(0).permutation(100)], most=10)
+def test_of_very_many_the_worst_are_kept_and_the_page_says_so(monkeypatch):
+    monkeypatch.setattr("vaetool.scoring.report.MAX_ROWS", 10)
+    page = written([entry(number) for number in np.random.default_rng(0).permutation(100)])
     assert [row[0] for row in Outline(page).data["rows"]] == [f"parts/{number}.png" for number in range(99, 89, -1)]
     assert "Only the 10 with the highest scores are listed" in page
 

@@ -51,7 +51,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 )
 def test_every_crop_is_a_square_of_its_image_flipped_and_turned(sizes, size, seed, augment):
     images = [coded(number, *shape) for number, shape in enumerate(sizes)]
-    crops = as_pixels(PixelStore(list(images)).random_crops(20, size, seeded(seed), augment, augment))
+    crops = as_pixels(PixelStore(images).random_crops(20, size, seeded(seed), augment, augment))
     for crop in crops:
         number, row, column = crop.min(axis=(0, 1))
         square = images[number][row : row + size, column : column + size]
@@ -61,7 +61,7 @@ def test_every_crop_is_a_square_of_its_image_flipped_and_turned(sizes, size, see
 
 def test_a_crop_as_large_as_its_image_is_all_of_it():
     images = [coded(0, 8, 8), coded(1, 8, 8)]
-    for crop in as_pixels(PixelStore(list(images)).random_crops(50, 8, seeded(), augment=False, mirror=False)):
+    for crop in as_pixels(PixelStore(images).random_crops(50, 8, seeded(), augment=False, mirror=False)):
         assert np.array_equal(crop, images[crop[0, 0, 0]])
 
 
@@ -358,9 +358,11 @@ def test_more_images_than_memory_allows_are_left_out_at_random_and_said_to_be(pi
     assert "5 of 12 images, at random" in warnings[0]
 
 
-def test_a_store_takes_its_images_out_of_the_list():
+def test_a_store_takes_its_images_out_of_the_list_if_it_may():
     arrays = [coded(0, 4, 4), coded(1, 5, 5)]
-    store = PixelStore(arrays)
+    PixelStore(arrays)
+    assert len(arrays) == 2
+    store = PixelStore(arrays, drain=True)
     assert arrays == []
     assert store.offsets.tolist() == [0, 16]
     assert store.pixels[16].tolist() == [1, 0, 0]

@@ -64,7 +64,7 @@ def test_squares_of_a_grid_can_be_hidden_instead(fit_mae):
 def test_it_can_begin_as_a_denoiser(dae, fit_mae):
     model = MAE(MAEConfig(widths=(8, 8), blocks=1, dilations=(1, 2)))
     denoiser = vaetool.load(dae, device="cpu")
-    assert model.adopt(denoiser)
+    assert model.warm_start(denoiser)
     ours, theirs = model.unet.state_dict(), denoiser.unet.state_dict()
     shared = theirs.keys() - {"head.weight", "tail.weight"}
     assert len(shared) > 5
@@ -77,7 +77,7 @@ def test_it_can_begin_as_a_denoiser(dae, fit_mae):
     "other", [DAE(DAEConfig(channels=1, widths=(8, 8))), DAE(DAEConfig(widths=(4, 4))), MAE(MAEConfig(widths=(8, 4)))]
 )
 def test_what_is_of_no_use_is_not_adopted(other):
-    assert not MAE(MAEConfig(widths=(8, 8))).adopt(other)
+    assert not MAE(MAEConfig(widths=(8, 8))).warm_start(other)
 
 
 def test_weights_that_do_not_fit_are_refused_as_a_beginning(fit_mae):

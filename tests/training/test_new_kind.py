@@ -25,7 +25,7 @@ class Scale(Model):
     """Learns by what to multiply pictures that training made darker."""
 
     Config = ScaleConfig
-    figure = "psnr"
+    metric = "psnr"
 
     def __init__(self, config):
         super().__init__(config)

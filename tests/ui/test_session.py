@@ -11,7 +11,7 @@ from vaetool.errors import ImageError, UsageError
 from vaetool.images import Picture
 from vaetool.progress import tracked
 from vaetool.ui import session as sessions
-from vaetool.ui.session import Item, Session, StoppedError, models
+from vaetool.ui.session import Item, Session, StoppedError
 
 
 def test_what_is_kept_is_found(session):
@@ -69,11 +69,6 @@ def test_progress_is_known_and_work_can_be_stopped(session):
     assert session.progress is None
     with session.working():
         assert list(tracked(range(2), "after a stop")) == [0, 1]
-
-
-def test_models_are_listed_by_kind():
-    assert set(models(("dae",))) == {"photo-denoise", "photo-denoise-gaussian"}
-    assert "photo-inpaint" in models(("mae",))
 
 
 def test_the_folder_is_removed_at_the_end():

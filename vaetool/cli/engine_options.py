@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from vaetool.cli.groups import WordOptions, between
+from vaetool.cli.groups import MessageOptions, between
 
 CLUSTER = "Many machines"
 
@@ -21,7 +21,7 @@ class Engine(StrEnum):
 
 
 @dataclass(frozen=True)
-class EngineOptions(WordOptions):
+class EngineOptions(MessageOptions):
     """Options that select what processes the files."""
 
     engine: Annotated[

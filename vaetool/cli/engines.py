@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from vaetool import __version__
 from vaetool.cli.engine_options import Engine
-from vaetool.cli.options import RunOptions
+from vaetool.cli.options import BatchOptions, RunOptions
 from vaetool.errors import FileError, UsageError, VaetoolError
 from vaetool.files.console import Console, Report, reason
 
@@ -26,6 +26,7 @@ class Row(Protocol):
 
 
 R = TypeVar("R", bound=Row)
+Options = TypeVar("Options", bound=BatchOptions)
 
 
 def process(
@@ -63,9 +64,9 @@ def _results_there(
 
 
 def spread(
-    run: RunOptions,
+    run: Options,
     jobs: Iterable[Job],
-    start: Callable[[RunOptions], Work[R]],
+    start: Callable[[Options], Work[R]],
     lost: Callable[[Job, FileError], R],
     *,
     at_once: int,

@@ -11,7 +11,7 @@ import typer
 
 from vaetool.cli import completion
 from vaetool.cli.facts import size
-from vaetool.cli.groups import WordOptions, with_options
+from vaetool.cli.groups import MessageOptions, with_options
 from vaetool.errors import UsageError
 from vaetool.files.outputs import size_of
 
@@ -50,7 +50,7 @@ def export(
     part: PartOption = None,
     force: Force = False,
     *,
-    words: WordOptions,
+    options: MessageOptions,
 ) -> None:
     """Write a model for other programs: ONNX, or torch.export.
 
@@ -72,14 +72,14 @@ def export(
 
     result = write(model, output, part=part, force=force)
     written = size_of([result.path])
-    words.console.say(
+    options.console.say(
         f"wrote {result.path} ({size(written)}): {' and '.join(result.inputs)} to {', '.join(result.outputs)}"
     )
     if result.multiple:
-        words.console.say(f"heights and widths are multiples of {result.multiple}")
+        options.console.say(f"heights and widths are multiples of {result.multiple}")
     if result.difference is None:
-        words.console.warn("not compared with the model: onnxruntime is not installed")
+        options.console.warn("not compared with the model: onnxruntime is not installed")
     else:
-        words.console.say(f"differs from the model by {result.difference:.1g} at most")
-    if words.json:
-        words.console.record({**asdict(result), "out_bytes": written})
+        options.console.say(f"differs from the model by {result.difference:.1g} at most")
+    if options.json:
+        options.console.record({**asdict(result), "out_bytes": written})

@@ -74,7 +74,7 @@ def byte_count(text: str) -> int:
 
 
 @dataclass(frozen=True)
-class WordOptions:
+class MessageOptions:
     """Options that every command has: how much it prints, and in which form.
 
     takes_urls: inputs and outputs can be URLs.
@@ -114,7 +114,7 @@ def with_options(command: Callable[..., int | None]) -> Callable[..., int | None
     group_name, group = next(
         (name, parameter.annotation)
         for name, parameter in signature.parameters.items()
-        if isinstance(parameter.annotation, type) and issubclass(parameter.annotation, WordOptions)
+        if isinstance(parameter.annotation, type) and issubclass(parameter.annotation, MessageOptions)
     )
     own = [parameter for name, parameter in signature.parameters.items() if name != group_name]
     hints = get_type_hints(group, include_extras=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from vaetool.cli.facts import show
-from vaetool.cli.groups import WordOptions, with_options
+from vaetool.cli.groups import MessageOptions, with_options
 from vaetool.errors import FileError, VaetoolError
 from vaetool.files.console import Report
 from vaetool.files.inputs import IMAGES, FileKind, Source, expand, read_head
@@ -27,7 +27,7 @@ Files = Annotated[
 
 
 @with_options
-def info(files: Files = None, *, words: WordOptions) -> int:
+def info(files: Files = None, *, options: MessageOptions) -> int:
     """Show what is in a file.
 
     vaetool info photo.jpg           size, format, bits, and what goes with the pixels
@@ -35,7 +35,7 @@ def info(files: Files = None, *, words: WordOptions) -> int:
     vaetool info part.safetensors    kind, sizes and training of a model
     vaetool info models/ --json      a folder, one JSON object per file
     """
-    report = Report(words.console)
+    report = Report(options.console)
     for number, entry in enumerate(expand(files or [], kind=OURS, recursive=None).entries):
         try:
             if entry.problem:
@@ -44,7 +44,7 @@ def info(files: Files = None, *, words: WordOptions) -> int:
         except VaetoolError as error:
             report.failed(entry.source, FileError(str(error).removeprefix(f"{entry.source}: ")))
         else:
-            show(facts, words.console, first=number == 0)
+            show(facts, options.console, first=number == 0)
     return report.exit_code
 
 

@@ -23,7 +23,7 @@ class Format(StrEnum):
     NPY = "npy"
 
 
-Words = Annotated[
+Arguments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[MODEL] DATA...",
@@ -64,7 +64,7 @@ Force = Annotated[bool, typer.Option("--force", help="Replace existing files.")]
 
 @with_options
 def latent(
-    words: Words = None,
+    arguments: Arguments = None,
     model: ModelName = "",
     output: Folder = None,
     format: FormatOption = Format.CSV,  # noqa: A002
@@ -85,7 +85,7 @@ def latent(
     The plots: codes by label, a grid decoded from their plane, traversals of the most active units, the KL of each unit
     (of a vae), reconstructions, and samples. walk.html needs no network and no server: open it in a browser.
     """
-    data = words or []
+    data = arguments or []
     if not model:
         model, *data = data or [""]
     if not data:

@@ -10,7 +10,7 @@ import typer
 
 from vaetool.cli import completion
 from vaetool.cli.facts import show, size, table
-from vaetool.cli.groups import WordOptions, with_options
+from vaetool.cli.groups import MessageOptions, with_options
 from vaetool.errors import UsageError, VaetoolError, WeightsError
 from vaetool.files.console import Console, Report
 from vaetool.store import catalogue
@@ -43,7 +43,7 @@ Names = Annotated[
 
 
 @with_options
-def models(what: What = Action.LIST, names: Names = None, *, words: WordOptions) -> int:
+def models(what: What = Action.LIST, names: Names = None, *, options: MessageOptions) -> int:
     """List, show and verify models.
 
     vaetool models                              all models, and where they are
@@ -55,16 +55,16 @@ def models(what: What = Action.LIST, names: Names = None, *, words: WordOptions)
     """
     names = names or []
     if what is Action.VERIFY:
-        return _verify(names, words.console)
+        return _verify(names, options.console)
     if what is Action.SHOW:
         if not names:
             raise UsageError("show which model? `vaetool models` lists them")
         for number, name in enumerate(names):
-            show(catalogue.describe(name), words.console, first=number == 0)
+            show(catalogue.describe(name), options.console, first=number == 0)
         return 0
     if names:
         raise UsageError("the list takes no names; `vaetool models show NAME` shows one model")
-    return _list(words.console)
+    return _list(options.console)
 
 
 def _list(console: Console) -> int:

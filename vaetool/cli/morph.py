@@ -13,7 +13,6 @@ from vaetool.cli.morph_options import (
     Alpha,
     Crops,
     Direction,
-    Force,
     Frames,
     Interpolation,
     Loop,
@@ -24,19 +23,16 @@ from vaetool.cli.morph_options import (
     Size,
     Speed,
 )
-from vaetool.cli.options import ComputeOptions, ModelName
+from vaetool.cli.options import ComputeOptions, Force, ModelName
 from vaetool.cli.plans import model_files, name_unread
 from vaetool.errors import ImageError, UsageError
 from vaetool.store.headers import SUFFIX
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from vaetool.files.console import Console
     from vaetool.files.inputs import Source
     from vaetool.images import Picture
-    from vaetool.latents.generative import Generative
-    from vaetool.latents.portraits import Portrait
+    from vaetool.latents.morph import Morph
 
 
 @with_options
@@ -86,37 +82,35 @@ def morph(
     from vaetool import load
     from vaetool.files.outputs import size_of
     from vaetool.images import animation
-    from vaetool.latents import morph as morphing
+    from vaetool.latents.morph import make_morph
     from vaetool.store.kinds import kinds_with_pictures
 
     generator = load(model, kind=kinds_with_pictures(), device=run.device)
     if generator.doubt is not None:
         run.console.warn(generator.doubt)
-    facts: dict[str, Any] = {}
-    if direction is not None:
-        vector, auc = morphing.find_direction(generator, direction, against, warn=run.console.warn)
-        facts = {"direction": direction, "auc": auc}
-        run.console.say(f"direction {direction}: tells held-out pictures apart with an AUC of {auc:.3f}")
-    chosen = _portraits(generator, sources, crop or [], run.console)
-    if any(each.crop for each in chosen):
-        facts["crops"] = [None if each.crop is None else str(each.crop) for each in chosen]
-    if direction is not None:
-        pixels = morphing.change_portrait(generator, chosen[0], vector, alpha=span, frames=frames, loop=loop, size=size)
-    else:
-        if drawn:
-            codes = morphing.codes_of_seeds(generator, drawn)
-        else:
-            codes, searched = _codes(generator, sources, chosen, run.console)
-            facts |= searched
-        pixels = morphing.morph_codes(generator, codes, frames=frames, path=path, loop=loop)
-        pixels = animation.resize(pixels, size or morphing.frame_size(generator))
+    made = make_morph(
+        generator,
+        [_read(source, run.console) for source in sources],
+        seeds=drawn,
+        direction=direction,
+        against=against,
+        alpha=span,
+        frames=frames,
+        path=path,
+        loop=loop,
+        crop=crop or [],
+        size=size,
+        say=run.console.say,
+        warn=run.console.warn,
+    )
+    facts = _tell(made, sources, direction, run.console)
     if target == "-":
-        run.console.binary(animation.encode_frames(pixels, ".gif", fps))
+        run.console.binary(animation.encode_frames(made.frames, ".gif", fps))
         return
-    written = animation.write(pixels, target, fps, replace=force)
+    written = animation.write(made.frames, target, fps, replace=force)
     run.console.say(f"wrote {target}")
     if run.json:
-        run.console.record({"path": target, "frames": len(pixels), **facts, "out_bytes": size_of(written)})
+        run.console.record({"path": target, "frames": len(made.frames), **facts, "out_bytes": size_of(written)})
 
 
 def _check_counts(
@@ -140,40 +134,27 @@ def _check_target(target: str, read: Iterator[object], run: ComputeOptions, *, f
     from vaetool.images import animation
 
     if target == "-":
-        if run.json:
-            raise UsageError("--json and the result itself cannot both go to standard output: give -o FILE")
-        run.console.refuse_binary_to_terminal()
+        run.console.check_result_to_stdout()
     else:
         animation.check_new(target, force=force)
         refuse_inputs(animation.replaced_by(target), read)
 
 
-def _portraits(generator: Generative, sources: list[Source], crops: list[Any], console: Console) -> list[Portrait]:
-    """Return the part used of each picture; print a note where one of several faces was chosen."""
-    from vaetool.latents.portraits import portraits
-
-    chosen = portraits(generator, [_read(source, console) for source in sources], crops, warn=console.warn)
-    for source, each in zip(sources, chosen, strict=True):
+def _tell(made: Morph, sources: list[Source], direction: str | None, console: Console) -> dict[str, Any]:
+    """Say what was found out about a morph, and return it as plain values."""
+    facts: dict[str, Any] = {}
+    if made.auc is not None:
+        facts = {"direction": direction, "auc": made.auc}
+    for source, each in zip(sources, made.portraits, strict=True):
         if each.faces:
             console.say(f"{source}: took {each.words}")
-    return chosen
-
-
-def _codes(
-    generator: Generative, sources: list[Source], chosen: list[Portrait], console: Console
-) -> tuple[np.ndarray, dict[str, Any]]:
-    """Return the codes of pictures, (pictures, latent), and facts; a search also reports how close it came."""
-    from vaetool.latents.morph import reconstruction_psnrs
-    from vaetool.store.kinds import kinds_with_codes
-
-    seen = [each.seen(generator) for each in chosen]
-    codes = generator.encode(seen)
-    if generator.kind in kinds_with_codes():
-        return codes, {}
-    psnrs = [round(value, 2) for value in reconstruction_psnrs(generator, seen, codes)]
-    for source, value in zip(sources, psnrs, strict=True):
-        console.say(f"{source}: the closest picture of this model has a PSNR of {value:.1f} dB")
-    return codes, {"psnr": psnrs}
+    if any(each.crop for each in made.portraits):
+        facts["crops"] = [None if each.crop is None else str(each.crop) for each in made.portraits]
+    if made.psnrs is not None:
+        facts["psnr"] = [round(value, 2) for value in made.psnrs]
+        for source, value in zip(sources, facts["psnr"], strict=True):
+            console.say(f"{source}: the closest picture of this model has a PSNR of {value:.1f} dB")
+    return facts
 
 
 def read_seeds(text: str) -> list[int]:

@@ -36,7 +36,6 @@ Output = Annotated[
         rich_help_panel=FILES,
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace an existing result.", rich_help_panel=FILES)]
 Frames = Annotated[
     int, typer.Option("-n", "--frames", metavar="N", parser=between(2, 10_000, int), help="Number of frames in all.")
 ]

@@ -14,14 +14,13 @@ import typer
 
 from vaetool.cli import completion, plans
 from vaetool.cli.engine_options import EngineOptions
-from vaetool.cli.groups import WordOptions, between
+from vaetool.cli.groups import MessageOptions, between
 from vaetool.cli.pictures import picture_writer
 from vaetool.errors import UsageError
 
 if TYPE_CHECKING:
     from vaetool.files.inputs import Inputs as FoundInputs
     from vaetool.files.planning import Job, Naming
-    from vaetool.files.remote import Place
     from vaetool.files.shards import Shard
     from vaetool.images import Picture
 
@@ -107,6 +106,7 @@ PrecisionOption = Annotated[
         rich_help_panel=SPEED,
     ),
 ]
+Force = Annotated[bool, typer.Option("--force", help="Replace results that exist.", rich_help_panel=FILES)]
 MaxPixels = Annotated[
     int | None,
     typer.Option(
@@ -130,7 +130,7 @@ Seed = Annotated[
 
 
 @dataclass(frozen=True)
-class ComputeOptions(WordOptions):
+class ComputeOptions(MessageOptions):
     """Options of a command that computes with a model."""
 
     device: Annotated[
@@ -151,7 +151,7 @@ class FileOptions(ComputeOptions):
     recursive: Annotated[
         bool, typer.Option("-r", "--recursive", help="Look into sub-folders.", rich_help_panel=FILES)
     ] = False
-    force: Annotated[bool, typer.Option("--force", help="Replace existing results.", rich_help_panel=FILES)] = False
+    force: Force = False
     threads: Annotated[
         int,
         typer.Option(
@@ -167,7 +167,7 @@ class FileOptions(ComputeOptions):
 
 
 @dataclass(frozen=True)
-class RunOptions(EngineOptions, FileOptions):
+class BatchOptions(EngineOptions, FileOptions):
     """Options of a command that processes files independently of each other."""
 
     takes_urls: ClassVar[bool] = True
@@ -212,12 +212,6 @@ class RunOptions(EngineOptions, FileOptions):
             rich_help_panel=FILES,
         ),
     ] = False
-    strip: Annotated[
-        bool,
-        typer.Option(
-            "--strip", help="Leave EXIF, XMP, texts and colour profiles out of results.", rich_help_panel=FILES
-        ),
-    ] = False
 
     def jobs(
         self,
@@ -228,21 +222,53 @@ class RunOptions(EngineOptions, FileOptions):
         model: str | None = None,
         also_read: Iterable[object] = (),
         leave_out: str | None = None,
-        no_output: bool = False,
     ) -> list[Job]:
         """Plan the jobs; raise UsageError for anything that makes the request impossible.
 
         naming: of the results, which also says what kind of file inputs are; images by default.
         model, also_read: other files that are read, and must not be replaced. leave_out: another folder of results,
-        which is not searched. no_output: for a command that writes no file per input. Ends the command when no work is
-        left: after --dry-run, an empty list or shard, when all results exist or all files are missing.
+        which is not searched. Ends the command when no work is left: after --dry-run, an empty list or shard, when all
+        results exist or all files are missing.
         """
+        from vaetool.files import planning
+
+        naming = replace(naming or planning.Naming(), flat=self.flat)
+        found = self._found(inputs, naming, output, leave_out)
+        jobs = planning.plan(
+            found,
+            output,
+            naming,
+            force=self.force,
+            skip_existing=self.skip_existing,
+            shard=self._shard(found),
+            also_read=chain(self._lists(), plans.model_files(model), also_read),
+        )
+        plans.check_outputs(jobs, naming.extension, self.console, dry_run=self.dry_run)
+        if naming.extension is None:
+            plans.name_converted([job for job in jobs if str(job.output) != output], self.console)
+        plans.end_without_work(jobs, self.console, dry_run=self.dry_run)
+        return jobs
+
+    def jobs_without_results(self, inputs: list[str] | None, *, leave_out: str | None = None) -> list[Job]:
+        """Return the images for a command that writes no file per input; see `jobs`."""
+        from vaetool.files import planning
+
+        found = self._found(inputs, planning.Naming(), None, leave_out)
+        shard = self._shard(found)
+        entries = found.entries if shard is None else shard.of(found.entries)
+        jobs = [planning.Job(entry.source, None, entry.problem, place=entry.place) for entry in entries]
+        plans.end_without_work(jobs, self.console, dry_run=self.dry_run)
+        return jobs
+
+    def _found(
+        self, inputs: list[str] | None, naming: Naming, output: str | None, leave_out: str | None
+    ) -> FoundInputs:
+        """Return all inputs, and name those that are not read; output, leave_out: folders that are not searched."""
         from vaetool.files import inputs as sources
         from vaetool.files import planning
 
         if self.flat and output in {None, "-"}:
             raise UsageError("--flat describes a folder of results: name one")
-        naming = replace(naming or planning.Naming(), flat=self.flat)
         found = sources.expand(
             inputs or [],
             kind=naming.kind,
@@ -253,34 +279,14 @@ class RunOptions(EngineOptions, FileOptions):
             leave_out=planning.folders_of(output, leave_out),
         )
         plans.name_unread(found.unread, self.console)
-        shard = self._shard(found)
-        if no_output:
-            entries = found.entries
-            if shard is not None:
-                entries = tuple(shard.of(entries))
-            jobs = [planning.Job(entry.source, None, entry.problem, place=entry.place) for entry in entries]
-        else:
-            jobs = planning.plan(
-                found,
-                output,
-                naming,
-                force=self.force,
-                skip_existing=self.skip_existing,
-                shard=shard,
-                also_read=chain(self._lists(), plans.model_files(model), also_read),
-            )
-            plans.check_outputs(jobs, naming.extension, self.console, dry_run=self.dry_run)
-            if naming.extension is None:
-                plans.name_converted([job for job in jobs if str(job.output) != output], self.console)
-        plans.end_without_work(jobs, self.console, dry_run=self.dry_run)
-        return jobs
+        return found
 
     def _lists(self) -> Iterator[Path]:
         if self.files_from is not None:
             yield Path(self.files_from)
 
     def stream(self, inputs: list[str] | None) -> Iterator[Job]:
-        """Return the images for a command that writes no file per input, as they are found: see `inputs.stream`.
+        """Return the images for a command that writes no file per input, as they are found: see `InputFinder`.
 
         A shard, which needs a sorted list, and a dry run collect all names first.
         """
@@ -288,18 +294,16 @@ class RunOptions(EngineOptions, FileOptions):
         from vaetool.files import planning
 
         if self.flat or self.dry_run or self.shard is not None or "SLURM_ARRAY_TASK_ID" in os.environ:
-            return iter(self.jobs(inputs, no_output=True))
-        unread: list[Place] = []
-        entries = sources.stream(
-            inputs or [], sources.IMAGES, self.recursive, self.files_from, self.null, unread=unread
-        )
+            return iter(self.jobs_without_results(inputs))
+        finder = sources.InputFinder(recursive=self.recursive)
+        entries = finder.find(inputs or [], self.files_from, self.null)
         if inputs and len(inputs) > 1:  # a single input cannot yield duplicates, so names need not be kept
             entries = sources.each_once(entries)
 
         def jobs() -> Iterator[Job]:
             for entry in entries:
                 yield planning.Job(entry.source, None, entry.problem)
-            plans.name_unread(unread, self.console)
+            plans.name_unread(finder.unread, self.console)
 
         return jobs()
 
@@ -311,12 +315,6 @@ class RunOptions(EngineOptions, FileOptions):
 
         limit = self.max_pixels or images.MAX_PIXELS
         return images.read(source, max_pixels=limit, whole=whole, single=single, still=still)
-
-    def write_picture(
-        self, quality: int | None = None, format_name: str | None = None
-    ) -> Callable[[Picture, Job], bytes]:
-        """Return a function that writes pictures with these options: see `picture_writer`."""
-        return picture_writer(self.console.warn, quality, format_name, strip=self.strip)
 
     def _shard(self, found: FoundInputs) -> Shard | None:
         from vaetool.files.shards import parse_shard, slurm_shard
@@ -332,3 +330,21 @@ class RunOptions(EngineOptions, FileOptions):
                 f"shard {shard} of {shared} files, from SLURM_ARRAY_TASK_ID{whole} (--shard 0/1 takes all)"
             )
         return shard
+
+
+@dataclass(frozen=True)
+class RunOptions(BatchOptions):
+    """Options of a command that makes a file of each."""
+
+    strip: Annotated[
+        bool,
+        typer.Option(
+            "--strip", help="Leave EXIF, XMP, texts and colour profiles out of results.", rich_help_panel=FILES
+        ),
+    ] = False
+
+    def write_picture(
+        self, quality: int | None = None, format_name: str | None = None
+    ) -> Callable[[Picture, Job], bytes]:
+        """Return a function that writes pictures with these options: see `picture_writer`."""
+        return picture_writer(self.console.warn, quality, format_name, strip=self.strip)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vaetool.cli.options import RunOptions
+from vaetool.cli.options import BatchOptions
 from vaetool.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ class Pairing:
     """
 
     inputs: list[str] | None
-    run: RunOptions
+    run: BatchOptions
     partners: Mapping[str, Mapping[Source, Path]]
     table: LabelTable | None
     labels: tuple[str, ...]
 
     @classmethod
     def of(
-        cls, model: str, inputs: list[str] | None, table: Path | None, run: RunOptions, *, unusable: Collection[str]
+        cls, model: str, inputs: list[str] | None, table: Path | None, run: BatchOptions, *, unusable: Collection[str]
     ) -> Pairing:
         """Match inputs to the model's modalities. Raises UsageError if they do not fit."""
         from vaetool.files.inputs import IMAGES

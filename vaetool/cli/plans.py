@@ -58,9 +58,7 @@ def check_outputs(jobs: Sequence[Job], extension: str | None, console: Console, 
     from vaetool.files.writing import is_special
 
     if any(job.output is Stream.STANDARD for job in jobs) and not dry_run:
-        if console.json:
-            raise UsageError("--json and the result itself cannot both go to standard output: give -o FILE")
-        console.refuse_binary_to_terminal()
+        console.check_result_to_stdout()
     path = jobs[0].output if len(jobs) == 1 else None
     if not isinstance(path, Place) or is_special(path):
         return
@@ -107,7 +105,7 @@ def name_lossy(jobs: Sequence[Job], console: Console) -> None:
 
 
 def end_without_work(jobs: Sequence[Job], console: Console, *, dry_run: bool) -> None:
-    """End the command when no work is left: see `RunOptions.jobs`."""
+    """End the command when no work is left: see `BatchOptions.jobs`."""
     if dry_run:
         for job in jobs:
             _show(job, console)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from vaetool.cli.groups import between, with_options
-from vaetool.cli.options import FILES, ComputeOptions, ModelName, Seed
+from vaetool.cli.options import FILES, ComputeOptions, Force, ModelName, Seed
 from vaetool.cli.plans import model_files
-from vaetool.errors import UsageError
 from vaetool.files.outputs import check_results, is_folder, refuse_inputs
 from vaetool.store.headers import SUFFIX
 
@@ -63,7 +62,6 @@ Latents = Annotated[
         rich_help_panel=CODES,
     ),
 ]
-Force = Annotated[bool, typer.Option("--force", help="Replace existing results.", rich_help_panel=FILES)]
 
 
 @with_options
@@ -93,9 +91,7 @@ def sample(
     if output is None:
         output = f"{Path(model).name.removesuffix(SUFFIX)}.samples.png"
     if output == "-":
-        if run.json:
-            raise UsageError("--json and the result itself cannot both go to standard output: give -o FILE")
-        run.console.refuse_binary_to_terminal()
+        run.console.check_result_to_stdout()
 
     from vaetool.images import format_for
 
@@ -121,26 +117,30 @@ def sample(
     if drawn.warning is not None:
         run.console.warn(drawn.warning)
     pictures = pictures_of(autoencoder, drawn.codes, apart=apart)
-    files = pictures if apart else iter([sheet(pictures)])
-    facts = {
-        "prior": drawn.prior,
-        "temperature": temperature,
-        "seed": seed,
-        "pictures": 1 if apart else len(drawn.codes),
-    }
+    pictures = pictures if apart else iter([sheet(pictures)])
+    files = (encode(Picture(pixels), format_name) for pixels in pictures)
+    if output == "-":
+        run.console.binary(next(files))
+        return
+    facts = {"temperature": temperature, "seed": seed, "pictures": 1 if apart else len(drawn.codes)}
+    _write_all(paths, files, {"prior": drawn.prior, **facts}, run, force=force)
+    if table is not None:
+        write_atomically(table, label_table(autoencoder, drawn.codes, paths), replace=force)
+    run.console.say(f"wrote {paths[0]}" if len(paths) == 1 else f"wrote {len(paths)} pictures to {output}")
+
+
+def _write_all(
+    paths: list[Path], files: Iterable[bytes], facts: dict[str, Any], run: ComputeOptions, *, force: bool
+) -> None:
+    """Write files as they are made, each with a record of the facts."""
+    from vaetool.files.writing import write_atomically
+
     with run.console.progress(len(paths)) as advance:
-        for path, pixels in zip(paths, files, strict=True):
-            data = encode(Picture(pixels), format_name)
-            if output == "-":
-                run.console.binary(data)
-                return
+        for path, data in zip(paths, files, strict=True):
             write_atomically(path, data, replace=force)
             if run.json:
                 run.console.record({"path": path, **facts, "out_bytes": len(data)})
             advance()
-    if table is not None:
-        write_atomically(table, label_table(autoencoder, drawn.codes, paths), replace=force)
-    run.console.say(f"wrote {paths[0]}" if len(paths) == 1 else f"wrote {len(paths)} pictures to {output}")
 
 
 def _paths(output: str, files: int | None, modalities: Sequence[str]) -> list[Path]:

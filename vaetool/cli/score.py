@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vaetool.cli.engine_options import Engine
 from vaetool.cli.groups import with_options
-from vaetool.cli.options import Inputs, RunOptions
+from vaetool.cli.options import BatchOptions, Inputs, RunOptions
 from vaetool.cli.pairing import Pairing
 from vaetool.cli.plans import model_files
 from vaetool.cli.score_options import (
@@ -37,6 +37,7 @@ from vaetool.cli.score_options import (
     Top,
 )
 from vaetool.errors import UsageError, WrongKindError
+from vaetool.store.headers import SUFFIX
 from vaetool.store.kinds import kinds_with_modalities, kinds_with_scores
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from vaetool.files.planning import Job
     from vaetool.files.remote import Place
     from vaetool.scoring.labels import Labels
+    from vaetool.scoring.scorer import Scorer
 
 
 @with_options
@@ -88,30 +90,20 @@ def score(
     A model of `vaetool train mmvae` scores pairs: pictures of two folders, matched by name, or pictures and labels,
     from --labels or the names of the folders that pictures lie in.
     """
-    mistakes = {
-        "what is good? Name a folder of good pictures with --good, or a model trained on them with -m": (
-            model is None and good is None
-        ),
-        "--good and -m exclude each other": model is not None and good is not None,
-        "--save writes the model that is fitted to --good or learns from --bad: give one of them": (
-            save is not None and good is None and bad is None
-        ),
-        "--alpha and --fdr exclude each other": alpha is not None and fdr is not None,
-        "--raw describes the results of --heatmap: give both": raw and heatmap is None,
-        "--header and --json exclude each other: JSON has names anyway": run.json and header,
-        "--masks compares all maps in one process: leave out --engine": (
-            masks is not None and run.engine is not Engine.LOCAL
-        ),
-    }
-    for words, found in mistakes.items():
-        if found:
-            raise UsageError(words)
-    named = {
-        "--report": (report, (".html", ".htm")),
-        "--roc": (roc, (".png", ".svg")),
-        "--save": (save, (".safetensors",)),
-    }
-    _check_files(named, force=run.force)
+    _check_options(
+        run,
+        model=model,
+        good=good,
+        bad=bad,
+        save=save,
+        alpha=alpha,
+        fdr=fdr,
+        heatmap=heatmap,
+        raw=raw,
+        header=header,
+        masks=masks,
+    )
+    _check_results(report, roc, save, force=run.force)
     pairs = None
     if model is not None and _kind(model) in kinds_with_modalities():
         if run.engine is not Engine.LOCAL:
@@ -132,7 +124,7 @@ def score(
 
     title = f"Scores by {Path(model or good or '').name}"
     scorer = _scorer(model if good is None else str(_fitted(good, run)), bad, save, run)
-    if (heatmap or masks) and not hasattr(scorer, "maps"):
+    if (heatmap or masks) and not scorer.has_maps:
         raise UsageError(f"this {scorer.kind} scores whole pictures: --heatmap and --masks need features or defect")
     order = Order(sorted=sort or top is not None, top=top, header=header)
     session = Session(run, scorer, by, alpha, fdr, order, copies)
@@ -141,13 +133,66 @@ def score(
     look = Look(scorer, known, good=fitted_to, masks=places, **wanted)
     verdicts = session.work(jobs, look, pairs)
     session.conclude(verdicts, look, report, roc, title=title)
-    for count, words in (
-        (session.heatmaps_written, f"heatmaps to {heatmap}"),
-        (verdicts.copied, f"copies of outliers to {copy_outliers}"),
-    ):
-        if count:
-            run.console.say(f"wrote {count} {words}")
+    if session.heatmaps_written:
+        run.console.say(f"wrote {session.heatmaps_written} heatmaps to {heatmap}")
+    if verdicts.copied:
+        run.console.say(f"wrote {verdicts.copied} copies of outliers to {copy_outliers}")
     return session.exit_code(verdicts, fail_on_outlier=fail_on_outlier)
+
+
+def _check_options(
+    run: BatchOptions,
+    *,
+    model: str | None,
+    good: str | None,
+    bad: str | None,
+    save: Path | None,
+    alpha: float | None,
+    fdr: float | None,
+    heatmap: str | None,
+    raw: bool,
+    header: bool,
+    masks: Path | None,
+) -> None:
+    """Raise UsageError for options that need or exclude each other."""
+    checks = (
+        (
+            model is None and good is None,
+            "what is good? Name a folder of good pictures with --good, or a model trained on them with -m",
+        ),
+        (
+            model is not None and good is not None,
+            "--good and -m exclude each other",
+        ),
+        (
+            save is not None and good is None and bad is None,
+            "--save writes the model that is fitted to --good or learns from --bad: give one of them",
+        ),
+        (alpha is not None and fdr is not None, "--alpha and --fdr exclude each other"),
+        (raw and heatmap is None, "--raw describes the results of --heatmap: give both"),
+        (run.json and header, "--header and --json exclude each other: JSON has names anyway"),
+        (
+            masks is not None and run.engine is not Engine.LOCAL,
+            "--masks compares all maps in one process: leave out --engine",
+        ),
+    )
+    for is_wrong, message in checks:
+        if is_wrong:
+            raise UsageError(message)
+
+
+def _check_results(report: Path | None, roc: Path | None, save: Path | None, *, force: bool) -> None:
+    """Raise UsageError for results of a wrong suffix or that exist, FileError if one cannot be written."""
+    from vaetool.files.outputs import check_results
+    from vaetool.files.writing import is_special
+
+    wanted = (("--report", report, (".html", ".htm")), ("--roc", roc, (".png", ".svg")), ("--save", save, (SUFFIX,)))
+    for option, path, suffixes in wanted:
+        if path is None or is_special(path):
+            continue
+        if path.suffix.lower() not in suffixes:
+            raise UsageError(f"{option}: {path}: the name must end in {suffixes[0]}")
+        check_results([path], force=force)
 
 
 def _kind(model: str) -> str:
@@ -170,7 +215,7 @@ def _plan(
     read: Read,
     heatmap: str | None,
     copy_outliers: str | None,
-    run: RunOptions,
+    run: BatchOptions,
 ) -> tuple[Iterator[Job], dict[Source, Place]]:
     """Return the pictures as jobs, with the paths of heatmaps if wanted, and the paths that outliers are copied to.
 
@@ -187,7 +232,7 @@ def _plan(
         place = os.path.join(heatmap, "")  # noqa: PTH118 - ends like a folder
         jobs = run.jobs(inputs, place, naming=naming, also_read=read.files(), leave_out=copy_outliers)
     else:
-        jobs = run.jobs(inputs, leave_out=copy_outliers, no_output=True)
+        jobs = run.jobs_without_results(inputs, leave_out=copy_outliers)
     sources = [job.source for job in jobs]
     refuse_inputs(results, chain(sources, read.files()))
     copies: dict[Source, Place] = {}
@@ -219,14 +264,14 @@ class Read:
         yield from files_in(str(place) for place in (self.good, self.bad, self.masks) if place is not None)
 
 
-def _fitted(good: str, run: RunOptions) -> Path:
+def _fitted(good: str, run: BatchOptions) -> Path:
     """Fit a model of features to good pictures and return its file."""
     from vaetool.training.cache import fitted
 
     return fitted("features", good, device=run.device, say=run.console.say)
 
 
-def _scorer(model: str | None, bad: str | None, save: Path | None, run: RunOptions) -> Any:
+def _scorer(model: str | None, bad: str | None, save: Path | None, run: BatchOptions) -> Scorer:
     """Load a model, let it learn from pictures known to be bad, and save it if asked to."""
     from vaetool import load
     from vaetool.scoring.detection import learn
@@ -242,7 +287,7 @@ def _scorer(model: str | None, bad: str | None, save: Path | None, run: RunOptio
 
 
 def _known(
-    inputs: list[str] | None, normal: list[str], outlier: list[str], table: Path | None, run: RunOptions
+    inputs: list[str] | None, normal: list[str], outlier: list[str], table: Path | None, run: BatchOptions
 ) -> tuple[Labels | None, list[str] | None]:
     """Return the known labels of pictures, if any, and the inputs."""
     if normal or outlier:
@@ -262,16 +307,3 @@ def _known(
     known = read_labels(table)
     named = inputs or run.files_from is not None
     return known, inputs if named else [str(path) for path in known.paths]
-
-
-def _check_files(wanted: dict[str, tuple[Path | None, tuple[str, ...]]], *, force: bool) -> None:
-    """Raise UsageError for results, by option, of a wrong suffix or that exist, FileError if one cannot be written."""
-    from vaetool.files.outputs import check_results
-    from vaetool.files.writing import is_special
-
-    for option, (path, suffixes) in wanted.items():
-        if path is None or is_special(path):
-            continue
-        if path.suffix.lower() not in suffixes:
-            raise UsageError(f"{option}: {path}: the name must end in {suffixes[0]}")
-        check_results([path], force=force)

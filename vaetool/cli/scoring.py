@@ -13,7 +13,7 @@ import numpy as np
 
 from vaetool.cli.engine_options import Engine
 from vaetool.cli.engines import spread
-from vaetool.cli.options import RunOptions
+from vaetool.cli.options import BatchOptions
 from vaetool.cli.pairing import Pairing
 from vaetool.cli.verdicts import DEFAULT_ORDER, Order, Tally, Verdicts, tell_evaluation
 from vaetool.errors import FileError
@@ -24,6 +24,7 @@ from vaetool.files.planning import OnExisting
 from vaetool.files.remote import Place
 from vaetool.files.writing import write_atomically
 from vaetool.images.conversion import from_unit, shrunk, to_unit
+from vaetool.nn.base import Framing
 from vaetool.scoring import heatmaps
 from vaetool.scoring.calibration import Level, calibration_of, drift
 from vaetool.scoring.curves import draw_curves
@@ -32,6 +33,7 @@ from vaetool.scoring.doubts import doubts, fitted_to, too_few_for
 from vaetool.scoring.evaluation import Evaluation, PixelTally, evaluate
 from vaetool.scoring.labels import Labels, mask_for
 from vaetool.scoring.report import Page, ReportRow, thumbnail
+from vaetool.scoring.scorer import Scorer
 
 if TYPE_CHECKING:
     from vaetool.files.inputs import Source
@@ -70,7 +72,7 @@ class Look:
 
     def __init__(
         self,
-        model: Any,
+        model: Scorer,
         known: Labels | None,
         *,
         good: Contents | None,
@@ -81,7 +83,7 @@ class Look:
     ) -> None:
         self.model, self.known, self.good, self.masks = model, known, good, masks
         self.heatmaps, self.raw, self.page = heatmaps, raw, page
-        self.has_maps = hasattr(model, "maps") and (heatmaps or masks is not None or page)
+        self.has_maps = model.has_maps and (heatmaps or masks is not None or page)
         self.pixels = PixelTally()
         self.outliers_without_mask = 0
 
@@ -95,7 +97,7 @@ class Look:
         scored.label = self.known.of(scored.file.job.source) if self.known else None
         scored.is_good = self.good is not None and picture.origin is not None and picture.origin in self.good
         if self.page:
-            is_cut = self.model.whole_images and not (self.model.squeezed or self.model.has_modalities)
+            is_cut = self.model.framing is Framing.MIDDLE_SQUARE and not self.model.has_modalities
             scored.thumbnail = thumbnail(picture.visible_pixels(), square=is_cut)
         if self.has_maps and (self.heatmaps or self.page):
             scored.picture = picture
@@ -113,7 +115,7 @@ class Look:
 
     def _as_seen(self, picture: Picture) -> np.ndarray:
         """Return a picture as small as the model sees it, in its own shape."""
-        if self.model.squeezed:
+        if self.model.framing is Framing.SQUEEZED:
             return shrunk(picture.visible_pixels(), self.model.config.size, self.model.config.channels)
         return from_unit(self.model.prepare(picture).permute(1, 2, 0).numpy(), np.dtype(np.uint8))
 
@@ -139,7 +141,7 @@ class Look:
 
 
 def score_files(
-    model: Any, files: Iterator[Read[Picture]], look: Look, *, by: str, alpha: float
+    model: Scorer, files: Iterator[Read[Picture]], look: Look, *, by: str, alpha: float
 ) -> Iterator[ScoredFile]:
     """Score files and yield all in order; few are in memory at a time, and only as the model prepares them."""
     for first in files:
@@ -183,8 +185,8 @@ class Session:
 
     def __init__(
         self,
-        run: RunOptions,
-        model: Any,
+        run: BatchOptions,
+        model: Scorer,
         by: str | None,
         alpha: float | None,
         fdr: float | None,
@@ -221,14 +223,14 @@ class Session:
                 self._take(scored, verdicts, listed=look.page)
                 if ends_a_run(scored.file):
                     break
-            verdicts.settle(self.level.threshold(self.tally.arrays()[1]))
+            verdicts.tell_waiting(self.level.threshold(self.tally.arrays()[1]))
         return verdicts
 
     def _scored(self, jobs: Iterable[Job], look: Look, pairs: Pairing | None) -> Iterator[ScoredFile]:
         """Yield the files of all jobs with their scores, from this process or the workers of a cluster."""
         model, by, alpha = self.model, self.by, self.level.alpha
 
-        def work(run: RunOptions, jobs: Iterable[Job]) -> Iterator[ScoredFile]:
+        def work(run: BatchOptions, jobs: Iterable[Job]) -> Iterator[ScoredFile]:
             read: Callable[[Path | bytes], Any] = run.read_picture if pairs is None else pairs.read
             files = read_all(jobs, read, threads=run.threads)
             return score_files(model, files, look, by=by, alpha=alpha)
@@ -236,7 +238,7 @@ class Session:
         if self.run.engine is Engine.LOCAL:
             return work(self.run, jobs)
 
-        def start(run: RunOptions) -> Callable[[Sequence[Job]], list[ScoredFile]]:
+        def start(run: BatchOptions) -> Callable[[Sequence[Job]], list[ScoredFile]]:
             model.to(run.device)
             return lambda jobs: list(work(run, jobs))
 

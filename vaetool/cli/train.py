@@ -18,7 +18,7 @@ from vaetool.training.flags import FLAGS
 
 RECIPE = "Recipe"
 
-Words = Annotated[
+Arguments = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[KIND] DATA",
@@ -79,7 +79,7 @@ TensorBoard = Annotated[
 @with_options
 @with_flags(FLAGS, panel=RECIPE)
 def train(
-    words: Words = None,
+    arguments: Arguments = None,
     output: ModelFile = None,
     recipe: RecipeFile = None,
     preset: Preset = None,
@@ -114,7 +114,7 @@ def train(
     NAME.latent.png the codes. `torchrun --nproc-per-node 4 -m vaetool train ...` spreads a run over several processes
     or GPUs.
     """
-    kind, places = kind_and_places(words or [])
+    kind, places = kind_and_places(arguments or [])
     if output is None:
         raise UsageError("where to? Name the model file with -o")
     if kind is None and recipe is None:
@@ -156,14 +156,14 @@ def train(
     return 0
 
 
-def kind_and_places(words: list[str]) -> tuple[str | None, list[str]]:
-    """Split words into the kind, if the first one names one, and the sources of images.
+def kind_and_places(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """Split arguments into the kind, if the first one names one, and the sources of images.
 
     The contents of the current folder do not matter; a folder of that name is written `./dae`.
 
     >>> kind_and_places(["dae", "photos/"]), kind_and_places(["./dae"])
     (('dae', ['photos/']), (None, ['./dae']))
     """
-    if words and words[0] in KINDS:
-        return words[0], words[1:]
-    return None, words
+    if arguments and arguments[0] in KINDS:
+        return arguments[0], arguments[1:]
+    return None, arguments

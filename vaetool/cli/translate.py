@@ -108,7 +108,7 @@ def translate(
             raise UsageError("labels are printed: leave out -o and --uncertainty")
         if run.engine is not Engine.LOCAL:
             raise UsageError("labels are found in one process: leave out --engine")
-        return _labels(run.jobs(inputs, no_output=True), translator, source, seed, run)
+        return _labels(run.jobs_without_results(inputs), translator, source, seed, run)
     name = "uncertainty" if uncertainty else translator.config.modalities[end]
     jobs = run.jobs(inputs, output, naming=naming_of(f".{name}", suffix, format or "png"), model=model)
     check_format(jobs, format)

@@ -78,8 +78,8 @@ class Waiting:
 class Verdicts:
     """Reporter of verdicts.
 
-    at_once: each verdict is final and reported at once; otherwise `settle` reports all of them, given the p-value up
-    to which pictures are outliers. lines: whether pictures get lines of their own without --json. copies: paths that
+    at_once: each verdict is final and reported at once; otherwise `tell_waiting` reports all of them, given the p-value
+    up to which pictures are outliers. lines: whether pictures get lines of their own without --json. copies: paths that
     the files of outliers are copied to, replacing what is there if `replace`.
     """
 
@@ -110,7 +110,7 @@ class Verdicts:
         if self.at_once:
             self._tell(self._waiting.pop(), score.outlier)
 
-    def settle(self, threshold: float) -> None:
+    def tell_waiting(self, threshold: float) -> None:
         """Report the verdicts that waited for the last score."""
         if self.order.sorted:
             self._waiting.sort(key=lambda waiting: (waiting.score.p_value, -waiting.score.score))

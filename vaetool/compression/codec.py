@@ -77,11 +77,10 @@ class Codec(Model):
     Config = CodecConfig
     Corruption = Qualities
     Objective = CodecObjective
-    figure = "elbo"
+    metric = "elbo"
     config: CodecConfig
     lr_ratios: ClassVar[Mapping[str, float]] = {"prior": 6.0, "hyper_encoder": 6.0}
     """The transforms start close to their optimum, while the prior knows nothing yet."""
-    stride = 64
     defaults: ClassVar[dict[str, dict[str, Any]]] = {"training": {"crops": (128,)}}
 
     def __init__(self, config: CodecConfig) -> None:
@@ -95,7 +94,12 @@ class Codec(Model):
         self.log_restore = nn.Parameter(torch.as_tensor(-nominal, dtype=torch.float32))
         self._exact: Exact | None = None
 
-    def adopt(self, other: Model) -> bool:
+    @property
+    def stride(self) -> int:
+        """The number that heights and widths must be multiples of."""
+        return 64
+
+    def warm_start(self, other: Model) -> bool:
         """Start from the weights of a codec that is not larger, computing the same; return False for other models.
 
         New blocks add nothing at first, and the old part of the prior ignores the new one.

@@ -95,7 +95,7 @@ class DAE(Model):
 
     Config = DAEConfig
     Corruption = Noise
-    figure = "psnr"
+    metric = "psnr"
     learns_from_pairs = takes_any_values = True
     lr_ratios: ClassVar[dict[str, float]] = {"estimator": 2.0}
     further: ClassVar[dict[str, dict[str, Any]]] = {"training": FURTHER}
@@ -111,7 +111,7 @@ class DAE(Model):
         """The number that heights and widths must be multiples of."""
         return max(2 * self.unet.stride, self.estimator.stride)  # both are powers of 2
 
-    def settle(self, sigma: Tensor, evidence: Tensor) -> Tensor:
+    def pool_if_uniform(self, sigma: Tensor, evidence: Tensor) -> Tensor:
         """Return the sigma for cleaning: the map itself, (batch, 1, h, w), or one per picture if noise is uniform.
 
         The latter, (batch, 1, 1, 1), is the lower quartile of sigma, weighted by evidence: texture can be mistaken for
@@ -136,7 +136,7 @@ class DAE(Model):
         gate = ((half / VISIBLE - 1) / FADING).clamp(0, 1)
         return noisy - F.pixel_shuffle(residual * gate, 2)
 
-    def adopt(self, other: Model) -> bool:
+    def warm_start(self, other: Model) -> bool:
         """Copy the networks that have the same shape in another denoiser; return whether there were any."""
         if not isinstance(other, DAE):
             return False
@@ -220,7 +220,7 @@ class DAE(Model):
         error = (estimate - sigma) / (sigma + 2 * VISIBLE)
         known = local_mean(evidence, self.config.pooling) > 0
         estimation = (torch.where(error < 0, -TOO_LOW * error, error) * known).mean()
-        given = torch.where(batch["blind"], self.settle(estimate.detach(), evidence), sigma)
+        given = torch.where(batch["blind"], self.pool_if_uniform(estimate.detach(), evidence), sigma)
         restored = (self.restore(noisy, given) - batch["clean"]).abs().mean(dim=(1, 2, 3))
         # Relative to the noise, so that a little noise counts as much as a lot, as it does in decibels.
         restoration = (restored / (sigma.mean(dim=(1, 2, 3)) + FAINT)).mean()
@@ -241,9 +241,9 @@ class DAE(Model):
         return [*shown, batch["clean"]] if "blind" in batch else shown  # in an exam nothing is clean
 
     def estimate(self, noisy: Tensor) -> Tensor:
-        """Return the estimated sigma of the noise, (batch, 1, h, w) or (batch, 1, 1, 1): see `settle`."""
+        """Return the estimated sigma of the noise, (batch, 1, h, w) or (batch, 1, 1, 1): see `pool_if_uniform`."""
         weighted, trust, evidence = self.estimator(noisy)
-        return self.settle(pool_readings(weighted, trust, self.config.pooling), evidence)
+        return self.pool_if_uniform(pool_readings(weighted, trust, self.config.pooling), evidence)
 
     def denoise(
         self,
@@ -307,7 +307,7 @@ class DAE(Model):
         is_grey = (pixels == pixels[:, :, :1]).all()
         if not (self.config.uniform or is_grey or has_salt_and_pepper(pixels)):
             sigma = limited_by_colours(sigma, colour, self.config.pooling)
-        return self.settle(sigma, evidence)[0, 0].numpy()
+        return self.pool_if_uniform(sigma, evidence)[0, 0].numpy()
 
     @torch.inference_mode()
     def denoise_pixels(self, pixels: np.ndarray, noise: np.ndarray, cleaning: Cleaning = DEFAULT) -> np.ndarray:

@@ -27,7 +27,7 @@ from vaetool.latents.vae import VAE
 from vaetool.nn.backbone import trained_backbone
 from vaetool.nn.base import Model
 from vaetool.scoring.calibration import calibration_of
-from vaetool.scoring.deep import BLOCKS, seen
+from vaetool.scoring.deep import BLOCKS, features_of
 from vaetool.scoring.defect import SHARES, Defect
 from vaetool.scoring.energies import resized
 from vaetool.scoring.features import Features
@@ -93,7 +93,7 @@ class Denoiser(nn.Module):
         if not model.config.uniform:
             is_grey = (picture == picture[:, :1]).all()
             sigma = torch.where(is_grey, sigma, limited_by_colours(sigma, colour, window))
-        sigma = model.settle(sigma, evidence)
+        sigma = model.pool_if_uniform(sigma, evidence)
         return model.restore(picture, sigma), sigma
 
 
@@ -183,7 +183,7 @@ class FeatureScorer(nn.Module):
 
     def forward(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """Return the score, (1,), and −log10 of each pixel's p-value, (1, size, size), 0 to 4."""
-        energy = self.model.energy_of(seen(self.backbone(picture)))
+        energy = self.model.energy_of(features_of(self.backbone(picture)))
         score = self.model.components_of(energy)[self.model.default_method]
         return score, self.heat(resized(energy.heat, self.model.config.size))
 
@@ -230,7 +230,7 @@ def graph_of(model: Model, part: str | None) -> Graph:
         graph = Inpainter(model), model.config.channels, ("filled",), math.lcm(model.stride, 2**LEVELS)
         return _of_pictures(*graph, mask=True)
     if isinstance(model, Flaws):
-        return _of_pictures(FlawFinder(model), 3, ("chances",), model.stride, {"flaws": json.dumps(FLAWS)})
+        return _of_pictures(FlawFinder(model), 3, ("probabilities",), model.stride, {"flaws": json.dumps(FLAWS)})
     if isinstance(model, Defect):
         facts = {"longest_side": str(model.config.size), **_verdicts(model)}
         return _of_pictures(DefectFinder(model), model.config.channels, ("score", "heatmap"), model.stride, facts)

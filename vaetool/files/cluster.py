@@ -94,6 +94,7 @@ class _Worker:
 
     def __init__(self, start: Callable[[], Work[Any]], folder: str) -> None:
         self._start = start
+        self._work: Work[Any] | None = None
         with suppress(OSError):  # a machine on which there is no such folder has no files at relative paths
             os.chdir(folder)
 
@@ -103,6 +104,7 @@ class _Worker:
 
     def work(self, jobs: list[Job]) -> list[Any]:
         """Return the rows of files."""
+        assert self._work is not None
         return self._work(jobs)
 
 
@@ -218,7 +220,8 @@ def _connected(address: str) -> Any:
         raise UsageError("--engine ray needs the library Ray: pip install 'vaetool[ray]'") from None
     _check_answers(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # no usage reports over the network
-    ray._private.worker.print_to_stdstream = lambda *_, **__: None  # or errors of workers are printed among results
+    with suppress(AttributeError):  # private: if it is gone, errors of workers are printed among results
+        ray._private.worker.print_to_stdstream = lambda *_, **__: None
     own: dict[str, Any] = {"include_dashboard": False, "object_store_memory": STORE} if address == "local" else {}
     try:
         with _signals_kept():

@@ -111,8 +111,10 @@ class Console:
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
 
-    def refuse_binary_to_terminal(self) -> None:
-        """Raise UsageError if stdout is a terminal, which image data would only garble."""
+    def check_result_to_stdout(self) -> None:
+        """Raise UsageError if a result cannot go to stdout: with --json, or to a terminal, which it would garble."""
+        if self.json:
+            raise UsageError("--json and the result itself cannot both go to standard output: give -o FILE")
         if _is_terminal(sys.stdout):
             raise UsageError("refusing to write binary data to a terminal: give -o FILE, or use a pipe")
 

@@ -13,7 +13,7 @@ import glob
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path, PurePath
 
@@ -165,48 +165,45 @@ def expand(
     alone. Raises UsageError when the request makes no sense: nothing given, only such folders, `-` with other inputs,
     an unreadable list. An empty list is not an error.
     """
-    folders: list[Place] = []
-    unread: list[Place] = []
-    found = tuple(each_once(stream(arguments, kind, recursive, files_from, null, earlier, leave_out, folders, unread)))
-    return Inputs(found, len(found) > 1 or bool(folders) or files_from is not None, tuple(unread))
+    finder = InputFinder(kind, recursive, earlier, leave_out)
+    found = tuple(each_once(finder.find(arguments, files_from, null)))
+    return Inputs(found, len(found) > 1 or bool(finder.folders) or files_from is not None, tuple(finder.unread))
 
 
-def stream(
-    arguments: Sequence[str],
-    kind: FileKind = IMAGES,
-    recursive: bool | None = False,
-    files_from: str | None = None,
-    null: bool = False,
-    earlier: str = "",
-    leave_out: Sequence[Place] = (),
-    folders: list[Place] | None = None,
-    unread: list[Place] | None = None,
-) -> Iterator[Entry]:
-    """Yield what `expand` finds, one by one, for work that can begin before the last of a million names is known.
+@dataclass
+class InputFinder:
+    """A finder of inputs, one by one, for work that can begin before the last of a million names is known.
 
-    A list is read while it is written. Duplicates are kept (see `each_once`), since no names are remembered.
-    folders, unread: folders, and pictures in them that are not read, are added to these lists as they are found.
-    Raises UsageError as `expand` does: at once for arguments, on the way for folders and lists.
+    kind, recursive, earlier, leave_out: see `expand`. folders, unread: the folders found so far, and the pictures in
+    them that are not read.
     """
-    folders, unread = [] if folders is None else folders, [] if unread is None else unread
-    if not arguments and files_from is None:
-        raise UsageError("nothing to read: name files or folders, `-`, or give --files-from")
-    if null and files_from is None:
-        raise UsageError("-0 describes the list of --files-from: give both")
-    if "-" in arguments and (len(arguments) > 1 or files_from is not None):
-        raise UsageError("`-` (standard input) has to be the only input; a file of that name is `./-`")
-    if "" in arguments:
-        raise UsageError("one of the inputs is an empty name")
-    if list(arguments) == ["-"]:
-        return iter([Entry(Stream.STANDARD, PurePath("stdin"))])
 
-    def lack(place: str, passed_over: Sequence[Place]) -> str:
-        more = f"; *{earlier}.* are earlier results" if earlier else ""
-        deeper = "; -r looks into sub-folders" if recursive is False else ""
-        others = f"; {left_out(passed_over)}" if passed_over else ""
-        return f"no {kind.name} in {place}{deeper}{more}{others}"
+    kind: FileKind = IMAGES
+    recursive: bool | None = False
+    earlier: str = ""
+    leave_out: Sequence[Place] = ()
+    folders: list[Place] = field(default_factory=list, init=False)
+    unread: list[Place] = field(default_factory=list, init=False)
 
-    def entries() -> Iterator[Entry]:
+    def find(self, arguments: Sequence[str], files_from: str | None = None, null: bool = False) -> Iterator[Entry]:
+        """Yield inputs as they are found; a list is read while it is written.
+
+        Duplicates are kept (see `each_once`), since no names are remembered. Raises UsageError as `expand`
+        does: at once for arguments, on the way for folders and lists.
+        """
+        if not arguments and files_from is None:
+            raise UsageError("nothing to read: name files or folders, `-`, or give --files-from")
+        if null and files_from is None:
+            raise UsageError("-0 describes the list of --files-from: give both")
+        if "-" in arguments and (len(arguments) > 1 or files_from is not None):
+            raise UsageError("`-` (standard input) has to be the only input; a file of that name is `./-`")
+        if "" in arguments:
+            raise UsageError("one of the inputs is an empty name")
+        if list(arguments) == ["-"]:
+            return iter([Entry(Stream.STANDARD, PurePath("stdin"))])
+        return self._entries(arguments, files_from, null)
+
+    def _entries(self, arguments: Sequence[str], files_from: str | None, null: bool) -> Iterator[Entry]:
         found = False
         barren: list[tuple[Place, list[Place]]] = []  # folders without a file of the kind, and their unread files
         listed = read_list(files_from, null) if files_from is not None else iter(())
@@ -216,29 +213,53 @@ def stream(
             ((name, _mirrored(name), is_shared, False) for name in listed),
         )
         for name, place, shared, few in named:
-            for path, problem in _existing(name, kind, ask=few):
+            for path, problem in _existing(name, self.kind, ask=few):
                 if problem is not None or not path.is_dir():
                     found = True
                     yield Entry(path, place or PurePath(path.name or "image"), problem, shared)
                     continue
-                folders.append(path)
+                self.folders.append(path)
                 passed_over: list[Place] = []
-                files = _folder(path, kind, bool(recursive), earlier, leave_out, passed_over)
+                files = self._in_folder(path, passed_over)
                 if (first := next(files, None)) is None:
                     barren.append((path, passed_over))
                     continue
                 found = True
                 yield first
                 yield from files
-                unread.extend(passed_over)
+                self.unread.extend(passed_over)
         if barren and not found:
             names = ", ".join(arguments) or "the folders listed"
-            raise UsageError(lack(names, [path for _, passed_over in barren for path in passed_over]))
+            raise UsageError(self._lack(names, [path for _, passed_over in barren for path in passed_over]))
         for path, passed_over in barren:
-            if path not in leave_out:
-                yield _failed(path, lack("it", passed_over))
+            if path not in self.leave_out:
+                yield _failed(path, self._lack("it", passed_over))
 
-    return entries()
+    def _in_folder(self, folder: Place, unread: list[Place]) -> Iterator[Entry]:
+        """Yield a folder's files in sorted order, before its sub-folders'; one that cannot be listed is a problem.
+
+        unread: gets the pictures that are not read.
+        """
+        failures: list[tuple[Place, str]] = []
+        for path, place in walk(folder, failures, recursive=bool(self.recursive), leave_out=self.leave_out):
+            if path.name.startswith(".") or self._is_earlier(path):
+                continue
+            if self.kind.holds_pictures and kind_by_name(path):
+                unread.append(path)
+            elif _is_kind(path, self.kind):
+                yield Entry(path, place, shared=True)
+        for path, problem in failures:
+            yield _failed(path, problem)
+
+    def _is_earlier(self, path: Place) -> bool:
+        return bool(self.earlier) and path.stem.endswith(self.earlier)
+
+    def _lack(self, place: str, passed_over: Sequence[Place]) -> str:
+        """Return what is wrong with folders without a file of the kind."""
+        more = f"; *{self.earlier}.* are earlier results" if self.earlier else ""
+        deeper = "; -r looks into sub-folders" if self.recursive is False else ""
+        others = f"; {left_out(passed_over)}" if passed_over else ""
+        return f"no {self.kind.name} in {place}{deeper}{more}{others}"
 
 
 def _existing(name: str, kind: FileKind, *, ask: bool) -> Iterator[tuple[Place, str | None]]:
@@ -273,28 +294,8 @@ def _existing(name: str, kind: FileKind, *, ask: bool) -> Iterator[tuple[Place, 
         yield path, "not a possible file name"
 
 
-def _folder(
-    folder: Place, kind: FileKind, recursive: bool, earlier: str, leave_out: Sequence[Place], unread: list[Place]
-) -> Iterator[Entry]:
-    """Yield a folder's files in sorted order, before its sub-folders'; a folder that cannot be listed is a problem."""
-    failures: list[tuple[Place, str]] = []
-    for path, place in walk(folder, failures, recursive=recursive, leave_out=leave_out):
-        if path.name.startswith(".") or _is_earlier(path, earlier):
-            continue
-        if kind.holds_pictures and kind_by_name(path):
-            unread.append(path)
-        elif _is_kind(path, kind):
-            yield Entry(path, place, shared=True)
-    for path, problem in failures:
-        yield _failed(path, problem)
-
-
 def _failed(folder: Place, problem: str) -> Entry:
     return Entry(folder, PurePath(folder.name or "folder"), problem, shared=True)
-
-
-def _is_earlier(path: Place, earlier: str) -> bool:
-    return bool(earlier) and path.stem.endswith(earlier)
 
 
 def _is_kind(path: Place, kind: FileKind) -> bool:

@@ -98,7 +98,7 @@ def plan(
     _refuse_collisions(jobs)
     written = [job.output for job in jobs if isinstance(job.output, Place) and not job.problem]
     refuse_inputs(written, chain((entry.source for entry in inputs.entries), also_read))
-    return _with_writable_folders(_settle_existing(jobs, force=force, skip_existing=skip_existing))
+    return _with_writable_folders(_decide_existing(jobs, force=force, skip_existing=skip_existing))
 
 
 def plan_copies(
@@ -203,10 +203,10 @@ def _refuse_collisions(jobs: Iterable[Job]) -> None:
         raise UsageError(f"{found[0]}{more}: rename one of each, or run them by suffix with different -o folders")
 
 
-def _settle_existing(jobs: list[Job], *, force: bool, skip_existing: bool) -> list[Job]:
+def _decide_existing(jobs: list[Job], *, force: bool, skip_existing: bool) -> list[Job]:
     on_existing = OnExisting.REPLACE if force else OnExisting.SKIP if skip_existing else OnExisting.FAIL
     existing = those_in_the_way(job.output for job in jobs if isinstance(job.output, Place))
-    settled: list[Job] = []
+    decided: list[Job] = []
     in_the_way: list[Place] = []
     for job in jobs:
         path, job = job.output, replace(job, on_existing=on_existing)
@@ -216,10 +216,10 @@ def _settle_existing(jobs: list[Job], *, force: bool, skip_existing: bool) -> li
             if not job.problem:
                 in_the_way.append(path)
                 job = replace(job, skip=skip_existing)
-        settled.append(job)
+        decided.append(job)
     if not (force or skip_existing):
         refuse_existing(in_the_way, "--force replaces, --skip-existing goes on with the rest")
-    return settled
+    return decided
 
 
 def _with_writable_folders(jobs: list[Job]) -> list[Job]:

@@ -12,7 +12,8 @@ from typing import Any
 
 INTERRUPTED = 128 + signal.SIGINT
 
-NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""The signals among these that this system has."""
 
 
 class Terminated(BaseException):
@@ -39,7 +40,7 @@ def set_handlers(handler: Callable[[int, FrameType | None], None]) -> dict[int, 
     """Set a handler, in the main thread, for signals that are not ignored; return the previous ones by number."""
     previous: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
-        for number in (getattr(signal, name) for name in NAMES if hasattr(signal, name)):
+        for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 previous[number] = signal.signal(number, handler) or signal.SIG_DFL
     return previous

@@ -138,12 +138,12 @@ def _unpack_tensor(tensor: Tensor) -> tuple[np.ndarray, Repack]:
     upright = detached.permute(1, 2, 0) if tensor.ndim == 3 else detached
     pixels, repack = _unpack_array(upright.numpy())
 
-    def to_tensor(changed: np.ndarray) -> Tensor:
+    def repack_tensor(changed: np.ndarray) -> Tensor:
         back = torch.from_numpy(repack(changed))
         back = back.permute(2, 0, 1) if tensor.ndim == 3 else back
         return back.to(tensor.device, tensor.dtype)
 
-    return pixels, to_tensor
+    return pixels, repack_tensor
 
 
 def to_unit(pixels: np.ndarray) -> np.ndarray:
@@ -166,6 +166,11 @@ def from_unit(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
         top = np.iinfo(dtype).max
         return np.rint(values * top).clip(0, top).astype(dtype)
     return values.astype(dtype, copy=False)
+
+
+def to_tensor(pixels: np.ndarray) -> Tensor:
+    """Return pixels, (height, width, channels) uint8, as a tensor in 0..1: (channels, height, width) float32."""
+    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
 
 
 def require_numbers(values: np.ndarray | Tensor) -> None:

@@ -88,15 +88,6 @@ def ssim_and_ms_ssim(
     return float(np.mean([scales[0][0] for scales in found])), float(np.mean([_product(scales) for scales in found]))
 
 
-def ms_ssim_db(similarity: float) -> float:
-    """Return -10 log10(1 - MS-SSIM), the scale on which it is plotted and averaged; infinite for 1.
-
-    >>> round(ms_ssim_db(0.99), 3)
-    20.0
-    """
-    return float("inf") if similarity == 1 else float(-10 * np.log10(1 - similarity))
-
-
 def _differences(pixels: np.ndarray, reference: np.ndarray) -> Iterator[np.ndarray]:
     """Yield the differences of two arrays in parts, in float64, since whole copies would be too large."""
     x, y = np.ravel(pixels), np.ravel(reference)

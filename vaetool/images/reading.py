@@ -70,10 +70,10 @@ def _read(stream: BinaryIO, max_pixels: int, whole: bool, single: bool, still: b
     is_tiff = head.startswith(tiff.MAGIC)
     if is_tiff and (name := tiff.name_of_raw(head, stream)):
         raise ImageError(f"not a readable image ({RAW}, {name}: {advice(RAW)})")
-    if whole and is_tiff and tiff.has_wide_values(_all_of(stream)):
+    if whole and is_tiff and tiff.has_wide_values(stream):
         return tiff.read(_all_of(stream), max_pixels, whole=whole)
     if single and is_tiff:
-        is_one = tiff.has_one_page(_all_of(stream))
+        is_one = tiff.has_one_page(stream)
         if not (is_one or whole):
             raise ImageError("has several pages, and the result would hold one: split it into files of one page")
         whole = not is_one

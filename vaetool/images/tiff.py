@@ -83,18 +83,18 @@ def name_of_raw(head: bytes, file: Source) -> str | None:
         return None
 
 
-def has_one_page(data: bytes) -> bool:
+def has_one_page(source: Source) -> bool:
     """Tell whether a file has one page, not counting smaller copies of it. Raises ImageError if it has too many."""
-    with _opened(data) as file:
+    with _opened(source) as file:
         return all(file.pages[number].subfiletype & 1 for number in range(1, _checked_count(file)))
 
 
-def has_wide_values(data: bytes) -> bool:
+def has_wide_values(source: Source) -> bool:
     """Tell whether a page of a file has values other than unsigned integers of up to 16 bits.
 
     Raises ImageError if it has too many pages.
     """
-    with _opened(data) as file:
+    with _opened(source) as file:
         _checked_count(file)
         return any(page.dtype not in (np.bool_, np.uint8, np.uint16) for page in file.pages)
 

@@ -55,7 +55,7 @@ class Flaws(Model):
     """The finder. See the module's docstring."""
 
     Config = FlawsConfig
-    figure = "overlap"
+    metric = "overlap"
     defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "training": {"batch": 12, "crops": (128, 192, 256), "lr": 3e-3, "weight_decay": 0.01}
     }
@@ -99,32 +99,32 @@ class Flaws(Model):
         return [batch["flawed"], self.find(batch["flawed"]).sigmoid(), batch["where"]]
 
     @torch.inference_mode()
-    def chances(self, pixels: np.ndarray) -> np.ndarray:
+    def probabilities(self, pixels: np.ndarray) -> np.ndarray:
         """Return the probability of each of `FLAWS` at each pixel, (height, width, len(FLAWS)) float32 in 0..1.
 
         pixels: (height, width, channels) of any type.
         """
         height, width = pixels.shape[:2]
-        chances = np.empty((height, width, len(FLAWS)), np.float32)
+        probabilities = np.empty((height, width, len(FLAWS)), np.float32)
         for tile in tracked(tiles(height, width, TILE, HALO, self.stride), "looking for flaws"):
             x = network_input(pixels[tile.window()], self.config.channels, self.stride, self.device)
-            chances[tile.kept()] = self.find(x).sigmoid()[0].permute(1, 2, 0)[tile.middle()].cpu().numpy()
-        return chances
+            probabilities[tile.kept()] = self.find(x).sigmoid()[0].permute(1, 2, 0)[tile.middle()].cpu().numpy()
+        return probabilities
 
     def mark(self, pixels: np.ndarray, flaws: Sequence[str] = FLAWS) -> np.ndarray:
-        """Return a mask of a picture's flaws of some kinds, (height, width) bool. pixels: as for `chances`."""
-        chances = self.chances(pixels)
-        return np.logical_or.reduce([sure_flaws(chances[:, :, FLAWS.index(flaw)], flaw) for flaw in flaws])
+        """Return a mask of a picture's flaws of some kinds, (height, width) bool. pixels: as for `probabilities`."""
+        probabilities = self.probabilities(pixels)
+        return np.logical_or.reduce([sure_flaws(probabilities[:, :, FLAWS.index(flaw)], flaw) for flaw in flaws])
 
 
-def sure_flaws(chances: np.ndarray, flaw: str) -> np.ndarray:
+def sure_flaws(probabilities: np.ndarray, flaw: str) -> np.ndarray:
     """Return a mask of one kind of flaw, (height, width) bool, from its probabilities, same shape, in 0..1.
 
     Each part is likely throughout, certain somewhere, and as long as such a flaw has to be.
     """
-    likely, reach = chances > LIKELY, APART // 2 if flaw == "date" else 0
+    likely, reach = probabilities > LIKELY, APART // 2 if flaw == "date" else 0
     labels, count = ndimage.label(dilate_hole(likely, reach), TOUCHING)
-    sure = np.bincount(labels[chances > SURE[flaw]], minlength=count + 1) > 0
+    sure = np.bincount(labels[probabilities > SURE[flaw]], minlength=count + 1) > 0
     for number, box in enumerate(ndimage.find_objects(labels), 1):
         sure[number] &= math.hypot(*(part.stop - part.start - 2 * reach for part in box)) >= LEAST[flaw]
     return dilate_hole(likely & sure[labels], SOFT)

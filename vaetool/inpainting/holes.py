@@ -25,7 +25,7 @@ DEEP = 24  # pixels from known ones: a deeper hole is filled at half the size fi
 
 TOUCHING = np.ones((3, 3), bool)  # also at their corners
 
-Box = tuple[slice, slice]
+Slices = tuple[slice, slice]
 
 
 def count_holes(hole: np.ndarray) -> int:
@@ -34,7 +34,7 @@ def count_holes(hole: np.ndarray) -> int:
     return 0 if box is None else int(ndimage.label(hole[box], TOUCHING)[1])
 
 
-def bounds(hole: np.ndarray) -> Box | None:
+def bounds(hole: np.ndarray) -> Slices | None:
     """Return the smallest box around all of a hole; None if nothing is missing."""
     rows, columns = (np.flatnonzero(hole.any(axis=axis)) for axis in (1, 0))
     if not rows.size:
@@ -78,7 +78,7 @@ def deepest_place(hole: np.ndarray) -> tuple[int, int, int]:
     return BLOCK * int(row) + BLOCK // 2, BLOCK * int(column) + BLOCK // 2, round(float(depth.max()))
 
 
-def widened(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
+def widened(box: Slices, margin: int, shape: tuple[int, ...]) -> Slices:
     """Widen a box by `margin` pixels on every side, within the picture."""
     rows, columns = (
         slice(max(0, part.start - margin), min(size, part.stop + margin)) for part, size in zip(box, shape, strict=True)
@@ -86,7 +86,7 @@ def widened(box: Box, margin: int, shape: tuple[int, ...]) -> Box:
     return rows, columns
 
 
-def with_surroundings(box: Box, shape: tuple[int, ...]) -> Box:
+def with_surroundings(box: Slices, shape: tuple[int, ...]) -> Slices:
     """Widen a box on every side by its own size, or by the largest context of any window if that is more."""
     rows, columns = box
     return widened(box, max(CONTEXT[1], rows.stop - rows.start, columns.stop - columns.start), shape)
@@ -155,7 +155,7 @@ def _seen(depth: np.ndarray, context: tuple[int, int]) -> np.ndarray:
     return np.where(depth > 0, np.clip(CONTEXT_PER_DEPTH * (depth + BLOCK), *context), context[0])
 
 
-def _boxes(blocks: np.ndarray, depth: np.ndarray, context: tuple[int, int], core: int) -> Iterator[Box]:
+def _boxes(blocks: np.ndarray, depth: np.ndarray, context: tuple[int, int], core: int) -> Iterator[Slices]:
     """Yield boxes of blocks, of at most `core` pixels a side, around all blocks, so that windows around them are cheap.
 
     A box is cut in two at the cheapest place as long as that costs less; boxes still too large are cut evenly.
@@ -214,7 +214,7 @@ def _cut(part: slice, core: int) -> list[slice]:
     return [slice(start, stop) for start, stop in pairwise(ends)]
 
 
-def _in_pixels(box: Box) -> Box:
+def _in_pixels(box: Slices) -> Slices:
     rows, columns = (slice(BLOCK * part.start, BLOCK * part.stop) for part in box)
     return rows, columns
 

@@ -75,7 +75,7 @@ class MAE(Model):
     Config = MAEConfig
     Corruption = Masks
     Objective = MAEObjective
-    figure = "psnr"
+    metric = "psnr"
     meets_adversary = True
     defaults: ClassVar[dict[str, dict[str, Any]]] = {
         "training": {"batch": 14, "crops": (128, 160, 224), "lr": 6e-4, "weight_decay": 0.01, "clip": 0.25}
@@ -111,7 +111,7 @@ class MAE(Model):
         added = F.pixel_shuffle(self.unet(F.pixel_unshuffle(seen, 2)), 2)
         return filled + added * inside
 
-    def adopt(self, other: Model) -> bool:
+    def warm_start(self, other: Model) -> bool:
         """Copy the layers of a denoiser that fit; return whether there were any.
 
         Biases are set to zero, and the noise that the denoiser would remove is scaled down to a small change.

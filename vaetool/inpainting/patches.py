@@ -65,6 +65,8 @@ class Field:
         }
         self._found = self._random()
         self._distance = np.zeros(len(self._places), np.float32)
+        self._features = self._sought = np.empty((0, 0), np.float32)  # of all places, and of those wanted
+        self._penalty, self._break = self._reuse(), np.float32(0)
 
     def start_from(self, coarse: Field) -> None:
         """Start from the places found at half the size, where they are sources here."""

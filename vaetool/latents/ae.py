@@ -61,7 +61,7 @@ class AE(Autoencoder):
     Config = AEConfig
     Corruption = InputNoise
     Objective = AEObjective
-    figure = "psnr"
+    metric = "psnr"
     shown = ("original", "reconstruction")
     config: AEConfig
 
@@ -119,7 +119,7 @@ class AE(Autoencoder):
             )
         return int(fraction / objective.stacked * len(self.config.widths))
 
-    def resting(self, objective: AEObjective, fraction: float) -> list[nn.Parameter]:
+    def frozen_parameters(self, objective: AEObjective, fraction: float) -> list[nn.Parameter]:
         """Return all weights except those of the level trained alone and of its counterpart in the decoder."""
         level = self._level(objective, fraction)
         if level is None:

@@ -122,7 +122,7 @@ class Autoencoder(Generative):
     def complete(self, images: TrainingImages, held_out: Batch, corruption: Any, generator: torch.Generator) -> Facts:
         """Describe the distribution of codes and store the description in the model. See `Model.complete`.
 
-        The values get an entry `codes`: log-densities in nats per code, AUCs of directions, and the `yardstick`.
+        The values get an entry `codes`: log-densities in nats per code, AUCs of directions, and the `baseline`.
         """
         codes = self._find_codes(images.training, held_out["clean"], corruption, generator)
         words, values = super().complete(images, held_out, corruption, generator)
@@ -153,7 +153,7 @@ class Autoencoder(Generative):
             "log_density": {"normal": round(normal, 3), "mixture": round(fitted, 3)},
             "better": "mixture" if mixture.is_better else "normal",
             "directions": {name: round(auc, 4) for name, (_, auc) in directions.items()},
-            **self.yardstick(training, held_out, generator),
+            **self.baseline(training, held_out, generator),
         }
 
     @torch.inference_mode()
@@ -167,7 +167,7 @@ class Autoencoder(Generative):
         """Return directions for labels, as `keep_directions` takes them."""
         return named_directions(codes, labels)
 
-    def yardstick(self, training: ImageStore, held_out: Tensor, generator: torch.Generator) -> dict[str, Any]:
+    def baseline(self, training: ImageStore, held_out: Tensor, generator: torch.Generator) -> dict[str, Any]:
         """Return `pca_psnr`, the PSNR in dB of a linear code of the same width, as a plain value."""
         pictures = training.centre_crops(self.config.size, slice(MAX_NUMBERS // held_out[0].numel()))
         seen, unseen = (x.flatten(1).cpu().numpy() for x in (pictures, held_out))

@@ -83,7 +83,7 @@ class Aligner:
 
     def cost(self, picture: np.ndarray) -> float:
         """Return the misfit of a picture, uint8: −log density of its code per unit, minus its likeness."""
-        grey = as_pillow((255 * self.model.prepare(picture)).round().byte().permute(1, 2, 0).numpy()).convert("L")
+        grey = as_pillow(self.model.as_seen(picture)).convert("L")
         small = np.asarray(grey.resize((COARSE, COARSE), Image.Resampling.BOX), np.float32)
         return float(self._costs([picture], self._likeness(small[None]))[0])
 

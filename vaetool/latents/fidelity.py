@@ -60,23 +60,23 @@ def _moments(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return samples.mean(axis=0), np.atleast_2d(np.cov(samples.T, ddof=spare))
 
 
-def precision_and_recall(real: np.ndarray, samples: np.ndarray, neighbours: int = NEIGHBOURS) -> tuple[float, float]:
+def precision_and_recall(real: np.ndarray, samples: np.ndarray) -> tuple[float, float]:
     """Return the share of samples among the real ones, and of real ones among the samples; rows of features.
 
-    A point is among others if its distance to one of them is at most that of that one's k-th neighbour (Kynkäänniemi et
-    al. 2019, equations 1 and 2). Both need more than k rows.
+    A point is among others if its distance to one of them is at most that of that one's `NEIGHBOURS`-th neighbour
+    (Kynkäänniemi et al. 2019, equations 1 and 2). Both need more rows than that.
 
     >>> line = np.arange(10.0)[:, None]
     >>> precision_and_recall(line, line[:5])
     (1.0, 0.8)
     """
     real_rows, sample_rows = (torch.from_numpy(np.asarray(rows, np.float64)) for rows in (real, samples))
-    return _share_among(sample_rows, real_rows, neighbours), _share_among(real_rows, sample_rows, neighbours)
+    return _share_among(sample_rows, real_rows), _share_among(real_rows, sample_rows)
 
 
-def _share_among(points: Tensor, others: Tensor, neighbours: int) -> float:
+def _share_among(points: Tensor, others: Tensor) -> float:
     """Return the share of points that are among the others."""
-    reach = torch.cat([torch.cdist(part, others).kthvalue(neighbours + 1).values for part in others.split(1000)])
+    reach = torch.cat([torch.cdist(part, others).kthvalue(NEIGHBOURS + 1).values for part in others.split(1000)])
     found = [(torch.cdist(part, others) <= reach).any(dim=1) for part in points.split(1000)]
     return torch.cat(found).double().mean().item()
 

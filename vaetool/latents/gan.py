@@ -2,7 +2,7 @@
 
 A generator, which is a VAE's decoder, and a discriminator, which is its encoder with one output, play a game: the
 discriminator learns to tell real pictures from the generator's, the generator to mislead it. There is no likelihood, so
-the blur of a mean is not rewarded; but neither is variety (see `GAN.advice`), and the code of a picture has to be
+the blur of a mean is not rewarded; but neither is variety (see `GAN.diagnose`), and the code of a picture has to be
 searched for (see `GAN.encode`).
 """
 
@@ -81,7 +81,7 @@ class GAN(Generative):
     Config = TrunkConfig
     Corruption = Nothing
     Objective = GANObjective
-    figure = "frechet"
+    metric = "frechet"
     shown = ("real", "new")
     lower_is_better = True
     meets_adversary = True
@@ -130,7 +130,7 @@ class GAN(Generative):
             found["precision"], found["recall"] = precision_and_recall(theirs, ours)
         return found
 
-    def advice(self, figures: Mapping[str, float]) -> str | None:
+    def diagnose(self, figures: Mapping[str, float]) -> str | None:
         """Return advice if the generator has collapsed to a few pictures, else None."""
         spread, precision, recall = (figures.get(name, 1.0) for name in ("spread", "precision", "recall"))
         if spread >= ALIKE and not (recall < RARE and precision > REAL):

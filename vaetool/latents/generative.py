@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vaetool.images.conversion import from_unit, unpack, whole_picture
+from vaetool.images.conversion import from_unit, to_tensor, unpack, whole_picture
 from vaetool.latents.trunk import Decoder, TrunkConfig
-from vaetool.nn.base import Model, stacked
+from vaetool.nn.base import Framing, Model, stacked
 
 if TYPE_CHECKING:
     from vaetool.latents.priors import Mixture
@@ -53,7 +53,7 @@ PRESETS = {
 class Generative(Model):
     """A model that makes a picture of a fixed size from each code of a fixed length."""
 
-    whole_images: ClassVar[bool] = True
+    framing = Framing.MIDDLE_SQUARE
     presets = PRESETS
     config: TrunkConfig
     decoder: Decoder
@@ -119,8 +119,11 @@ class Generative(Model):
 
         As in training, this is the middle square, at the model's size and in the model's colours.
         """
-        pixels = whole_picture(unpack(image)[0], self.config.size, self.config.channels)
-        return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+        return to_tensor(self.as_seen(image))
+
+    def as_seen(self, image: Any) -> np.ndarray:
+        """Return an image of any kind as the model sees it: (size, size, channels) uint8."""
+        return whole_picture(unpack(image)[0], self.config.size, self.config.channels)
 
     def prepare_all(self, images: Iterable[Any]) -> Iterator[Tensor]:
         """Yield images of any kind in batches, on the model's device, with one batch in memory at a time."""

@@ -6,17 +6,32 @@ A decoder outputs `outputs_per_channel` numbers for every pixel and channel, whi
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vaetool.nn.sections import NotNegativeFloat, Section, Share
+
 LEVELS = 256
 """Number of values of a pixel."""
 
 MIN_VARIANCE = (0.5 / (LEVELS - 1)) ** 2
 """Minimum variance of the Gaussian, without which the density of 8-bit pictures could grow without bound."""
+
+
+@dataclass(frozen=True)
+class ELBOObjective(Section, name="objective"):
+    """Weight of the KL of the ELBO in training."""
+
+    beta: NotNegativeFloat = 1.0  # weight of the KL (Higgins et al. 2017); 1 is the ELBO
+    warmup: Share = 0.0  # share of the run over which that weight rises from zero (Sønderby et al. 2016)
+
+    def kl_weight(self, fraction: float) -> float:
+        """Return the weight of the KL at a fraction of the run."""
+        return self.beta * (min(1.0, fraction / self.warmup) if self.warmup else 1.0)
 
 
 class Likelihood(nn.Module):

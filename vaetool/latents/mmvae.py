@@ -17,9 +17,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from vaetool.images.conversion import to_tensor
 from vaetool.images.sources import Source
 from vaetool.latents.autoencoder import Autoencoder
-from vaetool.latents.mmvae_config import MMVAEConfig, MMVAEObjective, arranged, emphasis, settled
+from vaetool.latents.mmvae_config import MMVAEConfig, MMVAEObjective, arranged, resolve_config, sampling_weights
 from vaetool.latents.modalities import Labels, Modality, Pictures, dependence, numbers, product_of_experts
 from vaetool.latents.vae import ACTIVE, LOG_VAR_LIMITS, Posterior
 from vaetool.nn.base import Batch, Facts, ImageStore, Losses, Nothing, TrainingImages, register
@@ -36,7 +37,7 @@ class MMVAE(Autoencoder, Scorer):
     Config = MMVAEConfig
     Corruption = Nothing
     Objective = MMVAEObjective
-    figure = "elbo"
+    metric = "elbo"
     shown = ("original", "reconstruction", "each from the others", "new")
     has_modalities = True
     defaults: ClassVar[dict[str, dict[str, Any]]] = {**Autoencoder.defaults, "data": {"calibration": 0.2}}
@@ -56,9 +57,9 @@ class MMVAE(Autoencoder, Scorer):
         self.register_buffer("ratio", torch.tensor([0.0, *(1.0 for _ in config.planes)]))  # see `fit_ratio`
 
     @classmethod
-    def settled(cls, config: MMVAEConfig, sources: Sequence[Source], modalities: Sequence[str]) -> MMVAEConfig:
-        """Return the configuration completed from the images; see `Model.settled`."""
-        return settled(config, sources, modalities)
+    def resolve_config(cls, config: MMVAEConfig, sources: Sequence[Source], modalities: Sequence[str]) -> MMVAEConfig:
+        """Return the configuration completed from the images; see `Model.resolve_config`."""
+        return resolve_config(config, sources, modalities)
 
     @classmethod
     def whole(cls, source: Source, config: MMVAEConfig) -> np.ndarray:
@@ -67,9 +68,9 @@ class MMVAE(Autoencoder, Scorer):
         return arranged([*pictures, *([source.label] if config.labels else [])], config)
 
     @classmethod
-    def emphasis(cls, images: ImageStore, config: MMVAEConfig) -> Tensor | None:
-        """Return sampling weights, if there are masks; see `Model.emphasis`."""
-        return emphasis(images, config)
+    def sampling_weights(cls, images: ImageStore, config: MMVAEConfig) -> Tensor | None:
+        """Return sampling weights, if there are masks; see `Model.sampling_weights`."""
+        return sampling_weights(images, config)
 
     def prepare(self, image: Any) -> Tensor:
         """Prepare modalities as input, (planes, size, size), given a sequence of images of any kind, the label last.
@@ -77,7 +78,7 @@ class MMVAE(Autoencoder, Scorer):
         An array of planes, as returned by `whole`, also works. Raises ImageError for a label unknown to the model.
         """
         planes = image if isinstance(image, np.ndarray) else arranged(image, self.config)
-        return torch.from_numpy(planes).permute(2, 0, 1).float() / 255
+        return to_tensor(planes)
 
     def seen(self, source: Source) -> np.ndarray:
         """Return the modalities of an image for `prepare`; see `Scorer.seen`."""
@@ -315,11 +316,11 @@ class MMVAE(Autoencoder, Scorer):
         """Return no directions, since labels are a modality."""
         return {}
 
-    def yardstick(self, training: ImageStore, held_out: Tensor, generator: torch.Generator) -> dict[str, Any]:
+    def baseline(self, training: ImageStore, held_out: Tensor, generator: torch.Generator) -> dict[str, Any]:
         """Return no baseline, since there is no linear code of several modalities."""
         return {}
 
-    def advice(self, figures: Mapping[str, float]) -> str | None:
+    def diagnose(self, figures: Mapping[str, float]) -> str | None:
         """Return advice if the shared units have collapsed, else None."""
         if figures["active_units"] >= 1:
             return None

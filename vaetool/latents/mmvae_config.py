@@ -15,10 +15,11 @@ from vaetool.errors import ImageError, UsageError
 from vaetool.images.conversion import to_unit, unpack, whole_picture
 from vaetool.images.modalities import number_of_label
 from vaetool.images.sources import Source
+from vaetool.latents.likelihoods import ELBOObjective
 from vaetool.latents.modalities import MAX_LABELS, plane_of_label
 from vaetool.latents.trunk import TrunkConfig
 from vaetool.nn.base import ImageStore, channels_of
-from vaetool.nn.sections import NotNegative, NotNegativeFloat, PositiveFloat, Section, Share
+from vaetool.nn.sections import NotNegative, NotNegativeFloat, PositiveFloat
 
 SAMPLE = 32
 """Approximate number of pictures of a modality examined to choose its likelihood."""
@@ -89,23 +90,17 @@ class MMVAEConfig(TrunkConfig):
 
 
 @dataclass(frozen=True)
-class MMVAEObjective(Section, name="objective"):
+class MMVAEObjective(ELBOObjective):
     """Objective: modifications of the bounds in training."""
 
-    beta: NotNegativeFloat = 1.0  # weight of the KL; 1 is the ELBO
-    warmup: Share = 0.0  # share of the run over which that weight rises from zero
     label_weight: PositiveFloat = 50.0  # of the log-probability of a label, which is small beside that of a picture
     mask_weight: PositiveFloat = 30.0  # the same for a mask, which may show only a speck
     difference: NotNegativeFloat = (
         0.0  # weight of the information of private units on shared ones, in nats: see `dependence`
     )
 
-    def kl_weight(self, fraction: float) -> float:
-        """Return the weight of the KL at a fraction of the run."""
-        return self.beta * (min(1.0, fraction / self.warmup) if self.warmup else 1.0)
 
-
-def settled(config: MMVAEConfig, sources: Sequence[Source], modalities: Sequence[str]) -> MMVAEConfig:
+def resolve_config(config: MMVAEConfig, sources: Sequence[Source], modalities: Sequence[str]) -> MMVAEConfig:
     """Return the configuration with the modalities of images, their channels, likelihoods and labels."""
     readers = list(zip(*((source.read, *source.others) for source in sources), strict=True))
     planes = [config.channels or channels_of(pictures) for pictures in readers]
@@ -122,7 +117,7 @@ def settled(config: MMVAEConfig, sources: Sequence[Source], modalities: Sequence
     return dataclasses.replace(config, **found)
 
 
-def emphasis(images: ImageStore, config: MMVAEConfig) -> Tensor | None:
+def sampling_weights(images: ImageStore, config: MMVAEConfig) -> Tensor | None:
     """Return the sampling weights of things in training, (things,), if some modality is a mask; else None.
 
     Half of the draws are uniform, half by the spread of masks: most masks of defects are nearly empty, and teach

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +19,72 @@ from vaetool.latents.directions import direction_between
 from vaetool.latents.explore import encode_sources
 from vaetool.latents.generative import Generative
 from vaetool.latents.interpolation import PATHS, chain, lerp
-from vaetool.latents.portraits import Portrait
+from vaetool.latents.portraits import Box, Portrait, portraits
 from vaetool.latents.sample import draw
 from vaetool.store.headers import with_article
 from vaetool.store.kinds import kinds_with_codes
 
 FRAME_SIZE = 256
 """Smallest side, in pixels, of frames if nothing is said: those of a small model are hard to see."""
+
+
+@dataclass(frozen=True)
+class Morph:
+    """Frames, (frames, height, width, channels) uint8, and what was found out on the way to them.
+
+    portraits: what was taken of each picture. psnrs: how close the codes come to these, in dB, if they were searched
+    for. auc: of the direction, see `find_direction`.
+    """
+
+    frames: np.ndarray
+    portraits: Sequence[Portrait] = ()
+    psnrs: Sequence[float] | None = None
+    auc: float | None = None
+
+
+def make_morph(
+    model: Generative,
+    images: Sequence[Any] = (),
+    *,
+    seeds: Sequence[int] = (),
+    direction: str | Path | None = None,
+    against: str | Path | None = None,
+    alpha: tuple[float, float] = (-1.0, 2.0),
+    frames: int = 24,
+    path: str = "slerp",
+    loop: bool = False,
+    crop: Sequence[Box | None] = (),
+    size: int | None = None,
+    say: Callable[[str], None] = lambda message: None,
+    warn: Callable[[str], None] = lambda message: None,
+) -> Morph:
+    """Morph from image to image, between the new pictures of seeds, or one image along a direction.
+
+    The parameters are those of `vaetool.morph`; say, warn: called with what is found out on the way. Raises UsageError,
+    ImageError.
+    """
+    if seeds and (len(images) or direction is not None):
+        raise UsageError("seeds morph between new pictures: give neither images nor a direction with them")
+    if direction is not None:
+        if len(images) != 1:
+            raise UsageError(f"a direction changes one picture, not {len(images)}")
+        vector, auc = find_direction(model, direction, against, warn=warn)
+        say(f"direction {direction}: tells held-out pictures apart with an AUC of {auc:.3f}")
+        chosen = portraits(model, images, crop, warn=warn)
+        changed = change_portrait(model, chosen[0], vector, alpha=alpha, frames=frames, loop=loop, size=size)
+        return Morph(changed, chosen, auc=auc)
+    chosen, psnrs = [], None
+    if seeds:
+        codes = codes_of_seeds(model, seeds)
+    else:
+        _check_path(len(images), frames, path)
+        chosen = portraits(model, images, crop, warn=warn)
+        seen = [each.seen(model) for each in chosen]
+        codes = model.encode(seen)
+        if not isinstance(model, Autoencoder):
+            psnrs = reconstruction_psnrs(model, seen, codes)
+    pixels = morph_codes(model, codes, frames=frames, path=path, loop=loop)
+    return Morph(resize(pixels, size or frame_size(model)), chosen, psnrs)
 
 
 def morph(
@@ -68,7 +128,7 @@ def codes_of_seeds(model: Generative, seeds: Sequence[int]) -> np.ndarray:
 
 def reconstruction_psnrs(model: Generative, images: Sequence[Any], codes: np.ndarray) -> list[float]:
     """Return how close the pictures of codes, (images, latent), are to images of any kind: the PSNR of each, in dB."""
-    originals = [255 * model.prepare(image).permute(1, 2, 0).numpy() for image in images]
+    originals = map(model.as_seen, images)
     return [psnr(ours, theirs, peak=255) for ours, theirs in zip(model.decode(codes), originals, strict=True)]
 
 

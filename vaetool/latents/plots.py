@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vaetool.images.plotting import as_png, empty_figure
 from vaetool.latents.views import STEPS, View
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 MAX_LABELS = 20
 """Maximum number of labels with a colour of their own, since nobody can tell more apart; rarer ones share one."""
@@ -21,24 +20,23 @@ NAMED_UNITS = 32
 
 IN_A_ROW = 10
 MARGIN = 2  # white pixels between pictures
-DPI = 120
 
 
 def draw(view: View, name: str) -> bytes:
     """Draw one of `PANELS` as a PNG."""
-    figure = _figure(7, 6 if name in SQUARE else 3.5)
+    figure = empty_figure(7, 6 if name in SQUARE else 3.5)
     PANELS[name](figure.add_subplot(), view)
-    return _png(figure)
+    return as_png(figure)
 
 
 def overview(view: View) -> bytes:
     """Draw all panels in one PNG."""
-    figure = _figure(15, 8.5)
+    figure = empty_figure(15, 8.5)
     first = "reconstructions" if view.kl is None else "kl"
     axes = figure.subplot_mosaic([[*SQUARE], [first, "reconstructions", "samples"]], height_ratios=[5, 3])
     for name, panel in axes.items():
         PANELS[name](panel, view)
-    return _png(figure)
+    return as_png(figure)
 
 
 def panels(view: View) -> list[str]:
@@ -145,17 +143,3 @@ def _rows(pictures: np.ndarray) -> np.ndarray:
     missing = -len(pictures) % columns
     full = np.concatenate([pictures, np.full((missing, *pictures.shape[1:]), 255, np.uint8)])
     return full.reshape(-1, columns, *pictures.shape[1:])
-
-
-def _figure(width: float, height: float) -> Figure:
-    """Return an empty figure; width and height are in inches."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-
-
-def _png(figure: Figure) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    FigureCanvasAgg(figure).print_png(buffer := io.BytesIO())
-    return buffer.getvalue()

@@ -11,7 +11,7 @@ import numpy as np
 
 from vaetool.errors import ImageError, UsageError
 from vaetool.images.animation import resize
-from vaetool.images.conversion import unpack
+from vaetool.images.conversion import to_unit, unpack
 from vaetool.images.crops import Crop
 from vaetool.images.picture import rescale
 from vaetool.latents.autoencoder import Autoencoder
@@ -111,8 +111,8 @@ def misfit(model: Generative, chosen: Portrait) -> float | None:
     if model.usual_error is None:
         return None
     pixels = chosen.seen(model)
-    x = 255 * model.prepare(pixels).permute(1, 2, 0).numpy()
-    error = np.square(model.decode(model.encode([pixels]))[0] - x).mean() / 255**2
+    seen, drawn = (to_unit(each) for each in (model.as_seen(pixels), model.decode(model.encode([pixels]))[0]))
+    error = np.square(drawn - seen).mean()
     return float(error / model.usual_error)
 
 

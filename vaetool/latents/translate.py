@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from vaetool.errors import UsageError
-from vaetool.images.conversion import from_unit, unpack, whole_picture
+from vaetool.images.conversion import from_unit, to_tensor, unpack, whole_picture
 from vaetool.latents.mmvae import MMVAE
 from vaetool.latents.modalities import Pictures
 
@@ -74,7 +74,7 @@ def translate_picture(
     config = model.config
     x = torch.zeros((1, sum(max(1, planes) for planes in config.planes), config.size, config.size))
     pixels = whole_picture(unpack(image)[0], config.size, config.planes[start])
-    model.split(x)[start].copy_(torch.from_numpy(pixels).permute(2, 0, 1) / 255)
+    model.split(x)[start].copy_(to_tensor(pixels))
     x = x.to(model.device)
     seen = torch.zeros_like(model.all_seen(x))
     seen[:, start] = True

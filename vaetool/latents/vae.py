@@ -17,11 +17,11 @@ from torch import Tensor
 
 from vaetool.images.conversion import from_unit
 from vaetool.latents.autoencoder import Autoencoder
-from vaetool.latents.likelihoods import LIKELIHOODS, Gaussian, bits_per_dim, gaussian_kl, log_normal
+from vaetool.latents.likelihoods import LIKELIHOODS, ELBOObjective, Gaussian, bits_per_dim, gaussian_kl, log_normal
 from vaetool.latents.priors import Normal
 from vaetool.latents.trunk import Decoder, Encoder, TrunkConfig
 from vaetool.nn.base import Batch, ImageStore, Losses, register
-from vaetool.nn.sections import NotNegative, NotNegativeFloat, Section, Share
+from vaetool.nn.sections import NotNegative, NotNegativeFloat, Section
 from vaetool.scoring.scorer import Scorer
 from vaetool.scoring.statistics import lossless_bits, mean_of_largest
 
@@ -32,7 +32,7 @@ ACTIVE = 0.01
 IWAE_SAMPLES = 16
 """Number of importance samples for the score of a picture."""
 
-YARDSTICK_SAMPLES = 50
+BOUND_SAMPLES = 50
 """Number of importance samples for the bound measured when training ends."""
 
 REGRET_STEPS, REGRET_LR = 32, 0.05
@@ -63,16 +63,10 @@ class Binarisation(Section, name="corruption"):
 
 
 @dataclass(frozen=True)
-class VAEObjective(Section, name="objective"):
+class VAEObjective(ELBOObjective):
     """Objective: modifications of the ELBO in training."""
 
-    beta: NotNegativeFloat = 1.0  # weight of the KL (Higgins et al. 2017); 1 is the ELBO
-    warmup: Share = 0.0  # share of the run over which that weight rises from zero (Sønderby et al. 2016)
     free_nats: NotNegativeFloat = 0.0  # KL per unit that costs nothing (Kingma et al. 2016, appendix C.8)
-
-    def kl_weight(self, fraction: float) -> float:
-        """Return the weight of the KL at a fraction of the run."""
-        return self.beta * (min(1.0, fraction / self.warmup) if self.warmup else 1.0)
 
 
 @dataclass(frozen=True)
@@ -98,7 +92,7 @@ class VAE(Autoencoder, Scorer):
     Config = VAEConfig
     Corruption = Binarisation
     Objective = VAEObjective
-    figure = "elbo"
+    metric = "elbo"
     shown = ("original", "reconstruction", "new")
     meets_adversary = True
     defaults: ClassVar[dict[str, dict[str, Any]]] = {**Autoencoder.defaults, "data": {"calibration": 0.2}}
@@ -198,7 +192,7 @@ class VAE(Autoencoder, Scorer):
             "active_units": float((mean.var(dim=0) > ACTIVE).sum()) if len(mean) > 1 else float(self.config.latent),
         }
 
-    def advice(self, figures: Mapping[str, float]) -> str | None:
+    def diagnose(self, figures: Mapping[str, float]) -> str | None:
         """Return advice if the posterior has collapsed, else None."""
         active, latent = figures["active_units"], self.config.latent
         if active >= max(1, COLLAPSED * latent):
@@ -271,7 +265,7 @@ class VAE(Autoencoder, Scorer):
         shape = (len(x), self.config.latent)
         return self._bound(x, (torch.randn(shape, generator=generator, device=x.device) for _ in range(samples)))
 
-    def yardstick(self, training: ImageStore, held_out: Tensor, generator: torch.Generator) -> dict[str, Any]:
+    def baseline(self, training: ImageStore, held_out: Tensor, generator: torch.Generator) -> dict[str, Any]:
         """Return `iwae`, the importance-weighted bound on log p(x), with the ELBO for comparison, as plain values.
 
         It uses at most two batches of images, which takes up to a minute on two cores.
@@ -281,7 +275,7 @@ class VAE(Autoencoder, Scorer):
         def mean(samples: int) -> float:
             return round(torch.cat([self.iwae(x, samples, generator) for x in batches]).mean().item(), 3)
 
-        found = {"bound": mean(YARDSTICK_SAMPLES), "samples": YARDSTICK_SAMPLES, "elbo": mean(1)}
+        found = {"bound": mean(BOUND_SAMPLES), "samples": BOUND_SAMPLES, "elbo": mean(1)}
         return {"iwae": {**found, "images": sum(map(len, batches))}}
 
     @torch.inference_mode()

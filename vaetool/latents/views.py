@@ -70,7 +70,7 @@ def look(model: Autoencoder, images: Sequence[Any], labels: Sequence[str], *, ts
         manifold=_decode(model, plane.grid()),
         traversals=_decode(model, unit_steps(codes, units)),
         units=tuple(units.tolist()),
-        originals=_as_pictures(model, show),
+        originals=np.stack(list(map(model.as_seen, show))),
         reconstructions=model.decode(codes[:SHOWN]),
         samples=model.decode(density.sample(SAMPLES, 1.0, np.random.default_rng(SEED))),
         kl=kl,
@@ -122,8 +122,3 @@ def _decode(model: Autoencoder, codes: np.ndarray) -> np.ndarray:
     """Return the pictures of codes, (rows, columns, latent)."""
     pictures = model.decode(codes.reshape(-1, codes.shape[-1]))
     return pictures.reshape(*codes.shape[:2], *pictures.shape[1:])
-
-
-def _as_pictures(model: Autoencoder, images: Sequence[Any]) -> np.ndarray:
-    """Return images as the model sees them."""
-    return np.stack([np.rint(255 * model.prepare(image).permute(1, 2, 0).numpy()).astype(np.uint8) for image in images])

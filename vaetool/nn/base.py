@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -83,6 +84,20 @@ def channels_of(pictures: Sequence[Callable[[], np.ndarray]]) -> int:
     return 1 if all(map(is_grey, pictures[:: max(1, len(pictures) // SAMPLE)])) else 3
 
 
+class Framing(Enum):
+    """Ways in which pictures of any size become inputs of a model, in training and in use; sizes are `config.size`."""
+
+    CROPS = "crops of any size"
+    SHRUNK = "crops, of pictures that are shrunk if a side is longer"
+    MIDDLE_SQUARE = "whole pictures, cut to their middle square"
+    SQUEEZED = "whole pictures, squeezed into a square"
+
+    @property
+    def is_whole(self) -> bool:
+        """True if an input is a whole picture of one size."""
+        return self in (Framing.MIDDLE_SQUARE, Framing.SQUEEZED)
+
+
 class Facts(NamedTuple):
     """Facts about a model: sentences to print, and plain values to store."""
 
@@ -106,8 +121,8 @@ class Model(nn.Module):
     Config: ClassVar[type[Section]]
     Corruption: ClassVar[type[Section]] = Nothing
     Objective: ClassVar[type[Section]] = Nothing
-    figure: ClassVar[str]
-    """Name of the figure of merit that `validate` returns."""
+    metric: ClassVar[str]
+    """Name of the figure, among those that `validate` returns, by which weights are chosen."""
 
     shown: ClassVar[tuple[str, ...]] = ("before", "after", "original")
     """Names of the pictures of `example`."""
@@ -126,14 +141,8 @@ class Model(nn.Module):
     presets: ClassVar[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {}
     """Recipes by name: the sections and keys that differ from the defaults."""
 
-    whole_images: ClassVar[bool] = False
-    """Whether it takes whole pictures, resized to `config.size`, rather than crops of any size."""
-
-    squeezed: ClassVar[bool] = False
-    """Whether whole pictures are squeezed into a square, rather than cut to their middle one."""
-
-    shrinks: ClassVar[bool] = False
-    """Whether pictures with a side longer than `config.size` are shrunk to it, in training and in use."""
+    framing: ClassVar[Framing] = Framing.CROPS
+    """Framing of pictures as inputs."""
 
     turned: ClassVar[bool] = True
     """Whether crops are turned and mirrored in training, for kinds to which orientation does not matter."""
@@ -160,7 +169,7 @@ class Model(nn.Module):
     """Whether misleading an adversary is its only objective, from the first step on."""
 
     doubt: str | None = None
-    """Reason, stored in the model's file, why training failed and results mean little; see `advice`."""
+    """Reason, stored in the model's file, why training failed and results mean little; see `diagnose`."""
 
     def __init__(self, config: Any) -> None:
         super().__init__()
@@ -172,7 +181,7 @@ class Model(nn.Module):
         return cls(cls.Config.from_values(values, where=f"[model] of a {cls.kind}"))
 
     @classmethod
-    def settled(cls, config: Any, sources: Sequence[Source], modalities: Sequence[str]) -> Any:
+    def resolve_config(cls, config: Any, sources: Sequence[Source], modalities: Sequence[str]) -> Any:
         """Return the configuration completed from the images of a run: the channels.
 
         modalities: names of the modalities of the images, for a kind that has them.
@@ -184,14 +193,15 @@ class Model(nn.Module):
     @classmethod
     def whole(cls, source: Source, config: Any) -> np.ndarray:
         """Return an image as input for a kind of whole pictures, (size, size, channels) uint8. Raises ImageError."""
-        return (squeezed if cls.squeezed else whole_picture)(source.read(), config.size, config.channels)
+        frame = squeezed if cls.framing is Framing.SQUEEZED else whole_picture
+        return frame(source.read(), config.size, config.channels)
 
     @classmethod
-    def emphasis(cls, images: ImageStore, config: Any) -> Tensor | None:
+    def sampling_weights(cls, images: ImageStore, config: Any) -> Tensor | None:
         """Return the sampling weights of images in training, (images,), not normalised; None: uniform."""
         return None
 
-    def adopt(self, other: Model) -> bool:
+    def warm_start(self, other: Model) -> bool:
         """Copy useful weights of a trained model of another kind; return whether there were any."""
         return False
 
@@ -238,15 +248,15 @@ class Model(nn.Module):
         """
         raise NotImplementedError
 
-    def resting(self, objective: Any, fraction: float) -> Iterable[nn.Parameter]:
+    def frozen_parameters(self, objective: Any, fraction: float) -> Iterable[nn.Parameter]:
         """Return the parameters that stay fixed in a step, at a fraction of the run; most kinds have none."""
         return ()
 
     def validate(self, batch: Batch) -> dict[str, float]:
-        """Return figures on a held-out batch, including the one named by `figure`."""
+        """Return figures on a held-out batch, including the one named by `metric`."""
         raise NotImplementedError
 
-    def advice(self, figures: Mapping[str, float]) -> str | None:
+    def diagnose(self, figures: Mapping[str, float]) -> str | None:
         """Return advice if the held-out figures of a finished run show a well-known failure, else None."""
         return None
 
@@ -277,6 +287,11 @@ class Model(nn.Module):
         if fakes:
             return self.loss_and_fakes(batch, objective, fraction)
         return self.loss(batch, objective, fraction), None
+
+    @property
+    def stride(self) -> int:
+        """The number that heights and widths of inputs must be multiples of."""
+        return 1
 
     @property
     def device(self) -> torch.device:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601
+from vaetool.images.conversion import LUMA
 
 
 def luma(pictures: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import ClassVar, Protocol
 
 import numpy as np
 
@@ -174,7 +174,19 @@ class _NormalMap:
         return np.interp(numbers, self.values, self.normal) + above - below
 
 
-def calibration_of(model: Any, by: str | None) -> tuple[str, Calibration]:
+class Calibrated(Protocol):
+    """What is needed of a model here; see `vaetool.scoring.scorer.Scorer`."""
+
+    kind: ClassVar[str]
+    methods: tuple[str, ...]
+    default_method: str
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What is known about good pictures."""
+
+
+def calibration_of(model: Calibrated, by: str | None) -> tuple[str, Calibration]:
     """Return a model's method, its own choice if `by` is None, and its calibration.
 
     Raises UsageError if it has no such method, or is not calibrated for it.

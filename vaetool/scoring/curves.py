@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vaetool.images.plotting import empty_figure
 from vaetool.scoring.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -14,13 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BINS = 60
-DPI = 120
 NORMAL, OUTLIER, CALIBRATION = "C0", "C3", "grey"
 
 
 def draw_curves(scores: np.ndarray, labels: np.ndarray, evaluation: Evaluation, *, format: str = "png") -> bytes:  # noqa: A002
     """Draw ROC and precision-recall curves side by side, as PNG or SVG; evaluation: of the same scores."""
-    figure = _figure(9, 4.4)
+    figure = empty_figure(9, 4.4)
     left, right = figure.subplots(1, 2)
     _roc(left, scores, labels, evaluation)
     _precision_recall(right, scores, labels, evaluation)
@@ -39,7 +39,7 @@ def draw_histogram(
     calibration: (calibration images,); scores, outliers: (images,). Bars are shares of images, not counts, since the
     numbers of images and of calibration images have nothing to do with each other.
     """
-    figure = _figure(9, 3)
+    figure = empty_figure(9, 3)
     axes = figure.subplots()
     edges = _edges(calibration, scores)
     parts = [scores[~outliers], scores[outliers]]
@@ -101,13 +101,6 @@ def _square(axes: Axes) -> None:
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.01)
     axes.set_aspect("equal")
-
-
-def _figure(width: float, height: float) -> Figure:
-    """Return an empty figure; width and height are in inches."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), dpi=DPI, layout="constrained")
 
 
 def _encode(figure: Figure, format_name: str) -> bytes:

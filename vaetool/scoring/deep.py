@@ -30,48 +30,48 @@ MAX_IMAGES = 2000
 """Maximum number of pictures whose features are kept."""
 
 
-class Seen(NamedTuple):
+class DeepFeatures(NamedTuple):
     """Features of pictures: at each scale (images, places, features), and at a glance (images, `GLANCE_WIDTH`)."""
 
     scales: tuple[Tensor, ...]
     glance: Tensor
 
-    def part(self, chosen: Tensor | slice) -> Seen:
+    def part(self, chosen: Tensor | slice) -> DeepFeatures:
         """Return the features of some of the pictures."""
-        return Seen(tuple(scale[chosen] for scale in self.scales), self.glance[chosen])
+        return DeepFeatures(tuple(scale[chosen] for scale in self.scales), self.glance[chosen])
 
-    def to(self, device: torch.device) -> Seen:
+    def to(self, device: torch.device) -> DeepFeatures:
         """Return them on a device."""
-        return Seen(tuple(scale.to(device) for scale in self.scales), self.glance.to(device))
+        return DeepFeatures(tuple(scale.to(device) for scale in self.scales), self.glance.to(device))
 
 
 @torch.inference_mode()
-def see(x: Tensor) -> Seen:
+def extract(x: Tensor) -> DeepFeatures:
     """Return the features of pictures, (batch, 3, height, width) in 0..1, sides multiples of 32."""
-    return seen(trained_backbone(BLOCKS, x.device)(x))
+    return features_of(trained_backbone(BLOCKS, x.device)(x))
 
 
-def seen(outputs: Sequence[Tensor]) -> Seen:
+def features_of(outputs: Sequence[Tensor]) -> DeepFeatures:
     """Return the features from the outputs of the backbone's `BLOCKS`."""
     glance = F.adaptive_avg_pool2d(outputs[-1], GLANCE).flatten(1)
     scales = (local_mean(output, POOLED).permute(0, 2, 3, 1).flatten(1, 2) for output in outputs)
-    return Seen(tuple(scales), glance)
+    return DeepFeatures(tuple(scales), glance)
 
 
-def see_all(
+def extract_all(
     images: ImageStore, size: int, change: Callable[[Tensor], Tensor] = lambda x: x, limit: int | None = None
-) -> Seen:
+) -> DeepFeatures:
     """Return the features of changed images, on the CPU; limit: number of images, at most `MAX_IMAGES`."""
     limit = min(MAX_IMAGES, len(images), *([] if limit is None else [limit]))
-    parts: list[Seen] = []
+    parts: list[DeepFeatures] = []
     for x in images.batches(size, BATCH):
-        parts.append(see(change(x[: limit - len(parts) * BATCH])).to(torch.device("cpu")))
+        parts.append(extract(change(x[: limit - len(parts) * BATCH])).to(torch.device("cpu")))
         if len(parts) * BATCH >= limit:
             break
     return together(*parts)
 
 
-def together(*parts: Seen) -> Seen:
+def together(*parts: DeepFeatures) -> DeepFeatures:
     """Join the features of several groups of pictures."""
     scales = zip(*(part.scales for part in parts), strict=True)
-    return Seen(tuple(torch.cat(scale) for scale in scales), torch.cat([part.glance for part in parts]))
+    return DeepFeatures(tuple(torch.cat(scale) for scale in scales), torch.cat([part.glance for part in parts]))

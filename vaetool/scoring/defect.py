@@ -16,8 +16,8 @@ from msgspec import Meta
 from torch import Tensor
 from torch.nn import functional as F
 
-from vaetool.images.conversion import shrunk, unpack
-from vaetool.nn.base import Batch, Losses, register
+from vaetool.images.conversion import shrunk, to_tensor, unpack
+from vaetool.nn.base import Batch, Framing, Losses, register
 from vaetool.nn.blocks import UNet
 from vaetool.nn.filters import local_mean
 from vaetool.nn.sections import NotNegative, Positive, Section, Some
@@ -70,8 +70,9 @@ class Defect(Scorer):
 
     Config = DefectConfig
     Corruption = Defects
-    figure = "auroc"
-    shrinks = True
+    metric = "auroc"
+    framing = Framing.SHRUNK
+    has_maps = True
     turned = False
     methods = tuple(SHARES)
     default_method = "small"
@@ -143,7 +144,7 @@ class Defect(Scorer):
     def prepare(self, image: Any) -> Tensor:
         """Prepare an image of any kind (see `vaetool.images.conversion.unpack`): (channels, height, width)."""
         pixels = shrunk(unpack(image)[0], self.config.size, self.config.channels)
-        return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+        return to_tensor(pixels)
 
     def prepare_all(self, images: Iterable[Any]) -> Iterator[Tensor]:
         """Yield images of any kind in batches of consecutive images of the same size, on the model's device."""

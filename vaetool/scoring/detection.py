@@ -15,6 +15,7 @@ from vaetool.images.sources import Source, find_sources
 from vaetool.scoring.calibration import Calibration, calibration_of, check_alpha, usual_alpha
 from vaetool.scoring.copies import thumbnail, without_copies
 from vaetool.scoring.measurement import Measured, measure_with_maps
+from vaetool.scoring.scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Score:
 
 
 def score(
-    model: Any, images: Iterable[Any], *, by: str | None = None, alpha: float | None = None, maps: bool = False
+    model: Scorer, images: Iterable[Any], *, by: str | None = None, alpha: float | None = None, maps: bool = False
 ) -> Iterator[Score]:
     """Score images of any kind, in order, with one batch in memory at a time.
 
@@ -57,7 +58,7 @@ def _scores(found: Measured, by: str, alpha: float, calibration: Calibration) ->
         yield Score(float(value), float(p), bool(p <= alpha), components, by, heat)
 
 
-def calibrate(model: Any, images: Iterable[Any]) -> None:
+def calibrate(model: Scorer, images: Iterable[Any]) -> None:
     """Calibrate a model with good images of any kind, at most a thousand, on which its p-values are based.
 
     The model must not have been trained on them, nor its weights chosen by them: memorised pictures look more usual
@@ -70,13 +71,13 @@ def calibrate(model: Any, images: Iterable[Any]) -> None:
     model.calibrate([good[index] for index in different])
 
 
-def learn(model: Any, place: str | Path, warn: Callable[[str], None]) -> str:
+def learn(model: Scorer, place: str | Path, warn: Callable[[str], None]) -> str:
     """Learn how to score from a folder or zip file of pictures known to be bad; return the outcome in words.
 
     warn: is told of pictures that cannot be read, which are left out.
     Raises UsageError for a model that cannot learn from them, one without calibration, and if there are no pictures.
     """
-    if not hasattr(model, "learn"):
+    if not model.can_learn:
         raise UsageError(f"this {model.kind} cannot learn from bad pictures: a model of features can")
     return model.learn(_readable(find_sources([place]), warn))
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 
 from vaetool.scoring.calibration import ALPHA, Calibration, Level, rank
+from vaetool.scoring.scorer import Scorer
 
 FEW = 30
 """Number of good pictures below which p-values are called rough."""
 
 
-def doubts(model: Any, calibration: Calibration, by: str, level: Level) -> list[str]:
+def doubts(model: Scorer, calibration: Calibration, by: str, level: Level) -> list[str]:
     """Return reasons, a sentence each, why verdicts by a method are unreliable: few good pictures, a collapse."""
     found = []
     count = calibration.count(by)

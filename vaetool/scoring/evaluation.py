@@ -212,11 +212,11 @@ class PixelTally:
         weights = np.concatenate([self._normal, self._defect])
         return float(roc_auc_score(*_TWICE, sample_weight=weights))
 
-    def per_region_overlap(self, limit: float = MAX_FPR) -> float | None:
+    def per_region_overlap(self) -> float | None:
         """Return the mean share of a defect region above the threshold, averaged over thresholds; None as for `auroc`.
 
-        This is the area under the curve of the share, (0..1), against the false-positive rate of pixels up to `limit`,
-        divided by `limit` (Bergmann et al. 2020). Regions are connected components.
+        This is the area under the curve of the share, (0..1), against the false-positive rate of pixels up to
+        `MAX_FPR`, divided by that (Bergmann et al. 2020). Regions are connected components.
         """
         from sklearn.metrics import auc, roc_curve
 
@@ -224,10 +224,10 @@ class PixelTally:
             return None
         weights = np.concatenate([self._normal, self._shares])
         false, overlap, _ = roc_curve(*_TWICE, sample_weight=weights, drop_intermediate=False)
-        below = false < limit
-        x = np.append(false[below], limit)
-        y = np.append(overlap[below], np.interp(limit, false, overlap))
-        return float(auc(x, y) / limit)
+        below = false < MAX_FPR
+        x = np.append(false[below], MAX_FPR)
+        y = np.append(overlap[below], np.interp(MAX_FPR, false, overlap))
+        return float(auc(x, y) / MAX_FPR)
 
     @property
     def _is_comparable(self) -> bool:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vaetool.nn.base import ImageStore
-from vaetool.scoring.deep import Seen, see_all, together
+from vaetool.scoring.deep import DeepFeatures, extract_all, together
 
 Copy = Literal["mirrored", "flipped", "turned 90", "turned 180", "turned 270", "transposed", "antitransposed"]
 """Kinds of copies: left becomes right; top becomes bottom; turned counter-clockwise; mirrored about either diagonal."""
@@ -47,8 +47,8 @@ MAX_FITTED = 300
 class Examples(NamedTuple):
     """The features of good pictures, and of their copies for each kind of copy that is used."""
 
-    pictures: Seen
-    copies: tuple[Seen, ...]
+    pictures: DeepFeatures
+    copies: tuple[DeepFeatures, ...]
 
     def __len__(self) -> int:
         """Return the number of pictures without copies."""
@@ -58,7 +58,7 @@ class Examples(NamedTuple):
         """Return some of the pictures, and their copies."""
         return Examples(self.pictures.part(chosen), tuple(copy.part(chosen) for copy in self.copies))
 
-    def joined(self) -> Seen:
+    def joined(self) -> DeepFeatures:
         """Return the features of pictures and copies together."""
         return together(self.pictures, *self.copies) if self.copies else self.pictures
 
@@ -72,13 +72,13 @@ def copied(x: Tensor, copy: Copy) -> Tensor:
     return x.transpose(2, 3) if copy == "transposed" else x.rot90(2, (2, 3)).transpose(2, 3)
 
 
-def see_copies(images: ImageStore, size: int, copy: Copy, limit: int | None = None) -> Seen:
+def extract_copies(images: ImageStore, size: int, copy: Copy, limit: int | None = None) -> DeepFeatures:
     """Return the features of copies of images; limit: maximum number of images."""
-    return see_all(images, size, lambda x: copied(x, copy), limit)
+    return extract_all(images, size, lambda x: copied(x, copy), limit)
 
 
 def usual_copies(
-    pictures: Seen, images: ImageStore, size: int, scores: Callable[[Seen, Seen], np.ndarray]
+    pictures: DeepFeatures, images: ImageStore, size: int, scores: Callable[[DeepFeatures, DeepFeatures], np.ndarray]
 ) -> tuple[Copy, ...]:
     """Return the kinds of copies that look as usual as good pictures, the most usual first.
 
@@ -92,7 +92,7 @@ def usual_copies(
     if room < 1:
         return ()
     count = min(TESTED, len(pictures.glance))
-    candidates = [pictures.part(slice(count)), *(see_copies(images, size, copy, count) for copy in COPIES)]
+    candidates = [pictures.part(slice(count)), *(extract_copies(images, size, copy, count) for copy in COPIES)]
     number = torch.arange(min(MAX_FITTED, len(pictures.glance)))
     parts: list[list[np.ndarray]] = [[] for _ in candidates]
     for fold in range(TEST_FOLDS):

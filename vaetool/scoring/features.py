@@ -19,17 +19,17 @@ from msgspec import Meta
 from torch import Tensor
 
 from vaetool.errors import UsageError
-from vaetool.images.conversion import squeezed, unpack
+from vaetool.images.conversion import squeezed, to_tensor, unpack
 from vaetool.nn.backbone import STRIDE
-from vaetool.nn.base import Batch, Facts, ImageStore, TrainingImages, register, stacked
+from vaetool.nn.base import Batch, Facts, Framing, ImageStore, TrainingImages, register, stacked
 from vaetool.nn.sections import NotNegative, Section
 from vaetool.scoring.calibration import Calibration, calibration_of
 from vaetool.scoring.copies import without_copies
-from vaetool.scoring.deep import BATCH, GLANCE_WIDTH, SCALES, WIDTHS, Seen, see, see_all
+from vaetool.scoring.deep import BATCH, GLANCE_WIDTH, SCALES, WIDTHS, DeepFeatures, extract, extract_all
 from vaetool.scoring.doubts import FEW
 from vaetool.scoring.drawn import Defects, add_defects
 from vaetool.scoring.energies import LEARNT, PARTS, Energy, components, resized
-from vaetool.scoring.examples import Copy, Examples, see_copies, usual_copies
+from vaetool.scoring.examples import Copy, Examples, extract_copies, usual_copies
 from vaetool.scoring.foreign import foreign, names_in_folds
 from vaetool.scoring.heatmaps import SCALE, STEPS, levels, log_p
 from vaetool.scoring.labelled import learn
@@ -73,10 +73,10 @@ class Features(Scorer):
 
     Config = FeaturesConfig
     Corruption = Defects
-    figure = "auroc"
+    metric = "auroc"
     closed_form = True
-    whole_images = True
-    squeezed = True
+    framing = Framing.SQUEEZED
+    has_maps = can_learn = True
     methods = ("all", *PARTS)
     default_method = "all"
     defaults: ClassVar[dict[str, dict[str, Any]]] = {
@@ -155,7 +155,7 @@ class Features(Scorer):
         """Fit the model to good pictures and calibrate it with them, in folds; return the findings in words."""
         given = len(images)
         images = images.part(without_copies(images.thumbnails()))  # a copy in another fold would look too usual
-        pictures = see_all(images, self.config.size)
+        pictures = extract_all(images, self.config.size)
         side = self.config.size // SCALES[1]
         inside = slice(side // 4, side - side // 4)  # places at the edge are recognisable by their features
         share = share_of_place(pictures.scales[1].unflatten(1, (side, side))[:, inside, inside].flatten(1, 2))
@@ -165,7 +165,7 @@ class Features(Scorer):
         if kinds == "auto":
             kinds = self._usual_copies(pictures, images)
             self.config = dataclasses.replace(self.config, copies=kinds)
-        copies = tuple(see_copies(images, self.config.size, kind) for kind in kinds)
+        copies = tuple(extract_copies(images, self.config.size, kind) for kind in kinds)
         good = Examples(pictures, copies)
         if len(good) >= MIN_FOR_FOLDS:
             self._calibrate(self._energies_in_folds(good))
@@ -178,10 +178,10 @@ class Features(Scorer):
             words += f" and to copies that look as usual as they do ({', '.join(kinds)})"
         return f"{words}: what is usual {where} ({share:.0%} of the variance of features is due to the place)"
 
-    def _usual_copies(self, pictures: Seen, images: ImageStore) -> tuple[Copy, ...]:
+    def _usual_copies(self, pictures: DeepFeatures, images: ImageStore) -> tuple[Copy, ...]:
         """Return the kinds of copies that count as good."""
 
-        def scores(good: Seen, tested: Seen) -> np.ndarray:
+        def scores(good: DeepFeatures, tested: DeepFeatures) -> np.ndarray:
             self._fit(Examples(good, ()))
             return components(self.energy_of(tested.to(self.device)))["all"].cpu().numpy()
 
@@ -234,7 +234,7 @@ class Features(Scorer):
     def prepare(self, image: Any) -> Tensor:
         """Prepare an image of any kind (see `vaetool.images.conversion.unpack`): (3, size, size)."""
         pixels = squeezed(unpack(image)[0], self.config.size, self.config.channels)
-        return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
+        return to_tensor(pixels)
 
     def prepare_all(self, images: Iterable[Any]) -> Iterator[Tensor]:
         """Yield images of any kind in batches, on the model's device."""
@@ -330,13 +330,13 @@ class Features(Scorer):
         return torch.from_numpy(heat).to(energy.heat.device)
 
     def _energy(self, x: Tensor) -> Energy:
-        return self.energy_of(see(x))
+        return self.energy_of(extract(x))
 
-    def energy_of(self, seen: Seen) -> Energy:
+    def energy_of(self, found: DeepFeatures) -> Energy:
         """Return the energy of pictures from their features."""
-        code = self._code()(seen.glance)
+        code = self._code()(found.glance)
         energies = []
-        for number, (features, scale) in enumerate(zip(seen.scales, SCALES, strict=True)):
+        for number, (features, scale) in enumerate(zip(found.scales, SCALES, strict=True)):
             places = self._places(number)
             spread = getattr(self, f"spread_{number}")
             energy = places.energy(features / spread, code[:, : len(places.slope)])
@@ -347,4 +347,4 @@ class Features(Scorer):
         ordered = score.flatten(1).sort(dim=1).values
         usual = ordered[:, (ordered.shape[1] - 1) // 2].clamp_min(1e-9).sqrt()  # the median, which ONNX does not have
         heat = (fine + resized(middle, fine.shape[1])) / usual[:, None, None]
-        return Energy(score, heat, Whole(self.whole_mean, self.whole_whitening).energy(seen.glance))
+        return Energy(score, heat, Whole(self.whole_mean, self.whole_whitening).energy(found.glance))

@@ -16,9 +16,10 @@ from vaetool.errors import UsageError
 from vaetool.files import inputs
 from vaetool.files.remote import Place
 from vaetool.files.tables import read_table
+from vaetool.images.modalities import COLUMNS
+from vaetool.scoring.scorer import Scorer
 
 WORDS = {"0": False, "normal": False, "1": True, "outlier": True}
-COLUMNS = ("path", "label")
 
 
 class Labels:
@@ -75,6 +76,6 @@ def _place(path: object) -> str:
     return os.path.abspath(str(path))  # noqa: PTH100 - as text: many paths
 
 
-def mask_for(model: Any, mask: Any) -> np.ndarray:
+def mask_for(model: Scorer, mask: Any) -> np.ndarray:
     """Crop and shrink a mask, an image of any kind, as the model does with pictures: (height, width) bool."""
     return (model.prepare(mask).mean(dim=0) > 0.5).numpy()

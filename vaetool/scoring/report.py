@@ -52,8 +52,7 @@ class ReportRow:
 class Page:
     """Collector of the images of a batch, of which it keeps those to list, and writer of the page."""
 
-    def __init__(self, most: int = MAX_ROWS) -> None:
-        self.most = most
+    def __init__(self) -> None:
         self.count = 0
         self._worst: list[tuple[float, int, ReportRow]] = []  # a heap: the least unusual of those kept comes first
 
@@ -61,7 +60,7 @@ class Page:
         """Add the next image of the batch."""
         self.count += 1
         item = (entry.score, -self.count, entry)
-        if len(self._worst) < self.most:
+        if len(self._worst) < MAX_ROWS:
             heapq.heappush(self._worst, item)
         else:
             heapq.heappushpop(self._worst, item)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, ClassVar
 
@@ -30,6 +30,12 @@ class Scorer(Model):
     slow_methods: ClassVar[tuple[str, ...]] = ()
     """Methods that need extra forward passes."""
 
+    has_maps: ClassVar[bool] = False
+    """Whether it shows where pictures are unusual: `components_and_maps`."""
+
+    can_learn: ClassVar[bool] = False
+    """Whether it learns from bad pictures how to score: `learn`."""
+
     default_method: str
     calibration_components: Tensor
 
@@ -43,6 +49,10 @@ class Scorer(Model):
         """Prepare an image of any kind for `components`: (channels, height, width) in 0..1."""
         raise NotImplementedError
 
+    def prepare_all(self, images: Iterable[Any]) -> Iterator[Tensor]:
+        """Yield images of any kind in batches, on the model's device; a million need the memory of one batch."""
+        raise NotImplementedError
+
     def components(self, x: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the components of scores, (batch,) each, for pictures (batch, channels, size, size) in 0..1.
 
@@ -52,6 +62,14 @@ class Scorer(Model):
 
     def slow_components(self, x: Tensor, by: str, generator: torch.Generator) -> dict[str, Tensor]:
         """Return the component of a slow method."""
+        raise NotImplementedError
+
+    def components_and_maps(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Return components and maps, (batch, height, width), of one pass, if the model `has_maps`."""
+        raise NotImplementedError
+
+    def learn(self, bad: Iterable[Any]) -> str:
+        """Learn from bad pictures how to score, if the model `can_learn`; return what came of it, in words."""
         raise NotImplementedError
 
     @property

@@ -135,15 +135,7 @@ def read_recipe(
     >>> recipe.training.steps, recipe.model.blocks
     (10, 1)
     """
-    draft = _Draft()
-    if isinstance(base, Recipe):
-        _merge(draft, base.as_dict(), "the recipe")
-    elif base is not None:
-        _merge(draft, _parse_file(Path(base)), str(base))
-    for name, values in overrides.items():
-        _merge(draft, {name: values}, "the options")
-    for setting in settings:
-        _merge(draft, _parse_setting(setting), f"--set {setting}")
+    draft = _draft_from(base, overrides, settings)
     if kind is not None and draft.kind is not None and kind != draft.kind:
         raise UsageError(f"this is a recipe for {with_article(draft.kind)}, not for {with_article(kind)}")
     kind = kind or draft.kind
@@ -153,6 +145,27 @@ def read_recipe(
     _begin_with(draft, cls, preset, further)
     if not any(budget in draft.sections["training"] for budget in BUDGETS):
         draft.sections["training"]["minutes"] = DEFAULT_MINUTES
+    return _build(draft, cls, overrides)
+
+
+def _draft_from(
+    base: str | Path | Recipe | None, overrides: Mapping[str, Mapping[str, Any]], settings: Iterable[str]
+) -> _Draft:
+    """Return all that is said, the last of it having the last word."""
+    draft = _Draft()
+    if isinstance(base, Recipe):
+        _merge(draft, base.as_dict(), "the recipe")
+    elif base is not None:
+        _merge(draft, _parse_file(Path(base)), str(base))
+    for name, values in overrides.items():
+        _merge(draft, {name: values}, "the options")
+    for setting in settings:
+        _merge(draft, _parse_setting(setting), f"--set {setting}")
+    return draft
+
+
+def _build(draft: _Draft, cls: type[Model], overrides: Mapping[str, Mapping[str, Any]]) -> Recipe:
+    """Return the checked recipe of a kind, with what the kind itself decides."""
     types: dict[str, type[Section]] = {
         "model": cls.Config,
         "corruption": cls.Corruption,
@@ -161,12 +174,12 @@ def read_recipe(
         "training": TrainingConfig,
     }
     for name, values in overrides.items():
-        _check_options(kind, types[name], values, name)
+        _check_options(cls.kind, types[name], values, name)
     sections: dict[str, Any] = {key: types[key].from_values(draft.sections[key], f"[{key}]") for key in SECTIONS}
-    recipe = Recipe(kind=kind, **sections)
+    recipe = Recipe(kind=cls.kind, **sections)
     if recipe.training.adversarial and not cls.meets_adversary:
-        raise UsageError(f"the kind {kind} does not train against an adversary (training.adversarial must be 0)")
-    forced: dict[str, Any] = {"crops": (recipe.model.size,)} if cls.whole_images else {}
+        raise UsageError(f"the kind {cls.kind} does not train against an adversary (training.adversarial must be 0)")
+    forced: dict[str, Any] = {"crops": (recipe.model.size,)} if cls.framing.is_whole else {}
     if cls.only_adversary:
         forced |= {"adversarial": 1.0, "adversarial_from": 0.0}
     return dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, **forced))

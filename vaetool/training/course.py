@@ -44,8 +44,7 @@ class Course:
             return
         self.begun = due
         noisy = self.images.training
-        stride = getattr(model, "stride", 1)
-        size = min(LESSON_SIZE, int(noisy.sizes.min())) // stride * stride
+        size = min(LESSON_SIZE, int(noisy.sizes.min())) // model.stride * model.stride
         crops = noisy.random_crops(LESSON_CROPS, size, self.generator(f"lesson {due}"), augment=False, mirror=False)
         clean, self.corruption = model.lesson(crops, self.corruption)
         self.training = store_of(clean, SCALES, self.size)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from vaetool.images.plotting import as_png, empty_figure
 from vaetool.training.words import UNITS
 
 NOT_DRAWN = {"step", "seconds", "crop", "minutes_left"}
@@ -21,15 +21,12 @@ def draw(rows: list[dict[str, Any]], examples: list[Tensor], names: Sequence[str
     rows: as in the log, each with `seconds`. examples: each (pictures, channels, height, width) in 0..1, one row each.
     names: of the first rows of pictures.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     strips = [_strip(pictures) for pictures in examples]
     curves = [name for name in dict.fromkeys(n for row in rows for n in row) if name not in NOT_DRAWN]
     columns = max(len(curves), 1)
     width = 2.8 * columns
     heights = [2.4] + [(width - 0.5) * strip.shape[0] / strip.shape[1] for strip in strips]
-    figure = Figure(figsize=(width, sum(heights) + 0.2), dpi=120, layout="constrained")
+    figure = empty_figure(width, sum(heights) + 0.2)
     grid = figure.add_gridspec(len(heights), columns, height_ratios=heights)
     for column, name in enumerate(curves):
         points = [(row["seconds"] / 60, row[name]) for row in rows if name in row]
@@ -49,8 +46,7 @@ def draw(rows: list[dict[str, Any]], examples: list[Tensor], names: Sequence[str
         axes.set_yticks([])
         axes.set_frame_on(False)
         axes.set_ylabel(names[number] if number < len(names) else "", fontsize=8)
-    FigureCanvasAgg(figure).print_png(buffer := io.BytesIO())
-    return buffer.getvalue()
+    return as_png(figure)
 
 
 def _strip(pictures: Tensor) -> Tensor:

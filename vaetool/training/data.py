@@ -54,10 +54,10 @@ class PixelStore:
     """Images of many sizes as one block of bytes, (pixels, channels), with the position of each.
 
     sources: number of files they come from; a file may be stored at several scales. labels, origins: of the images.
-    emphasis: sampling weights, (images,), not normalised; None: uniform.
+    sampling_weights: sampling weights, (images,), not normalised; None: uniform.
     """
 
-    emphasis: Tensor | None = None
+    sampling_weights: Tensor | None = None
 
     def __init__(
         self,
@@ -66,11 +66,14 @@ class PixelStore:
         sources: int | None = None,
         labels: Sequence[str] = (),
         origins: Sequence[Source] = (),
+        *,
+        drain: bool = False,
     ) -> None:
         """Copy arrays, (height, width, channels) uint8 each, all with the same number of channels, into one block.
 
-        They are removed from the list while they are copied, so that memory never holds all of them twice.
+        drain: take them out of the list while they are copied, so that memory never holds all of them twice.
         """
+        arrays = arrays if drain else list(arrays)
         self.sources = len(arrays) if sources is None else sources
         self.labels = tuple(labels)
         self.origins = tuple(origins)
@@ -91,7 +94,7 @@ class PixelStore:
         other = copy(self)
         index = torch.tensor(chosen, device=self.pixels.device)
         other.sizes, other.offsets = self.sizes[index], self.offsets[index]
-        other.emphasis = None if self.emphasis is None else self.emphasis[index]
+        other.sampling_weights = None if self.sampling_weights is None else self.sampling_weights[index]
         other.labels = tuple(self.labels[each] for each in chosen) if self.labels else ()
         other.origins = tuple(self.origins[each] for each in chosen) if self.origins else ()
         other.sources = len({source.origin for source in other.origins}) or len(chosen)
@@ -108,16 +111,16 @@ class PixelStore:
     def random_crops(
         self, count: int, size: int, generator: torch.Generator, augment: bool = True, mirror: bool = True
     ) -> Tensor:
-        """Draw square crops, turned if `augment` and flipped left to right if `mirror`, of images drawn by `emphasis`.
+        """Draw square crops, turned if `augment` and flipped left to right if `mirror`.
 
-        No image may be smaller than `size`.
+        Images are drawn by `sampling_weights`. No image may be smaller than `size`.
         Returns (count, channels, size, size) float in 0..1, laid out channels last.
         """
         device = self.pixels.device
-        if self.emphasis is None:
+        if self.sampling_weights is None:
             image = torch.randint(len(self), (count,), generator=generator, device=device)
         else:
-            image = torch.multinomial(self.emphasis, count, replacement=True, generator=generator)
+            image = torch.multinomial(self.sampling_weights, count, replacement=True, generator=generator)
         corner = torch.rand((count, 2), generator=generator, device=device)
         turns = torch.randint(2, (3, count, 1, 1), generator=generator, device=device).bool()
         corner = (corner * (self.sizes[image] - size + 1)).long()
@@ -170,14 +173,13 @@ def load_store(
     Raises TrainingError if none can be used.
     """
 
-    def paired(noisy: np.ndarray, pixels: np.ndarray) -> list[np.ndarray]:
-        """Return the channels of the clean image of a pair and those of the noisy one, both in the latter's range."""
-        if noisy.shape[:2] != pixels.shape[:2]:
-            (height, width), (clean_height, clean_width) = noisy.shape[:2], pixels.shape[:2]
-            raise ImageError(f"is {clean_width} x {clean_height} pixels, and its noisy version {width} x {height}")
-        both = (in_eight_bits(image, used_range(noisy)) for image in (pixels, noisy))
-        versions = (_scaled(image, config.scales, smallest, channels) for image in both)
-        return [np.concatenate(pair, axis=2) for pair in zip(*versions, strict=True)]
+    def prepare(source: Source) -> list[np.ndarray] | str:
+        try:
+            if whole is not None:
+                return [whole(source)]
+            return _at_scales(source, config.scales, smallest, channels, longest)
+        except ImageError as error:
+            return str(error)
 
     arrays: list[np.ndarray] = []
     labels: list[str] = []
@@ -185,24 +187,8 @@ def load_store(
     budget = config.max_megapixels * 1e6
     order = random.Random(0).sample(sources, len(sources))
     used = failed = 0
-
-    def prepared(source: Source) -> list[np.ndarray] | str:
-        try:
-            if whole is not None:
-                return [whole(source)]
-            pixels = source.read()
-            if longest is not None:
-                pixels = _mirrored(shrunk(pixels, longest, channels), smallest)
-            if source.read_noisy is not None:
-                return paired(source.read_noisy(), pixels)
-            return _scaled(in_eight_bits(pixels, used_range(pixels)), config.scales, smallest, channels)
-        except ImageError as error:
-            return str(error)
-
     threads = os.cpu_count() or 1
-    with closing(
-        in_order((partial(prepared, source) for source in order), threads=threads, ahead=threads + 1)
-    ) as found:
+    with closing(in_order((partial(prepare, source) for source in order), threads=threads, ahead=threads + 1)) as found:
         for source, versions in zip(order, found, strict=False):
             if isinstance(versions, str):
                 failed += 1
@@ -225,7 +211,28 @@ def load_store(
         warn(f"and {failed - NAMED_FAILURES} more images left out")
     if not arrays:
         raise TrainingError("none of the images can be used")
-    return PixelStore(arrays, device, used, labels, origins)
+    return PixelStore(arrays, device, used, labels, origins, drain=True)
+
+
+def _at_scales(
+    source: Source, scales: Sequence[float], smallest: int, channels: int, longest: int | None
+) -> list[np.ndarray]:
+    """Return an image as `load_store` keeps it, uint8, at each scale; the channels of a noisy one of a pair come last.
+
+    Raises ImageError if it cannot be read, or is too small.
+    """
+    pixels = source.read()
+    if longest is not None:
+        pixels = _mirrored(shrunk(pixels, longest, channels), smallest)
+    if source.read_noisy is None:
+        return _scaled(in_eight_bits(pixels, used_range(pixels)), scales, smallest, channels)
+    noisy = source.read_noisy()
+    if noisy.shape[:2] != pixels.shape[:2]:
+        (height, width), (clean_height, clean_width) = noisy.shape[:2], pixels.shape[:2]
+        raise ImageError(f"is {clean_width} x {clean_height} pixels, and its noisy version {width} x {height}")
+    both = (in_eight_bits(image, used_range(noisy)) for image in (pixels, noisy))  # both in the range of the noisy one
+    versions = (_scaled(image, scales, smallest, channels) for image in both)
+    return [np.concatenate(pair, axis=2) for pair in zip(*versions, strict=True)]
 
 
 def _mirrored(pixels: np.ndarray, smallest: int) -> np.ndarray:

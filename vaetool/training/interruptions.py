@@ -7,7 +7,7 @@ import threading
 from types import FrameType
 from typing import Any, Self
 
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+from vaetool.files.signals import SIGNALS
 
 
 class Interruptions:

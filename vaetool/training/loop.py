@@ -32,11 +32,11 @@ from vaetool.training.flags import sections_of
 from vaetool.training.interruptions import Interruptions
 from vaetool.training.optimizers import follow, learning_rate_factor, make_optimizers
 from vaetool.training.prefetch import Prefetcher
-from vaetool.training.preparation import batch_size, find_images, new_model, read_images, settle, take_over
+from vaetool.training.preparation import batch_size, find_images, new_model, read_images, resolve, take_over
 from vaetool.training.report import Reporter
 from vaetool.training.words import no_gain
 
-SETTLED = 0.5  # share of a run after which failures are reported at once: before, they may pass
+WARNED_FROM = 0.5  # share of a run after which failures are reported at once: before, they may pass
 
 
 def train(
@@ -108,7 +108,7 @@ class Run:
     ) -> None:
         self.places = [str(place) for place in places]
         found = find_images(recipe, self.places, root)
-        self.recipe = recipe = settle(recipe, found)
+        self.recipe = recipe = resolve(recipe, found)
         self.config: TrainingConfig = recipe.training
         self.output, self.best = output, checkpoints.best_path(output)
         self.processes = processes
@@ -173,7 +173,7 @@ class Run:
             codes, held_out = self._generator("codes"), self.course.held_out
             for words in complete_file(self.best, self.output, self.images, held_out, self.recipe, codes):
                 self.reporter.say(words)
-            for words in filter(None, (self.model.advice(progress.figures), no_gain(progress))):
+            for words in filter(None, (self.model.diagnose(progress.figures), no_gain(progress))):
                 self.reporter.warn(words)
             self._show()
             checkpoints.remove_state(self.output)  # last: a run that is killed before can be resumed
@@ -184,7 +184,7 @@ class Run:
         best, held_out = weights.load(self.output, device=str(self.device)), self.images.held_out
         with torch.inference_mode():
             examples = best.example({name: tensor[:6] for name, tensor in self.course.held_out.items()})
-        self.reporter.finished(self.model.figure, self.progress, len(held_out), examples, self.model.shown)
+        self.reporter.finished(self.model.metric, self.progress, len(held_out), examples, self.model.shown)
         if self.recipe.kind in kinds_with_codes():
             self.reporter.codes(best, list(held_out.centre_crops(self._crop(1))), held_out.labels)
 
@@ -260,7 +260,7 @@ class Run:
     def _batch(self, step: int, size: int) -> Batch:
         """Draw this process's share of the batch of a step, with crops of a size."""
         generator = self._generator(step)
-        turned = self.model.turned and not self.model.whole_images
+        turned = self.model.turned and not self.model.framing.is_whole
         clean = self.course.training.random_crops(
             batch_size(self.config, size), size, generator, augment=turned, mirror=turned or self.recipe.data.mirror
         )
@@ -296,7 +296,7 @@ class Run:
             losses["discriminator"] = adversary.learn(real, fakes, self.progress.step, weight)
             losses.setdefault("loss", loss)
         (loss * weight).backward()
-        for parameter in self.model.resting(self.recipe.objective, fraction):
+        for parameter in self.model.frozen_parameters(self.recipe.objective, fraction):
             parameter.grad = None  # a gradient of zero would still move it: momentum, decay
         return losses
 
@@ -322,15 +322,15 @@ class Run:
                 figures = self.average.validate(self.course.held_out)
             if not self.model.closed_form:
                 progress.before = progress.before or figures
-            value = figures[self.model.figure] * (-1 if self.model.lower_is_better else 1)
+            value = figures[self.model.metric] * (-1 if self.model.lower_is_better else 1)
             progress.since_best += 1
             # An adversary makes a figure worse that measures likeness, though pictures become better.
             if value > progress.best or (self.adversary is not None and not self.model.only_adversary):
                 progress.best, progress.since_best, progress.figures = value, 0, figures
                 self._save_model()
             self.reporter.validation(progress, figures)
-            if self._fraction() >= SETTLED:
-                self.reporter.doubt(self.model.advice(figures))
+            if self._fraction() >= WARNED_FROM:
+                self.reporter.doubt(self.model.diagnose(figures))
         progress.best, since_best = self.processes.agree(progress.best, progress.since_best)
         progress.since_best = int(since_best)
         return 0 < self.config.patience <= progress.since_best
@@ -344,6 +344,6 @@ class Run:
             "steps": self.progress.step,
             "seconds": round(self.progress.seconds, 1),
             "held_out": self.progress.figures,
-            "doubt": self.model.advice(self.progress.figures),
+            "doubt": self.model.diagnose(self.progress.figures),
         }
         weights.save(self.best, self.average, about)

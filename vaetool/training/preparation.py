@@ -14,7 +14,7 @@ import torch
 from vaetool.errors import TrainingError, UsageError, WrongKindError
 from vaetool.images.modalities import Modalities, find_modalities
 from vaetool.images.sources import Source, find_pairs, find_sources
-from vaetool.nn.base import Model
+from vaetool.nn.base import Framing, Model
 from vaetool.store import weights
 from vaetool.training.config import Recipe, TrainingConfig
 from vaetool.training.data import PixelStore, load_store
@@ -57,10 +57,9 @@ def new_model(recipe: Recipe) -> Model:
             model = cls(recipe.model)
         except (ValueError, TypeError, RuntimeError, OverflowError) as error:
             raise UsageError(f"[model] is not valid: {str(error).splitlines()[0]}") from error
-    stride = getattr(model, "stride", 1)
-    wrong = [size for size in recipe.training.crops if size % stride]
+    wrong = [size for size in recipe.training.crops if size % model.stride]
     if wrong:
-        raise UsageError(f"training.crops of {wrong[0]}: this model needs multiples of {stride}")
+        raise UsageError(f"training.crops of {wrong[0]}: this model needs multiples of {model.stride}")
     return model
 
 
@@ -73,7 +72,7 @@ def take_over(model: Model, name: str | Path) -> None:
     other.forget()
     if other.kind == model.kind and other.config == model.config:
         model.load_state_dict(other.state_dict())
-    elif not model.adopt(other):
+    elif not model.warm_start(other):
         raise WrongKindError(
             f"{name}: its [model] differs from that of the recipe ({other.kind}: {asdict(other.config)})"
         )
@@ -105,12 +104,12 @@ def find_images(recipe: Recipe, places: Sequence[str], root: str | Path) -> Moda
     return Modalities(find(places, root, whole=cls.takes_any_values))
 
 
-def settle(recipe: Recipe, images: Modalities) -> Recipe:
-    """Return the recipe completed from its images: the configuration, see `Model.settled`, and the batch.
+def resolve(recipe: Recipe, images: Modalities) -> Recipe:
+    """Return the recipe completed from its images: the configuration, see `Model.resolve_config`, and the batch.
 
     Few images or minutes get small batches, so that there are enough steps.
     """
-    model = weights.model_class(recipe.kind).settled(recipe.model, images.sources, images.names)
+    model = weights.model_class(recipe.kind).resolve_config(recipe.model, images.sources, images.names)
     training = recipe.training
     if not training.batch:
         training = replace(training, batch=fitting_batch(len(images.sources), training.minutes))
@@ -141,8 +140,8 @@ def read_images(
         raise UsageError("training needs at least two images: one is held out to measure on")
     crop = max(recipe.training.crops)
     cls = weights.model_class(recipe.kind)
-    most = HELD_OUT_PICTURES if cls.whole_images else HELD_OUT_CROPS
-    longest = recipe.model.size if cls.shrinks else None
+    most = HELD_OUT_PICTURES if cls.framing.is_whole else HELD_OUT_CROPS
+    longest = recipe.model.size if cls.framing is Framing.SHRUNK else None
 
     def load(sources: list[Source], scales: tuple[float, ...]) -> PixelStore:
         config = replace(recipe.data, scales=scales)
@@ -151,7 +150,7 @@ def read_images(
             config,
             crop,
             channels=recipe.model.channels,
-            whole=partial(cls.whole, config=recipe.model) if cls.whole_images else None,
+            whole=partial(cls.whole, config=recipe.model) if cls.framing.is_whole else None,
             longest=longest,
             device=device,
             warn=warn,
@@ -171,5 +170,5 @@ def read_images(
     found = set_aside(load(training, scales), recipe.data.calibration, recipe.training.seed)
     if found.words is not None:
         warn(found.words)
-    found.training.emphasis = cls.emphasis(found.training, recipe.model)
+    found.training.sampling_weights = cls.sampling_weights(found.training, recipe.model)
     return Images(found.training, held_out, found.unseen, fingerprint)

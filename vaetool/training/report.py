@@ -53,6 +53,7 @@ class Reporter:
     console: Console | None = None
     files: bool = True
     tensorboard: Path | None = None
+    _output: Path = field(default=Path(), init=False)
     _rows: list[dict[str, Any]] = field(default_factory=list, init=False)
     _columns: list[str] = field(default_factory=list, init=False)  # of the log as it is on disk
     _live: Live | None = field(default=None, init=False)
@@ -79,7 +80,7 @@ class Reporter:
     @contextmanager
     def open(self, recipe: Recipe, output: Path, images: int, progress: Progress) -> Iterator[None]:
         """Report one run; a resumed run continues its log."""
-        self.output = output
+        self._output = output
         self._rows = _read_rows(log_path(output), progress.step) if self.files and progress.step else []
         self._window, self._last, self._columns = [], {}, []
         self._fraction, self._best = 0.0, None if recipe.training.patience else progress.seconds
@@ -177,7 +178,7 @@ class Reporter:
 
     def _log(self, row: dict[str, Any]) -> None:
         """Append a row to the log; rewrite the log if the row is the first or has a new column."""
-        path = log_path(self.output)
+        path = log_path(self._output)
         if row.keys() <= set(self._columns) and path.is_file():
             append(path, _csv([row], self._columns, header=False))
             return
@@ -202,14 +203,14 @@ class Reporter:
             except ImportError:  # Training works with only torch and a few others, straight from a checkout.
                 self.warn("no picture of the curves: matplotlib is not installed")
                 return
-            write_atomically(picture_path(self.output), picture)
+            write_atomically(picture_path(self._output), picture)
 
     def codes(self, model: Autoencoder, images: Sequence[Tensor], labels: Sequence[str]) -> None:
         """Draw the latent space with the codes of held-out pictures, at the end of a run."""
         if not self.files:
             return
         with suppress(ImportError):  # matplotlib is missing, as `finished` has said
-            write_atomically(latent_path(self.output), overview(look(model, images, labels)))
+            write_atomically(latent_path(self._output), overview(look(model, images, labels)))
 
 
 def _display(rows: list[dict[str, Any]], now: dict[str, Any], fraction: float) -> RenderableType:

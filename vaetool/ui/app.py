@@ -27,9 +27,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from vaetool.errors import UsageError, VaetoolError
 from vaetool.files.console import reason
 from vaetool.files.records import plain
+from vaetool.store.catalogue import names_of
 from vaetool.store.kinds import kinds_with_codes, kinds_with_modalities, kinds_with_pictures
 from vaetool.ui import compress, denoise, inpaint, morph, sample, score, views
-from vaetool.ui.session import Session, models
+from vaetool.ui.session import Session
 
 PAGE = Path(__file__).parent / "page"
 
@@ -173,9 +174,9 @@ async def _in_thread(work: Callable[[], Any]) -> Any:
 def _models() -> dict[str, Any]:
     """Return the names of the models for each tab."""
     return {
-        "inpaint": models(("mae",)),
-        "denoise": models(("dae",)),
-        "compress": models(("codec",)),
-        "sample": models(kinds_with_pictures() + kinds_with_modalities()),
-        "codes": models(kinds_with_codes()),
+        "inpaint": names_of(("mae",)),
+        "denoise": names_of(("dae",)),
+        "compress": names_of(("codec",)),
+        "sample": names_of(kinds_with_pictures() + kinds_with_modalities()),
+        "codes": names_of(kinds_with_codes()),
     }

@@ -40,7 +40,7 @@ def encode(session: Session, request: Encode) -> dict[str, Any]:
     with session.working(item.name):
         model = autoencoder(session, request.model)
         taken = portrait(model, item.picture).seen(model)
-        seen = (255 * model.prepare(taken)).round().permute(1, 2, 0).byte().numpy()
+        seen = model.as_seen(taken)
         code = model.encode([taken])[0]
     return {"code": code.tolist(), "seen": inline(seen)}
 

@@ -16,8 +16,6 @@ from vaetool.errors import ImageError, UsageError, VaetoolError
 from vaetool.images import MAX_PIXELS, Picture
 from vaetool.progress import listening
 from vaetool.public import load
-from vaetool.store import catalogue
-from vaetool.store.headers import read_header
 
 KEPT_BYTES = 4 * 10**9
 """Bytes of memory for pictures, beyond which the least recently used are dropped."""
@@ -155,18 +153,6 @@ class Session:
         if self._stopped.is_set():
             raise StoppedError("stopped")
         self.progress = (task, done, total)
-
-
-def models(kinds: tuple[str, ...]) -> list[str]:
-    """Return the names of the models of some kinds."""
-    found = []
-    for name, path in catalogue.list_models().items():
-        try:
-            if read_header(path).kind in kinds:
-                found.append(name)
-        except VaetoolError:
-            continue  # a damaged one does not hide the others
-    return found
 
 
 def renamed(name: str, suffix: str, extension: str = "") -> str:

@@ -54,11 +54,11 @@ def test_the_variance_of_noise_of_light_grows_with_the_light(generator, monkeypa
     monkeypatch.setattr(plain, "MAX_READ", 0.0)
     monkeypatch.setattr(plain, "PHOTONS", (100.0, 100.0))
     for value in (0.1, 0.4, 0.9):
-        assert float(plain.of_light(grey(value, 8), generator).var()) == pytest.approx(value / 100, rel=0.02)
+        assert float(plain.shot_noise(grey(value, 8), generator).var()) == pytest.approx(value / 100, rel=0.02)
 
 
 def test_noise_of_colours_is_mostly_in_the_colours(generator):
-    noise = plain.of_colours(grey(), generator)
+    noise = plain.chroma_noise(grey(), generator)
     assert noise.mean(dim=1).square().mean() < 0.3 * noise.square().mean()
 
 

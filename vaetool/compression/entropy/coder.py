@@ -55,7 +55,7 @@ class Tables:
         place = self._centre[indices] + np.where(escaped, reach + 1, numbers)
         return self._bits[place] + np.log2(_ESCAPED) * escaped
 
-    def thrifty(self, values: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    def rdo_quantise(self, values: np.ndarray, indices: np.ndarray) -> np.ndarray:
         """Round real numbers to whole ones for coding, (count,) int32: to the nearest, or the next one nearer to zero.
 
         The latter where the bits saved are worth more than the distortion added, see `BITS_PER_SQUARE`.

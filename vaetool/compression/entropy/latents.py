@@ -36,7 +36,7 @@ def encode_latents(prior: ExactPrior, z: Tensor, y: Tensor, quality: int, encode
         wanted = values.double() - mean.double() / 2**MEAN_BITS
         wanted = wanted.clamp(-MAX_LATENT >> MEAN_BITS, MAX_LATENT >> MEAN_BITS).cpu().numpy()
         indices = _array(index)
-        numbers = np.rint(wanted).astype(np.int32) if number is None else encoder.tables.thrifty(wanted, indices)
+        numbers = np.rint(wanted).astype(np.int32) if number is None else encoder.tables.rdo_quantise(wanted, indices)
         encoder.encode(numbers, indices)
         z_bits = z_bits if number is not None else encoder.bits
         return torch.from_numpy(numbers).to(mean)

@@ -28,14 +28,14 @@ def correlated(clean: Tensor, generator: torch.Generator) -> Tensor:
     return sigma * _unit(blurred(normal(generator, clean), uniform(generator, len(clean), *CORRELATION)))
 
 
-def of_light(clean: Tensor, generator: torch.Generator) -> Tensor:
+def shot_noise(clean: Tensor, generator: torch.Generator) -> Tensor:
     """Return shot noise, whose variance grows with the light, and read noise (Foi et al. 2008)."""
     photons = log_uniform(generator, len(clean), *PHOTONS)
     read = uniform(generator, len(clean), 0, MAX_READ)
     return (clean.clamp_min(0) / photons + read.square()).sqrt() * normal(generator, clean)
 
 
-def of_colours(clean: Tensor, generator: torch.Generator) -> Tensor:
+def chroma_noise(clean: Tensor, generator: torch.Generator) -> Tensor:
     """Return noise that is mostly in the colours, and smooth there; for pictures of one channel it is white."""
     count = len(clean)
     noise = normal(generator, clean)
@@ -65,7 +65,7 @@ def impulses(clean: Tensor, generator: torch.Generator) -> Tensor:
     return (hit < share) * ((light < 0.5).to(clean.dtype) - clean)
 
 
-KINDS = (correlated, of_light, of_colours, grain, impulses)
+KINDS = (correlated, shot_noise, chroma_noise, grain, impulses)
 
 
 def _unit(noise: Tensor) -> Tensor:
