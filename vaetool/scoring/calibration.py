@@ -175,7 +175,7 @@ class _NormalMap:
 
 
 class Calibrated(Protocol):
-    """What is needed of a model here; see `vaetool.scoring.scorer.Scorer`."""
+    """The part of a `vaetool.scoring.scorer.Scorer` that is needed here."""
 
     kind: ClassVar[str]
     methods: tuple[str, ...]
@@ -183,7 +183,7 @@ class Calibrated(Protocol):
 
     @property
     def calibration(self) -> Calibration | None:
-        """What is known about good pictures."""
+        """Scores of good pictures, and how they were measured."""
 
 
 def calibration_of(model: Calibrated, by: str | None) -> tuple[str, Calibration]:

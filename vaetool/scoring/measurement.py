@@ -25,7 +25,7 @@ MAX_SLOW = 100
 
 
 class Measurable(Protocol):
-    """What is needed of a model here; see `vaetool.scoring.scorer.Scorer`."""
+    """The part of a `vaetool.scoring.scorer.Scorer` that is needed here."""
 
     slow_methods: ClassVar[tuple[str, ...]]
 
