@@ -220,10 +220,9 @@ def test_public_methods_have_docstrings_of_their_own_or_inherited(module):
 
 # A docstring says what a thing does or is, in a sentence or a noun phrase: no fragment that only the code completes.
 FRAGMENTS = ("Of ", "What ", "Such ", "Those ", "How ", "Which ")
-LEFT = {"denoising.noise.camera", "denoising.noise.finishing", "images.sources"}  # not rewritten yet
 
 
-@pytest.mark.parametrize("module", [name for name in SOURCES if name.partition(".")[2] not in LEFT])
+@pytest.mark.parametrize("module", SOURCES)
 def test_no_docstring_begins_with_a_fragment(module):
     texts = [
         node.value.value

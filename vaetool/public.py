@@ -226,7 +226,7 @@ def translate(
     seed: int = 0,
     device: str = "auto",
 ) -> Translation:
-    """Return what an image is in another modality, a picture or a label, with how sure that is.
+    """Return an image in another modality, as a picture or a label, with the uncertainty.
 
     model: a multimodal VAE. to, source: names of modalities; each may be left out if it is the only one possible. See
     `vaetool.latents.translate`. Raises UsageError, ImageError.
@@ -273,7 +273,7 @@ def score(
     maps: bool = False,
     device: str = "auto",
 ) -> list[Score]:
-    """Return how unusual images are: a score, a p-value, a verdict and the components of each, in their order.
+    """Score how unusual images are: a score, a p-value, a verdict and the components of each, in order.
 
     model: one that was trained on good images, or an mmvae, trained on pairs: each of the images is then a sequence of
     what belongs together, pictures and a label, in the order of its modalities. Or good: a folder or zip file of good
@@ -301,7 +301,7 @@ def score(
 
 
 def compare(image: Any, reference: Any) -> Comparison:
-    """Return how close an image is to its reference, on all pages: PSNR, SSIM, MS-SSIM, the largest difference.
+    """Compare an image with its reference, on all pages: PSNR, SSIM, MS-SSIM, the largest difference.
 
     Both are images of any kind, a Pillow image being the frame that it is at, or paths, of .vae files, too.
     How they are brought together: `vaetool.images.comparison`. Raises UsageError, ImageError.

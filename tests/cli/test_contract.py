@@ -159,6 +159,14 @@ def test_a_usage_error_is_one_line_and_exit_code_two(here, vaetool, arguments, m
     assert names(here) == ["china.jpg", "flower.png", "grey.png"]
 
 
+def test_a_file_that_looks_like_an_option_is_told_how_to_be_named(here, vaetool):
+    (here / "china.jpg").rename(here / "-china.jpg")
+    result = vaetool("denoise", "-china.jpg")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("; the file -china.jpg is named ./-china.jpg\n")
+    assert vaetool("denoise", "./-china.jpg", "-o", "clean.jpg").exit_code == 0
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX terminals")
 def test_image_data_is_not_sent_to_a_terminal(python, photos):
     import pty

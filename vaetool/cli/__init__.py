@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -136,13 +137,17 @@ def _invoke(arguments: Sequence[str], console: Console) -> int:
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
-        raise _usage_error(error) from error
+        raise _usage_error(error, arguments) from error
     return code if isinstance(code, int) else 0
 
 
-def _usage_error(error: Exception) -> UsageError:
-    """Return typer's complaint about the arguments as one line, with a pointer to the help page."""
+def _usage_error(error: Exception, arguments: Sequence[str]) -> UsageError:
+    """Return typer's complaint about the arguments as one line, with a pointer to the help page.
+
+    A file that was taken for an option because its name begins with `-` is named as it has to be.
+    """
     message = " ".join(error.format_message().split()).rstrip(".")  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     page = context.command_path if context is not None else "vaetool"
-    return UsageError(f"{message} (see {page} --help)")
+    taken = next((name for name in arguments if name.startswith("-") and Path(name).is_file()), None)
+    return UsageError(f"{message} (see {page} --help)" + (f"; the file {taken} is named ./{taken}" if taken else ""))

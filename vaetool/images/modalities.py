@@ -97,7 +97,7 @@ def _labelled(sources: list[Source], table: LabelTable) -> list[Source]:
 
 
 def _name(place: str | Path) -> str:
-    """Return what a place calls its pictures.
+    """Return the name of a place's modality.
 
     >>> _name("data/photos/"), _name("masks.zip"), _name("torchvision:MNIST")
     ('photos', 'masks', 'MNIST')

@@ -1,4 +1,4 @@
-"""Where training images come from: folders, zip files (never unpacked) and torchvision's data sets."""
+"""Sources of training images: folders, zip files (never unpacked) and torchvision's data sets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ Load = Callable[[], Path | bytes]
 
 @dataclass(frozen=True)
 class Source:
-    """One image that can be read: its name, its label (the folder it lies in), where it is, and how to read it."""
+    """An image that can be read: its name, its label (the folder that it lies in), its place, and how to read it."""
 
     file_name: str
     label: str
@@ -82,7 +82,7 @@ def files_in(data: Iterable[str | Path]) -> Iterator[Path]:
 
 
 class Contents:
-    """What the files of images in a folder or zip file hold; of a folder, those are read that may be ones asked for."""
+    """Contents of the image files in a folder or zip file; of a folder, only files that may match are read."""
 
     def __init__(self, place: str | Path) -> None:
         self._known: set[tuple[int, int]] = set()
@@ -116,16 +116,16 @@ def find_pairs(data: Sequence[str | Path], root: str | Path = ".", *, whole: boo
 
 
 def refuse_alone(names: Collection[str], places: str) -> None:
-    """Raise UsageError if there are names of images that are not in all places where pairs are looked for."""
+    """Raise UsageError if there are names of images that are not in all of the places to be paired."""
     if names:
         more = f" and {len(names) - 1} others are" if len(names) > 1 else " is"
         raise UsageError(f"{min(names)}{more} not in {places}: pairs have the same names")
 
 
 def by_name(sources: list[Source]) -> dict[str, Source]:
-    """Return images by what those of a pair have in common: name without suffix, and without a folder of all; page.
+    """Return images by the names that pairs share: without suffix and without a folder common to all; with the page.
 
-    Raises UsageError if two images have that in common.
+    Raises UsageError if two images have the same name.
     """
     names = [PurePosixPath(source.file_name).with_suffix("") for source in sources]
     while len({name.parts[0] for name in names}) == 1 and all(len(name.parts) > 1 for name in names):
@@ -155,7 +155,7 @@ def _sources_in(place: str, root: Path, whole: bool) -> list[Source]:
 def _folder_sources(folder: Path, whole: bool) -> list[Source]:
     found: list[Source] = []
     files = inputs.expand([str(folder)], recursive=True)
-    # Whoever reads those that are not read says why they cannot be.
+    # Files of unknown formats stay among the images: whoever reads them says why they cannot be read.
     unread = ((path, path.relative_to(folder)) for path in files.unread if isinstance(path, Path))
     for path, place in chain(((entry.source, entry.place) for entry in files.entries), unread):
         if isinstance(path, Path) and Path(path.stem).suffix not in RESULTS:
@@ -168,7 +168,7 @@ def _file_sources(name: PurePosixPath, origin: str, load: Load, whole: bool) -> 
     """Return the images of a file: one, or all of its pages, if they are not too many to be read."""
     count = 1
     if whole and name.suffix.lower() in TIFF_SUFFIXES:
-        with suppress(ImageError):  # whoever reads it says why it cannot be
+        with suppress(ImageError):  # whoever reads it says why it cannot be read
             count = images.count_pages(load())
     if count == 1 or count > MAX_PAGES:
         return [Source(str(name), name.parent.name, origin, lambda: images.read(load(), whole=whole).visible_pixels())]

@@ -279,7 +279,7 @@ def _transparent(picture: Picture) -> np.ndarray:
 
 
 def _flawed(flaws: tuple[str, ...], name: str | PathLike[str] | Model, device: str) -> Marks:
-    """Return what finds flaws. Raises UsageError for an unknown kind."""
+    """Return a function that finds flaws. Raises UsageError for an unknown kind."""
     if unknown := set(flaws) - set(FLAWS):
         raise UsageError(f"--auto {min(unknown)}: expected {', '.join(FLAWS[:-1])} or {FLAWS[-1]}")
     finder = as_model(name, kind=("flaws",), device=device)
@@ -300,7 +300,7 @@ def _coloured(colour: tuple[int, ...], fuzz: int) -> Marks:
 
 
 def _of_colour(picture: Picture, colour: tuple[int, ...], fuzz: int) -> np.ndarray:
-    """Return where all channels differ from a colour by at most `fuzz` of 255; that of a grey picture, from all three.
+    """Return a mask of pixels within `fuzz` of 255 of a colour in every channel; a grey value counts for all three.
 
     Raises ImageError for a picture of floating point, which has no such scale.
     """

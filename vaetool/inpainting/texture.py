@@ -206,6 +206,6 @@ def _means(pixels: np.ndarray) -> np.ndarray:
 
 
 def _any(inside: np.ndarray) -> np.ndarray:
-    """Return where any of each 2x2 is true."""
+    """Halve the size of a mask: true where any of 2x2 pixels is."""
     even = _even(inside)
     return np.any(even.reshape(len(even) // 2, 2, even.shape[1] // 2, 2), axis=(1, 3))

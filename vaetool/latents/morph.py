@@ -127,7 +127,7 @@ def codes_of_seeds(model: Generative, seeds: Sequence[int]) -> np.ndarray:
 
 
 def reconstruction_psnrs(model: Generative, images: Sequence[Any], codes: np.ndarray) -> list[float]:
-    """Return how close the pictures of codes, (images, latent), are to images of any kind: the PSNR of each, in dB."""
+    """Return the PSNR in dB of the picture of each code, (images, latent), against images of any kind."""
     originals = map(model.as_seen, images)
     return [psnr(ours, theirs, peak=255) for ours, theirs in zip(model.decode(codes), originals, strict=True)]
 
@@ -183,7 +183,7 @@ def change_portrait(
 
 
 def frame_size(model: Generative) -> int:
-    """Return how many pixels a side frames have if nothing is said."""
+    """Return the default side of frames, in pixels."""
     return max(FRAME_SIZE, model.config.size)
 
 

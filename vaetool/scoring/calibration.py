@@ -295,5 +295,6 @@ def drift(p: np.ndarray) -> str | None:
         return None
     return (
         f"the median p-value of these {len(p)} pictures is {np.median(p):.2g}, where .5 is usual: unless most of them "
-        "are outliers, good pictures have changed since the calibration, and p-values are unreliable"
+        "are outliers, good pictures have changed since the calibration: p-values are unreliable, and "
+        "more of the good ones may be called outliers than alpha promises"
     )

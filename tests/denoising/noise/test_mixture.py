@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -10,7 +12,7 @@ from vaetool.errors import UsageError
 from vaetool.nn.filters import LUMA, local_mean
 
 KINDS = ("camera", "compressed", "plain", "clean")
-NONE = dict.fromkeys((*KINDS, "jpeg", "clipped", "grey", "drawn"), 0.0)
+NONE = dict.fromkeys((*KINDS, "jpeg", "clipped", "grey", "drawn", "documents"), 0.0)
 
 
 def only(**shares: float) -> Noise:
@@ -49,6 +51,21 @@ def test_white_noise_alone_leaves_the_target_as_it_is():
 def test_a_share_of_the_images_stays_clean(share):
     drawn = add_noise(grey_images(400, 4), seeded(), only(clean=share))
     assert (~is_changed(drawn)).float().mean() == pytest.approx(share, abs=0.01)
+
+
+@pytest.mark.parametrize("others", [{}, {"camera": 1.0}, {"compressed": 1.0}, {"plain": 1.0}], ids=str)
+def test_a_share_of_noisy_images_are_documents(others):
+    images = grey_images(60)
+    noise = only(sigma_max=10.0, **others)
+    photographs, mixed = (add_noise(images, seeded(), replace(noise, documents=share)).clean for share in (0.0, 0.3))
+    variety = [clean.flatten(1).std(dim=1) for clean in (photographs, mixed)]
+    assert variety[0].max() < 0.009  # of a grey image as a camera sees it
+    assert 0.15 < (variety[1] > 0.009).float().mean() < 0.45
+
+
+def test_clean_images_are_drawn_by_a_share_of_their_own():
+    clean = add_noise(grey_images(50), seeded(), only(clean=1.0, documents=1.0)).clean
+    assert torch.equal(clean, grey_images(50))
 
 
 @pytest.mark.parametrize("count", [1, 3, 16])

@@ -1,4 +1,4 @@
-"""What a camera makes of a scene: light on a mosaic of colours, its noise, and the picture developed from that.
+"""Simulation of a camera: light on a mosaic of colours, its noise, and the picture developed from that.
 
 A clean picture is taken back to what a sensor saw (Brooks et al. 2019, Unprocessing images for learned raw denoising,
 section 3), gets shot and read noise, and is developed again, next to the same picture without noise.
@@ -71,7 +71,7 @@ def draw_cameras(generator: torch.Generator, count: int) -> Cameras:
 
 
 def through_lens(images: Tensor, generator: torch.Generator) -> Tensor:
-    """Blur most of a batch of pictures as lenses do: at full size hardly a photo is sharp from pixel to pixel."""
+    """Blur most pictures of a batch as lenses do: hardly any photo at full size is sharp from pixel to pixel."""
     soft = blurred(images, uniform(generator, len(images), *SOFTNESS))
     return torch.where(chance(generator, len(images), SOFT), soft, images)
 
@@ -87,7 +87,7 @@ def take(clean: Tensor, generator: torch.Generator, cameras: Cameras) -> tuple[T
 
 
 def exposed(clean: Tensor, cameras: Cameras) -> Tensor:
-    """Return what a sensor sees of pictures, (batch, 1, height, width) in 0..1: `developed` backwards."""
+    """Return a sensor's values for pictures, (batch, 1, height, width) in 0..1: the inverse of `developed`."""
     bent = torch.where(cameras.has_s_curve, inverse_s_curve(clean), clean)
     light = _mixed(to_linear(bent), cameras.to_camera) / cameras.gains
     return (light * bayer(clean)).sum(dim=1, keepdim=True).clamp(0, 1)

@@ -16,7 +16,7 @@ _BILINEAR_RED_BLUE = ((1, 2, 1), (2, 4, 2), (1, 2, 1))
 
 
 def bayer(pictures: Tensor) -> Tensor:
-    """Return which of red, green and blue each pixel of a sensor sees, (3, height, width) of 0 and 1: RGGB.
+    """Return masks of the pixels of a sensor that see red, green and blue, (3, height, width) of 0 and 1: RGGB.
 
     pictures: (..., height, width), for the size and the device.
     """

@@ -1,4 +1,7 @@
-"""Clean pictures that are easily taken for noisy ones: pages of text, drawings, foliage, dithered photographs."""
+"""Pictures that no camera took: pages of text, drawings, foliage, dithered photographs.
+
+Clean ones are easily taken for noisy, and noisy ones, if a denoiser knows no others, for clean.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,15 @@ import string
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 TEXT_SIZES = (8, 26)  # pixels
+SCANNED = 0.5  # share of the pages of text that are as a scanner or a camera sees them: soft and tilted
+SOFTNESS = (0.3, 1.2)  # sigma of their blur, in pixels
+TILT = 3.0  # degrees, at most
+MARGINS = 0.3  # share of the pages with a blank margin at the left, and of those with one at the top
+FAINT = (3, 30)  # levels between ground and ink: noise hides them, and a denoiser should not
+BLANK = 0.1  # share of the lines that are left out, between paragraphs
 LEAVES = 400
 PALETTES = (2, 3, 4, 8, 16, 32, 64)  # colours
 
@@ -25,12 +34,21 @@ def text(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
     draw.fontmode = rng.choice("1L")  # with hard edges, or soft ones
     size = rng.randint(*TEXT_SIZES)
     font = ImageFont.load_default(size)
-    for top in range(-rng.randrange(size), height, round(size * rng.uniform(1.0, 1.6))):
+    margin = rng.randrange(width) if rng.random() < MARGINS else None
+    first = rng.randrange(height) if rng.random() < MARGINS else -rng.randrange(size)
+    for top in range(first, height, round(size * rng.uniform(1.0, 1.6))):
+        if rng.random() < BLANK:
+            continue
         words = " ".join(
             "".join(rng.choices(string.ascii_letters + ",.;0123456789", k=rng.randint(1, 9))) for _ in range(20)
         )
-        draw.text((-rng.randrange(4 * size), top), words, fill=ink, font=font)
-    return np.asarray(page)
+        draw.text((-rng.randrange(4 * size) if margin is None else margin, top), words, fill=ink, font=font)
+    return np.asarray(_scanned(page, paper, rng) if rng.random() < SCANNED else page)
+
+
+def _scanned(page: Image.Image, paper: tuple[int, ...], rng: random.Random) -> Image.Image:
+    tilted = page.rotate(rng.uniform(-TILT, TILT), Image.Resampling.BICUBIC, fillcolor=paper)
+    return tilted.filter(ImageFilter.GaussianBlur(rng.uniform(*SOFTNESS)))
 
 
 def shapes(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
@@ -92,11 +110,20 @@ def dithered(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
 
 
 KINDS: tuple[Drawing, ...] = (text, shapes, leaves, foliage, dithered)
+DOCUMENTS: tuple[Drawing, ...] = (text, shapes)
 
 
 def _two_colours(rng: random.Random) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Draw a ground and an ink: often black and white, either way round, else any two colours."""
-    if rng.random() < 0.5:
-        pair = [(255, 255, 255), (0, 0, 0)]
-        return tuple(pair) if rng.random() < 0.8 else (pair[1], pair[0])  # type: ignore[return-value]
-    return tuple(rng.choices(range(256), k=3)), tuple(rng.choices(range(256), k=3))
+    """Draw a ground and an ink, equally often black and white, the greys of paper and ink, faint, or any two colours.
+
+    Of black and white, and of greys, the ground is mostly the lighter one.
+    """
+    kind = rng.randrange(4)
+    if kind == 0:
+        return tuple(rng.choices(range(256), k=3)), tuple(rng.choices(range(256), k=3))
+    if kind == 1:
+        ground, contrast = tuple(rng.choices(range(256), k=3)), rng.choice((-1, 1)) * rng.randint(*FAINT)
+        return ground, tuple(min(max(level + contrast, 0), 255) for level in ground)
+    paper, ink = (255, 0) if kind == 2 else (rng.randint(190, 255), rng.randint(0, 100))
+    pair = (paper,) * 3, (ink,) * 3
+    return pair if rng.random() < 0.8 else pair[::-1]

@@ -1,4 +1,4 @@
-"""What cameras and web sites do to a developed picture: reduce its noise, sharpen, smooth its colours, resize it."""
+"""Finishing of developed pictures by cameras and web sites: noise reduction, sharpening, smooth colours, resizing."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _smoothed(noise: Tensor, generator: torch.Generator, sigmas: tuple[float, fl
 
 
 def _detail(target: Tensor) -> Tensor:
-    """Return how much detail there is at every place, (batch, 1, height, width) in 0..1."""
+    """Return the amount of detail at every place, (batch, 1, height, width) in 0..1."""
     grey = luma(target)
     variance = local_mean((grey - local_mean(grey, 5)).square(), 5)
     return variance / (variance + DETAIL**2)

@@ -88,7 +88,7 @@ class LearntNoise:
         return Noisy(images, (images + self.draw(images, generator)).clamp(0, 1))
 
     def _root(self, height: int, width: int) -> Tensor:
-        """Return what gives white noise the spectrum, (height, width // 2 + 1, channels, channels)."""
+        """Return the filters that give white noise the spectrum, (height, width // 2 + 1, channels, channels)."""
         reach = torch.arange(2 * PATCH, device=self.covariance.device)
         reach = torch.where(reach < PATCH, reach, reach - 2 * PATCH)
         rows, columns = torch.meshgrid(reach % height, reach % width, indexing="ij")

@@ -36,7 +36,7 @@ class Noise(Section, name="corruption"):
     `clean` get none, so that a clean picture comes out clean. Of each of these:
     `jpeg` of the camera's pictures are saved as JPEG, and of all others half as many; `clipped` are clipped and
     rounded, as a file of eight bits is; `grey` are grey, noise and all; `drawn` of the clean ones are text, drawings,
-    foliage and dithered pictures instead of photographs.
+    foliage and dithered pictures instead of photographs, and `documents` of all others are text and drawings.
     """
 
     camera: Share = 0.4
@@ -48,6 +48,7 @@ class Noise(Section, name="corruption"):
     clipped: Share = 0.3
     grey: Share = 0.05
     drawn: Share = 0.6
+    documents: Share = 0.15
     noisy_only: bool = False  # the images are noisy themselves: all of the above is ignored for the noise they have
 
     def __post_init__(self) -> None:
@@ -58,7 +59,7 @@ class Noise(Section, name="corruption"):
             )
 
     def add_to(self, images: Tensor, generator: torch.Generator) -> Noisy:
-        """Return what `add_noise` does."""
+        """Add noise to a batch: see `add_noise`."""
         return add_noise(images, generator, self)
 
 
@@ -78,8 +79,13 @@ def add_noise(images: Tensor, generator: torch.Generator, noise: Noise) -> Noisy
     """
     counts = _counts(generator, len(images), noise)
     by_camera, compressed, by_formula, clean, rest = images.split(counts)
+    by_camera, compressed, by_formula, rest = (
+        _drawn(group, generator, noise.documents, drawn.DOCUMENTS)
+        for group in (by_camera, compressed, by_formula, rest)
+    )
+    clean = _drawn(clean, generator, noise.drawn, drawn.KINDS)
     developed, taken = _through_camera(by_camera, generator)
-    target = torch.cat([developed, compressed, by_formula, _drawn(clean, generator, noise.drawn), rest])
+    target = torch.cat([developed, compressed, by_formula, clean, rest])
     added = torch.cat(
         [
             taken - developed,
@@ -102,7 +108,7 @@ def add_noise(images: Tensor, generator: torch.Generator, noise: Noise) -> Noisy
 
 
 def _counts(generator: torch.Generator, count: int, noise: Noise) -> list[int]:
-    """Return how many images are the camera's, compressed, plain, clean and white.
+    """Return the numbers of images for the camera, and to be compressed, plain, clean and white.
 
     On average these are their shares, whatever `count` is.
     """
@@ -154,8 +160,8 @@ def _plain(images: Tensor, generator: torch.Generator) -> Tensor:
     return noise
 
 
-def _drawn(images: Tensor, generator: torch.Generator, share: float) -> Tensor:
-    """Replace about a share of the images with pictures of `drawn.KINDS`."""
+def _drawn(images: Tensor, generator: torch.Generator, share: float, kinds: tuple[drawn.Drawing, ...]) -> Tensor:
+    """Replace about a share of the images with drawn ones, all kinds being equally likely."""
     results = images.clone()
     seeds = torch.randint(2**31, (len(images),), generator=generator, device=images.device).tolist()
     for number, seed in enumerate(seeds):
@@ -163,6 +169,6 @@ def _drawn(images: Tensor, generator: torch.Generator, share: float) -> Tensor:
         if rng.random() < share:
             levels = (images[number] * 255).round().byte().permute(1, 2, 0).cpu().numpy()
             colours = np.ascontiguousarray(np.broadcast_to(levels, (*levels.shape[:2], 3)))
-            pixels = torch.tensor(rng.choice(drawn.KINDS)(colours, rng), device=images.device).permute(2, 0, 1) / 255
+            pixels = torch.tensor(rng.choice(kinds)(colours, rng), device=images.device).permute(2, 0, 1) / 255
             results[number] = pixels if len(images[number]) == 3 else luma(pixels[None])[0]
     return results
