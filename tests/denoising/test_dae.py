@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vaetool.denoising.dae import DAE, VISIBLE, DAEConfig
+from vaetool.denoising.dae import DAE, VISIBLE, DAEConfig, DAEObjective
+from vaetool.denoising.noise.mixture import Noise
 from vaetool.errors import UsageError
 from vaetool.store import weights
 
@@ -84,6 +85,19 @@ def test_a_trained_denoiser_takes_noise_away(tiny_dae, photographs):
     restored = trained.restore(noisy, estimate)
     assert 20 < 255 * estimate.median() < 40
     assert (restored - clean).square().mean() < 0.6 * (noisy - clean).square().mean()
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_the_estimator_can_be_trained_alone(alone):
+    model, objective = uniform_or_not(False), DAEObjective(estimator_alone=alone)
+    generator = torch.Generator().manual_seed(0)
+    model.loss(model.corrupt(pictures(8), generator, Noise()), objective)["loss"].backward()
+    for name, part in (("estimator", model.estimator), ("unet", model.unet)):
+        assert any(weight.grad is not None and weight.grad.any() for weight in part.parameters()) is (
+            name == "estimator" or not alone
+        )
+    frozen = {id(weight) for weight in model.frozen_parameters(objective, 0.5)}
+    assert frozen == ({id(weight) for weight in model.unet.parameters()} if alone else set())
 
 
 @pytest.mark.parametrize("wrong", [{"channels": 2}, {"pooling": 0}, {"pooling": 64}, {"pooling": 10**9}])

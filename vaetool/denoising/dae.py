@@ -15,11 +15,12 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 import numpy as np
 import torch
 from msgspec import Meta
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vaetool.denoising.cleaning import DEFAULT, Cleaning
 from vaetool.denoising.impulses import without_impulses
+from vaetool.denoising.lessons import LearnsFromNoise
 from vaetool.denoising.margins import cut_off, margins_of, mirrored
 from vaetool.denoising.noise.learnt import LearntNoise
 from vaetool.denoising.noise.mixture import Noise
@@ -54,10 +55,6 @@ TOO_LOW = 2.0  # ratio of the cost of an estimate that is too low to that of one
 FAINT = 5 / 255  # added to the sigma that errors are divided by, to limit their weight
 BLIND = 0.75  # share of the crops that training cleans by the estimated sigma, not by the true one
 
-LESSONS = (0.0, 0.25, 0.5, 0.75)  # fractions of a run on noisy images at which they begin
-AT_ONCE = 8  # images that it cleans together
-RECORRUPTION = 0.7  # noise added to held-out images, relative to their own
-
 FURTHER = {"optimizer": "muon", "lr": 3e-4, "crops": (128,), "batch": 8, "clip": 0.25, "warmup_steps": 20}
 FURTHER |= {"constant": 0.3, "ema": 0.99, "bf16": True}
 """Preset for fine-tuning trained weights within minutes."""
@@ -89,12 +86,20 @@ class DAEConfig(Section, name="model"):
             raise UsageError(f"model.blocks must be a number, or {len(self.widths)} as model.widths are")
 
 
+@dataclass(frozen=True)
+class DAEObjective(Section, name="objective"):
+    """The parts of a DAE that training changes."""
+
+    estimator_alone: bool = False  # the U-Net, which takes most of the time, stays as it is
+
+
 @register("dae")
-class DAE(Model):
+class DAE(LearnsFromNoise):
     """The denoiser. See the module's docstring."""
 
     Config = DAEConfig
     Corruption = Noise
+    Objective = DAEObjective
     metric = "psnr"
     learns_from_pairs = takes_any_values = True
     lr_ratios: ClassVar[dict[str, float]] = {"estimator": 2.0}
@@ -160,46 +165,6 @@ class DAE(Model):
         blind = torch.rand((len(clean), 1, 1, 1), generator=generator, device=clean.device) < BLIND
         return {"clean": target, "noisy": noisy, "sigma": self.true_sigma(noisy - target), "blind": blind}
 
-    @classmethod
-    def lessons(cls, corruption: Noise) -> tuple[float, ...]:
-        """Return the fractions of training at which noisy images are cleaned anew and their noise is learnt."""
-        return LESSONS if corruption.noisy_only else ()
-
-    def lesson(self, images: Tensor, corruption: Noise | LearntNoise) -> tuple[Tensor, LearntNoise]:
-        """Return images, (batch, channels, height, width), without their noise, and that noise.
-
-        The network's results now count as clean, so its mistakes stay; but it sees exactly this noise, on detail like
-        this, and its results are cleaner each time. Raises TrainingError as `LearntNoise.fit`.
-        """
-        if not isinstance(corruption, LearntNoise):
-            corruption = LearntNoise.fit(images, self._cleaned(images, None))
-        clean = self._cleaned(images, corruption)
-        return clean, LearntNoise.fit(images, clean)
-
-    def exam(self, images: Tensor, corruption: LearntNoise, generator: torch.Generator) -> Batch:
-        """Return noisy images with more noise, and as clean ones the same images with independent noise.
-
-        The noise in y + a z is independent of that in y - z / a if z is drawn like the noise in y (Pang et al. 2021).
-        So the cleaned first image differs from the second by the error of cleaning and the noise of the second, which
-        is always the same. (Its power is known too roughly to be subtracted: hardly any error may remain.)
-        """
-        clean = self._cleaned(images, corruption)
-        noise, power = corruption.draw(clean, generator), corruption.variance(clean)
-        noisy, target = images + RECORRUPTION * noise, images - noise / RECORRUPTION
-        sigma = self.true_sigma((power * (1 + RECORRUPTION**2)).sqrt())
-        return {"clean": target, "noisy": noisy, "sigma": sigma}
-
-    @torch.inference_mode()
-    def _cleaned(self, noisy: Tensor, noise: LearntNoise | None) -> Tensor:
-        """Return any number of images without noise; noise: the noise they have, if known."""
-        parts = []
-        for part in noisy.split(AT_ONCE):
-            clean = self.restore(part, self.estimate(part)).clamp(0, 1)
-            if noise is not None:
-                clean = self.restore(part, self.true_sigma(noise.variance(clean).sqrt())).clamp(0, 1)
-            parts.append(clean)
-        return torch.cat(parts)
-
     def true_sigma(self, noise: Tensor) -> Tensor:
         """Return the root mean square of noise, (batch, channels, height, width), the target of `estimate`.
 
@@ -211,8 +176,15 @@ class DAE(Model):
             return power.mean(dim=(2, 3), keepdim=True).sqrt()
         return local_mean(F.avg_pool2d(power, self.estimator.scale), self.config.pooling).sqrt()
 
-    def loss(self, batch: Batch, objective: Any = None, fraction: float = 1.0) -> Losses:
-        """Return the L1 distance to clean pictures, mostly by blind cleaning, and the error of the estimated sigma."""
+    def frozen_parameters(self, objective: DAEObjective, fraction: float) -> list[nn.Parameter]:
+        """Return the weights of the U-Net if the estimator is trained alone, else none."""
+        return list(self.unet.parameters()) if objective.estimator_alone else []
+
+    def loss(self, batch: Batch, objective: DAEObjective | None = None, fraction: float = 1.0) -> Losses:
+        """Return the L1 distance to clean pictures, mostly by blind cleaning, and the error of the estimated sigma.
+
+        Where the estimator is trained alone, nothing is cleaned.
+        """
         noisy, sigma = batch["noisy"], batch["sigma"]
         weighted, trust, evidence = self.estimator(noisy)
         estimate = pool_readings(weighted, trust, self.config.pooling)
@@ -220,6 +192,8 @@ class DAE(Model):
         error = (estimate - sigma) / (sigma + 2 * VISIBLE)
         known = local_mean(evidence, self.config.pooling) > 0
         estimation = (torch.where(error < 0, -TOO_LOW * error, error) * known).mean()
+        if objective is not None and objective.estimator_alone:
+            return {"loss": estimation, "estimation": estimation}
         given = torch.where(batch["blind"], self.pool_if_uniform(estimate.detach(), evidence), sigma)
         restored = (self.restore(noisy, given) - batch["clean"]).abs().mean(dim=(1, 2, 3))
         # Relative to the noise, so that a little noise counts as much as a lot, as it does in decibels.
