@@ -23,6 +23,7 @@ ARGUMENTS = {
     "denoise_real": "{real-noise}",
     "denoise": "{cbsd68}",
     "denoise_kinds": "{photos-valid}",
+    "denoise_pages": "",
     "denoise_cost": "",
     "noisy_only": "{photos-valid} {cbsd68}",
     "compress": "{photos-valid}",

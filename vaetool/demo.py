@@ -87,7 +87,7 @@ def by_camera(clean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return a photograph as a camera might take it, without noise and with it; (height, width, 3) uint8 each."""
     height, width = (length // 2 * 2 for length in clean.shape[:2])
     x = to_tensor(clean[:height, :width].copy())[None]
-    by_night = Noise(camera=1.0, compressed=0.0, plain=0.0, clean=0.0, jpeg=0.0, grey=0.0)
+    by_night = Noise(camera=1.0, compressed=0.0, plain=0.0, clean=0.0, jpeg=0.0, grey=0.0, documents=0.0)
     pair = add_noise(x, torch.Generator().manual_seed(NIGHT), by_night)
     target, noisy = ((255 * part[0]).round().byte().permute(1, 2, 0).numpy() for part in pair)
     return target, noisy

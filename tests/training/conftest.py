@@ -21,6 +21,7 @@ TINY = [
     "corruption.plain=0.0",
     "corruption.jpeg=0.0",
     "corruption.drawn=0.0",
+    "corruption.documents=0.0",
 ]
 
 

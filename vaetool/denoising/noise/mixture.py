@@ -162,6 +162,8 @@ def _plain(images: Tensor, generator: torch.Generator) -> Tensor:
 
 def _drawn(images: Tensor, generator: torch.Generator, share: float, kinds: tuple[drawn.Drawing, ...]) -> Tensor:
     """Replace about a share of the images with drawn ones, all kinds being equally likely."""
+    if not share:
+        return images
     results = images.clone()
     seeds = torch.randint(2**31, (len(images),), generator=generator, device=images.device).tolist()
     for number, seed in enumerate(seeds):
