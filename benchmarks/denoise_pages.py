@@ -5,7 +5,7 @@
 Pages of 640 x 640 pixels are drawn in two typefaces that no training saw, at the sizes that ten points have in scans of
 96, 150 and 300 dpi; grey paper, dark grey ink, slightly soft. They get white noise, are rounded to 8 bits, and are
 cleaned. PSNR in dB, means over the typefaces. The models find the noise themselves; OpenCV's non-local means and BM3D
-are given its sigma. The sheet shows a part of each page: with noise, cleaned by each method, clean.
+are given its sigma. The sheet shows the middle of each page: with noise, cleaned by each method, clean.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from denoise_kinds import draw_sheet
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from vaetool import load
 from vaetool.images.metrics import psnr
 
-SIDE, MARGIN, CROP, GAP = 640, 80, 200, 16
+SIDE, MARGIN = 640, 80
 PAPER, INK, SOFTNESS = 225, 40, 0.5
 FONTS = ("DejaVuSerif.ttf", "DejaVuSansMono.ttf")
 POINTS = 10 / 72  # inches
@@ -125,19 +126,6 @@ def main() -> None:
 def _mean(values: list[float]) -> float | None:
     """Return the mean of PSNRs; None if all pages are as they should be, to the bit."""
     return None if np.isinf(values).all() else round(float(np.mean(values)), 2)
-
-
-def draw_sheet(path: Path, shown: list[tuple[str, list[tuple[str, np.ndarray]]]]) -> None:
-    columns = max(len(results) for _, results in shown)
-    sheet = Image.new("RGB", (columns * CROP, len(shown) * (CROP + GAP)), "white")
-    pen = ImageDraw.Draw(sheet)
-    for row, (name, results) in enumerate(shown):
-        for column, (title, pixels) in enumerate(results):
-            left, top = column * CROP, row * (CROP + GAP)
-            part = pixels[MARGIN // 2 : MARGIN // 2 + CROP, MARGIN // 2 : MARGIN // 2 + CROP]
-            sheet.paste(Image.fromarray(np.broadcast_to(part, (CROP, CROP, 3)).copy()), (left, top + GAP))
-            pen.text((left + 4, top + 2), f"{name}: {title}" if column == 0 else title, fill="black")
-    sheet.save(path)
 
 
 if __name__ == "__main__":
