@@ -264,6 +264,8 @@ def test_a_batch_that_drifted_is_warned_about(here, vaetool, scorer):
         (["-m", "SCORER", "good", "--alpha", "0.1", "--fdr", "0.1"], "exclude each other"),
         (["-m", "SCORER", "good", "--heatmap", "maps"], "scores whole pictures"),
         (["-m", "SCORER", "good", "--raw"], "--heatmap"),
+        (["-m", "SCORER", "good", "--skip-existing"], "results of --heatmap and --copy-outliers"),
+        (["-m", "SCORER", "good", "--strip"], "No such option: --strip"),
         (["-m", "SCORER", "good", "--roc", "roc.png"], "--normal and --outlier, or --labels"),
         (["-m", "SCORER", "good", "--masks", "good"], "--normal and --outlier, or --labels"),
         (["-m", "SCORER", "good", "--report", "page.pdf"], "the name must end in .html"),

@@ -261,6 +261,15 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name):
         unpack(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["scan.tif", "cat.gif"])
+def test_what_is_left_out_of_a_file_is_told(tmp_path, name):
+    first, second = pil_image("L"), pil_image("L").transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    first.save(tmp_path / name, save_all=True, append_images=[second])
+    with pytest.warns(UserWarning, match=f"{name}: .*only the first of 2"):
+        pixels, _ = unpack(tmp_path / name)
+    assert pixels.shape[:2] == (HEIGHT, WIDTH)
+
+
 # Transparency
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from vaetool.cli.engine_options import Engine
 from vaetool.cli.groups import with_options
-from vaetool.cli.options import BatchOptions, Inputs, RunOptions
+from vaetool.cli.options import BatchOptions, Inputs
 from vaetool.cli.pairing import Pairing
 from vaetool.cli.plans import model_files
 from vaetool.cli.score_options import (
@@ -72,7 +72,7 @@ def score(
     masks: MasksFolder = None,
     roc: ROC = None,
     *,
-    run: RunOptions,
+    run: BatchOptions,
 ) -> int:
     """Find the outliers among pictures.
 
@@ -99,6 +99,7 @@ def score(
         alpha=alpha,
         fdr=fdr,
         heatmap=heatmap,
+        copy_outliers=copy_outliers,
         raw=raw,
         header=header,
         masks=masks,
@@ -150,6 +151,7 @@ def _check_options(
     alpha: float | None,
     fdr: float | None,
     heatmap: str | None,
+    copy_outliers: str | None,
     raw: bool,
     header: bool,
     masks: Path | None,
@@ -170,6 +172,10 @@ def _check_options(
         ),
         (alpha is not None and fdr is not None, "--alpha and --fdr exclude each other"),
         (raw and heatmap is None, "--raw describes the results of --heatmap: give both"),
+        (
+            run.skip_existing and heatmap is None and copy_outliers is None,
+            "--skip-existing describes the results of --heatmap and --copy-outliers: give one of them",
+        ),
         (run.json and header, "--header and --json exclude each other: JSON has names anyway"),
         (
             masks is not None and run.engine is not Engine.LOCAL,

@@ -6,6 +6,7 @@ was not clipped), one channel or three.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,11 +112,19 @@ def _open(image: Any) -> tuple[Picture, Callable[[Picture], Any]]:
     if isinstance(image, Image.Image):
         return images.from_pil(image), images.to_pil
     if isinstance(image, str | Path):
-        try:
-            return images.read(image), images.to_pil
-        except ImageError as error:
-            raise ImageError(f"{image}: {error}") from error
+        return _read(image), images.to_pil
     raise UsageError(f"an image is a path, a Pillow image, an array or a tensor, not {type(image).__name__}")
+
+
+def _read(path: str | Path) -> Picture:
+    """Read an image file; a UserWarning tells what of it is left out, such as further pages. Raises ImageError."""
+    try:
+        picture = images.read(path)
+    except ImageError as error:
+        raise ImageError(f"{path}: {error}") from error
+    for note in picture.warnings:
+        warnings.warn(f"{path}: {note}", stacklevel=3)
+    return picture
 
 
 def _unpack_array(array: np.ndarray) -> tuple[np.ndarray, Repack]:
