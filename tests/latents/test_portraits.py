@@ -6,12 +6,13 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 from vaetool import load
 from vaetool.errors import ImageError, UsageError
 from vaetool.images.crops import Crop
 from vaetool.latents.morph import change_portrait, find_direction
-from vaetool.latents.portraits import MAX_MISFIT, Portrait, misfit, portrait, portraits
+from vaetool.latents.portraits import MAX_ERROR, Portrait, misfit, portrait, portraits
 from vaetool.latents.vae import VAE
 
 
@@ -36,7 +37,7 @@ def test_the_face_in_a_photo_is_found_and_aligned(faces, astronaut, found):
     assert found.words.startswith("the face, at 1")
     assert np.hypot(found.crop.x - 225, found.crop.y - 124) < 8
     assert found.crop.side == pytest.approx(101, rel=0.1)
-    assert misfit(faces, found) < 2 < MAX_MISFIT < misfit(faces, Portrait(astronaut, None))
+    assert misfit(faces, found).absolute < 2 < MAX_ERROR < misfit(faces, Portrait(astronaut, None)).absolute
 
 
 def test_a_direction_changes_the_face_and_nothing_around_it(faces, astronaut, found):
@@ -73,6 +74,15 @@ def test_a_photo_without_a_face_is_refused(faces, photographs, monkeypatch):
     monkeypatch.setitem(sys.modules, "skimage", None)
     with pytest.raises(ImageError, match=r"; pip install 'vaetool\[portraits\]' to have faces found, or crop it as"):
         portrait(faces, flower)
+
+
+@pytest.mark.parametrize(("name", "ending"), [("faces", " of so little contrast"), ("smiles", "")])
+def test_a_page_of_text_is_refused(name, ending):
+    page = Image.new("L", (400, 400), 235)
+    for line in range(16):
+        ImageDraw.Draw(page).text((24, 24 + 22 * line), "the quick brown fox jumps over the lazy dog " * 2, fill=40)
+    with pytest.raises(ImageError, match=f"is not like .* times the usual one{ending}; crop it"):
+        portrait(load(name, device="cpu"), page)
 
 
 def test_a_crop_is_taken_as_given_with_a_warning_if_it_does_not_suit_the_model(faces, astronaut):
