@@ -300,6 +300,19 @@ def test_all_pages_of_a_stack_count_and_smaller_copies_are_none(here, vaetool):
     assert rows(vaetool("compare", "scan.tif", "ref/small.png"))[0][0] == "identical"
 
 
+def test_in_a_folder_the_differences_of_tiff_files_are_tiff_files(here, vaetool):
+    for folder, level in (("a", 9), ("b", 10)):
+        Path(folder).mkdir()
+        tifffile.imwrite(f"{folder}/stack.tif", np.full((2, 9, 9), level, np.uint8), photometric="minisblack")
+        Image.new("L", (9, 9), level).save(f"{folder}/one.png")
+    result = vaetool("compare", "a", "b", "--difference", "maps")
+    assert result.exit_code == 0
+    assert sorted(path.name for path in Path("maps").iterdir()) == ["one.png", "stack.tif"]
+    assert tifffile.imread("maps/stack.tif").shape == (2, 9, 9)
+    refused = vaetool("compare", "a", "b", "--difference", "a/", "--force")
+    assert (refused.exit_code, "is an input" in refused.stderr) == (2, True)
+
+
 # Start-up
 
 

@@ -388,6 +388,12 @@ def test_info_of_pictures_and_models_side_by_side(here, vaetool, compress, tiny_
     assert result.stderr.startswith("cut.vae: ")
 
 
+def test_info_of_floating_point(here, vaetool):
+    tifffile.imwrite("raw.tif", np.ones((2, 16, 24), np.float32), photometric="minisblack")
+    [told] = records(vaetool("info", "raw.tif", "--json"))
+    assert (told["width"], told["height"], told["colours"], told["bits"]) == (24, 16, "grey", 32)
+
+
 def test_info_of_a_picture_imports_no_torch(here, compress, python):
     compress("china.jpg")
     code = "import sys; from vaetool.cli import main; main(['info', 'china.vae']); sys.exit('torch' in sys.modules)"

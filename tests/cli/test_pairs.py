@@ -161,11 +161,15 @@ def test_folders_that_pictures_lie_in_are_their_labels(vaetool, few):
         shutil.copy(Path("photos", name), Path("sorted", label))
     by_folder = vaetool("score", "-m", "labelled.safetensors", "sorted", "-r", "--json")
     by_table = vaetool("score", "-m", "labelled.safetensors", "photos", "--labels", "labels.csv", "--json")
+    for name, label in labels.items():
+        Path("links", label).mkdir(parents=True, exist_ok=True)
+        Path("links", label, name).symlink_to(Path("photos", name).absolute())
+    by_folder_of_links = vaetool("score", "-m", "labelled.safetensors", "links", "-r", "--json")
     scores = [
         {Path(record["path"]).name: record["score"] for record in records(each.stdout)}
-        for each in (by_folder, by_table)
+        for each in (by_folder, by_table, by_folder_of_links)
     ]
-    assert scores[0] == scores[1]
+    assert scores[0] == scores[1] == scores[2]
 
 
 def test_a_picture_without_a_partner_or_label_fails_alone(vaetool, few):

@@ -270,6 +270,8 @@ def test_a_batch_that_drifted_is_warned_about(here, vaetool, scorer):
         (["-m", "SCORER", "good", "--masks", "good"], "--normal and --outlier, or --labels"),
         (["-m", "SCORER", "good", "--report", "page.pdf"], "the name must end in .html"),
         (["-m", "SCORER", "--normal", "good"], "need each other"),
+        (["-m", "SCORER", "--normal", "good", "--outlier", "bad", "--top", "3"], "no line for each picture: --json"),
+        (["-m", "SCORER", "--normal", "good", "--outlier", "bad", "--header"], "no line for each picture: --json"),
         (["-m", "SCORER", "--normal", "good", "--outlier", "bad", "good"], "give no other inputs"),
         (["-m", "SCORER", "--normal", "good", "--outlier", "good"], "both normal and an outlier"),
         (["-m", "DENOISER", "good"], "a dae gives no scores: name a model of features"),
@@ -451,6 +453,13 @@ def test_lines_are_sorted_and_cut_on_request(here, vaetool, scorer):
     assert f"outliers: {[line[2] for line in every].count('outlier')} of 30 pictures" in result.stderr
     records_of_top = records(vaetool("score", "-m", scorer, "good", "bad", "--top", "3", "--json").stdout)
     assert [record["path"] for record in records_of_top] == [line[3] for line in ordered[:3]]
+
+
+def test_a_picture_found_twice_is_scored_once(here, vaetool, scorer):
+    Path("list").write_text("bad/0.png\n")
+    every = vaetool("score", "-m", scorer, "bad").stdout.splitlines()
+    assert vaetool("score", "-m", scorer, "bad/**").stdout.splitlines() == every
+    assert vaetool("score", "-m", scorer, "bad", "--files-from", "list").stdout.splitlines() == every
 
 
 def test_names_of_columns_come_on_request(here, vaetool, scorer):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import vaetool
+from vaetool.compression.candidates import Candidates
 from vaetool.compression.container import pack
 from vaetool.compression.decode import decompress_picture
 from vaetool.compression.encode import compress_picture
@@ -50,6 +51,14 @@ def test_an_undamaged_file_is_what_it_was(codec, data):
     found, facts = decompress_picture(data, codec, salvage=True)
     np.testing.assert_array_equal(found.pixels, decompress_picture(data, codec)[0].pixels)
     assert (found.warnings, "lost" in facts) == ((), False)
+
+
+def test_tiles_of_a_file_of_bounded_errors_are_salvaged(codec):
+    noise = np.random.default_rng(0).normal(0, 9, (48, 1056, 3))
+    shades = np.linspace(60, 180, 1056)[None, :, None] + noise
+    file = Candidates(codec, Picture(shades.astype(np.uint8)), strip=False).corrected(30, 12)
+    places = decompress_picture(damaged(file.data, start_of_streams(file.data) + 20), codec, salvage=True)[1]["lost"]
+    assert places == [(0, 0, 1024, 48)]
 
 
 @pytest.mark.parametrize("lost", [0, 1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path, PurePath
 
@@ -11,6 +12,7 @@ from tests.files.helpers import sources, touch
 from vaetool import images
 from vaetool.errors import UsageError
 from vaetool.files.inputs import IMAGES, expand, sniff_image
+from vaetool.files.unread import reads_heic
 
 # Which files
 
@@ -52,6 +54,20 @@ def test_a_pattern_that_the_shell_left_alone_is_expanded(here):
 def test_a_file_with_pattern_characters_in_its_name_is_that_file(here):
     touch("a[1].png", "a1.png")
     assert sources("a[1].png") == ["a[1].png"]
+
+
+def test_a_pattern_is_expanded_where_its_name_is_called_invalid(here, monkeypatch):
+    touch("b1.png", "b2.png")
+
+    original = Path.stat
+
+    def stat(path: Path, **options: bool) -> os.stat_result:  # as on Windows
+        if "*" in str(path):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        return original(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert sources("b*.png") == ["b1.png", "b2.png"]
 
 
 def test_missing_files_fail_alone(here):
@@ -114,6 +130,13 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(here, encoding, end):
     assert sources(files_from="list", null=end == b"\0") == names
 
 
+def test_a_line_of_a_list_is_no_pattern(here):
+    touch("b1.png", "b2.png")
+    touch("list", data=b"b*.png\nb1.png\n")
+    found = [(str(entry.source), entry.problem) for entry in expand([], files_from="list").entries]
+    assert found == [("b*.png", "no such file or folder"), ("b1.png", None)]
+
+
 def test_a_list_that_is_cut_off_within_a_character_is_refused(here):
     touch("list", data="a.png".encode("utf-16")[:-1])
     with pytest.raises(UsageError, match="list: begins like UTF-16"):
@@ -155,6 +178,12 @@ def test_every_extension_offered_for_a_result_can_be_written(photographs):
         expected = "PNG" if name in {"GIF", "JPEG2000"} else name
         assert {images.format_for(f"x{extension}") for extension in extensions} == {expected}
         assert IMAGES.suffixes.issuperset(extensions)
+
+
+def test_heic_is_told_from_avif_by_the_other_brands():
+    start = b"\0\0\0\x18ftypmif1\0\0\0\0mif1"
+    assert sniff_image(start + b"avif") == (".avif",)
+    assert sniff_image(start + b"heic") == ((".png",) if reads_heic() else ())
 
 
 def photograph_bytes(photographs, format_name: str) -> bytes:

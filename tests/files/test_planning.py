@@ -10,7 +10,7 @@ import pytest
 from tests.files.helpers import DENOISED, JPEG, planned, sources, touch
 from vaetool.errors import UsageError
 from vaetool.files.inputs import Entry, Inputs, Stream, expand
-from vaetool.files.planning import Naming, _real_folder, plan, plan_copies
+from vaetool.files.planning import Job, Naming, _real_folder, plan, plan_copies
 from vaetool.files.shards import Shard
 
 # Where results go
@@ -140,6 +140,20 @@ def test_names_that_differ_by_case_alone_are_one_where_the_disk_does_not_know_th
     with pytest.raises(UsageError, match="would both become"):
         plan(found, "out", Naming())
     _real_folder.cache_clear()
+
+
+def test_copies_keep_the_suffixes_of_formats_that_are_not_written(here):
+    touch("f/a.gif", data=b"GIF89a")
+    touch("f/a.png", "f/scan")
+    jobs = [Job(entry.source, place=entry.place) for entry in expand(["f"]).entries]
+    copies = plan_copies(jobs, "odd", force=False, skip_existing=False)
+    assert sorted(map(str, copies.values())) == ["odd/a.gif", "odd/a.png", "odd/scan"]
+
+
+def test_no_copy_is_made_of_a_pipe(here):
+    os.mkfifo("pipe")
+    with pytest.raises(UsageError, match="pipe is a pipe or a device, of which no copy can be made"):
+        plan_copies([Job(Path("pipe"))], "odd", force=False, skip_existing=False)
 
 
 def test_copies_keep_names_and_places_and_never_replace(here):

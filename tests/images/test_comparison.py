@@ -111,6 +111,13 @@ def test_all_pages_count(noisy, photo):
         Pair(Picture(photo, pages=(Picture(photo[:9]),)), same)
 
 
+def test_each_page_is_measured_in_its_own_range(photo):
+    deep = (photo * np.uint16(256)).clip(0, 60000)
+    reference = Picture(photo, pages=(Picture(deep),))
+    found = Pair(Picture(photo, pages=(Picture(deep + np.uint16(100)),)), reference).compare()
+    assert found.psnr == pytest.approx(20 * np.log10(65535 / 100) + 10 * np.log10(2))
+
+
 def test_floating_point_is_measured_in_the_range_of_the_reference(noisy, photo):
     unit, there = (each[..., :1] / np.float32(255) for each in (noisy, photo))
     found, scaled = compare(unit, there), compare(20 * unit + 1000, 20 * there + 1000)

@@ -68,6 +68,45 @@ def test_all_bits_of_a_ppm_are_read():
     assert np.array_equal(images.read(data).pixels, samples)
 
 
+@pytest.mark.parametrize("header", [b"P6\n24 # width\n16\n65535\n", b"P6" + b" " * 60 + b"#\n24 16 #c\n#d\n65535\n"])
+def test_all_bits_of_a_ppm_with_comments_are_read_at_once(header):
+    samples = sixteen()
+    picture = images.read(header + samples.astype(">u2").tobytes())
+    assert (picture.warnings, np.array_equal(picture.pixels, samples)) == ((), True)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_colours_that_are_multiplied_by_alpha_are_divided_by_it(channels, dtype):
+    full = np.iinfo(dtype).max
+    colours = np.full((16, 24, channels), round(0.8 * full))
+    alpha = np.full((16, 24, 1), full // 2)
+    alpha[:4] = 0
+    stored = np.dstack([np.rint(colours * (alpha / full)), alpha]).astype(dtype)
+    kind = "rgb" if channels == 3 else "minisblack"
+    picture = images.read(tiff(stored, photometric=kind, planarconfig="contig", extrasamples=["assocalpha"]))
+    assert picture.warnings == ()
+    assert np.array_equal(picture.alpha, alpha[:, :, 0])
+    assert np.abs(picture.pixels[4:].astype(int) - colours[4:]).max() <= 1
+    assert not picture.pixels[:4].any()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_channel_that_is_no_transparency_is_left_out_and_that_is_said(dtype):
+    samples = sixteen(4).astype(dtype)
+    picture = images.read(tiff(samples, extrasamples=["unspecified"]))
+    assert np.array_equal(picture.pixels, samples[:, :, :3])
+    assert picture.alpha is None
+    assert picture.warnings == ("a channel that is neither colour nor transparency is left out",)
+
+
+def test_transparency_is_found_among_other_channels():
+    samples = sixteen(5)
+    picture = images.read(tiff(samples, extrasamples=["unspecified", "unassalpha"]))
+    assert np.array_equal(picture.alpha, samples[:, :, 4])
+    assert picture.warnings == ("a channel that is neither colour nor transparency is left out",)
+
+
 def test_a_ppm_of_ten_bits_is_scaled():
     picture = images.read(b"P6 2 1 1023\n" + np.array([0, 1, 2, 1023, 1023, 512], ">u2").tobytes())
     assert picture.pixels.ravel().tolist() == [0, 64, 128, 65535, 65535, 32800]

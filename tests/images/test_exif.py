@@ -60,6 +60,23 @@ def test_a_text_that_a_program_has_set_is_written_in_utf_8():
     assert "猫".encode() in images.encode(images.from_pil(image), "PNG")
 
 
+@pytest.mark.parametrize(("orientation", "size"), [(1, (24, 16)), (3, (24, 16)), (6, (16, 24)), (8, (16, 24))])
+@pytest.mark.parametrize("source", ["JPEG", "TIFF"])
+def test_sizes_and_resolution_turn_with_the_picture(source, orientation, size):
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    width, height = ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight
+    exif.get_ifd(ExifTags.IFD.Exif).update({width: 24, height: 16})
+    picture = images.read(saved(Image.fromarray(drawn()), source, exif=exif, dpi=(300, 150)))
+    assert (picture.width, picture.height) == size
+    assert picture.dpi == ((300, 150) if size == (24, 16) else (150, 300))
+    if source == "JPEG":
+        carried = Image.Exif()
+        carried.load(picture.exif)
+        photo = carried.get_ifd(ExifTags.IFD.Exif)
+        assert (photo[width], photo[height]) == size
+
+
 def test_exif_too_large_for_a_jpeg_says_what_to_do():
     picture = Picture(drawn(), exif=block({270: b"a" * 70_000}))
     with pytest.raises(ImageError, match=r"more EXIF than the 64 KiB.* --strip"):

@@ -36,6 +36,19 @@ def test_a_table_gives_labels_by_paths_from_its_own_folder_or_that_of_the_pictur
     assert [source.label for source in found.sources] == ["Cat", "dog"]
 
 
+def test_links_have_labels_by_their_own_names_and_by_those_of_their_files(folders):
+    (folders / "photos").rename(folders / "store")
+    (folders / "photos" / "deep").mkdir(parents=True)
+    (folders / "photos" / "a.png").symlink_to(folders / "store" / "a.png")
+    (folders / "photos" / "deep" / "b.png").symlink_to(folders / "store" / "deep" / "b.png")
+    (folders / "linked").symlink_to(folders / "photos")
+    for path in ("photos/a.png", "store/a.png", "a.png"):
+        (folders / "labels.csv").write_text(f"label,path\nCat,{path}\ndog,photos/deep/b.png\n")
+        found = find_modalities([folders / "photos"], folders / "labels.csv")
+        assert [source.label for source in found.sources] == ["Cat", "dog"]
+    assert LabelTable(folders / "labels.csv").of(folders / "linked" / "deep" / "b.png") is None
+
+
 def test_folders_and_a_table_are_three_modalities(folders):
     assert find_modalities([folders / "photos", folders / "masks"], folders / "labels.csv").names[2] == "label"
 

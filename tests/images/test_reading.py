@@ -11,6 +11,7 @@ import PIL
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from imagecodecs import jpeg2k_encode
 from PIL import Image
 
 from tests.images.samples import ORIENTATION, SRGB, camera_exif, chunk, drawn, grey_profile, opened, png, saved
@@ -158,6 +159,16 @@ def test_the_transparent_colour_of_a_png_becomes_alpha(depth, colour_type, chann
     expected = np.full((4, 5), np.iinfo(picture.pixels.dtype).max)
     expected[1, 2] = 0
     assert (picture.alpha == expected).all()
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+@pytest.mark.parametrize("container", ["jp2", "j2k"])
+def test_all_bits_of_jpeg_2000_in_colour_are_read(container, bits):
+    samples = drawn(64, 48, dtype=np.uint16) >> (16 - bits)  # with white, which must not become black
+    picture = images.read(jpeg2k_encode(samples, codecformat=container, bitspersample=bits))
+    expected = np.rint(samples * (65535 / (2**bits - 1)))
+    assert np.abs(picture.pixels - expected).max() <= (bits < 16)
+    assert picture.warnings == (() if bits == 16 else ("12 bits are scaled to 16",))
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "TIFF", "JPEG2000", "PPM"])

@@ -38,7 +38,7 @@ def test_values_below_zero_are_read_as_they_are():
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_floats_are_refused_by_whoever_does_not_ask_for_them(dtype, channels):
-    with pytest.raises(ImageError, match="which only denoise takes"):
+    with pytest.raises(ImageError, match="which only denoise and compare take"):
         images.read(tiff(values(dtype, channels)))
 
 
@@ -89,6 +89,23 @@ def test_all_pages_are_read_and_written(dtype):
         for page, expected in zip((found, *found.pages), pages, strict=True):
             assert page.pixels.dtype == dtype
             assert np.array_equal(page.pixels[:, :, 0], expected)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_smaller_copies_are_no_pages(dtype):
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        for page in (values().astype(dtype), values().astype(dtype) + 1):
+            writer.write(page, metadata=None)
+            writer.write(page[::2, ::2], subfiletype=1, metadata=None)
+    picture = images.read(buffer.getvalue(), whole=True, single=True)
+    assert [page.pixels.shape for page in (picture, *picture.pages)] == [(16, 24, 1)] * 2
+    assert images.count_pages(buffer.getvalue()) == 2
+    with tifffile.TiffWriter(buffer := io.BytesIO()) as writer:
+        writer.write(values(np.uint8), metadata=None)
+        writer.write(values(np.uint8)[::2, ::2], subfiletype=1, metadata=None)
+    alone = images.read(buffer.getvalue(), single=True)
+    assert (alone.pages, alone.warnings) == ((), ())
 
 
 def test_each_page_keeps_what_goes_with_it():

@@ -68,13 +68,13 @@ def test_hidden_colours_survive_a_png_and_back():
     assert (again.pixels == drawn()).all()
 
 
-def test_the_transparent_value_of_16_bit_grey_survives_new_pixels():
+def test_visible_pixels_may_have_the_transparent_value_of_16_bit_grey():
     samples = np.array([[[5], [5], [900]]])
     picture = images.read(png(samples, 16, 0, chunk(b"tRNS", struct.pack(">H", 5))))
     new = picture.replace_pixels(np.full((1, 3, 1), 5, np.uint16))  # the visible pixel gets the transparent value
     again = images.read(images.encode(new, "PNG"))
     assert again.alpha.ravel().tolist() == [0, 0, 65535]
-    assert again.pixels.ravel().tolist() == [5, 5, 6]
+    assert again.pixels.ravel().tolist() == [5, 5, 5]
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "BMP", "PPM"])
@@ -84,10 +84,22 @@ def test_transparency_in_a_format_without_it_is_refused_with_advice(file_format)
         images.encode(picture, file_format)
 
 
-def test_16_bit_transparency_in_tiff_is_refused_with_advice():
+@pytest.mark.parametrize("file_format", ["PNG", "TIFF"])
+@pytest.mark.parametrize("visible", [0, 1, 777, 65535])
+def test_transparency_of_16_bit_grey_is_kept_to_the_bit(file_format, visible):
+    alpha = np.full((16, 24), visible, np.uint16)
+    alpha[:8] = 0
+    pixels = drawn(channels=1, dtype=np.uint16)
+    pixels[0, 0] = pixels[12, 3]  # a hidden and a visible pixel of one value
+    again = images.read(images.encode(Picture(pixels, alpha), file_format))
+    assert (again.pixels == pixels).all()
+    assert (again.alpha == alpha).all()
+
+
+def test_16_bit_transparency_in_a_format_without_it_is_refused_with_advice():
     picture = Picture(drawn(channels=1, dtype=np.uint16), np.zeros((16, 24), np.uint16))
-    with pytest.raises(ImageError, match="write PNG"):
-        images.encode(picture, "TIFF")
+    with pytest.raises(ImageError, match="PPM holds no transparency; write PNG or TIFF"):
+        images.encode(picture, "PPM")
 
 
 def test_alpha_that_hides_nothing_is_no_reason_to_refuse():

@@ -170,6 +170,12 @@ def test_a_grey_gif_is_lossless(colourful):
     assert (frames == grey).all()
 
 
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".png"])
+def test_a_single_frame_is_a_picture(suffix):
+    with Image.open(io.BytesIO(animation.encode_frames(np.full((1, 9, 8, 3), 77, np.uint8), suffix))) as image:
+        assert (image.size, getattr(image, "n_frames", 1)) == ((8, 9), 1)
+
+
 @pytest.mark.parametrize("fps", [1, 12, 24, 30, 50])
 def test_a_gif_takes_as_long_as_it_should(colourful, fps):
     _, durations = frames_of(animation.encode_frames(colourful, ".gif", fps))

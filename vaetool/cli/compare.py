@@ -58,8 +58,8 @@ Difference = Annotated[
     typer.Option(
         "--difference",
         metavar="FILE.png|FILE.tif|FOLDER",
-        help="Also write A minus B as a picture: mid-grey where they are equal, brighter where A is brighter. For a "
-        "stack it is a TIFF file.",
+        help="Also write A minus B as a picture: mid-grey where they are equal, brighter where A is brighter. Stacks "
+        "need a TIFF file; in a folder, TIFF files have those.",
         show_default=False,
     ),
 ]
@@ -141,15 +141,19 @@ class Compared:
 
 def _plan(pairs: Pairs, difference: str | None, model: str | None, *, force: bool) -> list[Job]:
     """Return a job for each file, with the path of its difference picture if those are wanted."""
+    from vaetool.files.inputs import FileKind
     from vaetool.files.outputs import refuse_existing
     from vaetool.files.planning import Job, Naming, plan
     from vaetool.files.writing import is_special
+    from vaetool.images.tiff import MAGIC
 
     if difference is None:
         return [Job(entry.source, None, entry.problem) for entry in pairs.inputs.entries]
     if difference == "-":
         raise UsageError("standard output is for the figures: give --difference a file or a folder")
-    naming = Naming(extension=SUFFIX)
+    of_tiff = tuple(suffix for suffix, form in FORMATS.items() if form == "TIFF")  # which may be a stack
+    kind = FileKind("pictures", lambda head: of_tiff if head.startswith(MAGIC) else (SUFFIX,), frozenset(of_tiff))
+    naming = Naming(kind=kind)
     read = [*pairs.partners.values(), *(entry.source for entry in pairs.alone), *model_files(model)]
     jobs = plan(pairs.inputs, difference, naming, force=True, also_read=read)
     written = [job.output for job in jobs if isinstance(job.output, Path) and not job.problem]

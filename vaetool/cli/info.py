@@ -11,7 +11,7 @@ from vaetool.cli.facts import show
 from vaetool.cli.groups import MessageOptions, with_options
 from vaetool.errors import FileError, VaetoolError
 from vaetool.files.console import Report
-from vaetool.files.inputs import IMAGES, FileKind, Source, expand, read_head
+from vaetool.files.inputs import IMAGES, TIFF, FileKind, Source, expand, read_head
 from vaetool.store.headers import SUFFIX, is_safetensors, read_header
 
 COMPRESSED = ".vae"
@@ -72,8 +72,10 @@ def _describe(source: Path, *, compressed: bool) -> dict[str, Any]:
         return describe(source.read_bytes())
     from vaetool import images
     from vaetool.images.description import describe_picture
+    from vaetool.images.tiff import has_wide_values
 
-    return {"bytes": source.stat().st_size, **describe_picture(images.read(source))}
+    whole = _sniff(read_head(source)) == TIFF and has_wide_values(source)
+    return {"bytes": source.stat().st_size, **describe_picture(images.read(source, whole=whole))}
 
 
 def _sniff(head: bytes) -> tuple[str, ...]:

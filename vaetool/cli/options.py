@@ -297,7 +297,7 @@ class BatchOptions(EngineOptions, FileOptions):
             return iter(self.jobs_without_results(inputs))
         finder = sources.InputFinder(recursive=self.recursive)
         entries = finder.find(inputs or [], self.files_from, self.null)
-        if inputs and len(inputs) > 1:  # a single input cannot yield duplicates, so names need not be kept
+        if sources.can_repeat(inputs or [], self.files_from):
             entries = sources.each_once(entries)
 
         def jobs() -> Iterator[Job]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,9 +82,9 @@ class Pairing:
     def _label(self, source: Path) -> str:
         from vaetool.images.modalities import number_of_label
 
-        label = source.resolve().parent.name
+        label = Path(os.path.abspath(source)).parent.name  # noqa: PTH100 - a link has its own name
         if self.table is not None:
-            found = (self.table.of(source.resolve(), name) for name in self._names(source))
+            found = (self.table.of(source, name) for name in self._names(source))
             if (named := next((each for each in found if each is not None), None)) is None:
                 raise ImageError(f"has no label in {self.table.path}")
             label = named

@@ -83,11 +83,13 @@ def name_converted(jobs: Sequence[Job], console: Console) -> None:
     from vaetool.files.inputs import READ_ONLY
     from vaetool.files.remote import Place
 
-    found = [PurePath(str(job.source)).suffix.lower() for job in jobs if isinstance(job.output, Place)]
-    for suffix, count in Counter(found).items():
+    found = Counter(
+        (PurePath(str(job.source)).suffix.lower(), job.output.suffix) for job in jobs if isinstance(job.output, Place)
+    )
+    for (suffix, written), count in found.items():
         if suffix in READ_ONLY:
             what = "1 file is" if count == 1 else f"{count} files are"
-            console.say(f"{what} {suffix}, which is read but not written: --format chooses another format than PNG")
+            console.say(f"{what} {suffix}, which is read but not written: --format chooses another than {written}")
 
 
 def name_lossy(jobs: Sequence[Job], console: Console) -> None:

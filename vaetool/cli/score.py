@@ -114,6 +114,8 @@ def score(
     known, inputs = _known(inputs, normal or [], outlier or [], labels, run)
     if known is None and (masks or roc):
         raise UsageError("--masks and --roc need to know the outliers: give --normal and --outlier, or --labels")
+    if known is not None and not run.json and (sort or top is not None or header):
+        raise UsageError("an evaluation prints figures, no line for each picture: --json has both, in any order")
     results = [path for path in (report, roc, save) if path is not None]
     read = Read(model, good, bad, labels, masks, run.files_from)
     jobs, copies = _plan(inputs, results, read, heatmap, copy_outliers, run)

@@ -230,7 +230,10 @@ class Candidates:
         if self.picture.alpha is not None:
             decoded = np.where(self.picture.alpha[..., None] > 0, decoded, self.pixels)
         return self.file(
-            coded=coded.coded, range=coded.range, correction=corrections.encode(decoded, self.pixels, max_error)
+            coded=coded.coded,
+            range=coded.range,
+            has_checksums=coded.has_checksums,
+            correction=corrections.encode(decoded, self.pixels, max_error),
         )
 
     def lossless_within(self, limit: int) -> File | None:

@@ -55,7 +55,8 @@ def decompress(
 ) -> Image.Image:
     """Return the picture in a .vae file, its bytes or its path, as a Pillow image with all that goes with it.
 
-    codec, device: see `decompress_picture`. Raises ImageError; also for 16-bit colour, which Pillow cannot hold.
+    codec, device: see `decompress_picture`. 16-bit colour, which Pillow cannot hold, is reduced to 8 bits, with a
+    UserWarning. Raises ImageError; also for 16-bit grey with soft transparency, which Pillow cannot hold either.
     """
     if isinstance(source, bytes | bytearray | memoryview):
         return to_pil(decompress_picture(bytes(source), codec, device=device)[0])

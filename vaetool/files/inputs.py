@@ -9,6 +9,7 @@ earlier results (`*.denoised.*`) are not taken from folders.
 from __future__ import annotations
 
 import enum
+import errno
 import glob
 import os
 import stat
@@ -98,10 +99,10 @@ def sniff_image(head: bytes) -> tuple[str, ...]:
     """
     if head.startswith(b"RIFF") and head[8:12] == b"WEBP":
         return (".webp",)
-    if head[4:8] == b"ftyp" and head[8:12] in {b"avif", b"avis", b"mif1", b"miaf"}:
-        return (".avif",)
     if is_heic(head):
         return PNG if reads_heic() else ()
+    if head[4:8] == b"ftyp" and head[8:12] in {b"avif", b"avis", b"mif1", b"miaf"}:
+        return (".avif",)
     if head.startswith(b"BM") and head[6:10] == bytes(4):
         return (".bmp",)
     if head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace():
@@ -157,7 +158,7 @@ def expand(
     arguments:  files, folders, patterns that the shell did not expand, URLs of these, or `-`.
     recursive:  whether sub-folders are searched; None for a command that never does, so that -r is not advised.
     files_from: a file with one path per line (`-`: standard input), NUL-separated with `null`. Relative paths keep
-                their folders below an output folder.
+                their folders below an output folder. No line is a pattern.
     earlier:    ending, before the suffix, of this command's own results, which are not taken from folders.
     leave_out:  folders of results, which are not searched.
 
@@ -212,8 +213,8 @@ class InputFinder:
             ((name, None, False, True) for name in arguments),
             ((name, _mirrored(name), is_shared, False) for name in listed),
         )
-        for name, place, shared, few in named:
-            for path, problem in _existing(name, self.kind, ask=few):
+        for name, place, shared, is_argument in named:
+            for path, problem in _existing(name, self.kind, is_argument=is_argument):
                 if problem is not None or not path.is_dir():
                     found = True
                     yield Entry(path, place or PurePath(path.name or "image"), problem, shared)
@@ -262,14 +263,15 @@ class InputFinder:
         return f"no {self.kind.name} in {place}{deeper}{more}{others}"
 
 
-def _existing(name: str, kind: FileKind, *, ask: bool) -> Iterator[tuple[Place, str | None]]:
+def _existing(name: str, kind: FileKind, *, is_argument: bool) -> Iterator[tuple[Place, str | None]]:
     """Yield the path itself, the files that match it as a pattern, or the path and why there is none.
 
-    ask: look for a file at a URL even if its name says that it is one of the kind.
+    is_argument: not a line of a list, which is the name of a file as it is, and is not looked for at a URL if it says
+    that the file is one of the kind.
     """
     path = location(name)
     if isinstance(path, Remote):
-        is_file = not ask and path.suffix.lower() in kind.suffixes and not path.is_pattern()
+        is_file = not is_argument and path.suffix.lower() in kind.suffixes and not path.is_pattern()
         try:
             yield from ((found, None) for found in ([path] if is_file else path.find()))
         except FileError as error:
@@ -278,18 +280,18 @@ def _existing(name: str, kind: FileKind, *, ask: bool) -> Iterator[tuple[Place, 
     try:
         path.stat()
         yield path, None
-    except FileNotFoundError:
-        if path.is_symlink():
+    except OSError as error:
+        is_missing = isinstance(error, FileNotFoundError)
+        if is_missing and path.is_symlink():
             yield path, "a broken symbolic link"
-        elif glob.has_magic(str(path)):
+        elif (is_missing or error.errno == errno.EINVAL) and is_argument and glob.has_magic(str(path)):
+            # Windows calls the name of a pattern invalid.
             matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207 - the pattern may be absolute
             yield from ((Path(match), None) for match in matches)
             if not matches:
                 yield path, "no file matches this pattern"
         else:
-            yield path, "no such file or folder"
-    except OSError as error:
-        yield path, error.strerror or "cannot be read"
+            yield path, "no such file or folder" if is_missing else error.strerror or "cannot be read"
     except ValueError:
         yield path, "not a possible file name"
 
@@ -312,6 +314,14 @@ def _is_kind(path: Place, kind: FileKind) -> bool:
     except OSError:
         return path.suffix.lower() in kind.suffixes
     return path.suffix.lower() in kind.suffixes or bool(kind.sniff(read_head(path)))
+
+
+def can_repeat(arguments: Sequence[str], files_from: str | None) -> bool:
+    """Tell whether a file can be found twice, not counting a list alone, of which no names are kept: it may be endless.
+
+    A single folder has each file once.
+    """
+    return len(arguments) > 1 or (len(arguments) == 1 and (files_from is not None or glob.has_magic(arguments[0])))
 
 
 def each_once(entries: Iterable[Entry]) -> Iterator[Entry]:

@@ -58,6 +58,7 @@ class Naming:
 
     suffix: such as `.denoised`, for results next to inputs. suffix_in_folder: the same for those in a folder.
     extension: of every result, with its dot; None: that of the input's format, by content.
+    copies: results are the inputs as they are, and keep their names.
     flat: the folders of inputs are not mirrored in the folder of results.
     """
 
@@ -65,6 +66,7 @@ class Naming:
     extension: str | None = None
     kind: FileKind = IMAGES
     suffix_in_folder: str = ""
+    copies: bool = False
     flat: bool = False
 
 
@@ -106,10 +108,13 @@ def plan_copies(
 ) -> dict[Source, Place]:
     """Return the paths of copies of the jobs' inputs in a folder; existing ones that are kept have none.
 
-    Raises UsageError as `plan`, and if `folder` is rather the name of a file.
+    Raises UsageError as `plan`, if `folder` is rather the name of a file, and for a pipe, which is read only once.
     """
+    for job in jobs:
+        if isinstance(job.source, Place) and is_special(job.source):
+            raise UsageError(f"{job.source} is a pipe or a device, of which no copy can be made")
     entries = tuple(Entry(job.source, job.place, job.problem) for job in jobs)
-    found = plan(Inputs(entries, many=True), folder, Naming(), force=force, skip_existing=skip_existing)
+    found = plan(Inputs(entries, many=True), folder, Naming(copies=True), force=force, skip_existing=skip_existing)
     refuse_inputs([job.output for job in found if isinstance(job.output, Place)], also_read)
     return {job.source: job.output for job in found if isinstance(job.output, Place) and not job.skip}
 
@@ -129,6 +134,8 @@ def _destination(
     from_stream = any(entry.source is Stream.STANDARD for entry in inputs.entries)
 
     def named(entry: Entry, path: Place, extension_of: ExtensionOf, suffix: str) -> Place:
+        if naming.copies:
+            return path
         extension = naming.extension or extension_of(entry.source, naming.kind)
         return path.with_name(f"{path.stem}{suffix}{extension}")
 

@@ -32,14 +32,15 @@ class Sizes:
         >>> Sizes().sentence("photo.png", Path("photo.vae"), facts)
         'photo.png → photo.vae  557,596 → 12,966 bytes  0.26 bpp  34.1 dB'
         """
-        size = f"{facts['in_bytes']:,} → {facts['out_bytes']:,} bytes"
+        before, after = facts["in_bytes"], facts["out_bytes"]
+        size = f"{after:,} bytes" if before is None else f"{before:,} → {after:,} bytes"
         parts = [f"{source} → {output if isinstance(output, Place) else 'standard output'}", size]
         parts.append(f"{facts['bpp']:.2f} bpp")
         if facts.get("form") == "lossless":
             parts.append("lossless")
         elif "psnr" in facts:
             parts.append(f"{facts['psnr']:.1f} dB")
-        if facts["out_bytes"] > facts["in_bytes"]:
+        if before is not None and after > before:
             parts.append("larger than the input: --skip-larger writes no such file")
         return "  ".join(parts)
 

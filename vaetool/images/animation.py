@@ -6,6 +6,7 @@ import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -101,10 +102,12 @@ def encode_frames(frames: np.ndarray, suffix: str, fps: float = 12) -> bytes:
     if name == "PNG":
         return _encoded([as_pillow(strip(frames))], name)
     images = [as_pillow(frame) for frame in frames]
+    options: dict[str, Any] = {} if name == "GIF" else {"lossless": True}
     if name == "GIF":
         images = [image if image.mode == "L" else _with_palette(image) for image in images]
-        return _encoded(images, name, duration=_durations(len(images), fps, unit=10), loop=0)
-    return _encoded(images, name, duration=_durations(len(images), fps), loop=0, lossless=True)
+    if len(images) > 1:
+        options |= {"duration": _durations(len(images), fps, unit=10 if name == "GIF" else 1), "loop": 0}
+    return _encoded(images, name, **options)
 
 
 def strip(frames: np.ndarray) -> np.ndarray:
@@ -123,7 +126,7 @@ def _durations(count: int, fps: float, unit: int = 1) -> list[int]:
     return np.diff(ends).tolist()
 
 
-def _encoded(images: Sequence[Image.Image], name: str, **options: object) -> bytes:
+def _encoded(images: Sequence[Image.Image], name: str, **options: Any) -> bytes:
     more = {"save_all": True, "append_images": images[1:]} if len(images) > 1 else {}
     images[0].save(file := io.BytesIO(), name, **more, **options)
     return file.getvalue()

@@ -93,7 +93,7 @@ class Pair:
     def compare(self) -> Comparison:
         """Compare the picture with its reference."""
         pages = [self, *self._others]
-        psnrs = [psnr(*page._visible_values(), self.peak) for page in pages]
+        psnrs = [psnr(*page._visible_values(), page.peak) for page in pages]
         error = fmean(10 ** (-value / 10) for value in psnrs)
         largest = max(max_difference(*page._visible_values()) for page in pages)
         structure = (fmean(values) for values in zip(*(page._structure() for page in pages), strict=True))

@@ -10,15 +10,16 @@ import numpy as np
 from PIL import Image
 
 from vaetool.images import tiff
+from vaetool.images.photometric import RGB, as_shown
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PPM_HEADER = re.compile(rb"P6(?:\s+|\s*#[^\n]*\n)+?(\d+)\s+(\d+)\s+(\d+)\s")
+_PPM_TOKEN = re.compile(rb"(?:\s|#[^\n]*\n)*+(\d+)")
 
 
-def samples(data: bytes, format: str, page: int = 0) -> np.ndarray | None:  # noqa: A002
-    """Return the samples of a PNG, TIFF or PPM file as stored, (height, width, channels); None for other formats.
+def samples(data: bytes, format: str, page: int = 0, bits: int = 16) -> np.ndarray | None:  # noqa: A002
+    """Return the samples of a PNG, TIFF, PPM or JPEG 2000 file, (height, width, channels); None for other formats.
 
-    Colours come first, then alpha. page: of a TIFF file, counted from 0.
+    Colours come first, then alpha. page: of a TIFF file, counted from 0. bits: those stored of JPEG 2000, scaled to 16.
     """
     if format == "PNG":
         from imagecodecs import png_decode
@@ -26,15 +27,26 @@ def samples(data: bytes, format: str, page: int = 0) -> np.ndarray | None:  # no
         return np.atleast_3d(png_decode(data))
     if format == "TIFF":
         return tiff.page_samples(data, page)
+    if format == "JPEG2000":
+        from imagecodecs import jpeg2k_decode
+
+        return as_shown(np.atleast_3d(jpeg2k_decode(data)), RGB, bits)
     return _ppm_samples(data) if format == "PPM" else None
 
 
 def _ppm_samples(data: bytes) -> np.ndarray | None:
-    header = _PPM_HEADER.match(data)
-    if header is None:
+    if not data.startswith(b"P6"):
         return None
-    width, height, top = map(int, header.groups())
-    stored = np.frombuffer(data, ">u2", 3 * width * height, header.end()).reshape(height, width, 3)
+    numbers, end = [], len(b"P6")
+    for _ in range(3):
+        token = _PPM_TOKEN.match(data, end)
+        if token is None:
+            return None
+        numbers.append(int(token[1]))
+        end = token.end()
+    width, height, top = numbers
+    start = end + 1  # after one white space
+    stored = np.frombuffer(data, ">u2", 3 * width * height, start).reshape(height, width, 3)
     return np.rint(stored * (65535 / top)).astype(np.uint16)
 
 

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from PIL import ExifTags, Image
 
+from vaetool.images.orientation import SIDEWAYS
+
 # Tags that describe how the old file stored its pixels (size, strips, tiles, bits, orientation), or repeat what is
 # carried apart or is stale once the pixels change (XMP, ICC; thumbnails, Photoshop layers): a new file has its own.
 _LAYOUT_TAGS = {*range(254, 267), 273, 274, *range(277, 282), 284, 290, 291, 301, 317, *range(320, 326), 330}
@@ -62,6 +64,8 @@ def exif_to_carry(image: Image.Image, notes: list[str]) -> tuple[Image.Exif, byt
         carried.endian = source.endian
         tags = {tag: value for tag, value in source.items() if tag not in _LAYOUT_TAGS}
         tags |= {tag: dict(values) for tag, values in subdirectories(source).items()}
+        if source.get(ExifTags.Base.Orientation) in SIDEWAYS:
+            _swap_size(tags.get(ExifTags.IFD.Exif, {}))
         _make_exact(tags)
         for tag, value in tags.items():
             carried[tag] = value
@@ -75,6 +79,13 @@ def exif_to_carry(image: Image.Image, notes: list[str]) -> tuple[Image.Exif, byt
     if damaged:
         notes.append("the EXIF data is damaged and left out")
     return source, block
+
+
+def _swap_size(photo: MutableMapping[int, Any]) -> None:
+    """Swap the width and height that a directory states for the picture."""
+    size = (ExifTags.Base.ExifImageWidth, ExifTags.Base.ExifImageHeight)
+    if all(tag in photo for tag in size):
+        photo[size[0]], photo[size[1]] = photo[size[1]], photo[size[0]]
 
 
 def _is_empty(block: bytes) -> bool:

@@ -68,8 +68,13 @@ class LabelTable:
                 raise UsageError(f"{path}: line {line}: {name} has two labels")
 
     def of(self, file: str | Path, name: str = "") -> str | None:
-        """Return the label of a file, also known by its name in the folder of pictures; None if it has none."""
-        return self._labels.get(os.path.relpath(file, self.path.parent.resolve()), self._labels.get(name))
+        """Return the label of a file, also known by its name in the folder of pictures; None if it has none.
+
+        Links count under their own names and under those of the files that they lead to.
+        """
+        folder = self.path.parent
+        named, resolved = os.path.relpath(file, folder), os.path.relpath(os.path.realpath(file), folder.resolve())
+        return next((self._labels[known] for known in (named, resolved, name) if known in self._labels), None)
 
 
 def _grouped(places: list[list[Source]], named: str) -> list[Source]:
@@ -88,7 +93,7 @@ def number_of_label(label: str, labels: Sequence[str]) -> int:
 
 
 def _labelled(sources: list[Source], table: LabelTable) -> list[Source]:
-    labels = [table.of(source.origin, source.name) for source in sources]
+    labels = [table.of(source.file or source.origin, source.name) for source in sources]
     without = [source.name for source, label in zip(sources, labels, strict=True) if label is None]
     if without:
         more = f", nor have {len(without) - 1} others" if len(without) > 1 else ""

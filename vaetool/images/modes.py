@@ -11,6 +11,8 @@ from PIL import ExifTags, Image, ImageCms, TiffImagePlugin
 
 from vaetool.errors import ImageError
 
+_CODESTREAM = b"\xff\x4f\xff\x51"  # of JPEG 2000 without a container: the markers SOC and SIZ
+_DEPTH_IN_CODESTREAM = 42  # place of Ssiz of the first component, the depth less one
 _AVIF_CHANNELS = re.compile(rb"pixi.{4}(.)", re.DOTALL)  # of what a file consists of: colours, alpha
 
 
@@ -32,13 +34,17 @@ def storage_of(image: Image.Image, head: bytes) -> tuple[str, int]:
     for tag, offset, add in ((b"pixi", 9, 0), (b"ihdr", 14, 1)):
         if image.format in {"AVIF", "JPEG2000"} and 0 <= head.find(tag) < len(head) - offset:
             return rawmode, (head[head.find(tag) + offset] & 127) + add
+    if head.startswith(_CODESTREAM) and len(head) > _DEPTH_IN_CODESTREAM:
+        return rawmode, (head[_DEPTH_IN_CODESTREAM] & 127) + 1
     return rawmode, 16 if ";16" in rawmode else 8
 
 
 def arrays(image: Image.Image, rawmode: str, notes: list[str]) -> tuple[np.ndarray, np.ndarray | None]:
     """Return pixels (height, width, 1 or 3) and alpha (height, width) of an upright image, contiguous and writable."""
     if image.mode == "F":
-        raise ImageError("holds floating-point values, which only denoise takes; convert it to 8 or 16 bits first")
+        raise ImageError(
+            "holds floating-point values, which only denoise and compare take; convert it to 8 or 16 bits first"
+        )
     key = image.info.get("transparency")
     if image.mode == "I" or image.mode.startswith("I;"):
         pixels = _grey16(image)

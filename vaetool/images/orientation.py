@@ -18,6 +18,9 @@ TRANSPOSES = {
 }
 """Operations that turn a Pillow image upright, by its orientation."""
 
+SIDEWAYS = frozenset({5, 6, 7, 8})
+"""Orientations of pictures that are stored with rows for columns."""
+
 _TURNS: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: np.fliplr,
     3: lambda stored: np.rot90(stored, 2),

@@ -6,7 +6,7 @@ import io
 import os
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -23,7 +23,7 @@ from vaetool.images.exif import exif_to_carry, subdirectories
 from vaetool.images.formats import READABLE, profile_space, reason
 from vaetool.images.mending import mend
 from vaetool.images.modes import arrays, keyed_alpha, storage_of
-from vaetool.images.orientation import TRANSPOSES, upright
+from vaetool.images.orientation import SIDEWAYS, TRANSPOSES, upright
 from vaetool.images.photometric import WHITE_IS_ZERO
 from vaetool.images.picture import Picture
 
@@ -72,11 +72,9 @@ def _read(stream: BinaryIO, max_pixels: int, whole: bool, single: bool, still: b
         raise ImageError(f"not a readable image ({RAW}, {name}: {advice(RAW)})")
     if whole and is_tiff and tiff.has_wide_values(stream):
         return tiff.read(_all_of(stream), max_pixels, whole=whole)
-    if single and is_tiff:
-        is_one = tiff.has_one_page(stream)
-        if not (is_one or whole):
-            raise ImageError("has several pages, and the result would hold one: split it into files of one page")
-        whole = not is_one
+    numbers = tiff.page_numbers(stream) if is_tiff and (whole or single) else [0]
+    if len(numbers) > 1 and not whole:
+        raise ImageError("has several pages, and the result would hold one: split it into files of one page")
     stream.seek(0)
     notes: list[str] = []
     with _recorded(notes), _without_pillows_limits():
@@ -90,11 +88,10 @@ def _read(stream: BinaryIO, max_pixels: int, whole: bool, single: bool, still: b
             return tiff.read(_all_of(stream), max_pixels, whole=whole)
     if still and image.format not in _OF_PAGES and (frames := getattr(image, "n_frames", 1)) > 1:
         raise ImageError(f"is animated, with {frames} frames: split it into files of one frame")
-    count = getattr(image, "n_frames", 1) if whole and is_tiff else 1
-    tiff.check_size(_sizes(image, count), max_pixels)
-    if count == 1:
+    tiff.check_size(_sizes(image, numbers), max_pixels)
+    if len(numbers) == 1:
         return _decode(image, head, notes, stream)
-    first, *others = (_page(image, number, head, notes, stream) for number in range(count))
+    first, *others = (_page(image, number, head, notes, stream) for number in numbers)
     return replace(first, pages=tuple(others))
 
 
@@ -116,10 +113,10 @@ def _open(data: bytes, max_pixels: int) -> Image.Image:
     return image
 
 
-def _sizes(image: Image.Image, count: int) -> list[tuple[int, int]]:
-    """Return the width and height of the first pages of an image without decoding."""
+def _sizes(image: Image.Image, numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the width and height of pages of an image, the first and others, without decoding."""
     found = [image.size]
-    for number in range(1, count):
+    for number in numbers[1:]:
         image.seek(number)
         found.append(image.size)
     return found
@@ -210,7 +207,8 @@ def _decode(image: Image.Image, head: bytes, notes: list[str], stream: BinaryIO 
             subdirectories(image.getexif())  # loading reads them, too late to record what they warn of
     rawmode, bits = storage_of(image, head)  # before loading, which forgets it
     deep = stream is not None and _is_beyond_pillow(image, bits)
-    turned = image.getexif().get(ExifTags.Base.Orientation, 1) if deep else 1  # loading a TIFF file turns it
+    # Loading a TIFF file turns it.
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) if deep or image.format == "TIFF" else 1
     with libtiff.heard() as errors:
         image.load()
     if errors:
@@ -220,13 +218,16 @@ def _decode(image: Image.Image, head: bytes, notes: list[str], stream: BinaryIO 
     orientation = TRANSPOSES.get(exif.get(ExifTags.Base.Orientation, 1))
     pixels, alpha = arrays(image if orientation is None else image.transpose(orientation), rawmode, notes)
     if deep and stream is not None:
-        stored = depth.samples(_all_of(stream), image.format or "", image.tell())
+        stored = depth.samples(_all_of(stream), image.format or "", image.tell(), bits)
         if stored is not None and stored.dtype in (np.uint8, np.uint16) and stored.shape[2] <= 4:
             pixels, alpha = upright(stored, turned)
             if "transparency" in image.info:
                 alpha = keyed_alpha(pixels, image.info["transparency"])
-    if note := tiff.scaling_note(bits) if image.format == "TIFF" else None:
-        notes.append(note)
+    if image.format in {"TIFF", "JPEG2000"}:
+        notes += filter(None, [tiff.scaling_note(bits)])
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        extra = image.tag_v2.get(ExifTags.Base.ExtraSamples, ())
+        notes += filter(None, [tiff.extra_channels_note(extra)])
     if bits > 8 * pixels.itemsize:
         notes.append(f"{bits}-bit {'grey' if pixels.shape[2] == 1 else 'RGB'} is read as 8-bit")
     found = image.info.get("icc_profile")
@@ -235,6 +236,9 @@ def _decode(image: Image.Image, head: bytes, notes: list[str], stream: BinaryIO 
         if image.mode != "CMYK":  # there, the conversion has used it and said so
             notes.append(f"the {profile_space(profile)} colour profile does not fit the pixels and is left out")
         profile = None
+    dpi = metadata.dpi_to_carry(image)
+    if dpi is not None and exif.get(ExifTags.Base.Orientation, turned) in SIDEWAYS:
+        dpi = dpi[::-1]
     image_format = {"MPO": "JPEG", None: "PNG"}.get(image.format, image.format) or "PNG"
     return Picture(
         pixels,
@@ -242,7 +246,7 @@ def _decode(image: Image.Image, head: bytes, notes: list[str], stream: BinaryIO 
         image_format,
         icc_profile=profile,
         exif=carried_exif,
-        dpi=metadata.dpi_to_carry(image),
+        dpi=dpi,
         xmp=metadata.xmp_to_carry(image.info.get("xmp"), notes),
         texts=metadata.texts_to_carry(image, notes),
         white=_white(image, bits, pixels, stream),
@@ -256,8 +260,8 @@ def _is_beyond_pillow(image: Image.Image, bits: int) -> bool:
 
     bits: those of each channel of the file.
     """
-    if image.mode in {"RGB", "RGBA", "LA"}:
-        return bits == 16
+    if image.mode in {"RGB", "RGBA", "RGBX", "LA"}:
+        return bits == 16 or (image.format == "JPEG2000" and 8 < bits < 16)
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return False
     if not image.mode.startswith("I;16"):

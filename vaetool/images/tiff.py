@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -18,8 +19,8 @@ from vaetool.errors import ImageError
 from vaetool.images import raw
 from vaetool.images.exif import ExactText, parse
 from vaetool.images.metadata import Dpi, is_dpi, xmp_to_carry
-from vaetool.images.orientation import upright
-from vaetool.images.photometric import BLACK_IS_ZERO, LAB, RGB, as_shown
+from vaetool.images.orientation import SIDEWAYS, upright
+from vaetool.images.photometric import BLACK_IS_ZERO, LAB, RGB, WHITE_IS_ZERO, as_shown
 from vaetool.images.picture import Picture
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -35,6 +36,10 @@ EXACT = 2**24  # larger integers are not all exact in 32-bit floating point
 XMP = 700  # tag
 LARGEST_VALUES = 281, 341
 """Tags MaxSampleValue and SMaxSampleValue. Some writers mean the largest value present, others the largest possible."""
+ASSOCIATED, UNASSOCIATED = 1, 2
+"""Values of the tag ExtraSamples: alpha by which the colours are multiplied, and alpha by which they are not."""
+
+ALPHA = ASSOCIATED, UNASSOCIATED
 _PROFILE, _UNIT, _DENSITIES = 34675, 296, (282, 283)
 _RESOLUTION_TAGS = {_UNIT, *_DENSITIES}
 _DIRECTORIES = {34665, 34853}  # of a camera's settings, of its place
@@ -65,11 +70,15 @@ def page_samples(data: bytes, number: int) -> np.ndarray:
         return _samples(file.pages[number])
 
 
-def count_pages(file: Source) -> int:
-    """Return the number of pages of a file, 1 if it is not a readable TIFF file."""
+def count_pages(source: Source) -> int:
+    """Return the number of pages of a file, without smaller copies; 1 if it is not a readable TIFF file.
+
+    Of more than `MAX_PAGES` pages, all are counted, as that is quick.
+    """
     try:
-        with _opened(file) as opened:
-            return len(opened.pages)  # which is quick, unlike looking at each
+        with _opened(source) as file:
+            count = len(file.pages)
+            return count if count > MAX_PAGES else sum(1 for _ in _pages(file))
     except Exception:  # whoever reads it says what is wrong
         return 1
 
@@ -83,10 +92,10 @@ def name_of_raw(head: bytes, file: Source) -> str | None:
         return None
 
 
-def has_one_page(source: Source) -> bool:
-    """Tell whether a file has one page, not counting smaller copies of it. Raises ImageError if it has too many."""
+def page_numbers(source: Source) -> list[int]:
+    """Return the numbers of the pages of a file, from 0, without smaller copies. Raises ImageError for too many."""
     with _opened(source) as file:
-        return all(file.pages[number].subfiletype & 1 for number in range(1, _checked_count(file)))
+        return [page.index for page in _pages(file)]
 
 
 def has_wide_values(source: Source) -> bool:
@@ -95,15 +104,14 @@ def has_wide_values(source: Source) -> bool:
     Raises ImageError if it has too many pages.
     """
     with _opened(source) as file:
-        _checked_count(file)
-        return any(page.dtype not in (np.bool_, np.uint8, np.uint16) for page in file.pages)
+        return any(page.dtype not in (np.bool_, np.uint8, np.uint16) for page in _pages(file))
 
 
-def _checked_count(file: Any) -> int:
-    """Return the number of pages of a file. Raises ImageError for too many."""
+def _pages(file: Any) -> Iterator[Any]:
+    """Yield the pages of a file but smaller copies of others. Raises ImageError for too many."""
     if (count := len(file.pages)) > MAX_PAGES:
         raise ImageError(f"has {count} pages, more than the limit of {MAX_PAGES}; split it")
-    return count
+    return (page for number, page in enumerate(file.pages) if number == 0 or not page.subfiletype & 1)
 
 
 def read(data: bytes, max_pixels: int, *, whole: bool = False) -> Picture:
@@ -123,7 +131,7 @@ def _picture(page: TiffPage, floats: bool) -> Picture:
     if samples.dtype not in (np.uint8, np.uint16):
         if not floats:
             raise ImageError(
-                f"holds {samples.dtype} values, which only denoise takes; convert it to 8 or 16 bits first"
+                f"holds {samples.dtype} values, which only denoise and compare take; convert it to 8 or 16 bits first"
             )
         samples = _as_float(samples)
     pixels, alpha = upright(samples, page.orientation)
@@ -137,7 +145,7 @@ def _picture(page: TiffPage, floats: bool) -> Picture:
 def _read_pages(data: bytes, max_pixels: int, count: int | None) -> list[TiffPage]:
     """Return the pages of a file, `count` of them at most."""
     with _opened(data) as file:
-        pages: list[Any] = [file.pages[number] for number in range(len(file.pages))][:count]
+        pages = list(islice(_pages(file), count))
         check_size([(page.imagewidth, page.imagelength) for page in pages], max_pixels)
         return [_page(page.aspage()) for page in pages]
 
@@ -197,27 +205,59 @@ def _page(page: Any) -> TiffPage:
     per_inch = DPI_PER_UNIT.get(int(tags.get(_UNIT, 1)))
     densities = [tags[tag][0] / tags[tag][1] for tag in _DENSITIES if tag in tags and tags[tag][1]]
     dpi = (densities[0] * per_inch, densities[1] * per_inch) if per_inch and len(densities) == 2 else None
-    dpi = dpi if dpi and is_dpi(dpi) else None
-    block = exif.tobytes() if len(exif) else None
     orientation = int(tags.get(ExifTags.Base.Orientation, 1))
+    if dpi is not None and not is_dpi(dpi):
+        dpi = None
+    elif dpi is not None and orientation in SIDEWAYS:
+        dpi = dpi[::-1]
+    block = exif.tobytes() if len(exif) else None
     notes = [TEXTS_ALONE] if _DIRECTORIES & tags.keys() else []
     xmp = xmp_to_carry(tags.get(XMP), notes)
-    profile, has_alpha = tags.get(_PROFILE), bool(page.extrasamples)
+    profile, samples = tags.get(_PROFILE), _samples(page)
+    if note := extra_channels_note(page.extrasamples):
+        notes.append(note)
     if page.photometric in LAB:
         profile = None  # it is for CIELab, not for the result
         notes.append(f"{page.photometric.name} is converted to RGB")
     if note := scaling_note(page.bitspersample):
         notes.append(note)
     white = white_of(tags, page.photometric, page.bitspersample)
-    return TiffPage(_samples(page), has_alpha, profile, block, dpi, xmp, orientation, tuple(notes), white)
+    has_alpha = samples.shape[2] in (2, 4)
+    return TiffPage(samples, has_alpha, profile, block, dpi, xmp, orientation, tuple(notes), white)
 
 
 def _samples(page: Any) -> np.ndarray:
+    """Return the samples of a page as grey or RGB, with alpha if it has any, (height, width, 1 to 4)."""
     if page.axes not in ("YX", "YXS", "SYX"):
         raise ImageError(f"has pages of {page.ndim} dimensions; split them first")
     found = page.asarray()
     stored = np.moveaxis(found, 0, -1) if page.axes == "SYX" else np.atleast_3d(found)
-    return as_shown(stored, page.photometric, page.bitspersample)
+    shown = as_shown(stored, page.photometric, page.bitspersample)
+    colours = 1 if page.photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO) else 3
+    pixels, extra = shown[:, :, :colours], shown[:, :, colours:]
+    kinds = page.extrasamples or (UNASSOCIATED,) * extra.shape[2]  # without the tag, most writers mean alpha
+    number = next((number for number, kind in enumerate(kinds) if kind in ALPHA), None)
+    if number is None:
+        return pixels
+    alpha = extra[:, :, number : number + 1]
+    straight = _without_factor(pixels, alpha) if kinds[number] == ASSOCIATED else pixels
+    return np.concatenate([straight, alpha], axis=2)
+
+
+def _without_factor(pixels: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Return integers that were multiplied by alpha, (height, width, 1), as they were; black where alpha is 0."""
+    if not np.issubdtype(pixels.dtype, np.integer):
+        return pixels
+    full = np.iinfo(pixels.dtype).max
+    scaled = pixels * np.divide(full, alpha, where=alpha > 0, out=np.zeros(alpha.shape))
+    return np.rint(scaled).clip(0, full).astype(pixels.dtype)
+
+
+def extra_channels_note(kinds: Sequence[int]) -> str | None:
+    """Return a sentence on extra channels that are left out, None if there are none; kinds: the tag ExtraSamples."""
+    count = len(kinds) - any(kind in ALPHA for kind in kinds)
+    many = "a channel that is neither colour" if count == 1 else f"{count} channels that are neither colours"
+    return f"{many} nor transparency {'is' if count == 1 else 'are'} left out" if count else None
 
 
 def white_of(tags: Mapping[int, Any], photometric: int | None, bits: int) -> int | None:

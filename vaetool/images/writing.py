@@ -181,22 +181,19 @@ def _samples(picture: Picture) -> np.ndarray:
 
 
 def _needs_depth(picture: Picture) -> bool:
-    """Tell whether a picture has floats, or 16 bits with colours or soft alpha, which Pillow cannot write."""
+    """Tell whether a picture has floats, or 16 bits with colours or alpha, which Pillow cannot write."""
     if picture.pixels.dtype != np.uint16:
         return picture.pixels.dtype == np.float32
-    soft = picture.alpha is not None and not np.isin(picture.alpha, (0, 65535)).all()
-    return soft or picture.pixels.shape[2] == 3
+    return picture.alpha is not None or picture.pixels.shape[2] == 3
 
 
 def _fit_alpha(picture: Picture, name: str) -> Picture:
-    fits = picture.pixels.dtype == np.uint8 or _needs_depth(picture)
-    if picture.alpha is None or name == "PNG" or (WRITABLE[name].alpha and fits):
+    if picture.alpha is None or WRITABLE[name].alpha:
         return picture
     if (picture.alpha == np.iinfo(picture.alpha.dtype).max).all():
         return replace(picture, alpha=None)  # opaque everywhere: nothing is lost
-    if picture.pixels.dtype == np.uint16:
-        raise ImageError(f"{name} holds no transparency with 16-bit grey; write PNG")
-    raise ImageError(f"{name} holds no transparency; write PNG or WebP")
+    others = "PNG or TIFF" if picture.pixels.dtype == np.uint16 else "PNG or WebP"
+    raise ImageError(f"{name} holds no transparency; write {others}")
 
 
 def _keyed(pixels: np.ndarray, alpha: np.ndarray) -> tuple[np.ndarray, int | None]:
