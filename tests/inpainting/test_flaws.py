@@ -66,6 +66,14 @@ def test_digits_are_measured_together():
     assert np.count_nonzero(sure_flaws(probabilities, "date")[15]) == 3 * 8
 
 
+@pytest.mark.parametrize("left", [0, 3, 40, 90])
+@pytest.mark.parametrize(("length", "found"), [(30, True), (20, False)])
+def test_a_date_at_the_edge_of_the_picture_is_as_long_as_elsewhere(left, length, found):
+    probabilities = np.zeros((40, 120), np.float32)
+    probabilities[10:22, left : left + length] = 1
+    assert sure_flaws(probabilities, "date").any() == found
+
+
 def test_tiles_make_no_difference(finder, sky, monkeypatch):
     whole = finder.probabilities(np.asarray(sky))
     monkeypatch.setattr(flaws, "TILE", 96)

@@ -125,8 +125,8 @@ def sure_flaws(probabilities: np.ndarray, flaw: str) -> np.ndarray:
     likely, reach = probabilities > LIKELY, APART // 2 if flaw == "date" else 0
     labels, count = ndimage.label(dilate_hole(likely, reach), TOUCHING)
     sure = np.bincount(labels[probabilities > SURE[flaw]], minlength=count + 1) > 0
-    for number, box in enumerate(ndimage.find_objects(labels), 1):
-        sure[number] &= math.hypot(*(part.stop - part.start - 2 * reach for part in box)) >= LEAST[flaw]
+    for number, box in enumerate(ndimage.find_objects(labels * likely), 1):
+        sure[number] &= math.hypot(*(part.stop - part.start for part in box)) >= LEAST[flaw]
     return dilate_hole(likely & sure[labels], SOFT)
 
 
