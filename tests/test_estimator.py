@@ -136,6 +136,15 @@ def test_pictures_come_back_in_the_form_they_had(noise, form, back, dtype):
     assert pictures.dtype == dtype
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int64, np.float64])
+def test_pictures_come_back_in_the_range_that_was_given(digits, dtype):
+    rows = digits[0][:8].astype(dtype)
+    transformer = tiny(model="digits", peak=16).fit(rows)
+    back = transformer.inverse_transform(transformer.transform(rows))
+    assert back.dtype == dtype
+    assert 14 <= back.max() <= 16
+
+
 def test_the_type_of_the_numbers_does_not_change_the_codes(noise):
     transformer = tiny().fit(noise)
     codes = transformer.transform(noise)

@@ -206,9 +206,8 @@ class CodeTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _OfPict
         height, width, channels = self._shape
         side = min(height, width)
         pixels = np.stack([whole_picture(picture, side, channels) for picture in self.model_.decode(codes)])
-        if self._dtype != np.uint8:
-            pixels = pixels * (self._peak / 255)
-            pixels = (np.rint(pixels) if np.issubdtype(self._dtype, np.integer) else pixels).astype(self._dtype)
+        pixels = pixels * (self._peak / 255)
+        pixels = (np.rint(pixels) if np.issubdtype(self._dtype, np.integer) else pixels).astype(self._dtype)
         return pixels.reshape(len(codes), *{2: (-1,), 3: (side, side), 4: (side, side, channels)}[self._ndim])
 
     @property
