@@ -96,6 +96,7 @@ def test_the_estimator_can_be_trained_alone(alone):
         assert any(weight.grad is not None and weight.grad.any() for weight in part.parameters()) is (
             name == "estimator" or not alone
         )
+    assert all(weight.grad is not None for weight in model.parameters())  # distributed training awaits one of each
     frozen = {id(weight) for weight in model.frozen_parameters(objective, 0.5)}
     assert frozen == ({id(weight) for weight in model.unet.parameters()} if alone else set())
 

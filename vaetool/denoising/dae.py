@@ -38,7 +38,7 @@ from vaetool.images.metrics import mean_psnr
 from vaetool.images.palette import has_few_colours
 from vaetool.images.ranges import Range, used_range
 from vaetool.images.tiling import Tile, pad_to_multiple, tiles
-from vaetool.nn.base import Batch, Losses, Model, register
+from vaetool.nn.base import Batch, Losses, Model, register, zero_of
 from vaetool.nn.blocks import UNet
 from vaetool.nn.filters import local_mean
 from vaetool.nn.memory import give_back
@@ -193,7 +193,7 @@ class DAE(LearnsFromNoise):
         known = local_mean(evidence, self.config.pooling) > 0
         estimation = (torch.where(error < 0, -TOO_LOW * error, error) * known).mean()
         if objective is not None and objective.estimator_alone:
-            return {"loss": estimation, "estimation": estimation}
+            return {"loss": estimation + zero_of(self.unet), "estimation": estimation}
         given = torch.where(batch["blind"], self.pool_if_uniform(estimate.detach(), evidence), sigma)
         restored = (self.restore(noisy, given) - batch["clean"]).abs().mean(dim=(1, 2, 3))
         # Relative to the noise, so that a little noise counts as much as a lot, as it does in decibels.

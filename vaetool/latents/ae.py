@@ -18,7 +18,7 @@ from vaetool.errors import UsageError
 from vaetool.images.metrics import mean_psnr
 from vaetool.latents.autoencoder import Autoencoder
 from vaetool.latents.trunk import Decoder, Encoder, TrunkConfig
-from vaetool.nn.base import Batch, Losses, register
+from vaetool.nn.base import Batch, Losses, register, zero_of
 from vaetool.nn.sections import InnerShare, NotNegativeFloat, Section, Share
 
 MAX_EXACT = 16
@@ -145,8 +145,7 @@ class AE(Autoencoder):
             target, given = self.encoder.features(clean, level), self.encoder.features(noisy, level)
         output = self.decoder.levels[-1 - level](self.encoder.levels[level](given))
         error = F.mse_loss(output.float(), target.float()) if level else self._error(self.decoder.tail(output), target)
-        # Distributed training waits for a gradient of every weight.
-        return error + 0 * torch.stack([weight.sum() for weight in self.parameters()]).sum()
+        return error + zero_of(self)
 
     def validate(self, batch: Batch) -> dict[str, float]:
         """Return the mean PSNR, in dB, of reconstructions of clean pictures."""

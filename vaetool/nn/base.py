@@ -37,6 +37,11 @@ def stacked(tensors: Iterable[Tensor], count: int) -> Iterator[Tensor]:
         yield torch.stack(batch)
 
 
+def zero_of(module: nn.Module) -> Tensor:
+    """Return 0 computed from all weights, for a loss without them: distributed training awaits a gradient of each."""
+    return 0 * torch.stack([weight.sum() for weight in module.parameters()]).sum()
+
+
 class ImageStore(Protocol):
     """Decoded images, each with its label and origin if known."""
 
