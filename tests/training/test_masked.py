@@ -61,6 +61,11 @@ def test_squares_of_a_grid_can_be_hidden_instead(fit_mae):
         fit_mae(ratio=0.5, force=True)
 
 
+def test_squares_that_hide_whole_crops_are_refused(fit_mae):
+    with pytest.raises(UsageError, match=r"training.crops of 32: nothing of them would be left"):
+        fit_mae("training.crops=[32, 64]", patch=32)
+
+
 def test_it_can_begin_as_a_denoiser(dae, fit_mae):
     model = MAE(MAEConfig(widths=(8, 8), blocks=1, dilations=(1, 2)))
     denoiser = vaetool.load(dae, device="cpu")

@@ -129,6 +129,11 @@ class MAE(Model):
             self.unet.load_state_dict(biases | fitting, strict=False)
         return bool(fitting)
 
+    @classmethod
+    def smallest_crop(cls, corruption: Masks) -> int:
+        """Return the minimum side of crops in which one of the square patches is visible."""
+        return corruption.patch + 1
+
     def corrupt(self, clean: Tensor, generator: torch.Generator, corruption: Masks) -> Batch:
         """Return clean pictures, the same with holes filled smoothly or coarsely, and the masks."""
         count, _, height, width = clean.shape

@@ -226,6 +226,11 @@ class Model(nn.Module):
         return Facts([], {})
 
     @classmethod
+    def smallest_crop(cls, corruption: Any) -> int:
+        """Return the minimum side, in pixels, of crops of which a corruption leaves something."""
+        return 1
+
+    @classmethod
     def lessons(cls, corruption: Any) -> tuple[float, ...]:
         """Return the fractions of a run at which there is a `lesson`; none if images are trained on as they are."""
         return ()

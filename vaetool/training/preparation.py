@@ -60,6 +60,9 @@ def new_model(recipe: Recipe) -> Model:
     wrong = [size for size in recipe.training.crops if size % model.stride]
     if wrong:
         raise UsageError(f"training.crops of {wrong[0]}: this model needs multiples of {model.stride}")
+    smallest = min(recipe.training.crops)
+    if smallest < model.smallest_crop(recipe.corruption):
+        raise UsageError(f"training.crops of {smallest}: nothing of them would be left; make [corruption] weaker")
     return model
 
 
