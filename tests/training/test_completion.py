@@ -169,7 +169,7 @@ def test_a_vae_is_calibrated_with_images_that_it_was_not_trained_on(fit_shapes, 
 def test_its_calibration_is_that_of_the_images_that_were_kept(fit_shapes, shapes):
     """They are read as a picture that is scored later will be."""
     model, sources = weights.load(fit_shapes().path, device="cpu"), find_sources([shapes])
-    training, _ = split(sources, 0.03, 0)
+    training, _ = split(sources, 0.03, 0, 1000)
     kept = set_aside(
         load_store(training, DataConfig(), 16, channels=1, whole=lambda source: whole_picture(source.read(), 16, 1)),
         0.2,

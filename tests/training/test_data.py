@@ -144,18 +144,25 @@ def test_too_few_different_images_calibrate_nothing_and_are_all_trained_on():
 
 
 @settings(deadline=None)
-@given(count=st.integers(2, 200), share=st.floats(0.001, 0.999), seed=st.integers(0, 100))
-def test_every_image_is_either_held_out_or_trained_on(count, share, seed):
-    training, held_out = split(list(range(count)), share, seed)
+@given(count=st.integers(2, 200), share=st.floats(0.001, 0.999), seed=st.integers(0, 100), most=st.integers(1, 60))
+def test_every_image_is_either_held_out_or_trained_on(count, share, seed, most):
+    training, held_out = split(list(range(count)), share, seed, most)
     assert sorted(training + held_out) == list(range(count))
     assert training
-    assert held_out
-    assert split(list(range(count)), share, seed) == (training, held_out)
+    assert 0 < len(held_out) <= most
+    assert split(list(range(count)), share, seed, most) == (training, held_out)
+
+
+def test_a_limited_number_of_held_out_images_is_drawn_from_all():
+    training, held_out = split(list(range(1000)), 0.4, 0, 32)
+    assert len(held_out) == 32
+    assert [sum(image // 250 == part for image in held_out) for part in range(4)] == pytest.approx([8] * 4, abs=6)
+    assert len(training) == 968
 
 
 def test_one_image_alone_cannot_be_trained_on():
     with pytest.raises(TrainingError, match="at least two"):
-        split([1], 0.1, 0)
+        split([1], 0.1, 0, 32)
 
 
 # Sources

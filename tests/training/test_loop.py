@@ -285,7 +285,7 @@ def test_if_all_held_out_images_are_broken_others_are_held_out(fit, pictures, tm
     found = sources.find_sources([folder])
     from vaetool.training.splits import split
 
-    for source in split(found, 0.03, 0)[1]:
+    for source in split(found, 0.03, 0, 32)[1]:
         (folder / source.name).write_bytes(b"\x89PNG not really")
     assert fit("training.steps=1", data=folder).held_out == 1
 

@@ -41,7 +41,8 @@ class DataConfig(Section, name="data"):
 
     # Each image is kept at these sizes, unless it is to stay as noisy as it is: shrinking removes the traces of JPEG.
     scales: Some[Annotated[float, Meta(gt=0, le=4)]] = (1.0,)
-    held_out: InnerShare = 0.03  # share of the images that are never trained on
+    # Share of the images that are never trained on: at most 32, or 1000 for models of whole pictures.
+    held_out: InnerShare = 0.03
     calibration: ShareBelowOne = 0.0  # share kept apart to calibrate scores with: see `splits.set_aside`
     mirror: bool = False  # flip whole pictures left to right at random; crops are always turned and mirrored
     labels: str = ""  # a table of labels, as another modality: see `vaetool.images.modalities`

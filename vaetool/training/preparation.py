@@ -160,9 +160,9 @@ def read_images(
         )
 
     def hold_out(sources: list[Source]) -> tuple[list[Source], PixelStore]:
-        training, held_out = split(sources, recipe.data.held_out, recipe.training.seed)
+        training, held_out = split(sources, recipe.data.held_out, recipe.training.seed, most)
         try:
-            return training, load(held_out[:most], (1.0,))
+            return training, load(held_out, (1.0,))
         except TrainingError:
             return hold_out(training)  # none of them can be read: hold out others
 

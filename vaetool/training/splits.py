@@ -16,15 +16,15 @@ MIN_TO_CALIBRATE = 30
 """Number of images for calibration, if there are enough: more than their share of a small folder."""
 
 
-def split(sources: Sequence[Source], held_out: float, seed: int) -> tuple[list[Source], list[Source]]:
+def split(sources: Sequence[Source], held_out: float, seed: int, most: int) -> tuple[list[Source], list[Source]]:
     """Split sources into those to train on and held-out ones, at least one of each, determined by the seed.
 
-    Raises TrainingError for fewer than two.
+    held_out: share of held-out ones, at random. most: their maximum number. Raises TrainingError for fewer than two.
     """
     if len(sources) < 2:
         raise TrainingError("training needs at least two readable images: one is held out to measure on")
     order = random.Random(seed).sample(range(len(sources)), len(sources))
-    count = min(max(1, round(held_out * len(sources))), len(sources) - 1)
+    count = min(max(1, round(held_out * len(sources))), most, len(sources) - 1)
     return [sources[i] for i in sorted(order[count:])], [sources[i] for i in sorted(order[:count])]
 
 
