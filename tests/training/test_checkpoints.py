@@ -10,6 +10,7 @@ import time
 from random import Random
 
 import pytest
+from PIL import Image
 
 from vaetool import train
 from vaetool.errors import UsageError, WeightsError
@@ -80,6 +81,19 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(fit, same_weights, ste
     assert same_weights(resumed.path, whole.path)
 
 
+def test_dropout_depends_on_the_seed_and_the_step_alone(tmp_path, pictures, same_weights):
+    small = ["model.size=16", "model.latent=2", "model.widths=[8]", "model.dropout=0.3", "training.steps=4"]
+
+    def fit_ae(name: str, **options):
+        settings = [*small, "training.batch=4", "training.validations=1"]
+        return train("ae", pictures, output=tmp_path / f"{name}.safetensors", settings=settings, **options).path
+
+    whole = fit_ae("whole", device="cpu")
+    with pytest.raises(KeyboardInterrupt):
+        fit_ae("stopped", device="cpu", reporter=Stopper(2))
+    assert same_weights(whole, fit_ae("stopped", device="cpu", resume=True))
+
+
 def test_the_same_command_resumes_a_run_that_began_with_a_model_and_no_other_model_does(fit, tiny_dae, tmp_path):
     settings = ["training.steps=20", "model.widths=[16, 16]", "model.estimator_widths=[8,8]"]
     with pytest.raises(KeyboardInterrupt):
@@ -98,6 +112,18 @@ def test_a_run_that_began_with_new_weights_takes_no_others(fit, stopped, tiny_da
 
 def test_a_run_can_be_resumed_with_another_budget(fit, stopped):
     assert fit("training.steps=9", resume=True).steps == 9
+
+
+def test_a_batch_that_was_chosen_for_a_budget_stays_when_that_changes(tmp_path):
+    (tmp_path / "many").mkdir()
+    for number in range(300):
+        Image.new("L", (16, 16), number % 256).save(tmp_path / "many" / f"{number}.png")
+    small = ["model.size=16", "model.latent=2", "model.widths=[8]", "model.channels=1", "training.validations=1"]
+    given = {"output": tmp_path / "m.safetensors", "settings": small, "device": "cpu"}
+    with pytest.raises(KeyboardInterrupt):
+        train("ae", tmp_path / "many", minutes=0.5, reporter=Stopper(2), **given)
+    result = train("ae", tmp_path / "many", epochs=1, resume=True, **given)
+    assert weights.read_header(result.path).training["recipe"]["training"]["batch"] == 16  # of new runs, 32
 
 
 def test_a_run_can_be_resumed_with_a_lower_learning_rate(fit, stopped):

@@ -59,11 +59,22 @@ def test_noise_that_no_model_knows_is_learnt_from_noisy_pictures_alone(noisy, tm
     assert about["init"] == "photo-denoise"
 
 
-def test_a_run_that_was_stopped_goes_on(noisy, tmp_path):
-    output = tmp_path / "m.safetensors"
+@pytest.mark.parametrize("longer", [False, True])
+def test_a_run_that_was_stopped_goes_on_as_if_nothing_had_happened(
+    noisy, tmp_path, tiny_dae, fit, same_weights, longer
+):
+    """In the middle of a lesson: that began with other weights than those it has now."""
+    tiny = ["model.widths=[16, 16]", "model.estimator_widths=[8,8]", "training.crops=[32]", "training.validations=8"]
+    given = {"data": noisy, "noisy_only": True, "init": tiny_dae}
     with pytest.raises(KeyboardInterrupt):
-        learn(noisy, output, "training.steps=6", reporter=Stopper(3))
-    assert learn(noisy, output, "training.steps=6", init=None, resume=True).steps == 6
+        fit(*tiny, "training.steps=8", reporter=Stopper(5), **given)
+    resumed = fit(*tiny, f"training.steps={16 if longer else 8}", resume=True, **given)
+    if longer:
+        assert resumed.steps == 16
+    else:
+        whole = fit(*tiny, "training.steps=8", name="whole", **given)
+        assert (resumed.before, resumed.figures) == (whole.before, whole.figures)
+        assert same_weights(resumed.path, whole.path)
 
 
 def test_weak_noise_tells_weights_apart(photographs, tmp_path):

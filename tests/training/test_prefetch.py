@@ -49,6 +49,16 @@ def test_what_goes_wrong_is_raised_where_the_batch_is_asked_for():
             batches.batch(99, 8)
 
 
+def test_what_was_made_ahead_can_be_discarded():
+    value = 0
+    with Prefetcher(lambda step, size: {"clean": torch.tensor([value])}) as batches:
+        batches.batch(0, 8)
+        batches.ahead[1].result()
+        value = 1
+        batches.discard()
+        assert batches.batch(1, 8)["clean"].item() == 1
+
+
 def test_other_threads_keep_their_number_of_threads():
     before = torch.get_num_threads()
     with Prefetcher(Maker()) as batches:

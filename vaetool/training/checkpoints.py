@@ -26,6 +26,9 @@ from vaetool.training.flags import BUDGETS
 CHANGEABLE = {*BUDGETS, "lr", "lr_final", "patience", "save_minutes"}
 """Keys of [training] that may change when a run is resumed: its length, a learning rate that was too high."""
 
+LESSON = "lesson "
+"""With its number, the group of tensors that a lesson of a course began with."""
+
 _DAMAGE = (LookupError, TypeError, ValueError, AttributeError, msgspec.ValidationError)
 """Exceptions raised by plain values of an unexpected shape."""
 
@@ -205,8 +208,8 @@ def load_state(
     tensors: dict[str, dict[str, Tensor]],
     optimizers: list[torch.optim.Optimizer],
     recipe: dict[str, Any],
-) -> Progress:
-    """Restore the tensors and optimizers from a file of `save_state`, and return the progress.
+) -> tuple[Progress, dict[int, dict[str, Tensor]]]:
+    """Restore the tensors and optimizers from a file of `save_state`; return the progress, and lessons by number.
 
     Raises UsageError if the file is damaged or from another recipe.
     """
@@ -224,21 +227,25 @@ def load_state(
                 tensor.copy_(flat[f"{group}/{name}"])
         for number, optimizer in enumerate(optimizers):
             _fill_optimizer(optimizer, f"optimizer/{number}/", flat)
-        return msgspec.convert(about["progress"], Progress)
+        return msgspec.convert(about["progress"], Progress), _lessons(flat, tensors["average"])
     except (SafetensorError, *_DAMAGE, RuntimeError, OSError) as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(f"{path}: a damaged training state ({reason}); start again with --force") from error
 
 
-def began_with(path: Path) -> str:
-    """Return the name of the model that a saved run began with; empty for new weights, or without a saved run."""
+def began_with(path: Path) -> tuple[str, int]:
+    """Return the name of the model and the batch that a saved run began with.
+
+    An empty name stands for new weights; both are empty without a saved run that can be read.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
-            return str(json.loads((file.metadata() or {})["vaetool-state"])["progress"]["init"])
+            about = json.loads((file.metadata() or {})["vaetool-state"])
+        return str(about["progress"]["init"]), msgspec.convert(about["recipe"]["training"]["batch"], int)
     except (SafetensorError, *_DAMAGE, RecursionError, OSError):
-        return ""
+        return "", 0
 
 
 def _check_recipe(path: Path, saved: dict[str, Any], now: dict[str, Any]) -> None:
@@ -255,6 +262,18 @@ def _check_recipe(path: Path, saved: dict[str, Any], now: dict[str, Any]) -> Non
         if isinstance(values, dict):
             what = ", ".join(f"{section}.{key}" for key in {**kept, **values} if kept.get(key) != values.get(key))
         raise UsageError(f"{path}: begun with different {what}; resume with the same, or start again with --force")
+
+
+def _lessons(flat: dict[str, Tensor], model: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    found: dict[int, dict[str, Tensor]] = {}
+    for group_and_name, tensor in flat.items():
+        group, name = group_and_name.split("/", 1)
+        if group.startswith(LESSON):
+            found.setdefault(int(group.removeprefix(LESSON)), {})[name] = tensor
+    for number, tensors in found.items():
+        if {name: tensor.shape for name, tensor in tensors.items()} != {n: t.shape for n, t in model.items()}:
+            raise ValueError(f"{LESSON}{number} has other shapes")
+    return found
 
 
 def _fill_optimizer(optimizer: torch.optim.Optimizer, prefix: str, flat: dict[str, Tensor]) -> None:

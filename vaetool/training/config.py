@@ -104,6 +104,11 @@ class Recipe:
             **{name: dataclasses.asdict(getattr(self, name)) for name in SECTIONS},
         }
 
+    def with_batch(self, batch: int) -> Recipe:
+        """Return the recipe with a number of crops per step, unless it gives one itself."""
+        training = dataclasses.replace(self.training, batch=self.training.batch or batch)
+        return dataclasses.replace(self, training=training)
+
 
 SECTIONS = ("model", "corruption", "objective", "data", "training")
 

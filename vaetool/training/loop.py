@@ -7,7 +7,6 @@ processes, takes the same steps as an ordinary one.
 from __future__ import annotations
 
 import copy
-import hashlib
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
@@ -33,6 +32,7 @@ from vaetool.training.interruptions import Interruptions
 from vaetool.training.optimizers import follow, learning_rate_factor, make_optimizers
 from vaetool.training.prefetch import Prefetcher
 from vaetool.training.preparation import batch_size, find_images, new_model, read_images, resolve, take_over
+from vaetool.training.randomness import seed_for, seeded
 from vaetool.training.report import Reporter
 from vaetool.training.words import no_gain
 
@@ -78,8 +78,9 @@ def train(
     with checkpoints.claimed(path) if is_first_process() else nullcontext():
         state = checkpoints.state_path(path)
         goes_on = resume and state.exists()
-        further = checkpoints.began_with(state) != "" if goes_on else init is not None
-        chosen = read_recipe(recipe, kind, settings, preset, further, **sections_of(flags))
+        first, batch = checkpoints.began_with(state) if goes_on else (init, 0)
+        chosen = read_recipe(recipe, kind, settings, preset, first not in (None, ""), **sections_of(flags))
+        chosen = chosen.with_batch(batch)  # of the run so far, even if its minutes change
         if resume and (result := checkpoints.finished(path, chosen.kind)) is not None:
             checkpoints.remove_state(path)
             reporter.say(f"{path} is finished, there is nothing to resume: --init trains it further, to another name")
@@ -141,7 +142,7 @@ class Run:
         tensors = {"weights": self.model.state_dict(), "average": self.average.state_dict()}
         if self.adversary is not None:
             tensors["adversary"] = self.adversary.network.state_dict()
-        return tensors
+        return tensors | {f"{checkpoints.LESSON}{number}": kept for number, kept in self.course.teachers.items()}
 
     def _identity(self) -> dict[str, Any]:
         """Return everything that determines the weights, which must not change when a run is resumed."""
@@ -150,9 +151,10 @@ class Run:
     def resume(self, init: str | Path | None = None) -> None:
         """Resume from the saved state; raise UsageError if the run started from another model than a given `init`."""
         path = checkpoints.state_path(self.output)
-        self.progress = checkpoints.load_state(path, self._tensors(), self.optimizers, self._identity())
+        self.progress, lessons = checkpoints.load_state(path, self._tensors(), self.optimizers, self._identity())
         if init is not None and checkpoints.model_name(init) != self.progress.init:
             raise UsageError(f"--init {init}: the run to be resumed began with {self.progress.init or 'new weights'}")
+        self.course.repeat(copy.deepcopy(self.average), lessons)
         if not self.best.is_file():
             self.progress.best = float("-inf")
         self.progress.validations = int(self._fraction() * self.config.validations)
@@ -216,7 +218,8 @@ class Run:
                     interruptions.noted is not None,
                 )
                 self._check_gradient()
-                self.course.go_on(self.average, fraction)
+                if self.course.go_on(self.average, fraction):
+                    batches.discard()
                 if fraction * self.config.validations >= progress.validations + 1:
                     progress.validations = int(fraction * self.config.validations)
                     if self._validate():
@@ -252,10 +255,7 @@ class Run:
 
     def _generator(self, purpose: str | int) -> torch.Generator:
         """Return a random generator for a single purpose: a step, or the noise on held-out images."""
-        text = f"{self.config.seed}/{purpose}".encode()
-        # A hash, since the CPU's generator uses only the lowest 32 bits of its seed.
-        seed = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
-        return torch.Generator(self.device).manual_seed(seed >> 1)
+        return torch.Generator(self.device).manual_seed(seed_for(self.config.seed, purpose))
 
     def _batch(self, step: int, size: int) -> Batch:
         """Draw this process's share of the batch of a step, with crops of a size."""
@@ -286,7 +286,8 @@ class Run:
     def _backward(self, wrapped: Callable[..., Any], share: Batch, fraction: float, weight: float) -> dict[str, Tensor]:
         """Return the losses of this process's share of a batch, leaving their gradients in the weights."""
         adversary = self.adversary if fraction >= self.config.adversarial_from else None
-        with self.processes.precision(self.config.bf16):
+        dropout = seed_for(self.config.seed, f"dropout {self.progress.step} {self.processes.rank}")
+        with self.processes.precision(self.config.bf16), seeded(dropout, self.device):
             losses, fakes = wrapped(share, self.recipe.objective, fraction, adversary is not None)
         loss = losses.get("loss")
         if adversary is not None:

@@ -18,7 +18,8 @@ class Prefetcher:
     """Maker of batches with `make(step, size)`, one ahead.
 
     A batch depends on its step and size alone, so it does not matter which thread made it, or when; one made for
-    another size than the one requested later (crops grow during a run) is made again.
+    another size than the one requested later (crops grow during a run) is made again, and so is one made before a
+    `discard`.
     """
 
     def __init__(self, make: Make) -> None:
@@ -40,3 +41,7 @@ class Prefetcher:
         following = (step + 1, size)
         self.ahead = (following, self.pool.submit(self.make, *following))
         return batch if batch is not None else self.make(step, size)
+
+    def discard(self) -> None:
+        """Discard the batch that is made ahead, since batches are now made from something else."""
+        self.ahead = None

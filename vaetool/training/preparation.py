@@ -113,10 +113,7 @@ def resolve(recipe: Recipe, images: Modalities) -> Recipe:
     Few images or minutes get small batches, so that there are enough steps.
     """
     model = weights.model_class(recipe.kind).resolve_config(recipe.model, images.sources, images.names)
-    training = recipe.training
-    if not training.batch:
-        training = replace(training, batch=fitting_batch(len(images.sources), training.minutes))
-    return replace(recipe, model=model, training=training)
+    return replace(recipe, model=model).with_batch(fitting_batch(len(images.sources), recipe.training.minutes))
 
 
 def fitting_batch(images: int, minutes: float) -> int:
