@@ -1,7 +1,10 @@
 """One process or many: started by `torchrun`, training uses all processes; started plainly, one.
 
-Every process draws the whole batch's random numbers and computes its own share, so the weights do not depend on the
-number of processes (except for the order in which floats are added).
+Every process draws the whole batch's random numbers and computes its own share. So the weights do not depend on the
+number of processes, except for the order in which floats are added, where the loss is a mean over images. What is
+computed from a batch as a whole is computed from each share instead, as is usual: the variance of a Gaussian
+likelihood, free nats, the mean activations of `sparsity = "kl"`, the shared part of private codes, batch
+normalisation, and the spread that a GAN's opponent sees. Dropout is drawn for each process.
 """
 
 from __future__ import annotations
