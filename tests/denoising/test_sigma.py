@@ -47,4 +47,12 @@ def test_salt_and_pepper_goes(photo, share):
     assert psnr(clean, photo, 255) > psnr(noisy, photo, 255) + GAIN[share]
 
 
+def test_a_share_of_salt_and_pepper_goes(photo):
+    noisy = salted(photo, 0.05).astype(np.float32) / 255
+    model = load("photo-denoise", device="cpu")
+    everything, half = (model.denoise(noisy, strength=strength) - noisy for strength in (1, 0.5))
+    assert np.abs(everything).max() > 0.5
+    assert np.allclose(half, 0.5 * everything, atol=1e-4)
+
+
 GAIN = {0.01: 0.5, 0.05: 3.0}  # decibels

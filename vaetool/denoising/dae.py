@@ -245,13 +245,16 @@ class DAE(LearnsFromNoise):
         """Return pixels, (height, width, channels) of any type, without noise, and the map of the noise's sigma.
 
         values_range: the values of black and white, if not those of the type. If no sigma is given, salt and pepper is
-        removed first.
+        removed first, of which nothing is kept as grain.
         """
         values = pixels if values_range is None else values_range.to_unit(pixels)
         blind = cleaning.sigma is None and cleaning.strength > 0 and not has_few_colours(values)
         noisy = without_impulses(values) if blind else values
         noise = self.noise_map(noisy, cleaning.tile) if cleaning.sigma is None else constant_map(cleaning.sigma)
         clean = self.denoise_pixels(noisy, noise, cleaning)
+        if noisy is not values and cleaning.strength < 1:
+            kept = (1 - cleaning.strength) * (to_unit(values) - to_unit(noisy))
+            clean = from_unit(to_unit(clean) + kept, clean.dtype)
         return clean if values_range is None else values_range.changed(pixels, clean - values), noise
 
     def estimate_sigma(self, image: Any) -> float:
