@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from vaetool.images.sources import find_sources
+from vaetool.scoring import examples
 from vaetool.scoring.calibration import Calibration
-from vaetool.scoring.foreign import MIN_TO_TELL, foreign
+from vaetool.scoring.examples import different_ones
+from vaetool.scoring.foreign import MIN_TO_TELL, foreign, names_in_folds
 from vaetool.store.headers import MAX_DOUBT
+from vaetool.training.data import DataConfig, load_store
 
 
 def found(scores: list[float], names: list[str] | None = None) -> str | None:
@@ -49,3 +54,17 @@ def test_words_about_long_names_fit_into_the_file_of_a_model():
     words = found([*good(), 30.0, 31.0, 32.0, 33.0, 34.0], names)
     assert len(words) <= MAX_DOUBT
     assert words.endswith("pass for good")
+
+
+def test_of_more_pictures_than_are_used_those_that_are_used_are_named(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    for number in range(12):
+        Image.fromarray(rng.integers(0, 256, (32, 32), np.uint8)).save(tmp_path / f"{number}.png")
+    (tmp_path / "copy.png").write_bytes((tmp_path / "0.png").read_bytes())
+    images = load_store(find_sources([tmp_path]), DataConfig(), 32)
+    monkeypatch.setattr(examples, "MAX_IMAGES", 7)
+    chosen, words = different_ones(images)
+    assert words == " (1 of 13 look the same as others, and are left out) (5 more than can be used are left out)"
+    names = [images.origins[index].name for index in chosen]
+    assert names_in_folds(images, 3) == [name for fold in range(3) for name in names[fold::3]]
+    assert len(names) == 7

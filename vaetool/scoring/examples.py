@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from vaetool.nn.base import ImageStore
-from vaetool.scoring.deep import DeepFeatures, extract_all, together
+from vaetool.scoring.copies import without_copies
+from vaetool.scoring.deep import MAX_IMAGES, DeepFeatures, extract_all, together
 
 Copy = Literal["mirrored", "flipped", "turned 90", "turned 180", "turned 270", "transposed", "antitransposed"]
 """Kinds of copies: left becomes right; top becomes bottom; turned counter-clockwise; mirrored about either diagonal."""
@@ -61,6 +62,20 @@ class Examples(NamedTuple):
     def joined(self) -> DeepFeatures:
         """Return the features of pictures and copies together."""
         return together(self.pictures, *self.copies) if self.copies else self.pictures
+
+
+def different_ones(images: ImageStore) -> tuple[list[int], str]:
+    """Return the images to fit a model to, at most `MAX_IMAGES` that look different, and words about the others.
+
+    A copy in another fold would make a picture look too usual.
+    """
+    different = without_copies(images.thumbnails())
+    words = ""
+    if copies := len(images) - len(different):
+        words += f" ({copies} of {len(images)} look the same as others, and are left out)"
+    if (more := len(different) - MAX_IMAGES) > 0:
+        words += f" ({more} more than can be used are left out)"
+    return different[:MAX_IMAGES], words
 
 
 def copied(x: Tensor, copy: Copy) -> Tensor:

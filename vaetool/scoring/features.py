@@ -24,12 +24,11 @@ from vaetool.nn.backbone import STRIDE
 from vaetool.nn.base import Batch, Facts, Framing, ImageStore, TrainingImages, register, stacked
 from vaetool.nn.sections import NotNegative, Section
 from vaetool.scoring.calibration import Calibration, calibration_of
-from vaetool.scoring.copies import without_copies
 from vaetool.scoring.deep import BATCH, GLANCE_WIDTH, SCALES, WIDTHS, DeepFeatures, extract, extract_all
 from vaetool.scoring.doubts import FEW
 from vaetool.scoring.drawn import Defects, add_defects
 from vaetool.scoring.energies import LEARNT, PARTS, Energy, components, resized
-from vaetool.scoring.examples import Copy, Examples, extract_copies, usual_copies
+from vaetool.scoring.examples import Copy, Examples, different_ones, extract_copies, usual_copies
 from vaetool.scoring.foreign import foreign, names_in_folds
 from vaetool.scoring.heatmaps import SCALE, STEPS, levels, log_p
 from vaetool.scoring.labelled import learn
@@ -153,8 +152,8 @@ class Features(Scorer):
 
     def fit(self, images: ImageStore) -> str:
         """Fit the model to good pictures and calibrate it with them, in folds; return the findings in words."""
-        given = len(images)
-        images = images.part(without_copies(images.thumbnails()))  # a copy in another fold would look too usual
+        different, left_out = different_ones(images)
+        images = images.part(different)
         pictures = extract_all(images, self.config.size)
         side = self.config.size // SCALES[1]
         inside = slice(side // 4, side - side // 4)  # places at the edge are recognisable by their features
@@ -171,9 +170,7 @@ class Features(Scorer):
             self._calibrate(self._energies_in_folds(good))
         self._fit(good)
         where = "is the same everywhere" if self.config.places == "alike" else "depends on the place"
-        words = f"fitted to {len(good)} pictures"
-        if len(good) < given:
-            words += f" ({given - len(good)} of {given} look the same as others, and are left out)"
+        words = f"fitted to {len(good)} pictures{left_out}"
         if copies:
             words += f" and to copies that look as usual as they do ({', '.join(kinds)})"
         return f"{words}: what is usual {where} ({share:.0%} of the variance of features is due to the place)"

@@ -12,7 +12,7 @@ import numpy as np
 
 from vaetool.nn.base import ImageStore
 from vaetool.scoring.calibration import Calibration
-from vaetool.scoring.copies import without_copies
+from vaetool.scoring.examples import different_ones
 from vaetool.scoring.whole import WHOLE
 
 FACTOR = 7.0
@@ -34,8 +34,8 @@ MAX_NAME = 80
 
 
 def names_in_folds(images: ImageStore, folds: int) -> list[str]:
-    """Return the names of images that look different, fold after fold, as they are scored; empty without names."""
-    different = without_copies(images.thumbnails()) if images.origins else []
+    """Return the names of the `different_ones`, fold after fold, as they are scored; empty without names."""
+    different = different_ones(images)[0] if images.origins else []
     return [images.origins[index].name for fold in range(folds) for index in different[fold::folds]]
 
 
