@@ -16,8 +16,8 @@ class Cleaning:
     sigma: root mean square of the noise in 8-bit units, 0..255, of the range that the picture uses (see
     `vaetool.images.ranges.used_range`); None estimates it. strength: 0..1 is the share of the noise to remove; above 1,
     up to 2, noise is assumed to be that much stronger. grain, colour_noise: shares, 0..1, of the removed noise to keep,
-    of the part common to all colours and of the rest, salt and pepper aside. tile: side, in pixels, of the squares that are computed at once;
-    None uses the default.
+    of the part common to all colours and of the rest; none is kept of salt and pepper. tile: side, in pixels, of the
+    squares that are computed at once; None uses the default.
     Raises UsageError for values out of range.
     """
 
