@@ -12,10 +12,10 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-TEXT_SIZES = (8, 26)  # pixels
-SCANNED = 0.5  # share of the pages of text that are as a scanner or a camera sees them: soft and tilted
-SOFTNESS = (0.3, 1.2)  # sigma of their blur, in pixels
-TILT = 3.0  # degrees, at most
+TEXT_SIZES = (7, 34)  # pixels
+SCANNED = 0.5  # share of the pages of text that are as a scanner or a camera sees them: tilted, and mostly soft
+SOFTNESS = (-0.4, 1.2)  # sigma of their blur, in pixels; none below 0
+TILT = 8.0  # degrees, at most
 MARGINS = 0.3  # share of the pages with a blank margin at the left, and of those with one at the top
 FAINT = (3, 30)  # levels between ground and ink: noise hides them, and a denoiser should not
 BLANK = 0.1  # share of the lines that are left out, between paragraphs
@@ -48,7 +48,7 @@ def text(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
 
 def _scanned(page: Image.Image, paper: tuple[int, ...], rng: random.Random) -> Image.Image:
     tilted = page.rotate(rng.uniform(-TILT, TILT), Image.Resampling.BICUBIC, fillcolor=paper)
-    return tilted.filter(ImageFilter.GaussianBlur(rng.uniform(*SOFTNESS)))
+    return tilted.filter(ImageFilter.GaussianBlur(max(0.0, rng.uniform(*SOFTNESS))))
 
 
 def shapes(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
@@ -109,7 +109,7 @@ def dithered(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
     return np.asarray(image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).convert("RGB"))
 
 
-KINDS: tuple[Drawing, ...] = (text, shapes, leaves, foliage, dithered)
+KINDS: tuple[Drawing, ...] = (text, text, shapes, leaves, foliage, dithered)
 DOCUMENTS: tuple[Drawing, ...] = (text, shapes)
 
 
