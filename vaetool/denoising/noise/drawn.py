@@ -5,6 +5,7 @@ Clean ones are easily taken for noisy, and noisy ones, if a denoiser knows no ot
 
 from __future__ import annotations
 
+import math
 import random
 import string
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-TEXT_SIZES = (7, 34)  # pixels
+TEXT_SIZES = (7, 34)  # pixels, uniform in the logarithm
 SCANNED = 0.5  # share of the pages of text that are as a scanner or a camera sees them: tilted, and mostly soft
 SOFTNESS = (-0.4, 1.2)  # sigma of their blur, in pixels; none below 0
 TILT = 8.0  # degrees, at most
@@ -32,7 +33,7 @@ def text(pixels: np.ndarray, rng: random.Random) -> np.ndarray:
     page = Image.new("RGB", (width, height), paper)
     draw = ImageDraw.Draw(page)
     draw.fontmode = rng.choice("1L")  # with hard edges, or soft ones
-    size = rng.randint(*TEXT_SIZES)
+    size = round(math.exp(rng.uniform(*map(math.log, TEXT_SIZES))))
     font = ImageFont.load_default(size)
     margin = rng.randrange(width) if rng.random() < MARGINS else None
     first = rng.randrange(height) if rng.random() < MARGINS else -rng.randrange(size)
